@@ -1,0 +1,7 @@
+"""python -m edgecodec"""
+
+from __future__ import annotations
+
+from edgecodec.cli import main
+
+main()

@@ -1,0 +1,112 @@
+"""Many inputs, one command: which files, where their outputs go, and going on after a failure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecodec import files
+from edgecodec.console import Console
+from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, InvalidArgument
+from edgecodec.files import STANDARD_STREAM
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and its output, each a path or "-"."""
+
+    input: str
+    output: str
+
+    @property
+    def source(self) -> files.Source:
+        return sys.stdin.buffer if self.input == STANDARD_STREAM else self.input
+
+
+def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable[[str], bool]) -> list[Job]:
+    """Pair every input file with an output.
+
+    A folder stands for those of its files whose extension (lower case, with its dot) is `taken`. Without `output`,
+    outputs lie beside their inputs. `output` is a folder if it is one already, if it ends with a slash, or if there are
+    several inputs. Raises InvalidArgument if there is nothing to do or two outputs would be one.
+    """
+    paths = [path for given in inputs for path in _expand(given, taken)]
+    if paths.count(STANDARD_STREAM) > 1:
+        raise InvalidArgument("standard input can be read only once")
+    folder = _as_folder(output, len(paths))
+    jobs = [Job(path, _output_of(path, output, folder, suffix)) for path in paths]
+    seen: dict[str, str] = {}
+    for job in jobs:
+        other = seen.setdefault(job.output, job.input)
+        if job.output != STANDARD_STREAM and other != job.input:
+            raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
+    return jobs
+
+
+def _expand(given: str, taken: Callable[[str], bool]) -> list[str]:
+    if given == STANDARD_STREAM or not os.path.isdir(given):
+        return [given]
+    try:
+        found = sorted(str(path) for path in Path(given).iterdir() if taken(path.suffix.lower()) and path.is_file())
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error), where=given) from error
+    if not found:
+        raise InvalidArgument("holds no file of the kind this command takes", where=given)
+    return found
+
+
+def _as_folder(output: str | None, count: int) -> Path | None:
+    if output is None or output == STANDARD_STREAM:
+        return None
+    if count == 1 and not output.endswith(("/", os.sep)) and not os.path.isdir(output):
+        return None
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(error.strerror or str(error), where=output) from error
+    return Path(output)
+
+
+def _output_of(path: str, output: str | None, folder: Path | None, suffix: str) -> str:
+    if output is not None and folder is None:
+        return output
+    if path == STANDARD_STREAM:
+        if folder is not None:
+            raise InvalidArgument("standard input has no name to write under", hint="give -o FILE")
+        return STANDARD_STREAM
+    beside = Path(path).with_suffix(suffix)
+    return str(folder / beside.name if folder else beside)
+
+
+class Tally:
+    """Failures of a batch of `total` jobs, reported as they happen."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._failures: list[EdgecodecError] = []
+
+    @contextmanager
+    def attempt(self, job: Job) -> Iterator[None]:
+        """An EdgecodecError in here is reported, and ends this job only."""
+        try:
+            yield
+        except EdgecodecError as error:
+            error.locate(job.input)
+            self._failures.append(error)
+            self._console.error(error, {"input": job.input, "output": job.output})
+
+    def exit_status(self) -> int:
+        """0; for a single job its own failure's status; 1 if some of many failed, after saying how many."""
+        failed = len(self._failures)
+        if self._total > 1:
+            self._console.say(
+                f"{self._total - failed} of {self._total} done" + (f", {failed} failed" if failed else "")
+            )
+        if not failed:
+            return 0
+        return self._failures[0].exit_status if self._total == 1 else 1

@@ -1,0 +1,364 @@
+"""The command line: verbs and their options.
+
+Exit statuses are those of errors.py, and 1: some of many inputs failed, 130: interrupted, 141: nobody reads the output.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+import edgecodec
+from edgecodec.batch import Job, Tally, plan
+from edgecodec.console import Console
+from edgecodec.errors import (
+    CannotWrite,
+    EdgecodecError,
+    EngineUnavailable,
+    InternalError,
+    InvalidArgument,
+    OutOfMemory,
+    VerificationFailed,
+)
+from edgecodec.files import STANDARD_STREAM
+from edgecodec.limits import Limits
+
+if TYPE_CHECKING:
+    from edgecodec.codec import Codec, Timings
+    from edgecodec.container import FileInfo
+    from edgecodec.engines import Description
+
+_CODED_SUFFIX = ".edgc"
+_PICTURE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
+)
+_CONCATENABLE = ("ppm", "pgm", "pnm")
+_NOBODY_READS = 141  # as if SIGPIPE had ended the process
+
+app = typer.Typer(
+    name="edgecodec",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain text, with or without a terminal
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Inputs = Annotated[list[str], typer.Argument(metavar="IN...", help="Files, folders, or - for standard input.")]
+BundlePath = Annotated[Path, typer.Option("--bundle", "-b", metavar="BUNDLE", help="Folder that export wrote.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="OUT", help="File, folder, or - for standard output. [default: beside IN]"),
+]
+Engine = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, onnxruntime, onnxruntime:cuda or onnxruntime:tensorrt.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
+]
+MaxPixels = Annotated[int, typer.Option(min=1, metavar="N", help="Refuse larger pictures.")]
+Strip = Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, EXIF and XMP.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per result on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, show_default=False, help="More; twice for all.")]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from edgecodec import native
+
+        print(f"edgecodec {edgecodec.__version__} ({native.kernels()} kernels)")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Learned image codecs outside the laboratory."""
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option("--ckpt", metavar="FILE", help="Trained weights (.safetensors).")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Bundle to write.")],
+    mse_checkpoint: Annotated[
+        Path | None,
+        typer.Option("--ckpt-mse", metavar="FILE", help="Decoder trained for fidelity, to interpolate with."),
+    ] = None,
+    alpha: Annotated[
+        str | None, typer.Option(metavar="A,A...", help="Decoders to bake, 0 (--ckpt-mse) to 1 (--ckpt).")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photographs to calibrate on. [default: built in]")
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Turn a checkpoint into a bundle (needs edgecodec[export])."""
+    with _reporting(json, quiet, verbose) as console:
+        try:
+            from edgecodec.export import command
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
+            ) from error
+        report = command.export_command(
+            checkpoint, output, mse_checkpoint, alpha, calibration, force, lambda line: console.say(line, level=1)
+        )
+        for line in command.summary(report):
+            console.say(line)
+        console.record({"ok": True, **_plain(asdict(report))})
+
+
+@app.command()
+def encode(
+    inputs: Inputs,
+    bundle: BundlePath,
+    output: Output = None,
+    alpha_channel: Annotated[
+        Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
+    ] = "refuse",
+    engine: Engine = "auto",
+    threads: Threads = None,
+    max_pixels: MaxPixels = Limits.max_pixels,
+    strip: Strip = False,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Pictures to .edgc files."""
+    with _reporting(json, quiet, verbose) as console:
+        limits = Limits(max_pixels=max_pixels)
+        jobs = plan(inputs, output, _CODED_SUFFIX, _PICTURE_SUFFIXES.__contains__)
+        _check_standard_output(jobs, json, concatenable=False)
+
+        from edgecodec import files, picture
+
+        with edgecodec.open_bundle(bundle, engine, limits=limits, threads=threads) as codec:
+            description = _describe(codec, "encoder", console)
+            tally = Tally(console, len(jobs))
+            for job in jobs:
+                with tally.attempt(job):
+                    _refuse_existing(job, force)
+                    source = picture.read(job.source, limits, alpha_channel)
+                    encoded = codec.encode(source.without_metadata() if strip else source)
+                    files.write(job.output, encoded.data, force=force)
+                    for note in encoded.notes:
+                        console.say(f"{job.input}: {note}")
+                    _report(console, job, encoded.info, encoded.timings, description, {"notes": encoded.notes})
+        raise typer.Exit(tally.exit_status())
+
+
+@app.command()
+def decode(
+    inputs: Inputs,
+    bundle: BundlePath,
+    output: Output = None,
+    alpha: Annotated[float | None, typer.Option(metavar="A", help="Realism, as exported. [default: bundle's]")] = None,
+    beta: Annotated[float | None, typer.Option(metavar="B", help="Realism, as exported. [default: bundle's]")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: bundle's first]")] = None,
+    picture_format: Annotated[
+        str | None, typer.Option("--format", metavar="F", help="png, ppm, npy... [default: by extension, or png]")
+    ] = None,
+    engine: Engine = "auto",
+    threads: Threads = None,
+    max_pixels: MaxPixels = Limits.max_pixels,
+    strip: Strip = False,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """.edgc files to pictures."""
+    with _reporting(json, quiet, verbose) as console:
+        from edgecodec import files, picture
+
+        if picture_format is not None:
+            picture.check_format(picture_format)
+        jobs = plan(inputs, output, f".{picture_format or 'png'}", {_CODED_SUFFIX}.__contains__)
+        formats = {job.output: picture_format or _format_of(job) for job in jobs}
+        _check_standard_output(jobs, json, concatenable=picture_format in _CONCATENABLE)
+
+        limits = Limits(max_pixels=max_pixels)
+        with edgecodec.open_bundle(bundle, engine, alpha, beta, precision, limits, threads) as codec:
+            description = _describe(codec, "decoder", console)
+            tally = Tally(console, len(jobs))
+            ready: list[Job] = []
+            for job in jobs:
+                with tally.attempt(job):
+                    _refuse_existing(job, force)
+                    ready.append(job)
+            results = codec.decode_many((job.source for job in ready), errors="return")
+            for job, decoded in zip(ready, results, strict=True):
+                with tally.attempt(job):
+                    if isinstance(decoded, EdgecodecError):
+                        raise decoded
+                    painted = picture.Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
+                    written = painted.without_metadata() if strip else painted
+                    files.write(job.output, picture.to_bytes(written, formats[job.output]), force=force)
+                    _report(console, job, decoded.info, decoded.timings, description, {})
+        raise typer.Exit(tally.exit_status())
+
+
+@app.command()
+def inspect(
+    inputs: Annotated[list[str], typer.Argument(metavar="FILE|BUNDLE...", help="Coded pictures or bundles.")],
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """What files and bundles say about themselves. Loads no engine and has no limits."""
+    with _reporting(json, quiet, verbose) as console:
+        tally = Tally(console, len(inputs))
+        for path in inputs:
+            job = Job(path, STANDARD_STREAM)
+            with tally.attempt(job):
+                info = edgecodec.inspect(job.source)
+                facts: dict[str, Any] = {"input": path, "ok": True, **_plain(asdict(info))}
+                if json:
+                    console.record(facts)
+                else:
+                    print("\n".join(f"{name}: {_words(value)}" for name, value in facts.items() if name != "ok"))
+        raise typer.Exit(tally.exit_status())
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    engine: Engine = "auto",
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Check a bundle on this machine: all hashes, golden latents exactly, golden pixels within tolerance."""
+    with _reporting(json, quiet, verbose) as console:
+        from edgecodec.verify import verify as checks_of
+
+        failed = 0
+        for check in checks_of(bundle, engine, threads):
+            failed += not check.passed
+            console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}")
+            console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})
+        if failed:
+            raise VerificationFailed(
+                f"{failed} checks failed",
+                where=str(bundle),
+                hint="fetch or export the bundle again, or use another engine",
+            )
+
+
+@contextmanager
+def _reporting(json: bool, quiet: bool, verbose: int) -> Iterator[Console]:
+    """Whatever goes wrong inside becomes a message and an exit status."""
+    console = Console(json, -1 if quiet else verbose)
+    try:
+        yield console
+    except typer.Exit:
+        raise
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_NOBODY_READS) from None
+    except EdgecodecError as error:
+        _fail(console, error)
+    except MemoryError:
+        _fail(console, OutOfMemory("not enough memory"))
+    except OSError as error:
+        _fail(console, CannotWrite(error.strerror or str(error), where=error.filename))
+    except Exception as error:
+        traceback.print_exc()
+        _fail(
+            console,
+            InternalError(f"{type(error).__name__}: {error}", hint="this is a bug: please report the lines above"),
+        )
+
+
+def _fail(console: Console, error: EdgecodecError) -> None:
+    console.error(error)
+    raise typer.Exit(error.exit_status) from error
+
+
+def _check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool) -> None:
+    to_standard_output = [job for job in jobs if job.output == STANDARD_STREAM]
+    if to_standard_output and json:
+        raise InvalidArgument("standard output cannot carry both data and --json", hint="give -o FILE")
+    if len(to_standard_output) > 1 and not concatenable:
+        raise InvalidArgument(
+            "standard output cannot carry several files", hint="give -o DIR, or decode with --format ppm"
+        )
+
+
+def _refuse_existing(job: Job, force: bool) -> None:
+    from edgecodec import files
+
+    if job.output != STANDARD_STREAM and not force:
+        files.refuse_existing(job.output)
+
+
+def _format_of(job: Job) -> str:
+    from edgecodec import picture
+
+    return "png" if job.output == STANDARD_STREAM else picture.format_of(job.output)
+
+
+def _describe(codec: Codec, role: Literal["decoder", "encoder"], console: Console) -> Description:
+    description = codec.describe_engine(role)
+    console.say(f"engine: {description.name} {description.version} on {description.device}", level=1)
+    for name, reason in description.passed_over:
+        console.say(f"not {name}: {reason}", level=1)
+    return description
+
+
+def _report(
+    console: Console, job: Job, info: FileInfo, timings: Timings, engine: Description, more: dict[str, Any]
+) -> None:
+    seconds = asdict(timings)
+    console.say(
+        f"{job.input} -> {job.output}  {info.width}x{info.height}  {info.file_bytes} bytes  "
+        f"{info.bits_per_pixel:.3f} bpp  {timings.total:.3f} s"
+    )
+    console.say("  " + "  ".join(f"{stage} {value * 1000:.1f} ms" for stage, value in seconds.items()), level=1)
+    facts = {
+        "input": job.input,
+        "output": job.output,
+        "ok": True,
+        **asdict(info),
+        "bits_per_pixel": info.bits_per_pixel,
+    }
+    console.record({**facts, "seconds": seconds, "engine": asdict(engine), **more})
+
+
+def _plain(value: Any) -> Any:
+    """Paths as text, throughout."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _words(value: Any) -> str:
+    """A fact for people, on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, tuple | list):
+        return "; ".join(_words(each) for each in value) or "none"
+    return "none" if value is None else str(value)

@@ -1,0 +1,48 @@
+"""How commands talk: people on standard error, machines as JSON lines on standard output, data untouched."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgecodec.errors import EdgecodecError
+
+
+@dataclass(frozen=True)
+class Console:
+    """json: one object a line on standard output. verbosity: -1 errors only, 0 one line a result, 1 and up more."""
+
+    json: bool = False
+    verbosity: int = 0
+
+    def say(self, line: str, level: int = 0) -> None:
+        """A line for people, from this verbosity on."""
+        if self.verbosity >= level:
+            print(line, file=sys.stderr, flush=True)
+
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """A result for machines, if they were asked for."""
+        if self.json:
+            print(json.dumps(facts, ensure_ascii=False, allow_nan=False), flush=True)
+
+    def error(self, error: EdgecodecError, facts: Mapping[str, Any] | None = None) -> None:
+        """A failure, for both."""
+        hint = f" hint: {error.hint}." if error.hint else ""
+        offset = f" (at byte {error.offset})" if error.offset is not None else ""
+        where = f"{error.where}: " if error.where else ""
+        print(f"edgecodec: error: {where}{error.message}{offset}.{hint}", file=sys.stderr, flush=True)
+        self.record(
+            {
+                **(facts or {}),
+                "ok": False,
+                "code": error.code,
+                "error": type(error).__name__,
+                "message": error.message,
+                "where": error.where,
+                "hint": error.hint,
+                "offset": error.offset,
+            }
+        )

@@ -1,0 +1,125 @@
+"""Coded pictures as bytes (docs/format.md, section 1). Parsing needs no model and no engine."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecodec import native
+
+ICC, EXIF, XMP = 1, 2, 3  # section tags
+
+#: Quality is stored in this fraction of a level.
+QUALITY_STEPS = 64
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What a coded picture says about itself.
+
+    width, height: pixels. quality: level of the encoder, in steps of 1/64, or None. model_id: 8 hexadecimal digits, the
+    CRC-32 of the entropy model. lanes: interleaved coder states. The sizes are in bytes.
+    """
+
+    version: int
+    width: int
+    height: int
+    greyscale: bool
+    quality: float | None
+    model_id: str
+    lanes: int
+    file_bytes: int
+    payload_bytes: int
+    icc_bytes: int
+    exif_bytes: int
+    xmp_bytes: int
+
+    @property
+    def bits_per_pixel(self) -> float:
+        return 8 * self.file_bytes / (self.width * self.height)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A parsed file. `payload` is borrowed from the bytes that were parsed."""
+
+    info: FileInfo
+    payload: memoryview
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+
+
+def parse(data: native.Buffer) -> Container:
+    """Split a file into its parts. Raises NotEdgc, UnsupportedVersion or Corrupt, each with the offset where known."""
+    borrowed = native.view(data)
+    core = native.CoreContainer()
+    native.call(native.library().ec_core_container_parse, borrowed.ctypes.data, borrowed.size, ctypes.byref(core))
+    whole = borrowed.data
+    sections = {
+        tag: bytes(whole[span.offset : span.offset + span.size])
+        for tag, span in zip(core.section_tag[: core.section_count], core.section[: core.section_count], strict=True)
+    }
+    info = FileInfo(
+        version=core.version,
+        width=core.width,
+        height=core.height,
+        greyscale=bool(core.greyscale),
+        quality=core.quality / QUALITY_STEPS if core.has_quality else None,
+        model_id=f"{core.model_id:08x}",
+        lanes=core.lanes,
+        file_bytes=borrowed.size,
+        payload_bytes=core.payload.size,
+        icc_bytes=len(sections.get(ICC, b"")),
+        exif_bytes=len(sections.get(EXIF, b"")),
+        xmp_bytes=len(sections.get(XMP, b"")),
+    )
+    payload = whole[core.payload.offset : core.payload.offset + core.payload.size]
+    return Container(info, payload, sections.get(ICC), sections.get(EXIF), sections.get(XMP))
+
+
+def write(
+    payload: native.Buffer,
+    *,
+    width: int,
+    height: int,
+    lanes: int,
+    model_id: str,
+    greyscale: bool = False,
+    quality: float | None = None,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+) -> bytes:
+    """The inverse of `parse`. Raises InvalidArgument for what the format cannot hold."""
+    sections = {tag: native.view(data) for tag, data in ((ICC, icc), (EXIF, exif), (XMP, xmp)) if data}
+    core = native.CoreContainer(
+        version=0,
+        lanes=lanes,
+        width=width,
+        height=height,
+        greyscale=int(greyscale),
+        has_quality=int(quality is not None),
+        quality=round((quality or 0) * QUALITY_STEPS),
+        model_id=int(model_id, 16),
+        section_count=len(sections),
+    )
+    for i, (tag, section) in enumerate(sections.items()):
+        core.section_tag[i], core.section[i].size = tag, section.size
+    borrowed = native.view(payload)
+    core.payload.size = borrowed.size
+    around = 64 + sum(8 + section.size for section in sections.values())
+    out = np.empty(borrowed.size + around, np.uint8)
+    written = ctypes.c_size_t()
+    native.call(
+        native.library().ec_core_container_write,
+        ctypes.byref(core),
+        native.addresses(list(sections.values())),
+        borrowed.ctypes.data,
+        out.ctypes.data,
+        out.size,
+        ctypes.byref(written),
+    )
+    return out[: written.value].tobytes()

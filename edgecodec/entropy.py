@@ -1,0 +1,138 @@
+"""The frozen entropy model: bytes to integer latents and back, exact everywhere (docs/format.md, sections 2 and 3)."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecodec import native
+from edgecodec.errors import InvalidArgument, OutOfMemory
+
+#: By name, in the order in which they are coded: int16 (channels, rows, columns).
+Latents = dict[str, npt.NDArray[np.int16]]
+
+
+@dataclass(frozen=True)
+class LatentSpec:
+    """One coded tensor: `channels` planes, one sample every `stride` pixels."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+class EntropyModel:
+    """An opened entropy.bin. May be used by many threads at a time; freed with its last reference.
+
+    model_id: 8 hexadecimal digits. alignment: image sides are padded to this multiple. latents: in coding order.
+    """
+
+    def __init__(self, data: native.Buffer) -> None:
+        """Open the bytes of entropy.bin, which are copied. Raises BadModel, or UnsupportedVersion."""
+        core = native.library()
+        borrowed = native.view(data)
+        handle = ctypes.c_void_p()
+        native.call(core.ec_core_model_open, borrowed.ctypes.data, borrowed.size, ctypes.byref(handle))
+        weakref.finalize(self, core.ec_core_model_close, handle.value)
+        self._core, self._handle = core, handle
+        self.model_id = f"{core.ec_core_model_id(handle):08x}"
+        self.alignment = int(core.ec_core_model_alignment(handle))
+        self.latents = tuple(self._coded(i) for i in range(core.ec_core_model_coded_count(handle)))
+
+    def _coded(self, i: int) -> LatentSpec:
+        tensor = native.CoreTensor()
+        self._core.ec_core_model_coded(self._handle, i, ctypes.byref(tensor))
+        return LatentSpec(tensor.name.decode("ascii"), tensor.channels, tensor.stride)
+
+    def shapes(self, width: int, height: int) -> dict[str, tuple[int, int, int]]:
+        """(channels, rows, columns) of each latent of a picture of this size in pixels."""
+        columns, rows = (-(-side // self.alignment) * self.alignment for side in (width, height))
+        return {
+            latent.name: (latent.channels, rows // latent.stride, columns // latent.stride) for latent in self.latents
+        }
+
+    def decode(self, payload: native.Buffer, *, width: int, height: int, lanes: int, threads: int = 1) -> Latents:
+        """The latents of a payload. The result does not depend on `threads`.
+
+        Raises Corrupt, LatentsDiffer, OutOfMemory.
+        """
+        borrowed = native.view(payload)
+        try:
+            latents = {name: np.empty(shape, np.int16) for name, shape in self.shapes(width, height).items()}
+        except MemoryError as error:
+            raise OutOfMemory(f"no memory for the latents of {width}x{height} pixels") from error
+        native.call(
+            self._core.ec_core_decode,
+            self._handle,
+            width,
+            height,
+            lanes,
+            borrowed.ctypes.data,
+            borrowed.size,
+            native.addresses(list(latents.values())),
+            threads,
+        )
+        return latents
+
+    def encode(
+        self, latents: Mapping[str, npt.NDArray[np.int16]], *, width: int, height: int, lanes: int = 0, threads: int = 1
+    ) -> tuple[bytes, int]:
+        """The payload of these latents and its number of lanes; lanes 0 lets the coder choose.
+
+        Raises InvalidArgument for wrong names, types or shapes, and OutOfRange.
+        """
+        ordered = self._ordered(latents, width, height)
+        payload = np.empty(self._core.ec_core_encode_bound(self._handle, width, height), np.uint8)
+        chosen, written = ctypes.c_uint32(lanes), ctypes.c_size_t()
+        native.call(
+            self._core.ec_core_encode,
+            self._handle,
+            width,
+            height,
+            ctypes.byref(chosen),
+            native.addresses(list(ordered)),
+            payload.ctypes.data,
+            payload.size,
+            ctypes.byref(written),
+            threads,
+        )
+        return payload[: written.value].tobytes(), chosen.value
+
+    def indices(
+        self, latents: Mapping[str, npt.NDArray[np.int16]], name: str, *, width: int, height: int, threads: int = 1
+    ) -> npt.NDArray[np.uint8]:
+        """Table index (channels, rows, columns) of every symbol of latent `name`, for measurements of rate."""
+        ordered = self._ordered(latents, width, height)
+        position = [latent.name for latent in self.latents].index(name)
+        out = np.empty(ordered[position].shape, np.uint8)
+        native.call(
+            self._core.ec_core_indices,
+            self._handle,
+            width,
+            height,
+            native.addresses(list(ordered)),
+            position,
+            out.ctypes.data,
+            threads,
+        )
+        return out
+
+    def _ordered(
+        self, latents: Mapping[str, npt.NDArray[np.int16]], width: int, height: int
+    ) -> list[npt.NDArray[np.int16]]:
+        """Contiguous arrays in coding order, proven to be what the library will read."""
+        shapes = self.shapes(width, height)
+        if set(latents) != set(shapes):
+            raise InvalidArgument(f"latents are {sorted(latents)}, the model codes {sorted(shapes)}")
+        for name, shape in shapes.items():
+            if latents[name].dtype != np.int16 or latents[name].shape != shape:
+                raise InvalidArgument(
+                    f"is {latents[name].dtype} {latents[name].shape}, the model codes int16 {shape}",
+                    where=f"latent {name}",
+                )
+        return [np.ascontiguousarray(latents[name]) for name in shapes]

@@ -1,0 +1,39 @@
+"""What a caller is willing to decode or encode. Checked before anything of that size is allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecodec.errors import LimitExceeded
+
+#: Largest side the format can hold (docs/format.md, section 1).
+MAX_SIDE = 65535
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds for one picture.
+
+    max_pixels: width times height. max_side: the longer side in pixels. max_file_bytes: the coded picture, or the
+    picture file that is to be encoded, as bytes on disk.
+    """
+
+    max_pixels: int = 1 << 28
+    max_side: int = MAX_SIDE
+    max_file_bytes: int = 1 << 30
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise LimitExceeded if a picture of this size, in pixels, is too large."""
+        side = min(self.max_side, MAX_SIDE)
+        if max(width, height) > side:
+            raise LimitExceeded(f"{width}x{height} is longer than the limit of {side} pixels a side")
+        if width * height > self.max_pixels:
+            raise LimitExceeded(
+                f"{width}x{height} is more than the limit of {self.max_pixels} pixels",
+                hint="raise max_pixels (--max-pixels) if the picture is meant to be this large",
+            )
+
+    def check_bytes(self, size: int) -> None:
+        """Raise LimitExceeded if a file of this many bytes is too large."""
+        if size > self.max_file_bytes:
+            raise LimitExceeded(f"the file is larger than the limit of {self.max_file_bytes} bytes")

@@ -1,0 +1,191 @@
+"""libedgecodec through ctypes: where it is, its structs and signatures (native/include/edgecodec_core.h), its errors.
+
+Buffers cross as addresses of NumPy arrays or bytes, never as copies. Every call lets go of the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import edgecodec
+from edgecodec.errors import BY_CODE, InternalError
+
+#: Anything whose bytes can be borrowed.
+Buffer = bytes | bytearray | memoryview
+Bytes = npt.NDArray[np.uint8]
+
+MAX_SECTIONS = 16
+
+
+class CoreError(Structure):
+    """ec_core_error"""
+
+    _fields_ = [("status", c_int32), ("offset", c_int64), ("message", c_char * 248)]
+
+
+class Span(Structure):
+    """ec_core_span"""
+
+    _fields_ = [("offset", c_uint64), ("size", c_uint64)]
+
+
+class CoreContainer(Structure):
+    """ec_core_container"""
+
+    _fields_ = [
+        ("version", c_uint32),
+        ("lanes", c_uint32),
+        ("width", c_uint32),
+        ("height", c_uint32),
+        ("greyscale", c_uint32),
+        ("has_quality", c_uint32),
+        ("quality", c_uint32),
+        ("model_id", c_uint32),
+        ("section_count", c_uint32),
+        ("section_tag", c_uint32 * MAX_SECTIONS),
+        ("section", Span * MAX_SECTIONS),
+        ("payload", Span),
+    ]
+
+
+class CoreTensor(Structure):
+    """ec_core_tensor"""
+
+    _fields_ = [("name", c_char_p), ("channels", c_uint32), ("stride", c_uint32)]
+
+
+_POINTERS = POINTER(c_void_p)
+_SIZES = POINTER(c_size_t)
+_NUMBERS = POINTER(c_uint32)
+_ERROR = POINTER(CoreError)
+
+#: Name, result, arguments; in the order of the header. Data buffers and handles are plain addresses.
+_SIGNATURES: list[tuple[str, Any, list[Any]]] = [
+    ("ec_core_kernels", c_char_p, []),
+    ("ec_core_kernels_available", c_char_p, []),
+    ("ec_core_kernels_force", c_int, [c_char_p, _ERROR]),
+    ("ec_core_container_parse", c_int, [c_void_p, c_size_t, POINTER(CoreContainer), _ERROR]),
+    (
+        "ec_core_container_write",
+        c_int,
+        [POINTER(CoreContainer), _POINTERS, c_void_p, c_void_p, c_size_t, _SIZES, _ERROR],
+    ),
+    ("ec_core_crc32", c_uint32, [c_void_p, c_size_t]),
+    ("ec_core_model_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
+    ("ec_core_model_close", None, [c_void_p]),
+    ("ec_core_model_id", c_uint32, [c_void_p]),
+    ("ec_core_model_alignment", c_uint32, [c_void_p]),
+    ("ec_core_model_coded_count", c_uint32, [c_void_p]),
+    ("ec_core_model_coded", c_int, [c_void_p, c_uint32, POINTER(CoreTensor)]),
+    (
+        "ec_core_decode",
+        c_int,
+        [c_void_p, c_uint32, c_uint32, c_uint32, c_void_p, c_size_t, _POINTERS, c_uint32, _ERROR],
+    ),
+    ("ec_core_encode_bound", c_size_t, [c_void_p, c_uint32, c_uint32]),
+    (
+        "ec_core_encode",
+        c_int,
+        [c_void_p, c_uint32, c_uint32, _NUMBERS, _POINTERS, c_void_p, c_size_t, _SIZES, c_uint32, _ERROR],
+    ),
+    ("ec_core_indices", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, c_uint32, c_void_p, c_uint32, _ERROR]),
+    ("ec_core_tables_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
+    ("ec_core_tables_close", None, [c_void_p]),
+    (
+        "ec_core_coder_encode",
+        c_int,
+        [c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, _NUMBERS, c_uint32, c_void_p, c_size_t, _SIZES, _ERROR],
+    ),
+    (
+        "ec_core_coder_decode",
+        c_int,
+        [c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_uint32, _NUMBERS, c_void_p, c_size_t, _ERROR],
+    ),
+    ("ec_core_net_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
+    ("ec_core_net_close", None, [c_void_p]),
+    ("ec_core_net_shape", c_int, [c_void_p, c_uint32, c_uint32, c_uint32 * 3, _ERROR]),
+    ("ec_core_net_run", c_int, [c_void_p, c_void_p, c_uint32, c_uint32, c_void_p, c_uint32, _ERROR]),
+]
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The loaded library with every signature declared. Raises InternalError if it is missing or another one."""
+    path = _find()
+    try:
+        core = ctypes.CDLL(str(path))
+        for name, result, arguments in _SIGNATURES:
+            function = getattr(core, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise InternalError(
+            f"the native library cannot be loaded: {error}", where=str(path), hint="reinstall edgecodec"
+        ) from error
+    return core
+
+
+def _find() -> Path:
+    """EDGECODEC_LIBRARY, or the library in a folder of the package, of which an editable install has two."""
+    override = os.environ.get("EDGECODEC_LIBRARY")
+    if override:
+        return Path(override)
+    name = {"win32": "edgecodec.dll", "darwin": "libedgecodec.dylib"}.get(sys.platform, "libedgecodec.so")
+    for folder in edgecodec.__path__:
+        candidate = Path(folder) / name
+        if candidate.is_file():
+            return candidate
+    raise InternalError(
+        f"{name} is not in {', '.join(edgecodec.__path__)}",
+        hint="reinstall edgecodec, or build native/ with cmake and set EDGECODEC_LIBRARY to the library",
+    )
+
+
+def call(function: Callable[..., int], *arguments: object) -> None:
+    """Call a function that takes an error struct last, and raise the leaf of the error tree that its status names."""
+    error = CoreError()
+    status = function(*arguments, ctypes.byref(error))
+    if status != 0:
+        kind = BY_CODE.get(status, InternalError)
+        offset = error.offset if error.offset >= 0 else None
+        raise kind(error.message.decode("utf-8", "replace"), offset=offset)
+
+
+def view(data: Buffer) -> Bytes:
+    """The bytes of `data` as an array on the same memory."""
+    return np.frombuffer(data, np.uint8)
+
+
+def addresses(arrays: list[npt.NDArray[Any]]) -> ctypes.Array[c_void_p]:
+    """C array of the addresses of contiguous arrays, which the caller keeps alive."""
+    return (c_void_p * max(len(arrays), 1))(*(array.ctypes.data for array in arrays))
+
+
+def crc32(data: Buffer) -> int:
+    """CRC-32 as in zlib."""
+    borrowed = view(data)
+    return int(library().ec_core_crc32(borrowed.ctypes.data, borrowed.size))
+
+
+def kernels() -> str:
+    """Name of the kernels in use, for example "avx2"."""
+    return str(library().ec_core_kernels().decode("ascii"))
+
+
+def kernels_available() -> list[str]:
+    """The kernels this processor can run, slowest first."""
+    return str(library().ec_core_kernels_available().decode("ascii")).split(",")
+
+
+def force_kernels(name: str) -> None:
+    """Use these kernels from now on; for tests, and not while anything is being coded. Raises InvalidArgument."""
+    call(library().ec_core_kernels_force, name.encode())

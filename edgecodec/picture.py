@@ -1,0 +1,235 @@
+"""Pictures in and out: what Pillow opens becomes upright 8-bit pixels with their metadata, and goes back into files."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from edgecodec import files
+from edgecodec.errors import (
+    AlphaRefused,
+    CannotRead,
+    InvalidArgument,
+    LimitExceeded,
+    NotAnImage,
+    OutOfMemory,
+)
+from edgecodec.limits import Limits
+from edgecodec.padding import Pixels
+
+#: What to do with transparency: refuse it, forget it, or lay the picture on white or black.
+AlphaChannel = Literal["refuse", "drop", "white", "black"]
+ALPHA_CHANNEL_CHOICES: tuple[str, ...] = get_args(AlphaChannel)
+
+EXIF_PREFIX = b"Exif\0\0"  # JPEG's marker in front of the TIFF structure; stored without it
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNED = range(2, 9)  # its values that ask for a turn or a flip
+_XMP_KEYWORD = "XML:com.adobe.xmp"  # PNG's keyword for it
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture. icc, exif (a TIFF structure), xmp: bytes or None. notes: what was changed to get here."""
+
+    pixels: Pixels
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def greyscale(self) -> bool:
+        return self.pixels.ndim == 2
+
+    def without_metadata(self) -> Picture:
+        return replace(self, icc=None, exif=None, xmp=None)
+
+
+def from_pixels(pixels: npt.NDArray[Any]) -> Picture:
+    """A bare array as a picture. Raises InvalidArgument unless it is uint8 (height, width, 3) or (height, width)."""
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise InvalidArgument(
+            f"pixels are {pixels.dtype} {pixels.shape}", hint="give uint8 (height, width, 3) or (height, width)"
+        )
+    if pixels.size == 0:
+        raise InvalidArgument(f"pixels are empty: {pixels.shape}")
+    return Picture(pixels)
+
+
+def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "refuse") -> Picture:
+    """Read any still picture that Pillow opens, with the EXIF orientation applied and reset.
+
+    Greyscale stays greyscale, palettes become colours, 16-bit samples are rounded to 8 bits, CMYK becomes RGB.
+    Raises NotAnImage, CannotRead, LimitExceeded, AlphaRefused, InvalidArgument for animations.
+    """
+    where = files.name_of(source)
+    data = files.read(source, limits)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            limits.check_size(*image.size)
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                raise InvalidArgument("has several frames", hint="extract one of them: a coded picture is a still")
+            image.load()
+            return _convert(image, alpha_channel)
+    except (InvalidArgument, AlphaRefused, LimitExceeded) as error:
+        error.locate(where)
+        raise
+    except UnidentifiedImageError as error:
+        raise NotAnImage("is not a picture that Pillow can open", where=where) from error
+    except Image.DecompressionBombError as error:
+        raise LimitExceeded(str(error), where=where, hint="raise PIL.Image.MAX_IMAGE_PIXELS") from error
+    except MemoryError as error:
+        raise OutOfMemory("no memory for the picture", where=where) from error
+    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
+        raise CannotRead(f"is a damaged picture: {error}", where=where) from error
+
+
+def _convert(image: Image.Image, alpha_channel: AlphaChannel) -> Picture:
+    notes: list[str] = []
+    upright, exif, xmp = _upright(image, notes)
+    opaque = _flatten(upright, alpha_channel, notes)
+    flat = _eight_bits(opaque, notes)
+    icc = image.info.get("icc_profile") or None
+    if icc is not None and icc[16:20] != (b"GRAY" if flat.mode == "L" else b"RGB "):
+        notes.append("dropped an ICC profile of another colour space")
+        icc = None
+    return Picture(np.asarray(flat), icc, exif, xmp, tuple(notes))
+
+
+def _upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes | None, bytes | None]:
+    """The picture as it is meant to be seen, its EXIF without orientation, its XMP likewise."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        turned = ImageOps.exif_transpose(image) if orientation in _TURNED else image
+    except (SyntaxError, ValueError, TypeError, KeyError, struct.error, OSError):
+        notes.append("dropped unreadable EXIF data")
+        return image, None, _xmp(image)
+    if turned is not image:
+        notes.append(f"applied EXIF orientation {orientation}")
+    exif = turned.info.get("exif") or None
+    return turned, exif.removeprefix(EXIF_PREFIX) if exif else None, _xmp(turned)
+
+
+def _xmp(image: Image.Image) -> bytes | None:
+    xmp = image.info.get("xmp") or image.info.get(_XMP_KEYWORD) or None
+    return xmp.encode() if isinstance(xmp, str) else xmp
+
+
+def _flatten(image: Image.Image, alpha_channel: AlphaChannel, notes: list[str]) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    if alpha_channel == "refuse":
+        raise AlphaRefused(
+            f"has transparency (mode {image.mode}), which a coded picture does not carry",
+            hint="--alpha-channel drop, white or black (alpha_channel=) says what to make of it",
+        )
+    notes.append(f"transparency: {alpha_channel}")
+    grey = image.mode in ("L", "LA", "La", "1", "I;16")
+    layered = image.convert("RGBA")
+    if alpha_channel != "drop":
+        layered = Image.alpha_composite(Image.new("RGBA", image.size, alpha_channel), layered)
+    return layered.convert("RGB").getchannel(0) if grey else layered.convert("RGB")
+
+
+def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Mode L or RGB."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        samples = np.asarray(image).astype(np.int64)
+        if samples.min() < 0 or samples.max() > 65535:
+            raise InvalidArgument("has samples beyond 16 bits", hint="scale them to 8 or 16 bits first")
+        notes.append("rounded 16-bit samples to 8 bits")
+        return Image.fromarray(((samples + 128) // 257).astype(np.uint8))
+    if image.mode in ("F", "LAB"):
+        raise InvalidArgument(
+            f"has pixels of mode {image.mode}", hint="convert the picture to 8-bit RGB or greyscale first"
+        )
+    if image.mode not in ("P", "PA"):
+        notes.append(f"converted {image.mode} to RGB")
+    return image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class _Format:
+    pillow: str
+    options: Mapping[str, Any]
+
+
+#: By extension. Everything but JPEG is lossless.
+_FORMATS = {
+    "png": _Format("PNG", {}),
+    "ppm": _Format("PPM", {}),
+    "pgm": _Format("PPM", {}),
+    "pnm": _Format("PPM", {}),
+    "bmp": _Format("BMP", {}),
+    "tif": _Format("TIFF", {"compression": "tiff_lzw"}),
+    "tiff": _Format("TIFF", {"compression": "tiff_lzw"}),
+    "webp": _Format("WEBP", {"lossless": True}),
+    "jpg": _Format("JPEG", {"quality": 95, "subsampling": 0}),
+    "jpeg": _Format("JPEG", {"quality": 95, "subsampling": 0}),
+}
+_NUMPY = "npy"
+
+#: Names of picture formats that can be written.
+FORMATS = (*_FORMATS, _NUMPY)
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Format by extension. Raises InvalidArgument with the list of known ones."""
+    extension = PurePath(path).suffix[1:].lower()
+    if extension not in FORMATS:
+        raise InvalidArgument(
+            f"no picture format has the extension {extension!r}",
+            where=os.fspath(path),
+            hint=f"use {', '.join(FORMATS)}",
+        )
+    return extension
+
+
+def check_format(picture_format: str) -> None:
+    """Raise InvalidArgument unless it is one of FORMATS."""
+    if picture_format not in FORMATS:
+        raise InvalidArgument(f"there is no picture format {picture_format!r}", hint=f"use {', '.join(FORMATS)}")
+
+
+def to_bytes(picture: Picture, picture_format: str) -> bytes:
+    """A picture file of this format (one of FORMATS), with the metadata it can carry. Raises InvalidArgument."""
+    check_format(picture_format)
+    out = io.BytesIO()
+    if picture_format == _NUMPY:
+        np.save(out, picture.pixels, allow_pickle=False)
+        return out.getvalue()
+    chosen = _FORMATS[picture_format]
+    pixels = picture.pixels
+    if picture_format == "ppm" and picture.greyscale:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    try:
+        Image.fromarray(pixels).save(out, chosen.pillow, **chosen.options, **_metadata(picture, chosen.pillow))
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"cannot be written as {chosen.pillow}: {error}", hint="choose another format") from error
+    return out.getvalue()
+
+
+def _metadata(picture: Picture, pillow_format: str) -> dict[str, Any]:
+    """Pillow's keywords; formats that carry no metadata ignore them."""
+    keywords: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
+    if picture.exif:
+        keywords["exif"] = EXIF_PREFIX + picture.exif
+    if picture.xmp and pillow_format == "PNG":
+        keywords["pnginfo"] = PngImagePlugin.PngInfo()
+        keywords["pnginfo"].add_itxt(_XMP_KEYWORD, picture.xmp.decode("utf-8", "replace"))
+    elif picture.xmp:
+        keywords["xmp"] = picture.xmp
+    return keywords

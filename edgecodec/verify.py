@@ -1,0 +1,88 @@
+"""Does a bundle do on this machine what it did where it was made? Files, golden latents, golden pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from edgecodec import knobs, picture
+from edgecodec.bundle import Bundle, Golden, GoldenPicture, SynthesisGraph
+from edgecodec.codec import Codec
+from edgecodec.engines import require_engine
+from edgecodec.errors import EdgecodecError, VerificationFailed
+from edgecodec.limits import Limits
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. detail: what was found."""
+
+    subject: str
+    passed: bool
+    detail: str
+
+
+def verify(path: str | os.PathLike[str], engine: str = "auto", threads: int | None = None) -> Iterator[Check]:
+    """Every check of a bundle, as it is made: hashes of all files, golden latents exactly, golden pixels of every baked
+    decoder on `engine` within the tolerance that the manifest gives it.
+
+    Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable or
+    InvalidArgument if there is nothing to check it with.
+    """
+    require_engine(engine)
+    bundle = Bundle(path)
+    for subject, check in _checks(bundle, engine, threads):
+        try:
+            yield Check(subject, True, check())
+        except EdgecodecError as error:
+            yield Check(subject, False, str(error))
+
+
+def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A subject and what to do about it: give the detail, or raise."""
+    for name in bundle.info.files:
+        yield name, partial(_hash, bundle, name)
+    for golden in bundle.info.golden:
+        yield f"{golden.file}: latents", partial(_latents, bundle, golden)
+        for expected in golden.pictures:
+            for graph in knobs.matches(bundle.info.synthesis, expected.knobs, {}):
+                subject = f"{golden.file}: {graph.file}"
+                yield subject, partial(_pixels, bundle, golden, expected, graph, engine, threads)
+
+
+def _hash(bundle: Bundle, name: str) -> str:
+    bundle.checked(name)
+    return f"{bundle.info.files[name].size} bytes"
+
+
+def _latents(bundle: Bundle, golden: Golden) -> str:
+    codec = Codec(bundle, "auto", {}, None, Limits(), None)
+    digest = hashlib.sha256()
+    for latent in codec.decode_latents(bundle.checked(golden.file)).values():
+        digest.update(latent.astype("<i2").tobytes())
+    if digest.hexdigest() != golden.latents_sha256:
+        raise VerificationFailed("decodes to other latents", hint="this build of edgecodec is broken: please report it")
+    return "exact"
+
+
+def _pixels(
+    bundle: Bundle, golden: Golden, expected: GoldenPicture, graph: SynthesisGraph, engine: str, threads: int | None
+) -> str:
+    with Codec(bundle, engine, expected.knobs, graph.precision, Limits(), threads) as codec:
+        decoded = codec.decode(bundle.checked(golden.file)).pixels
+        name = codec.describe_engine().name
+    reference = picture.read(bundle.checked(expected.file), Limits()).pixels
+    if decoded.shape != reference.shape:
+        raise VerificationFailed(f"decodes to {decoded.shape}, the golden picture is {reference.shape}")
+    difference = int(np.abs(decoded.astype(np.int16) - reference).max())
+    if difference > graph.tolerance_levels:
+        raise VerificationFailed(
+            f"{name} is off by {difference} levels, {graph.tolerance_levels} are allowed",
+            hint="use another engine or precision on this device",
+        )
+    return f"{name} is off by {difference} of {graph.tolerance_levels} levels"

@@ -1,0 +1,81 @@
+"""The seam between the codec and whatever runs its graphs: three calls, and a description."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+#: Tensors by name. Latents: float32 (1, channels, rows, columns). Images: uint8 (height, width, 3).
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a graph: `channels` values every `stride` pixels; an image has stride 1 and 3 channels."""
+
+    name: str
+    channels: int
+    stride: int
+
+    @property
+    def is_image(self) -> bool:
+        return self.stride == 1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file and what the manifest promises about it."""
+
+    path: Path
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """threads: of the processor, 1 or more, or None for the engine's own choice."""
+
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What really runs. passed_over: for `auto`, the faster engines and why each was not taken."""
+
+    name: str
+    version: str
+    device: str
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+
+class Engine(ABC):
+    """One loaded graph. `run` may be called by several threads at a time; arrays it is given are not kept."""
+
+    #: Set by `auto`, for the description.
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    @abstractmethod
+    def require(cls, variant: str) -> None:
+        """Raise EngineUnavailable unless it is installed and `variant` (what follows the colon, or "") can be tried."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, graph: Graph, variant: str, options: Options) -> Engine:
+        """Raises EngineUnavailable if another device than the one asked for would run, EngineFailed for a bad graph."""
+
+    @abstractmethod
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Every output of the graph by name. Raises EngineFailed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the engine holds. Safe to call twice; `run` is an error afterwards."""
+
+    @abstractmethod
+    def describe(self) -> Description: ...

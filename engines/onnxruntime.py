@@ -1,0 +1,106 @@
+"""ONNX Runtime (1.18 or newer). The variant names the execution provider; none means the processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from edgecodec.engines.base import Arrays, Description, Engine, Graph, Options, Port
+from edgecodec.errors import EngineFailed, EngineUnavailable
+
+_PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_OLDEST = (1, 18)
+_FATAL = 4  # ONNX Runtime's log severity
+
+
+class OnnxRuntime(Engine):
+    """A session on one provider, checked to be the one that was asked for."""
+
+    def __init__(self, session: Any, variant: str, version: str) -> None:
+        self._session: Any = session
+        self._variant = variant
+        self._version = version
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    @classmethod
+    def require(cls, variant: str) -> None:
+        runtime = _runtime()
+        available = runtime.get_available_providers()
+        if _PROVIDERS[variant] not in available:
+            raise EngineUnavailable(
+                f"this ONNX Runtime has no {_PROVIDERS[variant]}, only {', '.join(available)}",
+                where=f"onnxruntime:{variant}",
+                hint="install the onnxruntime build for this device",
+            )
+
+    @classmethod
+    def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
+        runtime = _runtime()
+        provider = _PROVIDERS[variant]
+        settings = runtime.SessionOptions()
+        settings.log_severity_level = _FATAL
+        if options.threads is not None:
+            settings.intra_op_num_threads = options.threads
+        try:
+            session = runtime.InferenceSession(str(graph.path), sess_options=settings, providers=[provider])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            raise EngineFailed(
+                f"ONNX Runtime refuses the graph: {_first_line(error)}", where=graph.path.name
+            ) from error
+        # A provider whose libraries are missing is dropped without an exception, and the processor takes over.
+        if session.get_providers()[0] != provider:
+            raise EngineUnavailable(
+                f"{provider} could not start; ONNX Runtime would run on {session.get_providers()[0]}",
+                where=f"onnxruntime:{variant}",
+                hint="check the driver and the CUDA libraries this onnxruntime build wants",
+            )
+        _check_ports(graph, "input", graph.inputs, session.get_inputs())
+        _check_ports(graph, "output", graph.outputs, session.get_outputs())
+        return cls(session, variant, runtime.__version__)
+
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        if self._session is None:
+            raise EngineFailed("the engine is closed")
+        try:
+            results = self._session.run(self._outputs, dict(inputs))
+        except Exception as error:
+            raise EngineFailed(f"ONNX Runtime failed: {_first_line(error)}") from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def close(self) -> None:
+        self._session = None
+
+    def describe(self) -> Description:
+        name = f"onnxruntime:{self._variant}" if self._variant else "onnxruntime"
+        return Description(name, self._version, self._variant or "cpu", self.passed_over)
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"ONNX Runtime cannot be imported: {_first_line(error)}",
+            where="onnxruntime",
+            hint="pip install 'edgecodec[ort]'",
+        ) from error
+    if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < _OLDEST:
+        raise EngineUnavailable(
+            f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
+        )
+    # Providers that fail to start log through the process-wide logger, past the session's own setting.
+    onnxruntime.set_default_logger_severity(_FATAL)
+    return onnxruntime
+
+
+def _check_ports(graph: Graph, role: str, promised: tuple[Port, ...], found: Any) -> None:
+    names, found_names = {port.name for port in promised}, {port.name for port in found}
+    if names != found_names:
+        raise EngineFailed(
+            f"the manifest promises {role}s {sorted(names)}, the graph has {sorted(found_names)}", where=graph.path.name
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

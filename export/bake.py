@@ -1,0 +1,64 @@
+"""Network interpolation: a decoder between a faithful one and a realistic one (Wang et al. 2019, section 3.4; used for
+codecs by Iwai et al. 2020, equation 8).
+
+Baked at export, so the knob costs nothing at run time. It needs two decoders of one encoder and one entropy model;
+only then does every baked decoder read the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from edgecodec.errors import CheckpointRejected, InvalidArgument
+
+
+def interpolate(
+    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], alpha: float, decoder_prefixes: Sequence[str]
+) -> dict[str, Tensor]:
+    """(1 - alpha) * mse + alpha * main for every tensor under `decoder_prefixes`; all others as they are.
+
+    alpha: 0 (the mse decoder) to 1 (the main one). The ends are exact copies.
+    Raises what `require_interpolation` raises.
+    """
+    require_interpolation(main, mse, [alpha], decoder_prefixes)
+    return {
+        name: _mix(mse[name], tensor, alpha) if name.startswith(tuple(decoder_prefixes)) else tensor
+        for name, tensor in main.items()
+    }
+
+
+def _mix(mse: Tensor, main: Tensor, alpha: float) -> Tensor:
+    if alpha in (0.0, 1.0):
+        return main if alpha else mse
+    return ((1 - alpha) * mse.double() + alpha * main.double()).to(main.dtype)
+
+
+def require_interpolation(
+    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], alphas: Sequence[float], decoder_prefixes: Sequence[str]
+) -> None:
+    """Raise InvalidArgument for an alpha outside 0 to 1 or none at all.
+
+    Raise CheckpointRejected, with the list, where keys, shapes or types differ, or a single bit outside the decoder.
+    """
+    if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
+        raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
+    problems = [f"{name}: only in the main checkpoint" for name in main if name not in mse]
+    problems += [f"{name}: only in the mse checkpoint" for name in mse if name not in main]
+    for name in (name for name in main if name in mse):
+        a, b = main[name], mse[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            problems.append(f"{name}: {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}")
+        elif not name.startswith(tuple(decoder_prefixes)) and not _same_bits(a, b):
+            problems.append(f"{name}: outside the decoder, and the values differ")
+    if problems:
+        raise CheckpointRejected(
+            "these two checkpoints do not share an encoder:\n  " + "\n  ".join(problems),
+            hint="train the second decoder with the encoder and the entropy model of the first frozen",
+        )
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))

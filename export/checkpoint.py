@@ -1,0 +1,124 @@
+"""Checkpoints on disk: edgecodec's own layout, safe to open because safetensors holds nothing but arrays."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from edgecodec.errors import CannotRead, CheckpointRejected
+from edgecodec.export.families import FAMILIES, Hific, Hyperprior, build
+
+FORMAT = "edgecodec-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model as it lies on disk: which family and preset, free notes, and its tensors by name."""
+
+    family: str
+    preset: str
+    notes: dict[str, str]
+    tensors: dict[str, Tensor]
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, family: str, preset: str, notes: dict[str, str], dtype: torch.dtype = torch.float32
+) -> None:
+    """Write every tensor of `model` in `dtype`, with the family and preset that rebuild it."""
+    tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {"format": FORMAT, "family": family, "preset": preset, "notes": json.dumps(notes, sort_keys=True)}
+    save_file(tensors, path, metadata)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Open a checkpoint without running anything it contains. Tensors come as float32.
+
+    Raises CannotRead where there is no such file, and CheckpointRejected for one in a layout that is not known.
+    """
+    if not path.is_file():
+        raise CannotRead("no such checkpoint", where=str(path))
+    # A layout of another origin is recognised here, by its content, and turned into a Checkpoint of its family.
+    if _is_safetensors(path):
+        return _read_own(path)
+    raise CheckpointRejected(_describe_foreign(path), where=str(path), hint="give a checkpoint that edgecodec saved")
+
+
+def load_model(checkpoint: Checkpoint) -> Hific | Hyperprior:
+    """The model of a checkpoint, in evaluation mode.
+
+    Strict: CheckpointRejected lists every key that is unused, missing or of another shape than the preset's.
+    """
+    family = FAMILIES.get(checkpoint.family)
+    if family is None:
+        raise CheckpointRejected(f"unknown family {checkpoint.family!r}", hint=f"known: {', '.join(FAMILIES)}")
+    if checkpoint.preset not in family.PRESETS:
+        raise CheckpointRejected(
+            f"unknown preset {checkpoint.preset!r} of {checkpoint.family}", hint=f"known: {', '.join(family.PRESETS)}"
+        )
+    model = build(checkpoint.family, checkpoint.preset)
+    problems = _mismatches(model.state_dict(), checkpoint.tensors)
+    if problems:
+        listed = "\n  ".join(problems)
+        raise CheckpointRejected(f"does not fit {checkpoint.family} {checkpoint.preset}:\n  {listed}")
+    model.load_state_dict(checkpoint.tensors)
+    return model.eval()
+
+
+def _mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    problems = [f"{name}: unused" for name in sorted(found) if name not in expected]
+    problems += [f"{name}: missing" for name in sorted(expected) if name not in found]
+    for name in sorted(set(expected) & set(found)):
+        wanted, given = tuple(expected[name].shape), tuple(found[name].shape)
+        if wanted != given:
+            problems.append(f"{name}: has shape {given}, should have {wanted}")
+        elif not torch.isfinite(found[name]).all():
+            problems.append(f"{name}: holds values that are not finite")
+    return problems
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether the file starts as safetensors do: the length of a JSON header, then its opening brace."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= path.stat().st_size - 8
+
+
+def _read_own(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointRejected(f"damaged safetensors file: {error}", where=str(path)) from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointRejected(
+            f"safetensors of another origin: format is {metadata.get('format')!r}, not {FORMAT!r}", where=str(path)
+        )
+    try:
+        notes = {str(key): str(value) for key, value in json.loads(metadata["notes"]).items()}
+        family, preset = metadata["family"], metadata["preset"]
+    except (KeyError, ValueError, AttributeError) as error:
+        raise CheckpointRejected(f"its metadata is incomplete: {error!r}", where=str(path)) from error
+    return Checkpoint(family, preset, notes, {name: tensor.float() for name, tensor in tensors.items()})
+
+
+def _describe_foreign(path: Path) -> str:
+    """What a file that is not safetensors holds. Pickles are opened with safe loading only."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        return "neither safetensors nor a file that safe loading opens"
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError):
+        return "not a checkpoint"
+    keys = list(content) if isinstance(content, dict) else []
+    shown = ", ".join(map(str, keys[:4])) + (", ..." if len(keys) > 4 else "")
+    return f"a PyTorch file in a layout that is not known (its keys: {shown or 'none'})"

@@ -1,0 +1,43 @@
+"""What `edgecodec export` does, free of the command line's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgecodec.errors import InvalidArgument
+from edgecodec.export.bundle import ExportReport, export_bundle
+
+
+def parse_alphas(text: str) -> tuple[float, ...]:
+    """ "0,0.5,1" to its numbers. Raises InvalidArgument for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidArgument(f"{text!r} is not a list of numbers", where="--alpha", hint="like 0,0.5,1") from error
+
+
+def export_command(
+    checkpoint: Path,
+    output: Path,
+    mse_checkpoint: Path | None = None,
+    alpha: str | None = None,
+    calibration: Path | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda message: None,
+) -> ExportReport:
+    """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--calibration DIR] -o DIR [--force]`.
+
+    Errors are those of `export_bundle`.
+    """
+    alphas = None if alpha is None else parse_alphas(alpha)
+    return export_bundle(checkpoint, output, mse_checkpoint, alphas, calibration, force=force, progress=progress)
+
+
+def summary(report: ExportReport) -> list[str]:
+    """Lines for people: what was written and how well it holds."""
+    lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
+    lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
+    cost = report.entropy_cost
+    lines.append(f"  integer scale network  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
+    return lines

@@ -1,0 +1,173 @@
+"""The scale hyperprior: the entropy model under HiFiC, and a family of its own.
+
+Balle et al. 2018 (scales only) and Minnen et al. 2018 without context (mean and scale). Shapes, for an image of
+height H and width W whose sides are multiples of `ALIGNMENT`:
+
+    image (B, 3, H, W) in [0, 1]     latent y (B, M, H/16, W/16)     hyperlatent z (B, N, H/64, W/64)
+
+z is coded as round(z - median) with one table per channel; y as r = round(y - mean(z)) with one of 64 Gaussian
+tables, chosen by the scale network alone. Only that network has to be exact at both ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from edgecodec.export.families.blocks import (
+    GDN,
+    FactorizedDensity,
+    gaussian_likelihood,
+    round_straight_through,
+)
+
+ALIGNMENT = 64  # image sides are padded to this multiple, so that z covers the picture
+LATENT_STRIDE = 16
+HYPERLATENT_STRIDE = 64
+
+
+class Rates(NamedTuple):
+    """Information content of one batch, in bits."""
+
+    latent: Tensor
+    hyperlatent: Tensor
+
+
+class ScaleHyperprior(nn.Module):
+    """What training and export need of any codec with a scale hyperprior; the subclass supplies the transforms.
+
+    A subclass assigns `analysis`, `synthesis`, `hyper_analysis` and `density`, and defines `mean` and
+    `scale_network`. Image values are in [0, 1] on both sides.
+    """
+
+    analysis: nn.Module
+    synthesis: nn.Module
+    hyper_analysis: nn.Module
+    density: FactorizedDensity
+    latent_channels: int
+    hyperlatent_channels: int
+
+    #: State dict prefixes of the tensors that act after the latents are decoded; network interpolation mixes these.
+    DECODER_PREFIXES = ("synthesis.",)
+
+    def mean(self, z: Tensor) -> Tensor | None:
+        """(B, N, h, w) hyperlatent to the (B, M, 4h, 4w) mean of y, or None where means are zero."""
+        raise NotImplementedError
+
+    def scale_network(self) -> nn.Sequential:
+        """The layers from z to the raw scale of y: convolutions and rectifiers only, ready to be made integer."""
+        raise NotImplementedError
+
+    def hyper_input(self, y: Tensor) -> Tensor:
+        """What the hyper-analysis sees of the latent."""
+        return y
+
+    def quantise(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, M, h, w) latent to the integers that are coded and the latent they rebuild: z symbols, r, y.
+
+        Rounding is half to even. r is taken against the mean of the rounded z, which is what a decoder has.
+        """
+        medians = self.density.medians.reshape(1, -1, 1, 1)
+        z_symbols = torch.round(self.hyper_analysis(self.hyper_input(y)) - medians)
+        mean = self.mean(z_symbols + medians)
+        residual = torch.round(y if mean is None else y - mean)
+        return z_symbols, residual, residual if mean is None else residual + mean
+
+    def rebuild(self, z_symbols: Tensor, residual: Tensor) -> Tensor:
+        """Decoded integers to the latent the synthesis takes: y = r + mean(z + median)."""
+        mean = self.mean(z_symbols + self.density.medians.reshape(1, -1, 1, 1))
+        return residual if mean is None else residual + mean
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Rates]:
+        """Training pass: reconstruction from rounded latents, rates from latents with uniform noise.
+
+        Rounding with a straight-through gradient on the way to the pixels and noise on the way to the rate is the
+        mixed scheme of Minnen and Singh 2020, section 3.2.
+        """
+        y = self.analysis(image)
+        z = self.hyper_analysis(self.hyper_input(y))
+        medians = self.density.medians.reshape(1, -1, 1, 1)
+        z_noisy = z + torch.empty_like(z).uniform_(-0.5, 0.5)
+        z_rounded = round_straight_through(z - medians) + medians
+        mean = self.mean(z_rounded)
+        residual = y if mean is None else y - mean
+        noisy = residual + torch.empty_like(residual).uniform_(-0.5, 0.5)
+        rebuilt = round_straight_through(residual)
+        rebuilt = rebuilt if mean is None else rebuilt + mean
+        rates = Rates(
+            latent=-gaussian_likelihood(noisy, self.scale_network()(z_rounded)).log2().sum(),
+            hyperlatent=-self.density.likelihood(z_noisy).log2().sum(),
+        )
+        return self.synthesis(rebuilt), rates
+
+
+def up5(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """5x5 transposed convolution that doubles each side."""
+    return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+
+
+def down5(inputs: int, outputs: int) -> nn.Conv2d:
+    """5x5 convolution that halves each side."""
+    return nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Widths of the `hyperprior` family: N transform channels, M latent channels."""
+
+    transform_channels: int
+    latent_channels: int
+
+
+class Hyperprior(ScaleHyperprior):
+    """Mean-scale hyperprior with GDN transforms (Minnen et al. 2018, table 1 without the context column).
+
+    Layers are those CompressAI calls `mbt2018_mean`: four 5x5 stride-2 convolutions with GDN between, hyper
+    transforms of three layers with LeakyReLU (slope 0.01), and one hyper-synthesis whose last convolution emits the
+    scales of all M channels first and their means after.
+    """
+
+    FAMILY = "hyperprior"
+    PRESETS = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        n, m = preset.transform_channels, preset.latent_channels
+        self.latent_channels, self.hyperlatent_channels = m, n
+        self.analysis = nn.Sequential(
+            down5(3, n), GDN(n), down5(n, n), GDN(n), down5(n, n), GDN(n), down5(n, m),
+        )  # fmt: skip
+        self.synthesis = nn.Sequential(
+            up5(m, n), GDN(n, inverse=True), up5(n, n), GDN(n, inverse=True), up5(n, n), GDN(n, inverse=True), up5(n, 3),
+        )  # fmt: skip
+        self.hyper_analysis = nn.Sequential(
+            nn.Conv2d(m, n, 3, padding=1), nn.LeakyReLU(), down5(n, n), nn.LeakyReLU(), down5(n, n)
+        )
+        self.hyper_synthesis = nn.Sequential(
+            up5(n, m), nn.LeakyReLU(), up5(m, m * 3 // 2), nn.LeakyReLU(), nn.Conv2d(m * 3 // 2, 2 * m, 3, padding=1)
+        )
+        self.density = FactorizedDensity(n)
+
+    def mean(self, z: Tensor) -> Tensor:
+        return self._half(1)(z)
+
+    def scale_network(self) -> nn.Sequential:
+        return self._half(0)
+
+    def _half(self, half: int) -> nn.Sequential:
+        """The hyper-synthesis with only one half of its last convolution's outputs."""
+        *body, last = self.hyper_synthesis
+        return nn.Sequential(*body, _OutputSlice(last, half * self.latent_channels, self.latent_channels))
+
+
+class _OutputSlice(nn.Conv2d):
+    """View of some output channels of a convolution; shares its parameters and their gradients."""
+
+    def __init__(self, whole: nn.Conv2d, start: int, count: int) -> None:
+        super().__init__(whole.in_channels, count, whole.kernel_size, padding=whole.padding, device="meta")
+        del self.weight, self.bias
+        self.weight = whole.weight[start : start + count]
+        self.bias = whole.bias[start : start + count]

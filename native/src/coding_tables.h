@@ -1,0 +1,44 @@
+// Coding tables (docs/format.md, 2.1): how likely each rank is, and which value a rank stands for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "byte_reader.h"
+#include "table_set_view.h"
+
+namespace edgecodec {
+
+constexpr unsigned kMaxRawBits = 12;
+
+// The order of values by rank: 0, 1, -1, 2, -2, ...
+constexpr uint32_t zigzag(int32_t value) {
+    return value > 0 ? 2 * static_cast<uint32_t>(value) - 1 : 2 * (0u - static_cast<uint32_t>(value));
+}
+constexpr int32_t unzigzag(uint32_t rank) {
+    const int32_t half = static_cast<int32_t>(rank >> 1);
+    return (rank & 1) != 0 ? half + 1 : -half;
+}
+
+class CodingTables {
+public:
+    // Reads one table set; throws Failure with the reader's status at the first field that breaks the format.
+    static CodingTables parse(ByteReader &reader);
+
+    size_t size() const { return shapes_.size(); }
+
+    // Valid as long as the tables are.
+    TableSetView view() const;
+
+private:
+    void parse_table(ByteReader &reader);
+    void build_ladder();
+
+    std::vector<RankEntry> buckets_, ranks_;
+    std::vector<TableShape> shapes_;
+    std::vector<uint8_t> ladder_low_, ladder_high_, escapes_;
+    uint8_t smallest_escape_ = 0, first_raw_ = 0;
+};
+
+}  // namespace edgecodec

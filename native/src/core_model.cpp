@@ -1,0 +1,91 @@
+// The C functions of the entropy model.
+#include <cstring>
+#include <memory>
+
+#include "entropy_model.h"
+#include "status.h"
+
+using namespace edgecodec;
+
+struct ec_core_model {
+    EntropyModel model;
+};
+
+namespace {
+
+constexpr uint32_t kMaxThreads = 256;
+
+void check(const ec_core_model *model, uint32_t width, uint32_t height, const void *latents, uint32_t threads) {
+    if (model == nullptr || latents == nullptr) throw Failure(EC_INVALID_ARGUMENT, "model or latents missing");
+    if (width == 0 || height == 0 || width > 65535 || height > 65535) {
+        throw Failure(EC_INVALID_ARGUMENT, "a side must be 1 to 65535 pixels");
+    }
+    if (threads == 0 || threads > kMaxThreads) throw Failure(EC_INVALID_ARGUMENT, "threads must be 1 to 256");
+}
+
+}  // namespace
+
+ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_model **out, ec_core_error *error) {
+    return guarded(error, [&] {
+        if (out == nullptr || (data == nullptr && size > 0)) throw Failure(EC_INVALID_ARGUMENT, "data or out missing");
+        *out = new ec_core_model{EntropyModel::parse(data, size)};
+    });
+}
+
+void ec_core_model_close(ec_core_model *model) { delete model; }
+
+uint32_t ec_core_model_id(const ec_core_model *model) { return model->model.id(); }
+
+uint32_t ec_core_model_alignment(const ec_core_model *model) { return model->model.alignment(); }
+
+uint32_t ec_core_model_coded_count(const ec_core_model *model) {
+    return static_cast<uint32_t>(model->model.coded().size());
+}
+
+ec_status ec_core_model_coded(const ec_core_model *model, uint32_t i, ec_core_tensor *out) {
+    if (model == nullptr || out == nullptr || i >= model->model.coded().size()) return EC_INVALID_ARGUMENT;
+    const ModelTensor &tensor = model->model.tensor(model->model.coded()[i]);
+    *out = {tensor.name.c_str(), tensor.channels, tensor.stride};
+    return EC_OK;
+}
+
+ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
+                         const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
+                         ec_core_error *error) {
+    return guarded(error, [&] {
+        check(model, width, height, latents, threads);
+        if (payload == nullptr && size > 0) throw Failure(EC_INVALID_ARGUMENT, "payload missing");
+        model->model.decode(width, height, lanes, payload, size, latents, threads);
+    });
+}
+
+ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t *lanes,
+                         const int16_t *const *latents, uint8_t *payload, size_t capacity, size_t *written,
+                         uint32_t threads, ec_core_error *error) {
+    return guarded(error, [&] {
+        check(model, width, height, latents, threads);
+        if (lanes == nullptr || written == nullptr) throw Failure(EC_INVALID_ARGUMENT, "lanes or written missing");
+        const std::vector<uint8_t> coded = model->model.encode(width, height, *lanes, latents, threads);
+        *written = coded.size();
+        if (payload == nullptr || coded.size() > capacity) {
+            throw Failure(EC_INVALID_ARGUMENT, "the payload is larger than the capacity");
+        }
+        std::memcpy(payload, coded.data(), coded.size());
+    });
+}
+
+// A symbol costs at most 14 bits in words, and an escape 4 + 16 bits beside them; states and tail lengths come on top.
+size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t height) {
+    size_t symbols = 0;
+    for (const size_t tensor : model->model.coded()) symbols += model->model.extent(tensor, width, height).values;
+    return symbols * 5 + 1024;
+}
+
+ec_status ec_core_indices(const ec_core_model *model, uint32_t width, uint32_t height, const int16_t *const *latents,
+                          uint32_t i, uint8_t *indices, uint32_t threads, ec_core_error *error) {
+    return guarded(error, [&] {
+        check(model, width, height, latents, threads);
+        if (indices == nullptr) throw Failure(EC_INVALID_ARGUMENT, "indices missing");
+        model->model.indices(width, height, latents, i, indices, threads);
+    });
+}

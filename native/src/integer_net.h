@@ -1,0 +1,46 @@
+// A frozen network of integer convolutions (docs/format.md, section 3, "net"): from int16 values to int16 values, or to
+// table indices. Once parsed it cannot overflow, and its results depend neither on the kernels nor on the threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "byte_reader.h"
+#include "integer_layer.h"
+
+namespace edgecodec {
+
+class IntegerNet {
+public:
+    struct Shape {
+        size_t rows, columns;
+    };
+
+    // Throws Failure(EC_BAD_MODEL) for a net that breaks the format or that some input inside its bounds could overflow.
+    static IntegerNet parse(ByteReader &reader);
+
+    int input_channels() const { return static_cast<int>(layers_.front().input_channels()); }
+    int output_channels() const { return static_cast<int>(layers_.back().output_channels()); }
+    int16_t input_low() const { return input_.low; }
+    int16_t input_high() const { return input_.high; }
+    bool gives_indices() const { return layers_.back().thresholds() > 0; }
+    int thresholds() const { return static_cast<int>(layers_.back().thresholds()); }  // 0 for a net that gives values
+
+    // Throws Failure: EC_INVALID_ARGUMENT for no input, EC_BAD_MODEL where a layer has no output for it, EC_LIMIT where
+    // an activation would exceed 2^31 values.
+    Shape output_shape(Shape shape) const;
+
+    // input: (rows, columns, channels), every value within input_low() and input_high().
+    // Output (channels, rows, columns): into `indices` for a net that gives them, else into `values`.
+    // Throws as output_shape does.
+    void run(const int16_t *input, Shape shape, uint8_t *indices, int16_t *values, unsigned threads) const;
+
+private:
+    IntegerNet() = default;
+
+    Interval input_{0, 0};
+    std::vector<IntegerLayer> layers_;
+};
+
+}  // namespace edgecodec

@@ -1,0 +1,74 @@
+#include "kernels.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "status.h"
+
+namespace edgecodec {
+namespace {
+
+const Kernels kKernels[] = {  // slowest first
+    {"scalar", [] { return true; }, decode_indexed_scalar, &kIntegerKernelsScalar},
+#if defined(__x86_64__)
+    {"avx2",
+     [] {
+         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+     },
+     decode_indexed_avx2, &kIntegerKernelsAvx2},
+#endif
+};
+
+const Kernels *find(const char *name) {
+    for (const Kernels &candidate : kKernels) {
+        if (std::strcmp(candidate.name, name) == 0) return candidate.runs_here() ? &candidate : nullptr;
+    }
+    return nullptr;
+}
+
+const Kernels *choose() {
+    if (const char *name = std::getenv("EDGECODEC_KERNELS")) {
+        if (const Kernels *named = find(name)) return named;
+    }
+    const Kernels *fastest = nullptr;
+    for (const Kernels &candidate : kKernels) {
+        if (candidate.runs_here()) fastest = &candidate;
+    }
+    return fastest;
+}
+
+std::atomic<const Kernels *> &choice() {
+    static std::atomic<const Kernels *> chosen{choose()};
+    return chosen;
+}
+
+}  // namespace
+
+const Kernels &kernels() { return *choice().load(std::memory_order_relaxed); }
+
+}  // namespace edgecodec
+
+using namespace edgecodec;
+
+const char *ec_core_kernels(void) { return kernels().name; }
+
+const char *ec_core_kernels_available(void) {
+    static const std::string names = [] {
+        std::string list;
+        for (const Kernels &candidate : kKernels) {
+            if (candidate.runs_here()) list += (list.empty() ? "" : ",") + std::string(candidate.name);
+        }
+        return list;
+    }();
+    return names.c_str();
+}
+
+ec_status ec_core_kernels_force(const char *name, ec_core_error *error) {
+    return guarded(error, [&] {
+        const Kernels *named = name == nullptr ? nullptr : find(name);
+        if (named == nullptr) throw Failure(EC_INVALID_ARGUMENT, "no kernels of this name run on this processor");
+        choice().store(named, std::memory_order_relaxed);
+    });
+}

@@ -1,0 +1,20 @@
+// The choice among implementations of the same arithmetic, one row per instruction set. A new instruction set is a new
+// file of kernels and a new row in kernels.cpp; a new kind of kernel is a new column.
+#pragma once
+
+#include "integer_convolution.h"
+#include "range_decoder_state.h"
+
+namespace edgecodec {
+
+struct Kernels {
+    const char *name;
+    bool (*runs_here)();
+    DecodeIndexed decode_indexed;
+    const IntegerKernels *integer;
+};
+
+// The fastest kernels of this processor, unless EDGECODEC_KERNELS or ec_core_kernels_force names others.
+const Kernels &kernels();
+
+}  // namespace edgecodec

@@ -1,0 +1,58 @@
+"""What most tests of the runtime share: a tiny bundle, three small photographs, and pictures coded with them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+import edgecodec
+from edgecodec.codec import Codec
+
+DATA = Path(__file__).parent / "data"
+TINY = DATA / "tiny.bundle"
+PHOTOS = sorted((DATA / "photos").glob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def codec() -> Iterator[Codec]:
+    """The tiny bundle on ONNX Runtime, one thread."""
+    with edgecodec.open_bundle(TINY, engine="onnxruntime", threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def mosaic() -> Iterator[Codec]:
+    """The tiny bundle on the stub engine, which keeps a picture of one colour exactly."""
+    with edgecodec.open_bundle(TINY, engine="stub", threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def pixels() -> npt.NDArray[np.uint8]:
+    """One photograph, uint8 (64, 96, 3)."""
+    return np.asarray(Image.open(DATA / "photos" / "parrots.png"))
+
+
+@pytest.fixture(scope="session")
+def coded(codec: Codec, pixels: npt.NDArray[np.uint8]) -> bytes:
+    """That photograph, coded."""
+    return codec.encode(pixels).data
+
+
+@pytest.fixture
+def bundle_copy(tmp_path: Path) -> Path:
+    """A copy of the tiny bundle that may be damaged."""
+    return Path(shutil.copytree(TINY, tmp_path / "copy.bundle"))
+
+
+@pytest.fixture(params=PHOTOS, ids=lambda path: path.stem)
+def photo(request: pytest.FixtureRequest) -> Path:
+    """Each photograph's file in turn."""
+    path: Path = request.param
+    return path

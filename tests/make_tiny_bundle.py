@@ -1,0 +1,127 @@
+"""Makes tests/data/tiny.bundle: a whole bundle small enough to commit, so that tests of the runtime need no torch.
+
+    python -m tests.make_tiny_bundle [FOLDER]
+
+The transforms are fitted to a few pictures for a moment, so that decoded pictures can be told apart; everything else is
+random, scaled so that latents and scales vary as those of a trained codec do.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgecodec.export.bake import interpolate
+from edgecodec.export.bundle import Decoder, ExportReport, Source, write_bundle
+from edgecodec.export.calibration import CalibrationPictures, Picture, to_tensor
+from edgecodec.export.families.blocks import ChannelNorm, round_straight_through
+from edgecodec.export.families.hific import Hific, Preset
+from edgecodec.train.rate_distortion import settle_medians
+
+PRESET = Preset((4, 8, 8, 16, 16), 8, 8, 1)
+ALPHAS = (0.0, 0.5, 1.0)
+TINY = Path(__file__).parent / "data" / "tiny.bundle"
+
+
+def tiny_pictures(count: int = 4, height: int = 128, width: int = 192) -> list[Picture]:
+    """Smooth colour fields with some grain and a few hard edges: (height, width, 3) bytes."""
+    generator = np.random.default_rng(7)
+    rows, columns = np.mgrid[0:height, 0:width] / 64
+    pictures = []
+    for _ in range(count):
+        field = np.zeros((height, width, 3))
+        for _ in range(6):
+            (down, across), phases = generator.uniform(-4, 4, 2), generator.uniform(0, 6.28, 3)
+            field += np.sin((down * rows + across * columns)[..., None] + phases) * generator.uniform(10, 30)
+        field += np.where((rows * generator.uniform(-1, 1) + columns > generator.uniform(0, 3))[..., None], 40, -20)
+        field += generator.normal(0, 4, field.shape)
+        pictures.append(np.clip(field + 128, 0, 255).astype(np.uint8))
+    return pictures
+
+
+@cache
+@torch.no_grad()
+def tiny_model(seed: int = 1) -> Hific:
+    """A HiFiC of a few thousand weights whose latents are a few units wide and whose scales span tenths to tens.
+
+    One object for all callers: copy it before changing it.
+    """
+    torch.manual_seed(seed)
+    model = Hific(PRESET).eval()
+    for module in model.modules():
+        if isinstance(module, ChannelNorm):
+            module.gamma.uniform_(0.5, 1.5)
+            module.beta.normal_(0, 0.3)
+    images = torch.cat([to_tensor(picture) for picture in tiny_pictures()])
+    _stretch(model.analysis[-1], model.analysis(images), spread=torch.logspace(-1, 1.2, PRESET.latent_channels))
+    _fit_transforms(model, images)
+    y = model.analysis(images)
+    z = model.hyper_analysis(y)
+    _stretch(model.hyper_analysis[-1], z, spread=torch.linspace(1, 6, PRESET.hyperlatent_channels))
+    settle_medians(model)
+    scales = model.hyper_synthesis_scale(model.hyper_analysis(y))
+    _stretch(model.hyper_synthesis_scale[-1], scales, spread=torch.logspace(-1, 1, PRESET.latent_channels))
+    model.hyper_synthesis_scale[-1].bias.copy_(torch.logspace(-0.8, 1.1, PRESET.latent_channels))
+    return model.requires_grad_(False)
+
+
+@torch.enable_grad()
+def _fit_transforms(model: Hific, images: torch.Tensor, steps: int = 200) -> None:
+    optimiser = torch.optim.Adam([*model.analysis.parameters(), *model.synthesis.parameters()], lr=1e-2)
+    for _ in range(steps):
+        latents = round_straight_through(model.analysis(images))
+        loss = torch.nn.functional.mse_loss(model.synthesis(latents), images)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def _stretch(last: torch.nn.Conv2d, outputs: torch.Tensor, spread: torch.Tensor) -> None:
+    """Scale the last convolution so that channel c of its outputs (B, C, h, w) has the standard deviation spread[c]."""
+    factor = spread / outputs.std((0, 2, 3))
+    last.weight.mul_(factor.reshape(-1, 1, 1, 1))
+    assert last.bias is not None
+    last.bias.mul_(factor)
+
+
+@torch.no_grad()
+def second_decoder(model: Hific, seed: int = 2) -> Hific:
+    """The same encoder and entropy model with a decoder of other weights."""
+    torch.manual_seed(seed)
+    other = copy.deepcopy(model)
+    for parameter in other.synthesis.parameters():
+        parameter.mul_(1 + 0.15 * torch.randn_like(parameter))
+    return other
+
+
+def tiny_halves() -> CalibrationPictures:
+    """The tiny pictures as an export wants them."""
+    pictures = tiny_pictures()
+    return CalibrationPictures(pictures[:2], pictures[2:])
+
+
+def make_tiny_bundle(output: Path) -> ExportReport:
+    """Write the bundle to `output`, which must not exist."""
+    main = tiny_model()
+    mse = second_decoder(main)
+
+    def decoders() -> Iterator[Decoder]:
+        for alpha in ALPHAS:
+            mixed = copy.deepcopy(main)
+            mixed.load_state_dict(interpolate(main.state_dict(), mse.state_dict(), alpha, main.DECODER_PREFIXES))
+            yield Decoder({"alpha": alpha}, mixed)
+
+    return write_bundle(output, Source("hific", "tiny"), main, decoders(), tiny_halves())
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TINY
+    shutil.rmtree(target, ignore_errors=True)
+    make_tiny_bundle(target)

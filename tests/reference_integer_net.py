@@ -1,0 +1,153 @@
+"""Slow, plain implementation of the integer nets of entropy.bin, written from docs/format.md, section 3, "net".
+
+NumPy int64 throughout: no packing, no phases, no tricks. It shares nothing with the native library and is what the
+library is compared with. Tensors are (channels, rows, columns).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Requantise:
+    """Per output channel: multipliers for accumulators from 0 up and below 0, shifts; and the bounds of the output."""
+
+    multiplier_positive: Integers
+    multiplier_negative: Integers
+    shift: Integers
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """thresholds: (channels, T), ascending along T."""
+
+    thresholds: Integers
+
+
+@dataclass(frozen=True)
+class Layer:
+    """weight: (out, kernel, kernel, in); bias: (out,)."""
+
+    transposed: bool
+    stride: int
+    padding: int
+    output_padding: int
+    weight_bytes: int
+    bias: Integers
+    weight: Integers
+    epilogue: Requantise | Index
+
+    @property
+    def kernel(self) -> int:
+        return self.weight.shape[1]
+
+
+@dataclass(frozen=True)
+class Net:
+    """low and high: bounds of the input."""
+
+    low: int
+    high: int
+    layers: list[Layer]
+
+
+def net_bytes(net: Net) -> bytes:
+    """The net as it is in entropy.bin."""
+    return struct.pack("<hhH", net.low, net.high, len(net.layers)) + b"".join(map(_layer_bytes, net.layers))
+
+
+def _layer_bytes(layer: Layer) -> bytes:
+    outputs, kernel, _, inputs = layer.weight.shape
+    head = struct.pack(
+        "<6B2H",
+        layer.transposed,
+        kernel,
+        layer.stride,
+        layer.padding,
+        layer.output_padding,
+        layer.weight_bytes,
+        inputs,
+        outputs,
+    )
+    body = layer.bias.astype("<i4").tobytes() + layer.weight.astype(f"<i{layer.weight_bytes}").tobytes()
+    return head + body + _epilogue_bytes(layer.epilogue)
+
+
+def _epilogue_bytes(epilogue: Requantise | Index) -> bytes:
+    if isinstance(epilogue, Index):
+        return struct.pack("<BH", 1, epilogue.thresholds.shape[1]) + epilogue.thresholds.astype("<i4").tobytes()
+    return (
+        b"\0"
+        + epilogue.multiplier_positive.astype("<i4").tobytes()
+        + epilogue.multiplier_negative.astype("<i4").tobytes()
+        + epilogue.shift.astype("u1").tobytes()
+        + struct.pack("<hh", epilogue.low, epilogue.high)
+    )
+
+
+def run(net: Net, values: Integers) -> Integers:
+    """(channels, rows, columns) input to the output of the last layer: values or table indices."""
+    for layer in net.layers:
+        values = finish(layer.epilogue, accumulate(layer, values))
+    return values
+
+
+def accumulate(layer: Layer, values: Integers) -> Integers:
+    """Input to accumulators, which no bound limits here."""
+    values = values.astype(np.int64)
+    return _transposed_convolution(layer, values) if layer.transposed else _convolution(layer, values)
+
+
+def _convolution(layer: Layer, values: Integers) -> Integers:
+    kernel, stride, padding = layer.kernel, layer.stride, layer.padding
+    padded = np.pad(values, ((0, 0), (padding, padding), (padding, padding)))
+    rows, columns = ((side - kernel) // stride + 1 for side in padded.shape[1:])
+    sums = np.zeros((len(layer.bias), rows, columns), np.int64) + layer.bias[:, None, None]
+    for y in range(rows):
+        for x in range(columns):
+            window = padded[:, y * stride : y * stride + kernel, x * stride : x * stride + kernel]
+            sums[:, y, x] += (layer.weight.transpose(0, 3, 1, 2) * window).sum((1, 2, 3))
+    return sums
+
+
+def _transposed_convolution(layer: Layer, values: Integers) -> Integers:
+    kernel, stride, padding = layer.kernel, layer.stride, layer.padding
+    _, rows, columns = values.shape
+    extra = kernel + layer.output_padding
+    spread = np.zeros((len(layer.bias), (rows - 1) * stride + extra, (columns - 1) * stride + extra), np.int64)
+    for y in range(rows):
+        for x in range(columns):
+            footprint = spread[:, y * stride : y * stride + kernel, x * stride : x * stride + kernel]
+            footprint += layer.weight @ values[:, y, x]
+    sums = spread[:, padding : spread.shape[1] - padding, padding : spread.shape[2] - padding]
+    return sums + layer.bias[:, None, None]
+
+
+def finish(epilogue: Requantise | Index, sums: Integers) -> Integers:
+    """Accumulators to the output of a layer."""
+    if isinstance(epilogue, Index):
+        return (epilogue.thresholds[:, None, None, :] <= sums[..., None]).sum(-1)
+    positive, negative, shift = (
+        numbers.astype(np.int64)[:, None, None]
+        for numbers in (epilogue.multiplier_positive, epilogue.multiplier_negative, epilogue.shift)
+    )
+    scaled = (sums * np.where(sums < 0, negative, positive) + (1 << (shift - 1))) >> shift
+    return np.clip(scaled, epilogue.low, epilogue.high)
+
+
+def accumulator_bounds(layer: Layer, low: int, high: int) -> tuple[Integers, Integers]:
+    """Lowest and highest accumulator of each output channel for inputs from low to high, where any tap may be padding."""
+    weight = layer.weight.reshape(len(layer.bias), -1).astype(np.int64)
+    products = np.stack([weight * low, weight * high, weight * 0])
+    return layer.bias + products.min(0).sum(1), layer.bias + products.max(0).sum(1)

@@ -1,0 +1,134 @@
+"""Coding tables: valid for every density, optimally rounded, and close to the ideal size."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgecodec.export.coding_tables import (
+    PRECISION,
+    CodingTable,
+    coded_bits,
+    factorized_tables,
+    gaussian_scales,
+    gaussian_tables,
+    quantise_frequencies,
+    unzigzag,
+    zigzag,
+)
+from edgecodec.export.families.blocks import FactorizedDensity
+
+
+def is_valid(table: CodingTable) -> bool:
+    ranks = len(table.frequencies)
+    return 2 <= ranks <= 64 and sum(table.frequencies) == PRECISION and min(table.frequencies) >= 1
+
+
+def gaussian_mass(scale: float, value: int) -> float:
+    below = (abs(value) - 0.5) / (scale * math.sqrt(2))
+    above = (abs(value) + 0.5) / (scale * math.sqrt(2))
+    return 0.5 * (math.erfc(below) - math.erfc(above))
+
+
+def test_gaussian_tables_are_valid_and_symmetric() -> None:
+    tables = gaussian_tables()
+    assert len(tables) == 64
+    for scale, table in zip(gaussian_scales(), tables, strict=True):
+        assert is_valid(table)
+        assert scale / 2**table.raw_bits <= 6
+        assert (table.mode, table.sign) == (0, 1)
+
+
+def test_gaussian_tables_cost_at_most_a_tenth_of_a_percent_over_the_entropy() -> None:
+    tables, scales = gaussian_tables(), gaussian_scales()
+    for index in range(6, 64):
+        values = np.arange(-int(12 * scales[index]) - 3, int(12 * scales[index]) + 4)
+        masses = np.array([gaussian_mass(scales[index], value) for value in values])
+        entropy = -sum(mass * math.log2(mass) for mass in masses if mass > 0)
+        each = [coded_bits(tables, np.array([index]), np.array([value])) for value in values]
+        assert float(masses @ np.array(each)) < entropy * 1.001
+
+
+def test_coded_bits_agrees_with_the_format_spelled_out() -> None:
+    plain = CodingTable((8192, 4096, 2048, 1024, 1024), mode=3, sign=-1)
+    # value 3: rank 0, 1 bit. 2: d = 1, rank 1, 2 bits. 4: d = -1, rank 2, 3 bits. 1: d = 2, rank 3, 4 bits.
+    # 5: d = -2, rank 4 is the escape: 4 bits, then n - 1 in 4 bits and u = 4 in 3 bits.
+    for value, bits in ((3, 1), (2, 2), (4, 3), (1, 4), (5, 4 + 4 + 3)):
+        assert coded_bits([plain], np.array([0]), np.array([value])) == bits
+    coarse = CodingTable((8192, 4096, 4096), raw_bits=2)
+    # v = (d + 2) >> 2: d from -2 to 1 is rank 0, from 2 to 5 rank 1; each with two raw bits; 6 is escaped, u = 11.
+    for value, bits in ((-2, 1 + 2), (1, 1 + 2), (2, 2 + 2), (5, 2 + 2), (6, 2 + 4 + 4)):
+        assert coded_bits([coarse], np.array([0]), np.array([value])) == bits
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-9, 1.0), min_size=2, max_size=5), st.integers(8, 24))
+def test_rounding_is_optimal(masses: list[float], total: int) -> None:
+    weights = np.array(masses) / sum(masses)
+
+    def expected_bits(frequencies: tuple[int, ...]) -> float:
+        return float(-(weights * np.log2(np.array(frequencies) / total)).sum())
+
+    found = quantise_frequencies(masses, total)
+    assert sum(found) == total and min(found) >= 1
+    rest = itertools.product(range(1, total), repeat=len(masses) - 1)
+    best = min(expected_bits((*head, total - sum(head))) for head in rest if sum(head) < total)
+    assert expected_bits(tuple(found)) <= best + 1e-9
+
+
+def test_more_symbols_than_units_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot share"):
+        quantise_frequencies([1.0] * 9, 8)
+
+
+def test_zigzag_and_its_inverse() -> None:
+    assert zigzag(np.array([0, 1, -1, 2, -2])).tolist() == [0, 1, 2, 3, 4]
+    assert [unzigzag(rank) for rank in range(5)] == [0, 1, -1, 2, -2]
+
+
+def density_of(spread: torch.Tensor, centre: torch.Tensor, skew: float) -> FactorizedDensity:
+    """Densities that are sigmoids of a * (x - centre), bent by `skew`; the stored medians stay at 0."""
+    torch.manual_seed(4)
+    density = FactorizedDensity(len(spread))
+    with torch.no_grad():
+        density._matrix0 += torch.log(2.0 / spread).reshape(-1, 1, 1)
+        density._bias0.copy_(-torch.nn.functional.softplus(density._matrix0) * centre.reshape(-1, 1, 1))
+        density._factor0.fill_(skew)
+    return density
+
+
+def test_factorised_tables_cost_little_over_the_entropy_of_their_density() -> None:
+    spread = torch.tensor([0.3, 1.0, 3.0, 10.0, 40.0, 150.0])
+    centre = torch.tensor([0.0, 0.4, -2.3, 7.0, -30.0, 90.0])
+    density = density_of(spread, centre, skew=0.5)
+    tables = factorized_tables(density)
+    assert all(is_valid(table) for table in tables)
+    assert len({table.mode for table in tables}) > 3
+    assert {table.sign for table in tables} == {-1, 1}
+    values = torch.arange(-3000, 3001)
+    with torch.no_grad():
+        likelihood = density.likelihood(values.float().reshape(1, 1, 1, -1).expand(1, len(spread), 1, -1))[0, :, 0]
+    for channel, masses in enumerate(likelihood.double().numpy()):
+        masses = np.where(masses <= 1e-9, 0, masses)
+        entropy = -sum(mass * math.log2(mass) for mass in masses if mass > 0)
+        each = [coded_bits(tables, np.array([channel]), np.array([value])) for value in values.tolist()]
+        assert float(masses @ np.array(each)) < entropy * 1.01 + 0.002
+
+
+def test_the_likeliest_symbol_has_rank_0_and_the_likelier_neighbour_rank_1() -> None:
+    density = density_of(torch.tensor([2.0, 2.0]), torch.tensor([5.3, -5.3]), skew=0.0)
+    right, left = factorized_tables(density)
+    assert (right.mode, right.sign) == (5, 1)
+    assert (left.mode, left.sign) == (-5, -1)
+    assert right.frequencies[0] >= right.frequencies[1] >= right.frequencies[2]
+
+
+def test_a_density_far_from_its_median_or_without_spread_still_gives_valid_tables() -> None:
+    density = density_of(torch.tensor([1e-3, 1e4]), torch.tensor([0.0, 0.0]), skew=0.0)
+    assert all(is_valid(table) for table in factorized_tables(density))

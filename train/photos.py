@@ -1,0 +1,72 @@
+"""Training photographs: tar shards of pictures, decoded once and kept in memory as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+Photo = npt.NDArray[np.uint8]  # (H, W, 3)
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photographs split once, by order of name: every `1 / held_out` goes to validation and is never trained on."""
+
+    training: list[Photo]
+    validation: list[Photo]
+    sha256: dict[str, str]  # of each shard, for the recipe
+
+
+def load_photos(shards: Sequence[Path], held_out: int = 64) -> PhotoSet:
+    """Read every picture of the tar files `shards` (any format Pillow opens), in order of name.
+
+    Raises FileNotFoundError for a missing shard and ValueError for one without pictures.
+    """
+    photos: list[Photo] = []
+    sha256 = {}
+    for shard in sorted(shards):
+        data = shard.read_bytes()
+        sha256[shard.name] = hashlib.sha256(data).hexdigest()
+        found = list(_pictures(data))
+        if not found:
+            raise ValueError(f"{shard}: no pictures in this tar file")
+        photos += found
+    validation = photos[held_out - 1 :: held_out]
+    training = [photo for i, photo in enumerate(photos) if i % held_out != held_out - 1]
+    return PhotoSet(training, validation, sha256)
+
+
+def _pictures(data: bytes) -> Iterator[Photo]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as shard:
+        for member in sorted(shard.getmembers(), key=lambda member: member.name):
+            stream = shard.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                yield np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
+
+
+def random_crops(photos: Sequence[Photo], side: int, batch: int, generator: np.random.Generator) -> Tensor:
+    """(batch, 3, side, side) float32 in [0, 1]: random crops, half of them mirrored, of random photographs."""
+    crops = np.empty((batch, side, side, 3), np.uint8)
+    for i in range(batch):
+        photo = photos[generator.integers(len(photos))]
+        top = generator.integers(photo.shape[0] - side + 1)
+        left = generator.integers(photo.shape[1] - side + 1)
+        crop = photo[top : top + side, left : left + side]
+        crops[i] = crop[:, ::-1] if generator.integers(2) else crop
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).to(torch.float32) / 255
+
+
+def whole_photo(photo: Photo, multiple: int) -> Tensor:
+    """(1, 3, H, W) float32 in [0, 1]: the photograph cropped at its right and bottom to a multiple."""
+    height, width = (side // multiple * multiple for side in photo.shape[:2])
+    return torch.from_numpy(photo[:height, :width].copy()).permute(2, 0, 1)[None].to(torch.float32) / 255

@@ -1,0 +1,161 @@
+"""First stage: every network of a scale hyperprior, for rate + lambda * MSE.
+
+Loss = bits per pixel + distortion_weight * 255^2 * mean squared error, images in [0, 1] (Balle et al. 2018, equation 10).
+The learning rate falls along a cosine; what is saved is the running average of the weights.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgecodec.export.checkpoint import save_checkpoint
+from edgecodec.export.families import Hific, ScaleHyperprior, build
+from edgecodec.export.families.blocks import gaussian_likelihood
+from edgecodec.export.families.hyperprior import ALIGNMENT
+from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RateDistortionRecipe:
+    """Everything that decides the first stage's result, besides the photographs."""
+
+    family: str = "hific"
+    preset: str = "compact"
+    distortion_weight: float = 0.004
+    steps: int = 32_000
+    batch: int = 8
+    crop: int = 128
+    learning_rate: float = 3e-4
+    final_learning_rate: float = 1e-5
+    warm_up: int = 100
+    average_decay: float = 0.999
+    gradient_norm: float = 1.0
+    seed: int = 1
+
+
+def train_rate_distortion(
+    photos: PhotoSet, output: Path, recipe: RateDistortionRecipe, save_every: int = 1000
+) -> ScaleHyperprior:
+    """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
+
+    Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
+    step, learning rate, and bits per pixel and PSNR (dB) of rounded latents on the held-out photographs.
+    """
+    torch.manual_seed(recipe.seed)
+    model = build(recipe.family, recipe.preset)
+    if isinstance(model, Hific):
+        initialise_as_transform(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
+    )
+    quantiles = [model.density.quantiles]
+    weights = [p for p in model.parameters() if p is not model.density.quantiles]
+    optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
+    quantile_optimiser = torch.optim.Adam(quantiles, lr=1e-3)
+    state_file, curve_file = output.with_suffix(".state"), output.with_suffix(".csv")
+    first = 0
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        model.load_state_dict(state["model"])
+        averaged.load_state_dict(state["averaged"])
+        optimiser.load_state_dict(state["optimiser"])
+        quantile_optimiser.load_state_dict(state["quantile_optimiser"])
+        first = state["step"]
+    for step in range(first, recipe.steps):
+        # Crops and noise depend on the step alone, so a resumed run sees what an unbroken one would.
+        generator = np.random.default_rng((recipe.seed, step))
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
+        image = image.contiguous(memory_format=torch.channels_last)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, step)
+        rebuilt, rates = model(image)
+        bits_per_pixel = (rates.latent + rates.hyperlatent) / image[:, 0].numel()
+        distortion = nn.functional.mse_loss(rebuilt, image)
+        loss = bits_per_pixel + recipe.distortion_weight * 255**2 * distortion + model.density.quantile_loss() * 1e-6
+        for each in (optimiser, quantile_optimiser):
+            each.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights, recipe.gradient_norm)
+        for each in (optimiser, quantile_optimiser):
+            each.step()
+        averaged.update_parameters(model)
+        done = step + 1
+        if done % save_every == 0 or done == recipe.steps:
+            settle_medians(averaged.module)
+            bpp, psnr = validate(averaged.module, photos)
+            logger.info("step %d  %.4f bpp  %.2f dB", done, bpp, psnr)
+            _append_row(curve_file, done, learning_rate(recipe, step), bpp, psnr)
+            state = {
+                "model": model.state_dict(),
+                "averaged": averaged.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "quantile_optimiser": quantile_optimiser.state_dict(),
+                "step": done,
+            }
+            torch.save(state, state_file)
+            notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
+            save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
+    return averaged.module  # type: ignore[return-value]
+
+
+def learning_rate(recipe: RateDistortionRecipe, step: int) -> float:
+    """Linear warm-up, then half a cosine from the first to the final learning rate."""
+    cosine = 0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)
+    rate = recipe.final_learning_rate + (recipe.learning_rate - recipe.final_learning_rate) * cosine
+    return rate * min(1.0, (step + 1) / recipe.warm_up)
+
+
+def settle_medians(model: ScaleHyperprior, steps: int = 60) -> None:
+    """Move the stored medians to the medians of the density by bisection of its monotone cumulative."""
+    with torch.no_grad():
+        quantiles = model.density.quantiles
+        low, high = torch.full_like(quantiles[:, :, 1:2], -256.0), torch.full_like(quantiles[:, :, 1:2], 256.0)
+        for _ in range(steps):
+            middle = (low + high) / 2
+            above = model.density.logits_cumulative(middle) > 0
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        quantiles[:, :, 1:2] = (low + high) / 2
+
+
+@torch.no_grad()
+def validate(model: ScaleHyperprior, photos: PhotoSet) -> tuple[float, float]:
+    """Mean bits per pixel and mean PSNR in dB of rounded latents, over the held-out photographs."""
+    bits_per_pixel, psnr = [], []
+    for photo in photos.validation:
+        image = whole_photo(photo, ALIGNMENT).contiguous(memory_format=torch.channels_last)
+        bits, rebuilt = code_with_floats(model, image)
+        error = nn.functional.mse_loss(rebuilt.clamp(0, 1), image)
+        bits_per_pixel.append(float(bits) / image[:, 0].numel())
+        psnr.append(-10 * math.log10(float(error)))
+    return sum(bits_per_pixel) / len(bits_per_pixel), sum(psnr) / len(psnr)
+
+
+def code_with_floats(model: ScaleHyperprior, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Ideal bits of the rounded latents under the float model, and the image they rebuild."""
+    z_symbols, residual, y = model.quantise(model.analysis(image))
+    z = z_symbols + model.density.medians.reshape(1, -1, 1, 1)
+    bits = -gaussian_likelihood(residual, model.scale_network()(z)).log2().sum() - model.density.likelihood(z).log2().sum()
+    return bits, model.synthesis(y)
+
+
+def _append_row(curve: Path, step: int, rate: float, bpp: float, psnr: float) -> None:
+    fresh = not curve.exists()
+    with curve.open("a", newline="") as stream:
+        writer = csv.writer(stream)
+        if fresh:
+            writer.writerow(["step", "learning_rate", "bits_per_pixel", "psnr_db"])
+        writer.writerow([step, f"{rate:.2e}", f"{bpp:.4f}", f"{psnr:.3f}"])
