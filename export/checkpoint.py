@@ -117,7 +117,7 @@ def _describe_foreign(path: Path) -> str:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         return "neither safetensors nor a file that safe loading opens"
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError):
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError):
         return "not a checkpoint"
     keys = list(content) if isinstance(content, dict) else []
     shown = ", ".join(map(str, keys[:4])) + (", ..." if len(keys) > 4 else "")

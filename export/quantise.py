@@ -35,6 +35,7 @@ ACTIVATION_BITS = 12  # magnitude of an activation, at most; fewer where accumul
 INPUT_BITS = 13  # of the hyperlatent: each unit is a whole symbol, so its fraction needs the room
 HEADROOM = 2.0  # activations may be this much larger than on the calibration pictures before they saturate
 LARGEST_SHIFT = 62
+LARGEST_INDEX = 255  # sums stay this far below 2^31, so that thresholds out of reach still ascend
 MULTIPLIER_BITS = 30
 
 
@@ -109,7 +110,7 @@ class Quantiser:
     def _choose_input_format(self) -> InputFormat:
         largest = (1 << INPUT_BITS) - 1
         shift = min(max(math.floor(math.log2(largest / (self._peaks[0] * HEADROOM))), 0), 14)
-        while shift > 0 and not _bytes_fit(self._stages[0], 2.0**-shift, -largest, largest):
+        while shift > 0 and not _bytes_fit(self._stages[0], -largest, largest):
             shift, largest = shift - 1, largest >> 1
         return InputFormat(shift, -largest, largest)
 
@@ -120,7 +121,7 @@ class Quantiser:
         for bits in range(ACTIVATION_BITS, 1, -1):
             high = (1 << (bits - signed)) - 1
             low = -high if signed else 0
-            if _bytes_fit(self._stages[k + 1], reach / high, low, high):
+            if _bytes_fit(self._stages[k + 1], low, high):
                 break
         return reach / high, low, high
 
@@ -177,18 +178,22 @@ def _peaks(stages: Sequence[_Stage], samples: Sequence[Tensor]) -> list[float]:
     return peaks
 
 
-def _bytes_fit(stage: _Stage, unit: float, low: int, high: int) -> bool:
+def _bytes_fit(stage: _Stage, low: int, high: int) -> bool:
     """Whether one-byte weights at full precision keep the stage's sums in 32 bits for inputs in low..high."""
-    largest = np.abs(stage.weight).max((1, 2, 3)) / 127
-    return bool((_weight_units_for_32_bits(stage, unit, low, high) <= np.maximum(largest, 1e-12)).all())
+    weight = stage.weight
+    # Biases are left out: fewer activation bits would not make them smaller.
+    needed = _weight_units_for_32_bits(weight, np.zeros(len(weight)), low, high)
+    return bool((needed <= np.abs(weight).max((1, 2, 3)) / 127).all())
 
 
-def _weight_units_for_32_bits(stage: _Stage, unit: float, low: int, high: int) -> FloatArray:
-    """(out,) smallest real value of one weight unit whose sums, roundings included, cannot leave 32 bits."""
-    weight, bias = stage.weight, stage.bias / unit
+def _weight_units_for_32_bits(weight: FloatArray, bias: FloatArray, low: int, high: int) -> FloatArray:
+    """(out,) smallest real value of one weight unit whose sums, roundings included, cannot leave 32 bits.
+
+    bias: (out,) in units of the input.
+    """
     least, most = sum_bounds(weight, bias, low, high)
     rounding = weight[0].size * 0.5 * max(-low, high) + 1
-    return np.asarray(np.maximum(most, -least) / (INT32_MAX - rounding), np.float64)
+    return np.asarray(np.maximum(most, -least) / (INT32_MAX - LARGEST_INDEX - rounding), np.float64)
 
 
 def _quantise_weights(
@@ -199,7 +204,7 @@ def _quantise_weights(
     largest = 127 if weight_bytes == 1 else 32767
     units = np.maximum.reduce([
         np.abs(weight).max((1, 2, 3)) / largest,
-        _weight_units_for_32_bits(stage, unit, low, high),
+        _weight_units_for_32_bits(weight, bias / unit, low, high),
         np.full(len(bias), 1e-12),
     ])  # fmt: skip
     quantised = np.rint(weight / units.reshape(-1, 1, 1, 1)).astype(np.int64)
@@ -210,7 +215,7 @@ def _integer_thresholds(boundaries: FloatArray, units: FloatArray) -> IntArray:
     """(out, T) least accumulators that reach each boundary. units: (out,) real value of an accumulator's 1."""
     count = len(boundaries)
     thresholds = np.ceil(boundaries / units[:, None])
-    # Beyond 32 bits a threshold is never reached; it still has to be stored, and in order.
+    # A threshold beyond every sum still has to be stored, and in order.
     unreachable = INT32_MAX - np.arange(count)[::-1]
     thresholds = np.minimum(thresholds, unreachable).astype(np.int64)
     steps = np.arange(count)

@@ -66,9 +66,10 @@ def tiny_model(seed: int = 1) -> Hific:
     z = model.hyper_analysis(y)
     _stretch(model.hyper_analysis[-1], z, spread=torch.linspace(1, 6, PRESET.hyperlatent_channels))
     settle_medians(model)
+    spread = (y - model.mean(z)).std((0, 2, 3))
     scales = model.hyper_synthesis_scale(model.hyper_analysis(y))
-    _stretch(model.hyper_synthesis_scale[-1], scales, spread=torch.logspace(-1, 1, PRESET.latent_channels))
-    model.hyper_synthesis_scale[-1].bias.copy_(torch.logspace(-0.8, 1.1, PRESET.latent_channels))
+    _stretch(model.hyper_synthesis_scale[-1], scales, spread=0.5 * spread)
+    model.hyper_synthesis_scale[-1].bias.copy_(spread)
     return model.requires_grad_(False)
 
 

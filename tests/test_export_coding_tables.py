@@ -92,21 +92,23 @@ def test_zigzag_and_its_inverse() -> None:
     assert [unzigzag(rank) for rank in range(5)] == [0, 1, -1, 2, -2]
 
 
-def density_of(spread: torch.Tensor, centre: torch.Tensor, skew: float) -> FactorizedDensity:
-    """Densities that are sigmoids of a * (x - centre), bent by `skew`; the stored medians stay at 0."""
+def density_of(spread: torch.Tensor, centre: torch.Tensor, bend: float) -> FactorizedDensity:
+    """Densities around `centre`, about `spread` wide; the stored medians stay at 0."""
     torch.manual_seed(4)
     density = FactorizedDensity(len(spread))
     with torch.no_grad():
         density._matrix0 += torch.log(2.0 / spread).reshape(-1, 1, 1)
         density._bias0.copy_(-torch.nn.functional.softplus(density._matrix0) * centre.reshape(-1, 1, 1))
-        density._factor0.fill_(skew)
+        density._factor0.fill_(bend)
+        for later in (density._bias1, density._bias2, density._bias3, density._bias4):
+            later.zero_()
     return density
 
 
 def test_factorised_tables_cost_little_over_the_entropy_of_their_density() -> None:
     spread = torch.tensor([0.3, 1.0, 3.0, 10.0, 40.0, 150.0])
     centre = torch.tensor([0.0, 0.4, -2.3, 7.0, -30.0, 90.0])
-    density = density_of(spread, centre, skew=0.5)
+    density = density_of(spread, centre, bend=0.5)
     tables = factorized_tables(density)
     assert all(is_valid(table) for table in tables)
     assert len({table.mode for table in tables}) > 3
@@ -122,7 +124,7 @@ def test_factorised_tables_cost_little_over_the_entropy_of_their_density() -> No
 
 
 def test_the_likeliest_symbol_has_rank_0_and_the_likelier_neighbour_rank_1() -> None:
-    density = density_of(torch.tensor([2.0, 2.0]), torch.tensor([5.3, -5.3]), skew=0.0)
+    density = density_of(torch.tensor([2.0, 2.0]), torch.tensor([5.3, -5.3]), bend=0.0)
     right, left = factorized_tables(density)
     assert (right.mode, right.sign) == (5, 1)
     assert (left.mode, left.sign) == (-5, -1)
@@ -130,5 +132,5 @@ def test_the_likeliest_symbol_has_rank_0_and_the_likelier_neighbour_rank_1() -> 
 
 
 def test_a_density_far_from_its_median_or_without_spread_still_gives_valid_tables() -> None:
-    density = density_of(torch.tensor([1e-3, 1e4]), torch.tensor([0.0, 0.0]), skew=0.0)
+    density = density_of(torch.tensor([1e-3, 1e4]), torch.tensor([0.0, 0.0]), bend=0.0)
     assert all(is_valid(table) for table in factorized_tables(density))
