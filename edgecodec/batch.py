@@ -13,6 +13,7 @@ from edgecodec import files
 from edgecodec.console import Console
 from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, InvalidArgument
 from edgecodec.files import STANDARD_STREAM
+from edgecodec.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Job:
     input: str
     output: str
 
-    @property
-    def source(self) -> files.Source:
-        return sys.stdin.buffer if self.input == STANDARD_STREAM else self.input
+    def source(self, limits: Limits) -> files.Source:
+        """The path, or what standard input holds: read here and now, where an interrupt can end the wait."""
+        return files.read(sys.stdin.buffer, limits) if self.input == STANDARD_STREAM else self.input
 
 
 def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable[[str], bool]) -> list[Job]:

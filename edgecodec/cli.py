@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,7 +30,7 @@ from edgecodec.errors import (
     VerificationFailed,
 )
 from edgecodec.files import STANDARD_STREAM
-from edgecodec.limits import Limits
+from edgecodec.limits import ANY, Limits
 
 if TYPE_CHECKING:
     from edgecodec.codec import Codec, Timings
@@ -73,6 +74,8 @@ Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, show_defaul
 
 def main() -> None:
     """Entry point of the console script."""
+    # Pillow warns about odd pictures in a programmer's words; what matters to a user is in the notes.
+    warnings.simplefilter("ignore")
     app()
 
 
@@ -159,7 +162,7 @@ def encode(
             for job in jobs:
                 with tally.attempt(job):
                     _refuse_existing(job, force)
-                    source = picture.read(job.source, limits, alpha_channel)
+                    source = picture.read(job.source(limits), limits, alpha_channel)
                     encoded = codec.encode(source.without_metadata() if strip else source)
                     files.write(job.output, encoded.data, force=force)
                     for note in encoded.notes:
@@ -202,13 +205,13 @@ def decode(
         with edgecodec.open_bundle(bundle, engine, alpha, beta, precision, limits, threads) as codec:
             description = _describe(codec, "decoder", console)
             tally = Tally(console, len(jobs))
-            ready: list[Job] = []
+            ready: list[tuple[Job, files.Source]] = []
             for job in jobs:
                 with tally.attempt(job):
                     _refuse_existing(job, force)
-                    ready.append(job)
-            results = codec.decode_many((job.source for job in ready), errors="return")
-            for job, decoded in zip(ready, results, strict=True):
+                    ready.append((job, job.source(limits)))
+            results = codec.decode_many((source for _, source in ready), errors="return")
+            for (job, _), decoded in zip(ready, results, strict=True):
                 with tally.attempt(job):
                     if isinstance(decoded, EdgecodecError):
                         raise decoded
@@ -232,7 +235,7 @@ def inspect(
         for path in inputs:
             job = Job(path, STANDARD_STREAM)
             with tally.attempt(job):
-                info = edgecodec.inspect(job.source)
+                info = edgecodec.inspect(job.source(ANY))
                 facts: dict[str, Any] = {"input": path, "ok": True, **_plain(asdict(info))}
                 if json:
                     console.record(facts)

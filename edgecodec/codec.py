@@ -58,9 +58,13 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Encoded:
-    """data: the coded picture. notes: what had to be changed in the picture before it could be coded."""
+    """data: the coded picture. latents: the integers in it, (channels, rows, columns) by name.
+
+    notes: what had to be changed in the picture before it could be coded.
+    """
 
     data: bytes
+    latents: Latents
     info: FileInfo
     timings: Timings
     notes: tuple[str, ...]
@@ -238,7 +242,7 @@ class Codec:
         end = perf_counter()
         entropy, parse = before_container - before_entropy, end - before_container
         return Encoded(
-            data, info, Timings(parse, entropy, engine, end - start - parse - entropy - engine), picture.notes
+            data, latents, info, Timings(parse, entropy, engine, end - start - parse - entropy - engine), picture.notes
         )
 
     def _analyse(self, pixels: Pixels) -> tuple[Latents, float]:

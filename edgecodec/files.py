@@ -18,6 +18,8 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 STANDARD_STREAM = "-"
 
+_BLOCK = 1 << 20  # bytes
+
 _HINTS = {
     errno.ENOSPC: "free some space, or write elsewhere",
     errno.EACCES: "check the permissions of the file and its folder",
@@ -43,9 +45,13 @@ def read(source: Source, limits: Limits) -> bytes | bytearray | memoryview:
 
 
 def _read_bounded(file: BinaryIO, limits: Limits) -> bytes:
-    data = file.read(limits.max_file_bytes + 1)
-    limits.check_bytes(len(data))
-    return data
+    """In blocks, so that neither a large limit nor an endless stream decides how much is allocated."""
+    blocks, size = [], 0
+    while block := file.read(_BLOCK):
+        blocks.append(block)
+        size += len(block)
+        limits.check_bytes(size)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
 def name_of(source: object) -> str | None:

@@ -9,9 +9,7 @@ from edgecodec import container, files
 from edgecodec.bundle import Bundle, BundleInfo
 from edgecodec.container import FileInfo
 from edgecodec.errors import EdgecodecError
-from edgecodec.limits import Limits
-
-_ANY = Limits(max_file_bytes=1 << 40)
+from edgecodec.limits import ANY
 
 
 def inspect(source: files.Source) -> FileInfo | BundleInfo:
@@ -22,7 +20,7 @@ def inspect(source: files.Source) -> FileInfo | BundleInfo:
     if isinstance(source, str | os.PathLike) and Path(source).is_dir():
         return Bundle(source).info
     try:
-        return container.parse(files.read(source, _ANY)).info
+        return container.parse(files.read(source, ANY)).info
     except EdgecodecError as error:
         error.locate(files.name_of(source))
         raise

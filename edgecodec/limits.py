@@ -37,3 +37,7 @@ class Limits:
         """Raise LimitExceeded if a file of this many bytes is too large."""
         if size > self.max_file_bytes:
             raise LimitExceeded(f"the file is larger than the limit of {self.max_file_bytes} bytes")
+
+
+#: No limit that a real file could reach, for inspection.
+ANY = Limits(max_pixels=MAX_SIDE * MAX_SIDE, max_file_bytes=1 << 40)

@@ -145,7 +145,8 @@ def _find() -> Path:
         if candidate.is_file():
             return candidate
     raise InternalError(
-        f"{name} is not in {', '.join(edgecodec.__path__)}",
+        f"is not in {', '.join(edgecodec.__path__)}",
+        where=name,
         hint="reinstall edgecodec, or build native/ with cmake and set EDGECODEC_LIBRARY to the library",
     )
 

@@ -27,6 +27,7 @@ def crop(image: Pixels, width: int, height: int, *, greyscale: bool) -> Pixels:
     """The inverse of `pad` for a decoder's uint8 (rows, columns, 3). Grey is the mean of the channels, rounded."""
     image = image[:height, :width]
     if greyscale:
-        red, green, blue = (image[:, :, channel].astype(np.uint16) for channel in range(3))
-        return ((red + green + blue + 1) // 3).astype(np.uint8)
+        total = np.add(image[:, :, 0], image[:, :, 1], dtype=np.uint16)
+        total += image[:, :, 2]
+        return ((total + 1) // 3).astype(np.uint8)
     return np.ascontiguousarray(image)

@@ -68,4 +68,5 @@ def _read(file: Path, alignment: int) -> Picture:
     if not height or not width:
         raise InvalidArgument(f"smaller than {alignment} pixels a side", where=str(file))
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+    # A copy, because what Pillow hands out cannot be written to and PyTorch insists on that.
+    return pixels[top : top + height, left : left + width].copy()

@@ -127,7 +127,7 @@ class Quantiser:
 
 
 def cheapest_precision(quantiser: Quantiser, cost: Callable[[IntegerNet], float], budget: float) -> IntegerNet:
-    """The net with the fewest two-byte layers whose cost is within budget; failing that, the cheapest one.
+    """A net with few two-byte layers whose cost is within budget; failing that, two bytes everywhere.
 
     Starts with one byte everywhere and widens, one at a time, the layer that lowers the cost most.
     """

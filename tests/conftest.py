@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from edgecodec.codec import Codec
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "tiny.bundle"
 PHOTOS = sorted((DATA / "photos").glob("*.png"))
+
+#: For processes that tests start: they import the very package that is being tested, checkout or wheel.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(edgecodec.__file__).parents[1])}
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from edgecodec.export.bake import interpolate
 from edgecodec.export.bundle import Decoder, ExportReport, Source, write_bundle
@@ -60,36 +62,36 @@ def tiny_model(seed: int = 1) -> Hific:
             module.gamma.uniform_(0.5, 1.5)
             module.beta.normal_(0, 0.3)
     images = torch.cat([to_tensor(picture) for picture in tiny_pictures()])
-    _stretch(model.analysis[-1], model.analysis(images), spread=torch.logspace(-1, 1.2, PRESET.latent_channels))
-    _fit_transforms(model, images)
+    y = model.analysis(images)
+    _set_statistics(model.analysis[-1], y, torch.zeros(y.shape[1]), torch.logspace(-1, 1.2, y.shape[1]))
+    _fit_transforms(model, images[:, :, ::2, ::2])
     y = model.analysis(images)
     z = model.hyper_analysis(y)
-    _stretch(model.hyper_analysis[-1], z, spread=torch.linspace(1, 6, PRESET.hyperlatent_channels))
+    _set_statistics(model.hyper_analysis[-1], z, torch.linspace(-3, 3, z.shape[1]), torch.linspace(1, 6, z.shape[1]))
     settle_medians(model)
-    spread = (y - model.mean(z)).std((0, 2, 3))
-    scales = model.hyper_synthesis_scale(model.hyper_analysis(y))
-    _stretch(model.hyper_synthesis_scale[-1], scales, spread=0.5 * spread)
-    model.hyper_synthesis_scale[-1].bias.copy_(spread)
+    z = model.hyper_analysis(y)
+    average, spread = y.mean((0, 2, 3)), y.std((0, 2, 3))
+    _set_statistics(model.hyper_synthesis_mean[-1], model.mean(z), average, 0.2 * spread)
+    _set_statistics(model.hyper_synthesis_scale[-1], model.hyper_synthesis_scale(z), spread, 0.4 * spread)
     return model.requires_grad_(False)
 
 
 @torch.enable_grad()
-def _fit_transforms(model: Hific, images: torch.Tensor, steps: int = 200) -> None:
-    optimiser = torch.optim.Adam([*model.analysis.parameters(), *model.synthesis.parameters()], lr=1e-2)
+def _fit_transforms(model: Hific, images: Tensor, steps: int = 300) -> None:
+    optimiser = torch.optim.Adam([*model.analysis.parameters(), *model.synthesis.parameters()], lr=4e-3)
     for _ in range(steps):
-        latents = round_straight_through(model.analysis(images))
-        loss = torch.nn.functional.mse_loss(model.synthesis(latents), images)
+        loss = F.mse_loss(model.synthesis(round_straight_through(model.analysis(images))), images)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
 
 
-def _stretch(last: torch.nn.Conv2d, outputs: torch.Tensor, spread: torch.Tensor) -> None:
-    """Scale the last convolution so that channel c of its outputs (B, C, h, w) has the standard deviation spread[c]."""
+def _set_statistics(last: nn.Conv2d, outputs: Tensor, mean: Tensor, spread: Tensor) -> None:
+    """Change the last convolution so that channel c of its outputs (B, C, h, w) has mean[c] and deviation spread[c]."""
+    assert last.bias is not None
     factor = spread / outputs.std((0, 2, 3))
     last.weight.mul_(factor.reshape(-1, 1, 1, 1))
-    assert last.bias is not None
-    last.bias.mul_(factor)
+    last.bias.copy_(mean - factor * (outputs.mean((0, 2, 3)) - last.bias))
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ class Layer:
 
     @property
     def kernel(self) -> int:
-        return self.weight.shape[1]
+        return int(self.weight.shape[1])
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def finish(epilogue: Requantise | Index, sums: Integers) -> Integers:
 
 
 def accumulator_bounds(layer: Layer, low: int, high: int) -> tuple[Integers, Integers]:
-    """Lowest and highest accumulator of each output channel for inputs from low to high, where any tap may be padding."""
+    """Lowest and highest accumulator of each output channel for inputs from low to high, if any tap may be padding."""
     weight = layer.weight.reshape(len(layer.bias), -1).astype(np.int64)
     products = np.stack([weight * low, weight * high, weight * 0])
     return layer.bias + products.min(0).sum(1), layer.bias + products.max(0).sum(1)

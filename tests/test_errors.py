@@ -43,7 +43,7 @@ def test_every_status_of_the_c_header_has_its_error() -> None:
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    drawn = re.findall(r"([A-Za-z]+) +(\d\d)\b", (errors.__doc__ or "").split("The numbers")[0])
+    drawn = re.findall(r"─ ([A-Za-z]+) +(\d\d)\b", (errors.__doc__ or "").split("The numbers")[0])
     assert {int(code): name for name, code in drawn} == FROZEN
 
 

@@ -7,9 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import PHOTOS, TINY
-
-ROOT = Path(__file__).parents[1]
+from conftest import ENVIRONMENT, PHOTOS, TINY
 
 BLOCK = """
 import sys
@@ -25,7 +23,7 @@ sys.meta_path.insert(0, Blocked())
 
 def _run(code: str, *arguments: str) -> str:
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -6,11 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
+from conftest import TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgecodec
-from conftest import TINY
 from edgecodec import container
 from edgecodec.codec import Codec
 from edgecodec.errors import Corrupt, EdgecodecError, LatentsDiffer

@@ -6,7 +6,6 @@ The learning rate falls along a cosine; what is saved is the running average of 
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
@@ -23,6 +22,7 @@ from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.hyperprior import ALIGNMENT
 from edgecodec.train.initialise import initialise_as_transform
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
+from edgecodec.train.progress import append_row, cosine
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +80,9 @@ def train_rate_distortion(
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
         image = image.contiguous(memory_format=torch.channels_last)
+        rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step)
+            group["lr"] = rate
         rebuilt, rates = model(image)
         bits_per_pixel = (rates.latent + rates.hyperlatent) / image[:, 0].numel()
         distortion = nn.functional.mse_loss(rebuilt, image)
@@ -98,7 +99,7 @@ def train_rate_distortion(
             settle_medians(averaged.module)
             bpp, psnr = validate(averaged.module, photos)
             logger.info("step %d  %.4f bpp  %.2f dB", done, bpp, psnr)
-            _append_row(curve_file, done, learning_rate(recipe, step), bpp, psnr)
+            append_row(curve_file, step=done, learning_rate=rate, bits_per_pixel=bpp, psnr_db=psnr)
             state = {
                 "model": model.state_dict(),
                 "averaged": averaged.state_dict(),
@@ -110,13 +111,6 @@ def train_rate_distortion(
             notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
     return averaged.module  # type: ignore[return-value]
-
-
-def learning_rate(recipe: RateDistortionRecipe, step: int) -> float:
-    """Linear warm-up, then half a cosine from the first to the final learning rate."""
-    cosine = 0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)
-    rate = recipe.final_learning_rate + (recipe.learning_rate - recipe.final_learning_rate) * cosine
-    return rate * min(1.0, (step + 1) / recipe.warm_up)
 
 
 def settle_medians(model: ScaleHyperprior, steps: int = 60) -> None:
@@ -151,11 +145,3 @@ def code_with_floats(model: ScaleHyperprior, image: Tensor) -> tuple[Tensor, Ten
     bits = -gaussian_likelihood(residual, model.scale_network()(z)).log2().sum() - model.density.likelihood(z).log2().sum()
     return bits, model.synthesis(y)
 
-
-def _append_row(curve: Path, step: int, rate: float, bpp: float, psnr: float) -> None:
-    fresh = not curve.exists()
-    with curve.open("a", newline="") as stream:
-        writer = csv.writer(stream)
-        if fresh:
-            writer.writerow(["step", "learning_rate", "bits_per_pixel", "psnr_db"])
-        writer.writerow([step, f"{rate:.2e}", f"{bpp:.4f}", f"{psnr:.3f}"])

@@ -1,9 +1,9 @@
 // The inner loops of an integer net, one implementation an instruction set, all with identical results.
 //
-// The unit of work is a block: kBlockChannels output channels of some windows of one output row. Channels are padded to
-// whole blocks, input channels to whole pairs, with zero weights: pairs because the multiply-add instruction of the fast
-// paths takes two 16-bit products into one 32-bit sum. Callers have proved that every accumulator fits 32 bits; sums of
-// some of the products may wrap on the way, which 32-bit arithmetic modulo 2^32 undoes.
+// The unit of work is a block: kBlockChannels output channels of some windows of one output row. Channels are padded
+// with zero weights, output channels to whole blocks and input channels to whole pairs, because the multiply-add
+// instruction of the fast paths takes two 16-bit products into one 32-bit sum. Callers have proved that every
+// accumulator fits 32 bits. A sum of some of its products may not; arithmetic modulo 2^32 undoes that.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ struct Windows {
     size_t step;      // values from a window to the next
     size_t rows;      // rows of a window
     size_t row_step;  // values from a row of a window to the next
-    size_t row_pairs; // pairs of values in a row of a window; they are adjacent
+    size_t row_pairs;  // pairs of values in a row of a window; they are adjacent
 };
 
 struct RequantiseBlock {

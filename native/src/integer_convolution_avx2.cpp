@@ -20,7 +20,8 @@ __m256i broadcast_pair(const int16_t *pair) {
     return _mm256_set1_epi32(both);
 }
 
-// Six windows' sums for a block fill twelve registers, which leaves two for weights, one for a pair and one for products.
+// Six windows' sums for a block fill twelve registers of sixteen: two are left for weights, one for a pair of values
+// and one for products.
 constexpr size_t kTile = 6;
 
 template <size_t Count>

@@ -17,7 +17,7 @@ public:
         size_t rows, columns;
     };
 
-    // Throws Failure(EC_BAD_MODEL) for a net that breaks the format or that some input inside its bounds could overflow.
+    // Throws Failure(EC_BAD_MODEL) for a net that breaks the format, or that an input inside its bounds could overflow.
     static IntegerNet parse(ByteReader &reader);
 
     int input_channels() const { return static_cast<int>(layers_.front().input_channels()); }

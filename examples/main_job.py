@@ -1,0 +1,102 @@
+"""The main job, end to end, with what ships in this folder: checkpoint -> bundle -> .edgc file -> three pictures.
+
+    python examples/main_job.py [--output DIR] [--picture FILE]
+
+Exports the pair of HiFiC checkpoints at alpha 0, 0.5 and 1, encodes a photograph once, decodes the one file with each decoder on ONNX Runtime, checks
+that the latents are exact with every kernel and any number of threads, and that the three pictures differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import edgecodec
+from edgecodec import native
+from edgecodec.export import export_bundle
+
+HERE = Path(__file__).resolve().parent
+CHECKPOINTS = HERE.parent / "checkpoints"
+ALPHAS = (0.0, 0.5, 1.0)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--output", type=Path, default=Path("out"))
+    arguments.add_argument("--picture", type=Path, default=HERE / "photo.png")
+    given = arguments.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    bundle = given.output / "hific-compact.bundle"
+
+    start = time.perf_counter()
+    report = export_bundle(
+        CHECKPOINTS / "hific-compact.safetensors",
+        bundle,
+        CHECKPOINTS / "hific-compact-mse.safetensors",
+        ALPHAS,
+        force=True,
+        progress=lambda step: print(f"exporting: {step}", file=sys.stderr),
+    )
+    print(f"exported {bundle} in {time.perf_counter() - start:.1f} s, model {report.model_id}")
+    print(f"  graphs within {max(report.errors.values()):.1e} of PyTorch; integer scale network costs {report.entropy_cost.overhead_percent:+.3f} % bits")
+
+    with edgecodec.open_bundle(bundle) as codec:
+        encoded = codec.encode(given.picture)
+        file = given.output / "photo.edgc"
+        file.write_bytes(encoded.data)
+        original = np.asarray(Image.open(given.picture).convert("RGB"))
+        info = encoded.info
+        print(f"encoded  {file}: {info.width}x{info.height}, {len(encoded.data)} bytes, {info.bits_per_pixel:.3f} bpp, {info.lanes} lanes\n")
+
+        print("alpha   PSNR dB   parse   entropy   engine   rest [ms]   picture")
+        pictures = {}
+        for alpha in ALPHAS:
+            codec.decode(file, alpha=alpha)  # the first picture of an engine also pays for loading its graph
+            decoded = codec.decode(file, alpha=alpha)
+            pictures[alpha] = decoded.pixels
+            path = given.output / f"photo-alpha{alpha:g}.png"
+            Image.fromarray(decoded.pixels).save(path)
+            parse, entropy, engine, rest = (
+                1000 * seconds for seconds in (decoded.timings.parse, decoded.timings.entropy, decoded.timings.engine, decoded.timings.rest)
+            )
+            print(f"{alpha:5.1f}   {psnr(original, decoded.pixels):7.2f}   {parse:5.2f}   {entropy:7.2f}   {engine:6.1f}   {rest:9.2f}   {path}")
+
+    check_latents(bundle, file, encoded.latents)
+    check_pictures(pictures)
+
+
+def check_latents(bundle: Path, file: Path, expected: dict[str, np.ndarray]) -> None:
+    """The decoded integers are the encoder's, with every kernel this processor runs and with one and two threads."""
+    usual = native.kernels()
+    for kernels in native.kernels_available():
+        native.force_kernels(kernels)
+        for threads in (1, 2):
+            with edgecodec.open_bundle(bundle, threads=threads) as codec:
+                decoded = codec.decode_latents(file)
+            for name, values in expected.items():
+                if not np.array_equal(decoded[name], values):
+                    raise SystemExit(f"latent {name} differs with {kernels} kernels and {threads} threads")
+    native.force_kernels(usual)
+    print(f"\nlatents exact: kernels {', '.join(native.kernels_available())}; 1 and 2 threads")
+
+
+def check_pictures(pictures: dict[float, np.ndarray]) -> None:
+    alphas = list(pictures)
+    for one, other in zip(alphas, alphas[1:]):
+        difference = np.abs(pictures[one].astype(int) - pictures[other]).mean()
+        if difference == 0:
+            raise SystemExit(f"alpha {one:g} and {other:g} gave the same picture")
+        print(f"alpha {one:g} and {other:g} differ by {difference:.2f} grey levels on average")
+
+
+def psnr(original: np.ndarray, decoded: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((original.astype(np.float64) - decoded) ** 2)))
+
+
+if __name__ == "__main__":
+    main()

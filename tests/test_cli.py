@@ -1,0 +1,379 @@
+"""The command line: data on standard output, talk on standard error, statuses that scripts can rely on."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ENVIRONMENT, PHOTOS, TINY
+from PIL import Image
+
+import edgecodec
+from edgecodec import cli
+
+STUB = ("-b", TINY, "--engine", "stub")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    status: int
+    output: bytes
+    talk: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.splitlines()]
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command in this process, its standard streams replaced by buffers."""
+
+    def command(*arguments: object, stdin: bytes = b"") -> Outcome:
+        output, talk = io.BytesIO(), io.StringIO()
+        text = io.TextIOWrapper(output, "utf-8", write_through=True)
+        with monkeypatch.context() as patched, contextlib.redirect_stderr(talk), contextlib.redirect_stdout(text):
+            patched.setattr(sys, "argv", ["edgecodec", *map(str, arguments)])
+            patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            with pytest.raises(SystemExit) as exited:
+                cli.main()
+            text.flush()
+        return Outcome(int(exited.value.code or 0), output.getvalue(), talk.getvalue())
+
+    return command
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with the three photographs and nothing else."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in PHOTOS:
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path: Path, coded: bytes) -> Path:
+    """A coded picture."""
+    (tmp_path / "a.edgc").write_bytes(coded)
+    return tmp_path / "a.edgc"
+
+
+def _process(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "edgecodec", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, env=ENVIRONMENT, **pipes)
+
+
+# ---- one picture ----------------------------------------------------------------------------------------------------
+
+
+def test_encode_and_decode_do_what_the_library_does(
+    run: Run, tmp_path: Path, photo: Path, codec: edgecodec.Codec
+) -> None:
+    engine = ("-b", TINY, "--engine", "onnxruntime")
+    assert run("encode", photo, *engine, "-o", tmp_path / "a.edgc").status == 0
+    assert (tmp_path / "a.edgc").read_bytes() == codec.encode(photo).data
+    for alpha in (0.0, 1.0):
+        assert run("decode", tmp_path / "a.edgc", *engine, "--alpha", alpha, "--force").status == 0
+        expected = codec.decode(tmp_path / "a.edgc", alpha=alpha).pixels
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), expected)
+
+
+def test_data_on_standard_output_and_nothing_else(run: Run, file: Path, coded: bytes) -> None:
+    from_file = run("decode", file, *STUB, "-o", "-")
+    from_stdin = run("decode", "-", *STUB, "-v", stdin=coded)
+    assert from_file.status == from_stdin.status == 0
+    assert from_file.output == from_stdin.output and from_file.output.startswith(b"\x89PNG")
+    assert "engine: stub" in from_stdin.talk
+
+
+def test_encode_through_pipes_gives_the_same_bytes(run: Run, photo: Path, mosaic: edgecodec.Codec) -> None:
+    assert run("encode", "-", *STUB, stdin=photo.read_bytes()).output == mosaic.encode(photo).data
+
+
+def test_several_pictures_on_standard_output_are_concatenated(run: Run, file: Path) -> None:
+    outcome = run("decode", file, file, *STUB, "-o", "-", "--format", "ppm")
+    assert outcome.status == 0 and len(outcome.output) == 2 * (13 + 96 * 64 * 3)
+    assert outcome.output[: len(outcome.output) // 2] == outcome.output[len(outcome.output) // 2 :]
+
+
+@pytest.mark.parametrize("picture_format", ["ppm", "npy", "webp"])
+def test_the_extension_decides_and_format_wins(run: Run, file: Path, tmp_path: Path, picture_format: str) -> None:
+    run("decode", file, *STUB, "-o", tmp_path / f"by_extension.{picture_format}")
+    run("decode", file, *STUB, "-o", tmp_path / "by_option.xyz", "--format", picture_format)
+    assert (tmp_path / "by_option.xyz").read_bytes() == (tmp_path / f"by_extension.{picture_format}").read_bytes()
+
+
+def test_strip_leaves_metadata_out(run: Run, tmp_path: Path, photo: Path) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "someone"
+    Image.open(photo).save(tmp_path / "in.png", exif=exif)
+    run("encode", tmp_path / "in.png", *STUB)
+    run("decode", tmp_path / "in.edgc", *STUB, "-o", tmp_path / "kept.png")
+    run("decode", tmp_path / "in.edgc", *STUB, "-o", tmp_path / "stripped.png", "--strip")
+    run("encode", tmp_path / "in.png", *STUB, "-o", tmp_path / "stripped.edgc", "--strip")
+    assert Image.open(tmp_path / "kept.png").getexif()[0x013B] == "someone"
+    assert not Image.open(tmp_path / "stripped.png").getexif()
+    assert run("inspect", tmp_path / "stripped.edgc", "--json").records[0]["exif_bytes"] == 0
+
+
+def test_json_and_quiet(run: Run, file: Path, tmp_path: Path) -> None:
+    outcome = run("decode", file, *STUB, "-o", tmp_path / "a.png", "--json", "-q")
+    (record,) = outcome.records
+    assert outcome.talk == ""
+    assert record["ok"] and record["input"] == str(file) and record["output"] == str(tmp_path / "a.png")
+    assert (record["width"], record["height"], record["engine"]["name"]) == (96, 64, "stub")
+    assert set(record["seconds"]) == {"parse", "entropy", "engine", "rest"}
+
+
+def test_auto_says_what_it_took_and_why(run: Run, file: Path, tmp_path: Path) -> None:
+    outcome = run("decode", file, "-b", TINY, "-o", tmp_path / "a.png", "-v", "--json")
+    engine = outcome.records[0]["engine"]
+    for name, reason in engine["passed_over"]:
+        assert f"not {name}: {reason}" in outcome.talk
+    assert f"engine: {engine['name']}" in outcome.talk
+
+
+def test_notes_say_what_was_changed(run: Run, tmp_path: Path, photo: Path) -> None:
+    Image.open(photo).convert("RGBA").save(tmp_path / "in.png")
+    outcome = run("encode", tmp_path / "in.png", *STUB, "--alpha-channel", "white", "--json")
+    assert outcome.records[0]["notes"] == ["transparency: white"]
+    assert f"{tmp_path / 'in.png'}: transparency: white" in outcome.talk
+
+
+# ---- many pictures --------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_there_and_back(run: Run, photos: Path, tmp_path: Path) -> None:
+    assert run("encode", photos, *STUB, "-o", tmp_path / "coded").status == 0
+    assert run("decode", tmp_path / "coded", *STUB, "-o", tmp_path / "decoded").status == 0
+    assert sorted(path.name for path in (tmp_path / "decoded").iterdir()) == [path.name for path in PHOTOS]
+
+
+def test_outputs_lie_beside_their_inputs(run: Run, photos: Path) -> None:
+    assert run("encode", *sorted(photos.iterdir()), *STUB).status == 0
+    assert len(list(photos.glob("*.edgc"))) == len(PHOTOS)
+
+
+def test_one_bad_file_does_not_stop_the_others(run: Run, photos: Path) -> None:
+    run("encode", photos, *STUB)
+    names = sorted(photos.glob("*.edgc"))
+    names[1].write_bytes(names[1].read_bytes()[:-1])
+    outcome = run("decode", *names, *STUB, "--json", "--force")
+    assert outcome.status == 1
+    assert [record["ok"] for record in outcome.records] == [True, False, True]
+    bad = outcome.records[1]
+    assert (bad["code"], bad["error"], bad["input"]) == (31, "Corrupt", str(names[1]))
+    assert f"edgecodec: error: {names[1]}: " in outcome.talk and "2 of 3 done, 1 failed" in outcome.talk
+
+
+def test_two_outputs_that_would_be_one(run: Run, photos: Path) -> None:
+    shutil.copy(PHOTOS[0], photos / PHOTOS[0].with_suffix(".bmp").name)
+    outcome = run("encode", photos, *STUB)
+    assert outcome.status == 2 and "would both be written" in outcome.talk
+    assert not list(photos.glob("*.edgc"))
+
+
+# ---- statuses -------------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_output_is_refused(run: Run, file: Path) -> None:
+    picture = file.with_suffix(".png")
+    picture.write_bytes(b"precious")
+    outcome = run("decode", file, *STUB, "--json")
+    assert outcome.status == 2 and outcome.records[0]["code"] == 21 and "--force" in outcome.talk
+    assert picture.read_bytes() == b"precious"
+    assert run("decode", file, *STUB, "--force").status == 0 and picture.read_bytes() != b"precious"
+
+
+def test_transparency_is_refused(run: Run, tmp_path: Path, photo: Path) -> None:
+    Image.open(photo).convert("RGBA").save(tmp_path / "in.png")
+    outcome = run("encode", tmp_path / "in.png", *STUB, "--json")
+    assert outcome.status == 2 and outcome.records[0]["code"] == 22 and "--alpha-channel" in outcome.talk
+
+
+def test_a_damaged_file(run: Run, file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+    assert run("decode", file, *STUB).status == 3
+
+
+def test_a_bundle_that_is_none(run: Run, file: Path, tmp_path: Path) -> None:
+    outcome = run("decode", file, "-b", tmp_path, "--json")
+    assert outcome.status == 4 and outcome.records[0]["code"] == 43
+
+
+def test_a_knob_that_was_not_exported(run: Run, file: Path) -> None:
+    assert run("decode", file, *STUB, "--alpha", "0.3").status == 4
+
+
+def test_a_picture_beyond_the_limit(run: Run, file: Path, photo: Path) -> None:
+    assert run("decode", file, *STUB, "--max-pixels", 96 * 64 - 1).status == 5
+    assert run("encode", photo, *STUB, "--max-pixels", 96 * 64 - 1).status == 5
+
+
+def test_an_engine_that_is_not_there(run: Run, file: Path) -> None:
+    available = pytest.importorskip("onnxruntime").get_available_providers()
+    if "TensorrtExecutionProvider" in available:
+        pytest.skip("this machine has it")
+    outcome = run("decode", file, "-b", TINY, "--engine", "onnxruntime:tensorrt")
+    assert outcome.status == 6 and not file.with_suffix(".png").exists()
+
+
+def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    assert run("decode", tmp_path / "nowhere.edgc", *STUB).status == 7
+    assert run("encode", tmp_path / "nowhere.png", *STUB).status == 7
+
+
+def test_a_bundle_that_does_not_verify(run: Run, bundle_copy: Path) -> None:
+    assert run("verify", bundle_copy, "--engine", "onnxruntime").status == 0
+    readme = bundle_copy / "README.md"
+    readme.write_bytes(readme.read_bytes()[:-1] + b"?")
+    outcome = run("verify", bundle_copy, "--engine", "onnxruntime", "--json")
+    assert outcome.status == 8
+    assert [record["subject"] for record in outcome.records[:-1] if not record["ok"]] == ["README.md"]
+    assert outcome.records[-1]["code"] == 80
+
+
+def test_an_engine_that_paints_something_else_does_not_verify(run: Run) -> None:
+    """The stub is not the decoder: golden pixels must tell."""
+    outcome = run("verify", TINY, "--engine", "stub", "--json")
+    assert outcome.status == 8
+    assert all("synthesis" in record["subject"] for record in outcome.records[:-1] if not record["ok"])
+
+
+def test_a_bug_is_reported_as_ours(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*arguments: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("edgecodec.codec.Codec._paint", bug)
+    outcome = run("decode", file, *STUB)
+    assert outcome.status == 70 and "ZeroDivisionError: oops" in outcome.talk
+
+
+# ---- usage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (["decode", "x", "--forse"], "--force"),
+        (["encode", "x", "--alfa-channel", "drop"], "--alpha-channel"),
+        (["encod", "x"], "encode"),
+        (["decode", "x", "-b", TINY, "--engine", "onxruntime"], "onnxruntime"),
+        (["decode", "x", "-b", TINY, "-o", "a.pgn"], "png"),
+        (["decode", "x", "-b", TINY, "--format", "giff"], "png"),
+    ],
+)
+def test_typos_are_refused_with_a_suggestion(run: Run, arguments: list[str], suggestion: str) -> None:
+    outcome = run(*arguments)
+    assert outcome.status == 2 and outcome.output == b"" and suggestion in outcome.talk
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["decode", "a.edgc", "-o", "-", "--json"],
+        ["decode", "a.edgc", "b.edgc", "-o", "-"],
+        ["encode", "a.png", "b.png", "-o", "-"],
+        ["decode", "-", "-"],
+    ],
+)
+def test_contradictions_are_refused(run: Run, arguments: list[str]) -> None:
+    assert run(*arguments, *STUB).status == 2
+
+
+def test_an_empty_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run("encode", tmp_path / "empty", *STUB).status == 2
+
+
+def test_no_command_shows_help_and_version_is_one_line(run: Run) -> None:
+    assert run().status == 2
+    version = run("--version")
+    assert version.status == 0 and version.output.decode().startswith(f"edgecodec {edgecodec.__version__} (")
+
+
+@pytest.mark.parametrize("command", ["export", "encode", "decode", "inspect", "verify"])
+def test_every_command_has_help_and_the_common_flags(run: Run, command: str) -> None:
+    outcome = run(command, "--help")
+    text = outcome.output.decode()
+    assert outcome.status == 0
+    assert all(flag in text for flag in ("--json", "--quiet", "--verbose", "--help"))
+
+
+def test_inspect_for_people_and_for_machines(run: Run, file: Path) -> None:
+    spoken = run("inspect", file, TINY).output.decode()
+    assert "width: 96" in spoken and "family: hific" in spoken
+    picture, bundle = run("inspect", file, TINY, "--json").records
+    assert picture["model_id"] == bundle["model_id"] and bundle["path"] == str(TINY)
+
+
+def test_inspect_goes_on_after_a_bad_file(run: Run, file: Path, photo: Path) -> None:
+    outcome = run("inspect", photo, file, "--json")
+    assert outcome.status == 1 and [record["ok"] for record in outcome.records] == [False, True]
+    assert run("inspect", photo).status == 3
+
+
+def test_export_without_torch_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith("edgecodec.export")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    outcome = run("export", "--ckpt", "x.safetensors", "-o", tmp_path / "out")
+    assert outcome.status == 6 and "edgecodec[export]" in outcome.talk
+
+
+# ---- terminals, pipes and signals -----------------------------------------------------------------------------------
+
+
+def test_no_colour_when_it_is_not_wanted() -> None:
+    pty = pytest.importorskip("pty")
+    screen, terminal = pty.openpty()
+    command = [sys.executable, "-m", "edgecodec", "decode", "--forse"]
+    environment = {**ENVIRONMENT, "NO_COLOR": "1", "TERM": "xterm-256color"}
+    status = subprocess.call(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
+    os.close(terminal)
+    assert status == 2 and b"\x1b" not in os.read(screen, 1 << 16)
+    os.close(screen)
+
+
+def test_a_closed_pipe_ends_quietly(file: Path) -> None:
+    with _process("decode", file, *STUB, "-q", "-o", "-") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(timeout=60) == 141
+
+
+def test_interrupted_leaves_no_rubbish(tmp_path: Path) -> None:
+    """Standard input that never comes keeps the command waiting for the signal."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with _process("decode", "-", *STUB, "-v", "-o", folder / "a.png", stdin=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            assert process.stderr.readline().startswith(b"engine: stub")
+            time.sleep(0.2)  # long enough to be waiting; if it is not yet, the test is only easier
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()
+    assert not list(folder.iterdir())

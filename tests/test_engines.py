@@ -1,0 +1,155 @@
+"""A named engine is that engine or an error, `auto` says what it took, and broken promises are errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import TINY
+
+import edgecodec
+from edgecodec import engines
+from edgecodec.engines import onnxruntime as backend
+from edgecodec.engines.base import Graph, Options, Port
+from edgecodec.engines.stub import Stub
+from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfRange
+
+IMAGE = Port("image", 3, 1)
+LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
+ANALYSIS = Graph(TINY / "analysis.onnx", (IMAGE,), LATENTS)
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class FakeRuntime:
+    """An onnxruntime whose CUDA provider is installed, and starts or is silently replaced by the processor."""
+
+    __version__ = "1.23.2"
+
+    def __init__(self, starts: bool) -> None:
+        self._starts = starts
+
+    def get_available_providers(self) -> list[str]:
+        return [CUDA, CPU]
+
+    def set_default_logger_severity(self, severity: int) -> None:
+        assert severity == 4
+
+    SessionOptions = SimpleNamespace
+
+    def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
+        running = providers if self._starts or providers == [CPU] else [CPU]
+        ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
+        return SimpleNamespace(**{name: lambda value=value: value for name, value in ports.items()})
+
+
+@pytest.fixture(params=[True, False], ids=["starts", "falls back"])
+def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(backend, "_runtime", lambda: FakeRuntime(request.param))
+    return bool(request.param)
+
+
+def test_a_named_provider_never_falls_back(cuda_starts: bool) -> None:
+    if cuda_starts:
+        assert engines.open_engine("onnxruntime:cuda", ANALYSIS, Options()).describe().device == "cuda"
+    else:
+        with pytest.raises(EngineUnavailable, match="would run on CPUExecutionProvider"):
+            engines.open_engine("onnxruntime:cuda", ANALYSIS, Options())
+
+
+def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> None:
+    description = engines.open_engine("auto", ANALYSIS, Options()).describe()
+    assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
+    assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
+
+
+def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineUnavailable) as caught:
+        engines.open_engine("auto", ANALYSIS, Options())
+    assert "edgecodec[ort]" in (caught.value.hint or "")
+    with pytest.raises(EngineUnavailable):
+        edgecodec.open_bundle(TINY, "onnxruntime")
+
+
+def test_an_old_onnxruntime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.__version__", "1.17.3")
+    with pytest.raises(EngineUnavailable, match=r"1\.17\.3 is too old"):
+        engines.require_engine("onnxruntime")
+
+
+@pytest.mark.parametrize("name", ["", "cuda", "onnxruntime:", "onnxruntime:cpu", "Stub", "tensorflow"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(InvalidArgument):
+        edgecodec.open_bundle(TINY, name)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "stub"])
+def test_a_closed_engine_says_so(name: str) -> None:
+    engine = engines.open_engine(name, ANALYSIS, Options(threads=1))
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
+
+
+def test_a_graph_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"not a graph")
+    with pytest.raises(EngineFailed) as caught:
+        engines.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
+    assert caught.value.where == "bad.onnx"
+
+
+def test_a_graph_with_other_names() -> None:
+    with pytest.raises(EngineFailed, match="the manifest promises"):
+        engines.open_engine("onnxruntime", Graph(ANALYSIS.path, (IMAGE,), (Port("q", 8, 16),)), Options())
+
+
+def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    engine = engines.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    with pytest.raises(EngineFailed):
+        engine.run({"image": np.zeros((64, 64), np.uint8)})
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(np.nan, EngineFailed), (np.inf, OutOfRange), (-np.inf, OutOfRange), (32768, OutOfRange), (-32769, OutOfRange)],
+)
+def test_latents_that_cannot_be_coded(monkeypatch: pytest.MonkeyPatch, value: float, error: type[Exception]) -> None:
+    run = Stub.run
+
+    def run_badly(self: Stub, inputs: Any) -> Any:
+        outputs = run(self, inputs)
+        outputs["r"].reshape(-1)[7] = value
+        return outputs
+
+    monkeypatch.setattr(Stub, "run", run_badly)
+    with pytest.raises(error):
+        edgecodec.open_bundle(TINY, "stub").encode(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("value", [-32000, 32000])
+def test_wide_latents_survive(monkeypatch: pytest.MonkeyPatch, value: int) -> None:
+    run = Stub.run
+
+    def run_widely(self: Stub, inputs: Any) -> Any:
+        outputs = run(self, inputs)
+        outputs["r"].reshape(-1)[7] = value
+        return outputs
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stub, "run", run_widely)
+        codec = edgecodec.open_bundle(TINY, "stub")
+        data = codec.encode(np.zeros((64, 64, 3), np.uint8)).data
+    assert codec.decode_latents(data)["r"].reshape(-1)[7] == value
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3)), np.zeros((0, 0, 3), np.uint8)])
+def test_pictures_of_another_shape_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
+    monkeypatch.setattr(Stub, "run", lambda self, inputs: {"image": wrong})
+    with pytest.raises(EngineFailed, match=r"synthesis-alpha1\.onnx"):
+        edgecodec.open_bundle(TINY, "stub").decode(coded)

@@ -1,0 +1,167 @@
+"""entropy.bin as written: field by field what docs/format.md, section 3 says, and what the native library opens."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecodec.entropy import EntropyModel as NativeModel
+from edgecodec.errors import BadModel
+from edgecodec.export.calibration import to_tensor
+from edgecodec.export.coding_tables import coded_bits
+from edgecodec.export.entropy_file import Affine, EntropyModel, model_id, table_set_bytes
+from edgecodec.export.freeze import Latents, fixed_point, freeze, latents_of
+from edgecodec.export.integer_net import Requantise
+from tests.make_tiny_bundle import tiny_halves, tiny_model
+
+
+@cache
+def latents() -> list[Latents]:
+    return [latents_of(tiny_model(), to_tensor(picture)) for picture in tiny_halves().calibrating]
+
+
+@cache
+def tiny_entropy() -> EntropyModel:
+    return freeze(tiny_model(), latents())
+
+
+class Reader:
+    """Takes fields off the front."""
+
+    def __init__(self, data: bytes) -> None:
+        self.rest = data
+
+    def take(self, fields: str) -> tuple[Any, ...]:
+        size = struct.calcsize("<" + fields)
+        head, self.rest = self.rest[:size], self.rest[size:]
+        return struct.unpack("<" + fields, head)
+
+    def array(self, dtype: str, *shape: int) -> np.ndarray[Any, Any]:
+        count = int(np.prod(shape))
+        size = np.dtype(dtype).itemsize * count
+        head, self.rest = self.rest[:size], self.rest[size:]
+        return np.frombuffer(head, dtype).reshape(shape)
+
+
+def test_every_field_is_where_the_format_says() -> None:
+    model = tiny_entropy()
+    reader = Reader(model.to_bytes())
+    assert reader.take("4sHHI") == (b"ECEM", 0, 0, 64)
+    assert reader.take("4H") == (4, 2, 1, 4)
+
+    tensors = []
+    for _ in range(4):
+        kind, channels, stride, length = reader.take("BHHB")
+        tensors.append((kind, channels, stride, reader.take(f"{length}s")[0]))
+    assert tensors == [(0, 8, 64, b"z"), (0, 8, 64, b"z_fixed"), (1, 8, 16, b"r_table"), (0, 8, 16, b"r")]
+
+    for tables in model.table_sets:
+        assert reader.take("H") == (len(tables),)
+        for table in tables:
+            ranks = len(table.frequencies)
+            assert reader.take("BBbBh") == (ranks, table.raw_bits, table.sign, 0, table.mode)
+            assert reader.take(f"{ranks}H") == table.frequencies
+
+    (net,) = model.nets
+    assert reader.take("hhH") == (net.low, net.high, 3)
+    for layer, kind, kernel in zip(net.layers, (1, 1, 0), (5, 5, 3), strict=True):
+        stride, output_padding = (2, 1) if kind else (1, 0)
+        padding = kernel // 2
+        expected = (kind, kernel, stride, padding, output_padding, layer.weight_bytes, 8, 8)
+        assert reader.take("6B2H") == expected
+        np.testing.assert_array_equal(reader.array("<i4", 8), layer.bias)
+        weight = reader.array(f"<i{layer.weight_bytes}", 8, kernel, kernel, 8)
+        np.testing.assert_array_equal(weight, layer.weight)
+        (epilogue,) = reader.take("B")
+        if isinstance(layer.epilogue, Requantise):
+            assert epilogue == 0
+            np.testing.assert_array_equal(reader.array("<i4", 8), layer.epilogue.multiplier_positive)
+            np.testing.assert_array_equal(reader.array("<i4", 8), layer.epilogue.multiplier_negative)
+            np.testing.assert_array_equal(reader.array("u1", 8), layer.epilogue.shift)
+            assert reader.take("hh") == (layer.epilogue.low, layer.epilogue.high)
+        else:
+            assert (epilogue, *reader.take("H")) == (1, 63)
+            np.testing.assert_array_equal(reader.array("<i4", 8, 63), layer.epilogue.thresholds)
+
+    affine = model.steps[1]
+    assert isinstance(affine, Affine)
+    assert reader.take("B3H") == (0, 0, 0, 65535)
+    assert reader.take("B2HB") == (1, 1, 0, affine.shift)
+    np.testing.assert_array_equal(reader.array("<i4", 8), affine.offsets)
+    assert reader.take("hh") == (affine.low, affine.high)
+    assert reader.take("B3H") == (2, 2, 1, 0)
+    assert reader.take("B3H") == (0, 3, 1, 2)
+    assert reader.rest == b""
+
+
+def test_weights_lie_as_output_row_column_input() -> None:
+    model = tiny_model()
+    (net,) = tiny_entropy().nets
+    first, _, last = net.layers
+    transposed, plain = model.hyper_synthesis_scale[0].weight, model.hyper_synthesis_scale[4].weight
+    for layer, weight in ((first, transposed.permute(1, 2, 3, 0)), (last, plain.permute(0, 2, 3, 1))):
+        expected = weight.double().numpy()
+        units = np.abs(expected).max((1, 2, 3), keepdims=True) / np.abs(layer.weight).max((1, 2, 3), keepdims=True)
+        assert (np.abs(layer.weight * units - expected) <= 1.01 * units).all()
+
+
+def test_the_native_library_opens_it_and_names_the_same_latents_and_id() -> None:
+    data = tiny_entropy().to_bytes()
+    native = NativeModel(data)
+    assert native.model_id == model_id(data) == f"{zlib.crc32(data):08x}"
+    assert native.alignment == 64
+    assert [(each.name, each.channels, each.stride) for each in native.latents] == [("z", 8, 64), ("r", 8, 16)]
+
+
+def test_the_native_library_picks_the_tables_that_the_cost_was_measured_with() -> None:
+    entropy = tiny_entropy()
+    native = NativeModel(entropy.to_bytes())
+    affine = entropy.steps[1]
+    assert isinstance(affine, Affine)
+    for picture in latents():
+        height, width = (16 * side for side in picture.r.shape[2:])
+        values = {"z": picture.z[0].astype(np.int16), "r": picture.r[0].astype(np.int16)}
+        indices = native.indices(values, "r", width=width, height=height)
+        np.testing.assert_array_equal(indices, entropy.nets[0].run(fixed_point(affine, picture.z))[0])
+
+
+def test_the_native_coder_takes_about_the_ideal_number_of_bits() -> None:
+    entropy = tiny_entropy()
+    native = NativeModel(entropy.to_bytes())
+    affine = entropy.steps[1]
+    assert isinstance(affine, Affine)
+    for picture in latents():
+        height, width = (16 * side for side in picture.r.shape[2:])
+        values = {"z": picture.z[0].astype(np.int16), "r": picture.r[0].astype(np.int16)}
+        channels = np.broadcast_to(np.arange(8).reshape(1, 8, 1, 1), picture.z.shape)
+        ideal = coded_bits(entropy.table_sets[0], channels, picture.z)
+        ideal += coded_bits(entropy.table_sets[1], entropy.nets[0].run(fixed_point(affine, picture.z)), picture.r)
+        payload, lanes = native.encode(values, width=width, height=height)
+        assert ideal - 8 <= 8 * len(payload) <= 1.002 * ideal + 8 * (8 + 2 * lanes)
+
+
+def test_a_number_too_large_for_its_field_is_an_error_and_not_a_wrong_file() -> None:
+    entropy = tiny_entropy()
+    (net,) = entropy.nets
+    wide = replace(net.layers[0], weight=net.layers[0].weight + 1000)
+    with pytest.raises(OverflowError):
+        replace(entropy, nets=(replace(net, layers=(wide, *net.layers[1:])),)).to_bytes()
+
+
+def test_the_native_library_refuses_a_net_whose_sums_could_overflow() -> None:
+    entropy = tiny_entropy()
+    (net,) = entropy.nets
+    heavy = replace(net.layers[0], weight=np.full_like(net.layers[0].weight, 32767), weight_bytes=2)
+    with pytest.raises(BadModel):
+        NativeModel(replace(entropy, nets=(replace(net, layers=(heavy, *net.layers[1:])),)).to_bytes())
+
+
+def test_a_table_set_is_its_count_and_its_tables() -> None:
+    tables = tiny_entropy().table_sets[0]
+    assert len(table_set_bytes(tables)) == 2 + sum(6 + 2 * len(table.frequencies) for table in tables)

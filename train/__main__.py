@@ -1,0 +1,70 @@
+"""Training from the command line: python -m edgecodec.train --help."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
+from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
+from edgecodec.train.photos import PhotoSet, load_photos
+from edgecodec.train.rate_distortion import RateDistortionRecipe, train_rate_distortion
+
+app = typer.Typer(no_args_is_help=True, help="Train the codecs that edgecodec exports.")
+
+Photos = Annotated[Path, typer.Option(help="Folder of tar files with photographs.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write; .state and .csv appear beside it.")]
+Threads = Annotated[int, typer.Option(help="Processor threads.")]
+
+
+@app.command()
+def rate_distortion(
+    photos: Photos,
+    output: Output,
+    family: str = RateDistortionRecipe.family,
+    preset: str = RateDistortionRecipe.preset,
+    distortion_weight: float = RateDistortionRecipe.distortion_weight,
+    steps: int = RateDistortionRecipe.steps,
+    seed: int = RateDistortionRecipe.seed,
+    threads: Threads = 2,
+) -> None:
+    """First stage: all networks, for rate + lambda * MSE. Resumes if OUTPUT.state is there."""
+    recipe = RateDistortionRecipe(family, preset, distortion_weight, steps, seed=seed)
+    train_rate_distortion(_prepare(photos, threads), output, recipe)
+
+
+@app.command()
+def adversarial(
+    photos: Photos,
+    first_stage: Annotated[Path, typer.Option(help="Checkpoint of the first stage.")],
+    output: Output,
+    steps: int = AdversarialRecipe.steps,
+    seed: int = AdversarialRecipe.seed,
+    threads: Threads = 2,
+) -> None:
+    """Second stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
+    train_adversarial(_prepare(photos, threads), first_stage, output, AdversarialRecipe(steps=steps, seed=seed))
+
+
+@app.command()
+def halve(source: Path, output: Path) -> None:
+    """Store a checkpoint in half precision, for shipping; it is computed with in single precision as before."""
+    checkpoint = read_checkpoint(source)
+    save_checkpoint(
+        output, load_model(checkpoint), checkpoint.family, checkpoint.preset, checkpoint.notes, torch.float16
+    )
+
+
+def _prepare(folder: Path, threads: int) -> PhotoSet:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    return load_photos(sorted(folder.glob("*.tar")))
+
+
+if __name__ == "__main__":
+    app()
