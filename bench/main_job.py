@@ -2,8 +2,9 @@
 
     python bench/main_job.py BUNDLE PICTURE [--rounds N] [--threads N]
 
-Times are medians over the rounds, from file bytes in memory to pixels in memory. The ideal is -sum log2 p over all symbols: for the
-latent the exact Gaussian at the scale its integer table index stands for, for the hyperlatent the integer tables themselves.
+Times are medians over the rounds, from file bytes in memory to pixels in memory. The ideal is -sum log2 p over all
+symbols: for the latent the exact Gaussian at the scale its integer table index stands for, for the hyperlatent the
+integer tables themselves.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
 def report_split(timings: Sequence[Timings]) -> None:
     stages = {name: median(getattr(each, name) for each in timings) for name in ("parse", "entropy", "engine", "rest")}
     total = median(each.total for each in timings)
-    print(f"\n| stage | ms | share |\n|---|---|---|")
+    print("\n| stage | ms | share |\n|---|---|---|")
     for name, seconds in stages.items():
         print(f"| {name} | {1000 * seconds:.2f} | {100 * seconds / total:.1f} % |")
     print(f"| total | {1000 * total:.2f} | |\nall but the engine: {100 * (1 - stages['engine'] / total):.1f} %")
@@ -65,7 +66,9 @@ def ideal_bits(codec: edgecodec.Codec, latents: dict[str, np.ndarray], width: in
     model = codec._model
     hyperlatent, latent = model.latents
     indices = model.indices(latents, latent.name, width=width, height=height)
-    keys, counts = np.unique(indices.astype(np.int64) * 65536 + np.abs(latents[latent.name].astype(np.int64)), return_counts=True)
+    keys, counts = np.unique(
+        indices.astype(np.int64) * 65536 + np.abs(latents[latent.name].astype(np.int64)), return_counts=True
+    )
     scales, magnitudes = SCALES[keys >> 16], keys & 65535
     upper = np.array([math.erfc(each) for each in (magnitudes - 0.5) / scales / math.sqrt(2)])
     lower = np.array([math.erfc(each) for each in (magnitudes + 0.5) / scales / math.sqrt(2)])

@@ -1,9 +1,10 @@
-"""Rate and quality of real files: a bundle's decoders against Pillow's JPEG, WebP and AVIF, averaged over a folder of pictures.
+"""Rate and quality of real files: a bundle's decoders against Pillow's JPEG, WebP and AVIF, over a folder of pictures.
 
     python bench/quality.py BUNDLE FOLDER [--match BPP]
 
-Every number is of a file that was written, read back and decoded to 8-bit pixels. Bits per pixel and PSNR (dB, over the three channels) and MS-SSIM are means
-over the pictures. The classic codecs take one quality for the whole folder, the one whose mean rate comes nearest to --match (default: the bundle's own).
+Every number is of a file that was written, read back and decoded to 8-bit pixels. Bits per pixel, PSNR (dB, over the
+three channels) and MS-SSIM are means over the pictures. The classic codecs take one quality for the whole folder, the
+one whose mean rate comes nearest to --match (default: the bundle's own).
 """
 
 from __future__ import annotations
@@ -42,13 +43,17 @@ def main() -> None:
     files = [codec.encode(picture).data for picture in pictures]
     rows = {
         f"{info.family} alpha {alpha:g}" if alpha is not None else info.family: average(
-            [measure(picture, len(file), codec.decode(file, alpha=alpha).pixels) for picture, file in zip(pictures, files)]
+            [
+                measure(picture, len(file), codec.decode(file, alpha=alpha).pixels)
+                for picture, file in zip(pictures, files, strict=True)
+            ]
         )
         for alpha in alphas
     }
     match = given.match or next(iter(rows.values()))[0]
     rows |= {name: at_rate(pictures, write, match) for name, write in CLASSICS.items()}
-    print(f"{len(pictures)} pictures of {given.folder.name}\n\n| codec | bits per pixel | PSNR dB | MS-SSIM |\n|---|---|---|---|")
+    print(f"{len(pictures)} pictures of {given.folder.name}\n")
+    print("| codec | bits per pixel | PSNR dB | MS-SSIM |\n|---|---|---|---|")
     for name, (bpp, psnr, structure) in rows.items():
         print(f"| {name} | {bpp:.4f} | {psnr:.2f} | {structure:.4f} |")
 
@@ -61,7 +66,7 @@ def measure(picture: Pixels, size: int, decoded: Pixels) -> Row:
 
 
 def average(rows: list[Row]) -> Row:
-    bpp, psnr, structure = (fmean(column) for column in zip(*rows))
+    bpp, psnr, structure = (fmean(column) for column in zip(*rows, strict=True))
     return bpp, psnr, structure
 
 
@@ -88,7 +93,9 @@ def at_rate(pictures: list[Pixels], write: Callable[[Pixels, int], bytes], match
         return [write(picture, quality) for picture in pictures]
 
     def rate(files: list[bytes]) -> float:
-        return fmean(8 * len(file) / (picture.shape[0] * picture.shape[1]) for picture, file in zip(pictures, files))
+        return fmean(
+            8 * len(file) / (picture.shape[0] * picture.shape[1]) for picture, file in zip(pictures, files, strict=True)
+        )
 
     low, high = 1, 95
     while high - low > 1:
@@ -96,7 +103,9 @@ def at_rate(pictures: list[Pixels], write: Callable[[Pixels, int], bytes], match
         low, high = (middle, high) if rate(files_at(middle)) < match else (low, middle)
     best = min((files_at(low), files_at(high)), key=lambda files: abs(rate(files) - match))
     decoded = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in best]
-    return average([measure(picture, len(file), back) for picture, file, back in zip(pictures, best, decoded)])
+    return average(
+        [measure(picture, len(file), back) for picture, file, back in zip(pictures, best, decoded, strict=True)]
+    )
 
 
 if __name__ == "__main__":

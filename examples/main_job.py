@@ -2,8 +2,9 @@
 
     python examples/main_job.py [--output DIR] [--picture FILE]
 
-Exports the pair of HiFiC checkpoints at alpha 0, 0.5 and 1, encodes a photograph once, decodes the one file with each decoder on ONNX Runtime, checks
-that the latents are exact with every kernel and any number of threads, and that the three pictures differ.
+Exports the pair of HiFiC checkpoints at alpha 0, 0.5 and 1, encodes a photograph once, decodes the one file with each
+decoder on ONNX Runtime, checks that the latents are exact with every kernel and any number of threads, and that the
+three pictures differ.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import astuple
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +46,8 @@ def main() -> None:
         progress=lambda step: print(f"exporting: {step}", file=sys.stderr),
     )
     print(f"exported {bundle} in {time.perf_counter() - start:.1f} s, model {report.model_id}")
-    print(f"  graphs within {max(report.errors.values()):.1e} of PyTorch; integer scale network costs {report.entropy_cost.overhead_percent:+.3f} % bits")
+    print(f"  graphs within {max(report.errors.values()):.1e} of PyTorch")
+    print(f"  integer scale network costs {report.entropy_cost.overhead_percent:+.3f} % bits")
 
     with edgecodec.open_bundle(bundle) as codec:
         encoded = codec.encode(given.picture)
@@ -51,7 +55,8 @@ def main() -> None:
         file.write_bytes(encoded.data)
         original = np.asarray(Image.open(given.picture).convert("RGB"))
         info = encoded.info
-        print(f"encoded  {file}: {info.width}x{info.height}, {len(encoded.data)} bytes, {info.bits_per_pixel:.3f} bpp, {info.lanes} lanes\n")
+        size = f"{len(encoded.data)} bytes, {info.bits_per_pixel:.3f} bpp, {info.lanes} lanes"
+        print(f"encoded {file}: {info.width}x{info.height}, {size}\n")
 
         print("alpha   PSNR dB   parse   entropy   engine   rest [ms]   picture")
         pictures = {}
@@ -61,10 +66,9 @@ def main() -> None:
             pictures[alpha] = decoded.pixels
             path = given.output / f"photo-alpha{alpha:g}.png"
             Image.fromarray(decoded.pixels).save(path)
-            parse, entropy, engine, rest = (
-                1000 * seconds for seconds in (decoded.timings.parse, decoded.timings.entropy, decoded.timings.engine, decoded.timings.rest)
-            )
-            print(f"{alpha:5.1f}   {psnr(original, decoded.pixels):7.2f}   {parse:5.2f}   {entropy:7.2f}   {engine:6.1f}   {rest:9.2f}   {path}")
+            parse, entropy, engine, rest = (1000 * seconds for seconds in astuple(decoded.timings))
+            stages = f"{parse:5.2f}   {entropy:7.2f}   {engine:6.1f}   {rest:9.2f}"
+            print(f"{alpha:5.1f}   {psnr(original, decoded.pixels):7.2f}   {stages}   {path}")
 
     check_latents(bundle, file, encoded.latents)
     check_pictures(pictures)
@@ -86,8 +90,7 @@ def check_latents(bundle: Path, file: Path, expected: dict[str, np.ndarray]) -> 
 
 
 def check_pictures(pictures: dict[float, np.ndarray]) -> None:
-    alphas = list(pictures)
-    for one, other in zip(alphas, alphas[1:]):
+    for one, other in pairwise(pictures):
         difference = np.abs(pictures[one].astype(int) - pictures[other]).mean()
         if difference == 0:
             raise SystemExit(f"alpha {one:g} and {other:g} gave the same picture")

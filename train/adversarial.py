@@ -1,8 +1,8 @@
 """Second stage: the decoder alone, for realism. Encoder and entropy model stay as they are, so files do not change.
 
-Loss of the decoder = ms_ssim_weight * (1 - MS-SSIM) + mse_weight * 255^2 * MSE + adversarial_weight * softplus(-D(x', y)); of the
-discriminator, the non-saturating loss of Mentzer et al. 2020, equation 7. The discriminator judges patches and sees the
-latent beside the image, as there. Mixing this decoder with the first stage's is what alpha does.
+The decoder's loss is ms_ssim_weight * (1 - MS-SSIM) + mse_weight * 255^2 * MSE + adversarial_weight * softplus(-D(x', y)),
+the discriminator's the non-saturating one of Mentzer et al. 2020, equation 7. The discriminator judges patches and
+sees the latent beside the image, as there. Mixing this decoder with the first stage's is what alpha does.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PatchDiscriminator(nn.Module):
         )
         layers: list[nn.Module] = []
         inputs = 3 + self.LATENT_FEATURES
-        for width, stride in zip(widths, (2, 2, 2, 1)):
+        for width, stride in zip(widths, (2, 2, 2, 1), strict=True):
             layers += [spectral_norm(nn.Conv2d(inputs, width, 4 if stride == 2 else 3, stride, 1)), nn.LeakyReLU(0.2)]
             inputs = width
         self.judge = nn.Sequential(*layers, spectral_norm(nn.Conv2d(inputs, 1, 1)))
@@ -134,9 +134,15 @@ def train_adversarial(
 
         done = step + 1
         if done % save_every == 0 or done == recipe.steps:
-            quality = validate_decoder(model, averaged.module, photos)
-            logger.info("step %d  MS-SSIM %.4f  discriminator %.3f", done, quality, float(doubt))
-            append_row(output.with_suffix(".csv"), step=done, learning_rate=rate, ms_ssim=quality, discriminator_loss=float(doubt))
+            quality, loss_of_judge = validate_decoder(model, averaged.module, photos), float(doubt.detach())
+            logger.info("step %d  MS-SSIM %.4f  discriminator %.3f", done, quality, loss_of_judge)
+            append_row(
+                output.with_suffix(".csv"),
+                step=done,
+                learning_rate=rate,
+                ms_ssim=quality,
+                discriminator_loss=loss_of_judge,
+            )
             torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": done}, state_file)
             model.synthesis = averaged.module
             notes = {"stage": "adversarial", "steps": str(done), "recipe": json.dumps(asdict(recipe))}

@@ -1,13 +1,13 @@
-"""A start for HiFiC that already is a transform codec: a hierarchical Karhunen-Loeve transform written into its weights.
+"""A start for HiFiC that already is a transform codec: a hierarchical Karhunen-Loeve transform in its weights.
 
-From a random start the channel norms of a small HiFiC take hours to let brightness and contrast through. Here every stage
-starts as the best linear map of 2x2 blocks of the stage before it, measured on photographs, in three steps of reasoning:
+From a random start the channel norms of a small HiFiC take hours to let brightness and contrast through. Here every
+stage starts as the best linear map of 2x2 blocks of the stage before it, measured on photographs, by three steps:
 
 * A rectified stage can be linear when channels come in pairs (v, -v): relu(v) - relu(-v) = v (Balduzzi et al. 2017).
-* A channel norm is nearly linear while one pair of channels holds a constant, the *anchor*, that outweighs the signal; gamma
-  then undoes its division.
-* The synthesis of an orthonormal transform is its transpose, and a 3x3 stride-2 convolution that uses four of its nine taps
-  sees each 2x2 block once, as does the transposed convolution.
+* A channel norm is nearly linear while one pair of channels holds a constant, the *anchor*, that outweighs the signal;
+  gamma then undoes its division.
+* The synthesis of an orthonormal transform is its transpose, and a 3x3 stride-2 convolution that uses four of its nine
+  taps sees each 2x2 block once, as does the transposed convolution.
 
 The remaining channels start random and small, the residual blocks start as identities.
 """
@@ -39,7 +39,7 @@ def initialise_as_transform(model: Hific, photographs: Tensor) -> None:
     linear[3:-1] = torch.randn_like(linear[3:-1]) * SPARE / linear[0].numel() ** 0.5
     _set_paired(stem, norms[0], linear, features, offset=-0.5 * linear.sum((1, 2, 3)), paired_input=False)
 
-    for stage, norm in zip(stages, norms[1:]):
+    for stage, norm in zip(stages, norms[1:], strict=True):
         basis = _principal_blocks(features, stage.out_channels // 2 - 1)
         features = nn.functional.conv2d(features, basis, stride=2)
         bases.append(basis)
@@ -82,7 +82,7 @@ def _set_synthesis(model: Hific, bases: list[Tensor], energy: Tensor, anchor: Te
         block.body[-1].gamma.zero_()
     layers = list(model.synthesis.doublings)
     scale = 0.25  # two pairs average to one feature, and the long skip doubles it
-    for doubling, doubling_norm, basis in zip(layers[0::3], layers[1::3], reversed(bases)):
+    for doubling, doubling_norm, basis in zip(layers[0::3], layers[1::3], reversed(bases), strict=True):
         inputs, outputs = doubling.in_channels // 2, doubling.out_channels // 2
         wide = _widen(basis, inputs, outputs)
         if outputs > basis.shape[1]:
@@ -119,7 +119,12 @@ def _widen(basis: Tensor, outputs: int, inputs: int) -> Tensor:
 
 
 def _set_paired(
-    layer: nn.Conv2d, norm: nn.Module, linear: Tensor, features: Tensor, offset: Tensor | None = None, paired_input: bool = True
+    layer: nn.Conv2d,
+    norm: nn.Module,
+    linear: Tensor,
+    features: Tensor,
+    offset: Tensor | None = None,
+    paired_input: bool = True,
 ) -> None:
     """Give `layer` the pairs (linear, -linear); `features` are what its used outputs will be, for the energy."""
     block = torch.cat([linear, -linear], 1) if paired_input else linear

@@ -1,7 +1,7 @@
 """First stage: every network of a scale hyperprior, for rate + lambda * MSE.
 
-Loss = bits per pixel + distortion_weight * 255^2 * mean squared error, images in [0, 1] (Balle et al. 2018, equation 10).
-The learning rate falls along a cosine; what is saved is the running average of the weights.
+Loss = bits per pixel + distortion_weight * 255^2 * mean squared error, with images in [0, 1] (Balle et al. 2018,
+equation 10). The learning rate falls along a cosine; what is saved is the running average of the weights.
 """
 
 from __future__ import annotations
@@ -142,6 +142,6 @@ def code_with_floats(model: ScaleHyperprior, image: Tensor) -> tuple[Tensor, Ten
     """Ideal bits of the rounded latents under the float model, and the image they rebuild."""
     z_symbols, residual, y = model.quantise(model.analysis(image))
     z = z_symbols + model.density.medians.reshape(1, -1, 1, 1)
-    bits = -gaussian_likelihood(residual, model.scale_network()(z)).log2().sum() - model.density.likelihood(z).log2().sum()
-    return bits, model.synthesis(y)
-
+    latent = gaussian_likelihood(residual, model.scale_network()(z)).log2().sum()
+    hyperlatent = model.density.likelihood(z).log2().sum()
+    return -latent - hyperlatent, model.synthesis(y)

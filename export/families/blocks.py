@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +102,7 @@ class FactorizedDensity(nn.Module):
         super().__init__()
         self.channels = channels
         scale = initial_scale ** (1 / (len(self.FILTERS) - 1))
-        for k, (inputs, outputs) in enumerate(zip(self.FILTERS, self.FILTERS[1:])):
+        for k, (inputs, outputs) in enumerate(pairwise(self.FILTERS)):
             fill = math.log(math.expm1(1 / scale / outputs))
             self.register_parameter(f"_matrix{k}", nn.Parameter(torch.full((channels, outputs, inputs), fill)))
             self.register_parameter(f"_bias{k}", nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))

@@ -8,6 +8,8 @@ at both ends and the output is linear; clipping belongs to the picture, not to t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -32,7 +34,7 @@ class Hific(ScaleHyperprior):
     """The generator and encoder of HiFiC at a preset's size."""
 
     FAMILY = "hific"
-    PRESETS = {
+    PRESETS: ClassVar = {
         "published": Preset((60, 120, 240, 480, 960), 220, 320, 9),
         "compact": Preset((24, 48, 96, 128, 144), 80, 64, 3),
     }
@@ -59,9 +61,9 @@ class Hific(ScaleHyperprior):
 
 def _analysis(preset: Preset) -> nn.Sequential:
     """7x7 stem, four 3x3 stride-2 stages, each with channel norm and ReLU, and a bare 3x3 to the latent."""
-    first, *deeper = preset.widths
+    first = preset.widths[0]
     layers: list[nn.Module] = [nn.Conv2d(3, first, 7, padding=3), ChannelNorm(first), nn.ReLU()]
-    for inputs, outputs in zip(preset.widths, deeper):
+    for inputs, outputs in pairwise(preset.widths):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), ChannelNorm(outputs), nn.ReLU()]
     return nn.Sequential(*layers, nn.Conv2d(preset.widths[-1], preset.latent_channels, 3, padding=1))
 
@@ -83,7 +85,7 @@ class Generator(nn.Module):
         )
         self.residual_blocks = nn.Sequential(*(ResidualBlock(widths[0]) for _ in range(preset.residual_blocks)))
         doublings: list[nn.Module] = []
-        for inputs, outputs in zip(widths, widths[1:]):
+        for inputs, outputs in pairwise(widths):
             up3 = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
             doublings += [up3, ChannelNorm(outputs), nn.ReLU()]
         self.doublings = nn.Sequential(*doublings)

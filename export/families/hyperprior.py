@@ -12,7 +12,7 @@ tables, chosen by the scale network alone. Only that network has to be exact at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -131,18 +131,24 @@ class Hyperprior(ScaleHyperprior):
     """
 
     FAMILY = "hyperprior"
-    PRESETS = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
+    PRESETS: ClassVar = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         n, m = preset.transform_channels, preset.latent_channels
         self.latent_channels, self.hyperlatent_channels = m, n
         self.analysis = nn.Sequential(
-            down5(3, n), GDN(n), down5(n, n), GDN(n), down5(n, n), GDN(n), down5(n, m),
-        )  # fmt: skip
+            *(down5(3, n), GDN(n)),
+            *(down5(n, n), GDN(n)),
+            *(down5(n, n), GDN(n)),
+            down5(n, m),
+        )
         self.synthesis = nn.Sequential(
-            up5(m, n), GDN(n, inverse=True), up5(n, n), GDN(n, inverse=True), up5(n, n), GDN(n, inverse=True), up5(n, 3),
-        )  # fmt: skip
+            *(up5(m, n), GDN(n, inverse=True)),
+            *(up5(n, n), GDN(n, inverse=True)),
+            *(up5(n, n), GDN(n, inverse=True)),
+            up5(n, 3),
+        )
         self.hyper_analysis = nn.Sequential(
             nn.Conv2d(m, n, 3, padding=1), nn.LeakyReLU(), down5(n, n), nn.LeakyReLU(), down5(n, n)
         )
