@@ -1,8 +1,8 @@
 """Second stage: the decoder alone, for realism. Encoder and entropy model stay as they are, so files do not change.
 
-The decoder's loss is ms_ssim_weight * (1 - MS-SSIM) + mse_weight * 255^2 * MSE + adversarial_weight * softplus(-D(x', y)),
-the discriminator's the non-saturating one of Mentzer et al. 2020, equation 7. The discriminator judges patches and
-sees the latent beside the image, as there. Mixing this decoder with the first stage's is what alpha does.
+The decoder minimises ms_ssim_weight * (1 - MS-SSIM) + mse_weight * 255^2 * MSE + adversarial_weight * softplus(-D(x)),
+the discriminator the non-saturating loss of Mentzer et al. 2020, equation 7. The discriminator judges patches and sees
+the latent beside the image, as there. Mixing this decoder with the first stage's is what alpha does.
 """
 
 from __future__ import annotations
