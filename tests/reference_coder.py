@@ -117,7 +117,11 @@ def symbol_value(table: Table, rank: int, side: Bits) -> int:
         half = (1 << table.raw_bits) // 2
         distance = (unzigzag(rank) << table.raw_bits) - half + side.take(table.raw_bits)
     else:
-        distance = unzigzag(side.take(side.take(4) + 1))
+        count = side.take(4) + 1
+        magnitude = side.take(count)
+        if count != max(1, magnitude.bit_length()):
+            raise Refused("escape is not in its shortest form")
+        distance = unzigzag(magnitude)
     value = table.mode + table.sign * distance
     if not -32768 <= value <= 32767:
         raise Refused("value beyond 16 bits")

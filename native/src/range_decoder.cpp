@@ -53,7 +53,9 @@ int16_t complete_symbol(const TableSetView &tables, unsigned table, unsigned ran
     int32_t distance;
     if (rank == shape.escape) {
         const unsigned bits = take_side_bits(state, 4) + 1;
-        distance = unzigzag(take_side_bits(state, bits));
+        const uint32_t zigzagged = take_side_bits(state, bits);
+        if (bits > 1 && zigzagged >> (bits - 1) == 0) state.fault = DecodeFault::escape_too_long;
+        distance = unzigzag(zigzagged);
     } else {
         const int32_t width = 1 << shape.raw_bits;
         distance = unzigzag(rank) * width - (width >> 1) + static_cast<int32_t>(take_side_bits(state, shape.raw_bits));
@@ -112,6 +114,7 @@ void RangeDecoder::decode_part(const TableSetView &tables, const Index *&table_o
     case DecodeFault::none: return;
     case DecodeFault::words_missing: fail("ends before its symbols do", payload_size_);
     case DecodeFault::side_bits_missing: fail("ends before its side bits do", payload_size_);
+    case DecodeFault::escape_too_long: fail("holds an escape that is not in its shortest form", payload_size_);
     case DecodeFault::value_too_large: fail("holds a latent beyond 16 bits", payload_size_);
     }
 }

@@ -18,7 +18,7 @@ constexpr size_t kWordPadding = 2 * kMaxLanes + 64;
 // The side stream is read eight bytes at a time, towards lower addresses: so many bytes before it are readable.
 constexpr size_t kSidePadding = 8;
 
-enum class DecodeFault : uint8_t { none, words_missing, side_bits_missing, value_too_large };
+enum class DecodeFault : uint8_t { none, words_missing, side_bits_missing, escape_too_long, value_too_large };
 
 struct DecoderState {
     uint32_t lane[kMaxLanes];
