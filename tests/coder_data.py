@@ -1,6 +1,6 @@
-"""Synthetic residuals of a learned codec, with the frozen tables of 64 Gaussian scales, for the coder's tests and benchmarks.
+"""Synthetic residuals of a learned codec, with frozen tables of 64 Gaussian scales, for the coder's tests and benchmarks.
 
-Index maps are channel energy + smooth texture shared by the channels + smooth texture of the channel + noise; a symbol is
+Index maps are channel energy + smooth texture shared by the channels + smooth texture of the channel + noise; symbols are
 a Gaussian sample of its scale, rounded, so that the ideal size is known exactly.
 """
 
@@ -54,7 +54,9 @@ def gaussian_tables() -> tuple[Table, ...]:
 def _smooth(random: np.random.Generator, rows: int, columns: int) -> npt.NDArray[np.float64]:
     """A field of unit variance whose features are about 6 samples wide."""
     y, x = np.meshgrid(np.fft.fftfreq(rows), np.fft.fftfreq(columns), indexing="ij")
-    spectrum = np.fft.fft2(random.standard_normal((rows, columns))) * np.exp(-((x**2 + y**2) * (2 * math.pi * 2.5) ** 2) / 2)
+    spectrum = np.fft.fft2(random.standard_normal((rows, columns))) * np.exp(
+        -((x**2 + y**2) * (2 * math.pi * 2.5) ** 2) / 2
+    )
     field = np.fft.ifft2(spectrum).real
     return np.asarray(field / field.std())
 
@@ -62,7 +64,7 @@ def _smooth(random: np.random.Generator, rows: int, columns: int) -> npt.NDArray
 def residuals(
     channels: int, rows: int, columns: int, energy: float, seed: int = 1
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
-    """Table indices and symbols, flat in channel, row, column order; `energy` is the middle index of a middling channel."""
+    """Table indices and symbols, flat in channel, row, column order; `energy` the middle index of a middling channel."""
     random = np.random.default_rng(seed)
     texture = _smooth(random, rows, columns)
     index = np.empty((channels, rows, columns))

@@ -33,7 +33,9 @@ class Table:
 
     def to_bytes(self) -> bytes:
         """The table as it stands in a table set of entropy.bin (section 3)."""
-        head = bytes([len(self.frequencies), self.raw_bits, self.sign & 255, 0]) + self.mode.to_bytes(2, "little", signed=True)
+        head = bytes([len(self.frequencies), self.raw_bits, self.sign & 255, 0]) + self.mode.to_bytes(
+            2, "little", signed=True
+        )
         return head + b"".join(frequency.to_bytes(2, "little") for frequency in self.frequencies)
 
 
@@ -143,7 +145,9 @@ def encode(
     coded_steps = []
     for indices, values in steps:
         used = [tables[index] for index in indices]
-        coded_steps.append([(table, symbol_rank(table, value, side)) for table, value in zip(used, values, strict=True)])
+        coded_steps.append(
+            [(table, symbol_rank(table, value, side)) for table, value in zip(used, values, strict=True)]
+        )
     if lanes == 0:
         lanes = choose_lanes([symbol for step in coded_steps for symbol in step], len(side.text))
 

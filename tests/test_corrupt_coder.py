@@ -113,7 +113,9 @@ def test_noise_never_leaves_its_buffers(lanes: int, payload: bytes, seed: int) -
     """What the noise starts with is made plausible, so that it also reaches the symbols."""
     coder = gaussian_coder()
     indices = np.random.default_rng(seed).integers(0, 64, 500).astype(np.uint8)
-    head = crafted(lanes, {lane: (1 << 16) + 9973 * lane for lane in range(lanes)}, (9,) * (2 if lanes > 8 else lanes > 2))
+    head = crafted(
+        lanes, {lane: (1 << 16) + 9973 * lane for lane in range(lanes)}, (9,) * (2 if lanes > 8 else lanes > 2)
+    )
     for kernels in native.kernels_available():
         native.force_kernels(kernels)
         for candidate in (payload, head + payload):
@@ -153,7 +155,7 @@ def test_payloads_without_symbols_keep_every_rule(lanes: int, payload: bytes, pr
 
 
 def test_part_of_the_ramp_that_needs_more_words_than_it_has_is_corrupt() -> None:
-    """Every symbol of an even table costs a bit: 6 words carry 96 of them, and what the two states hold, but not 200."""
+    """Every symbol of an even table costs a bit: 6 words carry 96 of them, and the two states some, but not 200."""
     coder = NativeCoder(reference_coder.table_set_bytes([Table((8192, 8192))]))
     payload = crafted(8, {}, (200,), stream=bytes(200))
     with pytest.raises(Corrupt, match="ends before its symbols"):

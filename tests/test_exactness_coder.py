@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def table_sets(draw: st.DrawFn) -> list[Table]:
         ranks = draw(st.integers(2, 64))
         cuts = draw(st.sets(st.integers(1, 16383), min_size=ranks - 1, max_size=ranks - 1))
         bounds = [0, *sorted(cuts), 16384]
-        frequencies = tuple(high - low for low, high in zip(bounds, bounds[1:], strict=False))
+        frequencies = tuple(high - low for low, high in itertools.pairwise(bounds))
         centred = draw(st.booleans())
         tables.append(
             Table(
@@ -100,7 +101,9 @@ def test_any_tables_and_values_code_as_in_the_reference(tables: list[Table], lan
     check_against_reference(tables, indices, values.astype(np.int16), counts, lanes)
 
 
-@pytest.mark.parametrize(("mode", "sign", "value"), [(0, 1, -32768), (0, -1, 32768 - 1), (1, 1, -32767), (32767, 1, -1)])
+@pytest.mark.parametrize(
+    ("mode", "sign", "value"), [(0, 1, -32768), (0, -1, 32768 - 1), (1, 1, -32767), (32767, 1, -1)]
+)
 def test_range_of_values_is_that_of_the_reference(mode: int, sign: int, value: int) -> None:
     table = Table((16383, 1), mode, sign)
     arguments = np.zeros(1, np.uint8), np.array([value], np.int16), [1]
@@ -170,5 +173,7 @@ def test_unknown_kernels_are_refused_and_ignored_in_the_environment() -> None:
     for name in [*native.kernels_available(), "abacus"]:
         code = "from edgecodec import native; print(native.kernels())"
         environment = os.environ | {"EDGECODEC_KERNELS": name}
-        output = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        output = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
         assert output.stdout.strip() == (name if name != "abacus" else native.kernels_available()[-1])
