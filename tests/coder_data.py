@@ -1,7 +1,7 @@
-"""Synthetic residuals of a learned codec, with frozen tables of 64 Gaussian scales, for the coder's tests and benchmarks.
+"""Synthetic residuals of a learned codec, with frozen tables of 64 Gaussian scales, for tests and benchmarks.
 
-Index maps are channel energy + smooth texture shared by the channels + smooth texture of the channel + noise; symbols are
-a Gaussian sample of its scale, rounded, so that the ideal size is known exactly.
+Index maps are channel energy + smooth texture shared by the channels + smooth texture of the channel + noise; a symbol
+is a Gaussian sample of its scale, rounded, so that the ideal size is known exactly.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _smooth(random: np.random.Generator, rows: int, columns: int) -> npt.NDArray
 def residuals(
     channels: int, rows: int, columns: int, energy: float, seed: int = 1
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
-    """Table indices and symbols, flat in channel, row, column order; `energy` the middle index of a middling channel."""
+    """Table indices and symbols, flat in channel, row, column order; energy: a middling channel's middle index."""
     random = np.random.default_rng(seed)
     texture = _smooth(random, rows, columns)
     index = np.empty((channels, rows, columns))

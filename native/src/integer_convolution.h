@@ -1,8 +1,8 @@
 // The inner loops of an integer net, one implementation an instruction set, all with identical results.
 //
 // The unit of work is a block: kBlockChannels output channels of some windows of one output row. Channels are padded
-// with zero weights, output channels to whole blocks and input channels to whole pairs, because the multiply-add
-// instruction of the fast paths takes two 16-bit products into one 32-bit sum. Callers have proved that every
+// with zero weights, output channels to whole blocks and input channels to whole groups, because the multiply-add
+// instructions of the fast paths take a group of products into one 32-bit sum. Callers have proved that every
 // accumulator fits 32 bits. A sum of some of its products may not; arithmetic modulo 2^32 undoes that.
 #pragma once
 
@@ -12,20 +12,39 @@
 namespace edgecodec {
 
 constexpr size_t kBlockChannels = 16;
+// A group is so many bytes of neighbouring channels: two words (16-bit values), or four bytes.
+constexpr size_t kGroupBytes = 4;
+// Blocks that are accumulated by one call: they share what is read of the activation.
+constexpr size_t kCallBlocks = 2;
 // Accumulators exist for this many positions more than there are windows, so that vectors over positions need no tail.
-constexpr size_t kSparePositions = 7;
-// Thresholds of one search tree. A tree has 64 slots, the first unused, and fills eight registers of eight.
+constexpr size_t kSparePositions = 15;
+// Thresholds of one search tree. A tree has 64 slots, the first unused, and fills whole registers.
 constexpr size_t kTreeThresholds = 63;
 constexpr size_t kTreeSlots = 64;
 
-// Where the windows of a row of outputs lie in a zero-padded activation with channels innermost.
+// Where the windows of a row of outputs lie in a padded activation with channels innermost. Steps are in bytes.
 struct Windows {
-    const int16_t *first;  // the first value of the first window
+    const uint8_t *first;  // the first value of the first window
     size_t count;
-    size_t step;      // values from a window to the next
-    size_t rows;      // rows of a window
-    size_t row_step;  // values from a row of a window to the next
-    size_t row_pairs;  // pairs of values in a row of a window; they are adjacent
+    size_t step;        // from a window to the next
+    size_t rows;        // rows of a window
+    size_t row_step;    // from a row of a window to the next
+    size_t row_groups;  // groups of values in a row of a window; they are adjacent
+};
+
+// Neighbouring blocks of output channels. Weights of a block are stored as [group of the window][channel][value of the
+// group], words for words and signed bytes for bytes.
+struct WeightBlocks {
+    const uint8_t *weights;
+    size_t step;  // bytes from a block to the next
+    const int32_t *bias;
+    size_t count;  // 1 to kCallBlocks
+};
+
+// Accumulators of some windows: [block][window][channel].
+struct Accumulators {
+    int32_t *first;
+    size_t step;  // accumulators from a block to the next, (windows + kSparePositions) * kBlockChannels or more
 };
 
 struct RequantiseBlock {
@@ -44,10 +63,13 @@ struct ThresholdTrees {
     uint8_t thresholds;
 };
 
+// accumulators[block][window][channel] = bias[channel] + sum over a window's values times weights.
+using Accumulate = void (*)(const Windows &windows, const WeightBlocks &blocks, const Accumulators &accumulators);
+
 struct IntegerKernels {
-    // accumulators[window][channel] = bias[channel] + sum over a window's pairs of values times weights, which are
-    // stored as [pair of the window][channel][2].
-    void (*accumulate)(const Windows &windows, const int16_t *weights, const int32_t *bias, int32_t *accumulators);
+    Accumulate accumulate_words;
+    // Unsigned bytes times signed ones; null where no instruction does that faster than words and exactly.
+    Accumulate accumulate_bytes;
     // values[window][channel]
     void (*requantise)(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values);
     // indices[channel][window], rows of count + kSparePositions of which the last kSparePositions hold anything
@@ -57,6 +79,7 @@ struct IntegerKernels {
 extern const IntegerKernels kIntegerKernelsScalar;
 #if defined(__x86_64__)
 extern const IntegerKernels kIntegerKernelsAvx2;
+extern const IntegerKernels kIntegerKernelsAvx512;
 #endif
 
 }  // namespace edgecodec

@@ -9,41 +9,42 @@ namespace edgecodec {
 namespace {
 
 constexpr size_t kLanes = 8;  // 32-bit lanes of a register
-static_assert(kBlockChannels == 2 * kLanes && kSparePositions == kLanes - 1 && kTreeSlots == kLanes * kLanes);
+static_assert(kBlockChannels == 2 * kLanes && kSparePositions >= kLanes - 1 && kTreeSlots == kLanes * kLanes);
 
 __m256i load(const void *address) { return _mm256_loadu_si256(static_cast<const __m256i *>(address)); }
 void store(void *address, __m256i value) { _mm256_storeu_si256(static_cast<__m256i *>(address), value); }
 
-__m256i broadcast_pair(const int16_t *pair) {
-    int32_t both;
-    std::memcpy(&both, pair, sizeof both);
-    return _mm256_set1_epi32(both);
+__m256i broadcast_group(const uint8_t *group) {
+    int32_t lane;
+    std::memcpy(&lane, group, sizeof lane);
+    return _mm256_set1_epi32(lane);
 }
 
-// Six windows' sums for a block fill twelve registers of sixteen: two are left for weights, one for a pair of values
+// Six windows' sums for a block fill twelve registers of sixteen: two are left for weights, one for a group of values
 // and one for products.
 constexpr size_t kTile = 6;
 
 template <size_t Count>
-void accumulate_tile(const Windows &windows, const int16_t *first, const int16_t *weights, const int32_t *bias,
+void accumulate_tile(const Windows &windows, const uint8_t *first, const uint8_t *weights, const int32_t *bias,
                      int32_t *accumulators) {
     __m256i sums[Count][2];
     for (size_t i = 0; i < Count; ++i) {
         sums[i][0] = load(bias);
         sums[i][1] = load(bias + kLanes);
     }
+    const size_t step = windows.step;
     for (size_t row = 0; row < windows.rows; ++row) {
-        const int16_t *values = first + row * windows.row_step;
-        for (size_t pair = 0; pair < windows.row_pairs; ++pair) {
+        const uint8_t *values = first + row * windows.row_step;
+        for (size_t group = 0; group < windows.row_groups; ++group) {
             const __m256i lower = load(weights);
-            const __m256i upper = load(weights + 2 * kLanes);
+            const __m256i upper = load(weights + kLanes * kGroupBytes);
             for (size_t i = 0; i < Count; ++i) {
-                const __m256i value = broadcast_pair(values + i * windows.step);
+                const __m256i value = broadcast_group(values + i * step);
                 sums[i][0] = _mm256_add_epi32(sums[i][0], _mm256_madd_epi16(lower, value));
                 sums[i][1] = _mm256_add_epi32(sums[i][1], _mm256_madd_epi16(upper, value));
             }
-            values += 2;
-            weights += 4 * kLanes;
+            values += kGroupBytes;
+            weights += kBlockChannels * kGroupBytes;
         }
     }
     for (size_t i = 0; i < Count; ++i) {
@@ -52,8 +53,8 @@ void accumulate_tile(const Windows &windows, const int16_t *first, const int16_t
     }
 }
 
-void accumulate(const Windows &windows, const int16_t *weights, const int32_t *bias, int32_t *accumulators) {
-    const int16_t *first = windows.first;
+void accumulate_block(const Windows &windows, const uint8_t *weights, const int32_t *bias, int32_t *accumulators) {
+    const uint8_t *first = windows.first;
     size_t left = windows.count;
     for (; left >= kTile; left -= kTile) {
         accumulate_tile<kTile>(windows, first, weights, bias, accumulators);
@@ -67,6 +68,13 @@ void accumulate(const Windows &windows, const int16_t *weights, const int32_t *b
         case 2: return accumulate_tile<2>(windows, first, weights, bias, accumulators);
         case 1: return accumulate_tile<1>(windows, first, weights, bias, accumulators);
         default: return;
+    }
+}
+
+void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumulators &accumulators) {
+    for (size_t block = 0; block < blocks.count; ++block) {
+        accumulate_block(windows, blocks.weights + block * blocks.step, blocks.bias + block * kBlockChannels,
+                         accumulators.first + block * accumulators.step);
     }
 }
 
@@ -186,6 +194,6 @@ void index(const int32_t *accumulators, size_t count, const ThresholdTrees &tree
 
 }  // namespace
 
-const IntegerKernels kIntegerKernelsAvx2 = {accumulate, requantise, index};
+const IntegerKernels kIntegerKernelsAvx2 = {accumulate, nullptr, requantise, index};
 
 }  // namespace edgecodec

@@ -1,29 +1,39 @@
 // The plain reference, and the path of processors without a fast one.
 #include <algorithm>
+#include <cstring>
 
 #include "integer_convolution.h"
 
 namespace edgecodec {
 namespace {
 
-void accumulate(const Windows &windows, const int16_t *weights, const int32_t *bias, int32_t *accumulators) {
-    for (size_t window = 0; window < windows.count; ++window) {
-        // A local array, because the compiler keeps it in registers: it knows that nothing else points there.
-        int32_t sums[kBlockChannels];
-        std::copy_n(bias, kBlockChannels, sums);
-        const int16_t *weight = weights;
-        for (size_t row = 0; row < windows.rows; ++row) {
-            const int16_t *values = windows.first + window * windows.step + row * windows.row_step;
-            for (size_t pair = 0; pair < windows.row_pairs; ++pair, values += 2, weight += 2 * kBlockChannels) {
-                // One product at a time: bias plus any part of the products stays inside the proved bounds, while two
-                // products alone may not.
-                for (size_t channel = 0; channel < kBlockChannels; ++channel) {
-                    sums[channel] += weight[2 * channel] * values[0];
-                    sums[channel] += weight[2 * channel + 1] * values[1];
+int16_t word(const uint8_t *bytes) {
+    int16_t value;
+    std::memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumulators &accumulators) {
+    for (size_t block = 0; block < blocks.count; ++block) {
+        for (size_t window = 0; window < windows.count; ++window) {
+            // A local array, because the compiler keeps it in registers: it knows that nothing else points there.
+            int32_t sums[kBlockChannels];
+            std::copy_n(blocks.bias + block * kBlockChannels, kBlockChannels, sums);
+            const uint8_t *weights = blocks.weights + block * blocks.step;
+            for (size_t row = 0; row < windows.rows; ++row) {
+                const uint8_t *values = windows.first + window * windows.step + row * windows.row_step;
+                for (size_t group = 0; group < windows.row_groups; ++group, values += kGroupBytes) {
+                    const int32_t first = word(values), second = word(values + 2);
+                    // One product at a time: bias plus any part of the products stays inside the proved bounds, while
+                    // two products alone may not.
+                    for (size_t channel = 0; channel < kBlockChannels; ++channel, weights += kGroupBytes) {
+                        sums[channel] += word(weights) * first;
+                        sums[channel] += word(weights + 2) * second;
+                    }
                 }
             }
+            std::copy_n(sums, kBlockChannels, accumulators.first + block * accumulators.step + window * kBlockChannels);
         }
-        std::copy_n(sums, kBlockChannels, accumulators + window * kBlockChannels);
     }
 }
 
@@ -61,6 +71,6 @@ void index(const int32_t *accumulators, size_t count, const ThresholdTrees &tree
 
 }  // namespace
 
-const IntegerKernels kIntegerKernelsScalar = {accumulate, requantise, index};
+const IntegerKernels kIntegerKernelsScalar = {accumulate, nullptr, requantise, index};
 
 }  // namespace edgecodec
