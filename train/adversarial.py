@@ -30,15 +30,15 @@ logger = logging.getLogger(__name__)
 class AdversarialRecipe:
     """Everything that decides the second stage's result, besides the photographs and the first stage's checkpoint."""
 
-    steps: int = 4000
+    steps: int = 3000
     batch: int = 4
     crop: int = 192  # MS-SSIM with five scales needs more than 160
     learning_rate: float = 2e-4
     final_learning_rate: float = 1e-5
-    discriminator_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 1e-3
     ms_ssim_weight: float = 2.0
     mse_weight: float = 5e-4
-    adversarial_weight: float = 0.05
+    adversarial_weight: float = 0.2
     discriminator_alone: int = 200  # steps before its judgement counts
     average_decay: float = 0.998
     seed: int = 2
