@@ -52,13 +52,13 @@ def gaussian_tables() -> tuple[Table, ...]:
 
 
 def _smooth(random: np.random.Generator, rows: int, columns: int) -> npt.NDArray[np.float64]:
-    """A field of unit variance whose features are about 6 samples wide."""
+    """A field of zero mean and unit variance whose features are about 6 samples wide."""
     y, x = np.meshgrid(np.fft.fftfreq(rows), np.fft.fftfreq(columns), indexing="ij")
     spectrum = np.fft.fft2(random.standard_normal((rows, columns))) * np.exp(
         -((x**2 + y**2) * (2 * math.pi * 2.5) ** 2) / 2
     )
     field = np.fft.ifft2(spectrum).real
-    return np.asarray(field / field.std())
+    return np.asarray((field - field.mean()) / field.std())
 
 
 def residuals(

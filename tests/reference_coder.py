@@ -7,6 +7,7 @@ lists alone where only the table indices are known; every step uses the same lis
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,8 @@ def symbol_value(table: Table, rank: int, side: Bits) -> int:
 
 
 def choose_lanes(coded: Sequence[tuple[Table, int]], side_bits: int) -> int:
-    product = math.prod(table.frequencies[rank] for table, rank in coded)
+    frequencies = Counter(table.frequencies[rank] for table, rank in coded)
+    product = math.prod(frequency**count for frequency, count in frequencies.items())
     bits = 14 * len(coded) - (product.bit_length() - 1) + side_bits
     kib = 1024 * 8
     return 2 if bits < kib else 8 if bits < 6 * kib else 32 if bits < 16 * kib else 64

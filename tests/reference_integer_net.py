@@ -7,6 +7,7 @@ library is compared with. Tensors are (channels, rows, columns).
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,19 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Table:
+    """What each value from requantise.low to requantise.high becomes."""
+
+    requantise: Requantise
+    entries: Integers
+
+
+Epilogue = Requantise | Index | Table
+
+
+@dataclass(frozen=True)
 class Layer:
-    """weight: (out, kernel, kernel, in); bias: (out,)."""
+    """A convolution. weight: (out, kernel, kernel, in); bias: (out,)."""
 
     transposed: bool
     stride: int
@@ -46,11 +58,33 @@ class Layer:
     weight_bytes: int
     bias: Integers
     weight: Integers
-    epilogue: Requantise | Index
+    epilogue: Epilogue
 
     @property
     def kernel(self) -> int:
         return int(self.weight.shape[1])
+
+
+@dataclass(frozen=True)
+class PixelShuffle:
+    """Depth to space; channels are those of the input."""
+
+    factor: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Rows and columns that are cut off."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    channels: int
+
+
+AnyLayer = Layer | PixelShuffle | Crop
 
 
 @dataclass(frozen=True)
@@ -59,7 +93,7 @@ class Net:
 
     low: int
     high: int
-    layers: list[Layer]
+    layers: Sequence[AnyLayer]
 
 
 def net_bytes(net: Net) -> bytes:
@@ -67,7 +101,11 @@ def net_bytes(net: Net) -> bytes:
     return struct.pack("<hhH", net.low, net.high, len(net.layers)) + b"".join(map(_layer_bytes, net.layers))
 
 
-def _layer_bytes(layer: Layer) -> bytes:
+def _layer_bytes(layer: AnyLayer) -> bytes:
+    if isinstance(layer, PixelShuffle):
+        return struct.pack("<2BH", 2, layer.factor, layer.channels)
+    if isinstance(layer, Crop):
+        return struct.pack("<5BH", 3, layer.top, layer.left, layer.bottom, layer.right, layer.channels)
     outputs, kernel, _, inputs = layer.weight.shape
     head = struct.pack(
         "<6B2H",
@@ -84,12 +122,17 @@ def _layer_bytes(layer: Layer) -> bytes:
     return head + body + _epilogue_bytes(layer.epilogue)
 
 
-def _epilogue_bytes(epilogue: Requantise | Index) -> bytes:
+def _epilogue_bytes(epilogue: Epilogue) -> bytes:
     if isinstance(epilogue, Index):
         return struct.pack("<BH", 1, epilogue.thresholds.shape[1]) + epilogue.thresholds.astype("<i4").tobytes()
+    if isinstance(epilogue, Table):
+        return b"\2" + _requantise_bytes(epilogue.requantise) + epilogue.entries.astype("<i2").tobytes()
+    return b"\0" + _requantise_bytes(epilogue)
+
+
+def _requantise_bytes(epilogue: Requantise) -> bytes:
     return (
-        b"\0"
-        + epilogue.multiplier_positive.astype("<i4").tobytes()
+        epilogue.multiplier_positive.astype("<i4").tobytes()
         + epilogue.multiplier_negative.astype("<i4").tobytes()
         + epilogue.shift.astype("u1").tobytes()
         + struct.pack("<hh", epilogue.low, epilogue.high)
@@ -99,8 +142,30 @@ def _epilogue_bytes(epilogue: Requantise | Index) -> bytes:
 def run(net: Net, values: Integers) -> Integers:
     """(channels, rows, columns) input to the output of the last layer: values or table indices."""
     for layer in net.layers:
-        values = finish(layer.epilogue, accumulate(layer, values))
+        values = run_layer(layer, values)
     return values
+
+
+def run_layer(layer: AnyLayer, values: Integers) -> Integers:
+    """(channels, rows, columns) input of one layer to its output."""
+    if isinstance(layer, PixelShuffle):
+        factor, (channels, rows, columns) = layer.factor, values.shape
+        squares = values.reshape(channels // factor**2, factor, factor, rows, columns)
+        return squares.transpose(0, 3, 1, 4, 2).reshape(-1, rows * factor, columns * factor)
+    if isinstance(layer, Crop):
+        return values[:, layer.top : values.shape[1] - layer.bottom, layer.left : values.shape[2] - layer.right]
+    return finish(layer.epilogue, accumulate(layer, values))
+
+
+def output_bounds(layer: AnyLayer, low: int, high: int) -> tuple[int, int]:
+    """Lowest and highest value that a layer can give for inputs from low to high."""
+    if not isinstance(layer, Layer):
+        return low, high
+    if isinstance(layer.epilogue, Index):
+        return 0, layer.epilogue.thresholds.shape[1]
+    if isinstance(layer.epilogue, Table):
+        return int(layer.epilogue.entries.min()), int(layer.epilogue.entries.max())
+    return layer.epilogue.low, layer.epilogue.high
 
 
 def accumulate(layer: Layer, values: Integers) -> Integers:
@@ -134,8 +199,10 @@ def _transposed_convolution(layer: Layer, values: Integers) -> Integers:
     return sums + layer.bias[:, None, None]
 
 
-def finish(epilogue: Requantise | Index, sums: Integers) -> Integers:
+def finish(epilogue: Epilogue, sums: Integers) -> Integers:
     """Accumulators to the output of a layer."""
+    if isinstance(epilogue, Table):
+        return epilogue.entries.astype(np.int64)[finish(epilogue.requantise, sums) - epilogue.requantise.low]
     if isinstance(epilogue, Index):
         return (epilogue.thresholds[:, None, None, :] <= sums[..., None]).sum(-1)
     positive, negative, shift = (

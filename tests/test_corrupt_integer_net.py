@@ -9,13 +9,14 @@ import pytest
 
 from edgecodec.errors import BadModel, EdgecodecError, InvalidArgument, LimitExceeded
 from tests.native_net import NativeNet
-from tests.reference_integer_net import Index, Layer, Net, Requantise, net_bytes
+from tests.reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, Requantise, Table, net_bytes
 
 ONES = np.ones(2, np.int64)
 REQUANTISE = Requantise(ONES, ONES, 8 * ONES, -100, 100)
 UP = Layer(True, 2, 2, 1, 1, np.array([7, -7]), np.ones((2, 5, 5, 3), np.int64), REQUANTISE)
 SAME = Layer(False, 1, 1, 0, 2, np.array([7, -7]), np.ones((2, 3, 3, 2), np.int64), Index(np.array([[-5, 5], [0, 9]])))
 NET = Net(-50, 50, [UP, SAME])
+TABLE = replace(SAME, epilogue=Table(REQUANTISE, np.arange(-100, 101)))
 
 # Bytes of the head of the first layer, after low, high and the number of layers.
 KIND, KERNEL, STRIDE, PADDING, OUTPUT_PADDING, WEIGHT_BYTES, INPUTS, OUTPUTS = 6, 7, 8, 9, 10, 11, 12, 14
@@ -34,7 +35,7 @@ def test_the_net_these_tests_break_is_whole() -> None:
 @pytest.mark.parametrize(
     ("at", "value", "why"),
     [
-        (KIND, 2, "unknown kind"),
+        (KIND, 4, "unknown kind"),
         (KERNEL, 1, "stride"),
         (KERNEL, 0, "stride"),
         (KERNEL, 255, "too early"),
@@ -75,35 +76,53 @@ def test_a_broken_rule_is_named(at: int, value: int, why: str) -> None:
         ([UP, replace(SAME, epilogue=Index(np.zeros((2, 0), np.int64)))], "number of thresholds"),
         ([UP, replace(SAME, epilogue=Index(np.zeros((2, 256), np.int64)))], "number of thresholds"),
         ([UP, replace(SAME, bias=np.array([0, 2**31 - 1]))], "32 bits"),
+        ([UP, replace(SAME, epilogue=Table(REQUANTISE, np.arange(-100, 100)))], "too early"),
+        ([UP, replace(SAME, epilogue=Table(REQUANTISE, np.arange(-100, 102)))], "after its net"),
+        ([UP, replace(SAME, epilogue=Table(replace(REQUANTISE, low=101), np.zeros(0)))], "wrong way round"),
+        ([UP, SAME, Crop(0, 0, 0, 0, 2)], "not the last"),
+        ([UP, PixelShuffle(0, 2)], "squares"),
+        ([UP, PixelShuffle(2, 2)], "squares"),
+        ([UP, PixelShuffle(255, 2)], "squares"),
+        ([PixelShuffle(1, 0)], "without channels"),
+        ([Crop(0, 0, 0, 0, 0)], "without channels"),
+        ([UP, PixelShuffle(1, 3)], "other channels"),
+        ([UP, Crop(0, 0, 0, 0, 3)], "other channels"),
     ],
 )
-def test_layers_that_must_be_refused(layers: list[Layer], why: str) -> None:
+def test_layers_that_must_be_refused(layers: list[AnyLayer], why: str) -> None:
     refused(net_bytes(Net(-50, 50, layers)), why)
 
 
 def test_an_unknown_epilogue_is_refused() -> None:
     data = net_bytes(Net(-50, 50, [SAME]))
     epilogue = len(data) - (1 + 2 + 4 * 4)
-    refused(data[:epilogue] + b"\2" + data[epilogue + 1 :], "unknown epilogue")
+    refused(data[:epilogue] + b"\3" + data[epilogue + 1 :], "unknown epilogue")
 
 
-def test_every_truncation_is_refused() -> None:
-    data = net_bytes(NET)
+#: Every kind of layer but indices, from 3 channels to 2.
+MIXED = Net(-50, 50, [Crop(0, 1, 0, 0, 3), replace(UP, bias=np.zeros(8, int), weight=np.ones((8, 5, 5, 3), int),
+    epilogue=Requantise(np.ones(8), np.ones(8), np.full(8, 8), -100, 100)), PixelShuffle(2, 8), TABLE])  # fmt: skip
+
+
+@pytest.mark.parametrize("net", [NET, MIXED])
+def test_every_truncation_is_refused(net: Net) -> None:
+    data = net_bytes(net)
     for size in range(len(data)):
         refused(data[:size])
     refused(data + b"\0", "after its net")
 
 
-def test_damage_is_refused_or_harmless() -> None:
+@pytest.mark.parametrize("net", [NET, MIXED])
+def test_damage_is_refused_or_harmless(net: Net) -> None:
     """Any changed byte: a sanitizer build shows that what still opens also runs inside its buffers."""
-    data = net_bytes(NET)
+    data = net_bytes(net)
     generator = np.random.default_rng(1)
     opened = 0
     for at in range(len(data)):
         for value in {0, 1, 127, 128, 255, int(generator.integers(256))} - {data[at]}:
             try:
-                net = NativeNet(data[:at] + bytes([value]) + data[at + 1 :])
-                net.run(np.zeros((3, 2, 3), np.int16), threads=2)
+                damaged = NativeNet(data[:at] + bytes([value]) + data[at + 1 :])
+                damaged.run(np.zeros((3, 2, 3), np.int16), threads=2)
             except (BadModel, InvalidArgument):
                 continue
             opened += 1
@@ -137,6 +156,14 @@ def test_a_transposed_convolution_may_crop_everything() -> None:
     net = NativeNet(net_bytes(Net(-50, 50, [cropped])))
     assert net.shape(5, 6) == (2, 1, 2)
     for sides in ((4, 6), (1, 1)):
+        with pytest.raises(BadModel, match="gives nothing"):
+            net.shape(*sides)
+
+
+def test_a_crop_may_cut_off_everything() -> None:
+    net = NativeNet(net_bytes(Net(-50, 50, [Crop(2, 0, 1, 3, 3)])))
+    assert net.shape(4, 5) == (3, 1, 2)
+    for sides in ((3, 5), (4, 3), (1, 1)):
         with pytest.raises(BadModel, match="gives nothing"):
             net.shape(*sides)
 

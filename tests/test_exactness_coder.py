@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from native_coder import Indices, NativeCoder, Symbols
 from reference_coder import Table
 
 from edgecodec import native
+from edgecodec.entropy import EntropyModel
 from edgecodec.errors import InvalidArgument, OutOfRange
 
 LANES = [2, 8, 32, 64]
@@ -45,7 +47,7 @@ def check_every_decoder(
 def check_against_reference(
     tables: Sequence[Table], indices: Indices, symbols: Symbols, counts: Sequence[int], lanes: int
 ) -> None:
-    ends = np.cumsum(counts)[:-1] if counts else []
+    ends = np.cumsum(counts)[:-1]
     index_steps = [step.tolist() for step in np.split(indices, ends)][: len(counts)]
     symbol_steps = [step.tolist() for step in np.split(symbols, ends)][: len(counts)]
     coder = NativeCoder(reference_coder.table_set_bytes(tables))
@@ -136,25 +138,21 @@ def test_every_decoder_reads_large_steps(lanes: int, energy: int) -> None:
 def test_sets_too_large_for_the_ladder_decode(count: int) -> None:
     tables = [gaussian_tables()[i % 64] for i in range(count)]
     indices, symbols = residuals(8, 16, 16, energy=20)
-    indices = (indices.astype(np.int64) + 64 * np.arange(indices.size)) % (count // 64 * 64)
-    check_against_reference(tables, indices.astype(np.uint8), symbols, [indices.size], 32)
+    spread = (indices.astype(np.int64) + 64 * np.arange(indices.size)) % (count // 64 * 64)
+    check_against_reference(tables, spread.astype(np.uint8), symbols, [indices.size], 32)
 
 
-@pytest.mark.parametrize("symbols_per_table", [700, 2300, 3100, 8100])
-def test_choice_of_lanes_is_the_reference_choice(symbols_per_table: int) -> None:
-    """Sizes on both sides of each limit: every symbol of these two tables costs one bit, or three and one raw bit."""
-    tables = [Table((8192, 4096, 4096)), Table((2048, 14336), raw_bits=1)]
-    indices = np.repeat(np.array([0, 1], np.uint8), symbols_per_table)
-    expected = set()
-    for extra in range(0, 16 * symbols_per_table, 4 * symbols_per_table):
-        used = np.concatenate([indices, np.ones(extra, np.uint8)])
-        coder = NativeCoder(reference_coder.table_set_bytes(tables))
-        values = np.zeros(used.size, np.int16)
-        _, lanes = coder.encode(used, values, [used.size])
-        coded = [(tables[index], 0) for index in used.tolist()]
-        assert lanes == reference_coder.choose_lanes(coded, int(np.count_nonzero(used)))
-        expected.add(lanes)
-    assert len(expected) > 1 or symbols_per_table in (2300,)
+@pytest.mark.parametrize("raw_bits", [0, 3])
+@pytest.mark.parametrize(("kib", "below", "from_there"), [(1, 2, 8), (6, 8, 32), (16, 32, 64)])
+def test_lanes_change_exactly_at_their_limits(kib: int, below: int, from_there: int, raw_bits: int) -> None:
+    """Every symbol costs one bit and its raw bits."""
+    table = Table((8192, 4096, 4096), raw_bits=raw_bits)
+    coder = NativeCoder(reference_coder.table_set_bytes([table]))
+    limit = 1024 * 8 * kib // (1 + raw_bits)
+    for count, lanes in [(limit - 1, below), (limit, from_there)]:
+        indices, symbols = np.zeros(count, np.uint8), np.zeros(count, np.int16)
+        assert coder.encode(indices, symbols, [count])[1] == lanes
+        assert reference_coder.choose_lanes([(table, 0)] * count, raw_bits * count) == lanes
 
 
 @pytest.mark.parametrize(("energy", "channels"), [(0, 48), (8, 96), (16, 192)])
@@ -165,6 +163,26 @@ def test_size_is_near_the_ideal(energy: int, channels: int, lanes: int) -> None:
     payload, chosen = gaussian_coder().encode(indices, symbols, [symbols.size], lanes, DIGEST)
     ideal = ideal_bits(indices, symbols) / 8
     assert len(payload) <= ideal * 1.001 + 1.1 * chosen + 8
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (13, 5), (64, 3), (70, 41)])
+def test_payload_of_a_model_carries_the_digest_of_its_latents(width: int, height: int) -> None:
+    """Two tensors of one channel, the second of a quarter of the size: the digest goes on from tensor to tensor."""
+    table = Table((12000, 2000, 1000, 800, 500, 84))
+    model = struct.pack("<4sHHIHHHH", b"ECEM", 0, 0, 2, 2, 1, 0, 2)
+    model += struct.pack("<BHHB1s", 0, 1, 1, 1, b"a") + struct.pack("<BHHB1s", 0, 1, 2, 1, b"b")
+    model += reference_coder.table_set_bytes([table])
+    model += struct.pack("<BHHH", 0, 0, 0, 65535) + struct.pack("<BHHH", 0, 1, 0, 65535)
+    opened = EntropyModel(model)
+    random = np.random.default_rng(width)
+    latents = {
+        name: np.where(random.random(shape) < 0.1, random.integers(-32767, 32768, shape), 0).astype(np.int16)
+        for name, shape in opened.shapes(width, height).items()
+    }
+    values = [latents[name].ravel().tolist() for name in ("a", "b")]
+    steps = [([0] * len(tensor), tensor) for tensor in values]
+    expected = reference_coder.encode([table], steps, 0, reference_coder.latents_digest(values))
+    assert opened.encode(latents, width=width, height=height) == expected
 
 
 def test_unknown_kernels_are_refused_and_ignored_in_the_environment() -> None:

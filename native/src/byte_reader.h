@@ -45,6 +45,12 @@ public:
         fail("holds a number that is too long");
     }
 
+    std::vector<int16_t> i16s(size_t count) {
+        if (count > remaining() / 2) fail("ends too early");
+        std::vector<int16_t> values(count);
+        for (int16_t &value : values) value = i16();
+        return values;
+    }
     std::vector<int32_t> i32s(size_t count) {
         if (count > remaining() / 4) fail("ends too early");
         std::vector<int32_t> values(count);

@@ -5,6 +5,7 @@
 
 #include "integer_net.h"
 #include "status.h"
+#include "transpose.h"
 
 using namespace edgecodec;
 
@@ -15,13 +16,13 @@ struct ec_core_net {
 namespace {
 
 struct Shapes {
-    IntegerNet::Shape input, output;
+    Shape input, output;
     size_t channels;
 };
 
 Shapes shapes(const ec_core_net *net, uint32_t rows, uint32_t columns) {
     if (net == nullptr) throw Failure(EC_INVALID_ARGUMENT, "no net");
-    const IntegerNet::Shape input{rows, columns};
+    const Shape input{rows, columns};
     return {input, net->net.output_shape(input), static_cast<size_t>(net->net.output_channels())};
 }
 
@@ -59,22 +60,22 @@ ec_status ec_core_net_run(const ec_core_net *net, const int16_t *input, uint32_t
         const IntegerNet &integer_net = net->net;
         const size_t channels = static_cast<size_t>(integer_net.input_channels());
         const size_t positions = found.input.rows * found.input.columns;
+        const int16_t low = integer_net.input_low(), high = integer_net.input_high();
+        bool inside = true;  // without a way out of the loop, so that it runs over vectors
+        for (size_t i = 0; i < channels * positions; ++i) inside &= input[i] >= low && input[i] <= high;
+        if (!inside) throw Failure(EC_INVALID_ARGUMENT, "an input is outside the bounds of the net");
         std::vector<int16_t> channels_last(positions * channels);
-        for (size_t channel = 0; channel < channels; ++channel) {
-            for (size_t position = 0; position < positions; ++position) {
-                const int16_t value = *input++;
-                if (value < integer_net.input_low() || value > integer_net.input_high()) {
-                    throw Failure(EC_INVALID_ARGUMENT, "an input is outside the bounds of the net");
-                }
-                channels_last[position * channels + channel] = value;
-            }
-        }
-        if (!integer_net.gives_indices()) {
-            integer_net.run(channels_last.data(), found.input, nullptr, output, threads);
+        transpose(input, channels, positions, channels_last.data());
+        const size_t output_positions = found.output.rows * found.output.columns;
+        const size_t size = found.channels * output_positions;
+        if (integer_net.gives_indices()) {
+            std::vector<uint8_t> indices(size);
+            integer_net.run(channels_last.data(), found.input, indices.data(), nullptr, threads);
+            std::copy(indices.begin(), indices.end(), output);
             return;
         }
-        std::vector<uint8_t> indices(found.channels * found.output.rows * found.output.columns);
-        integer_net.run(channels_last.data(), found.input, indices.data(), nullptr, threads);
-        std::copy(indices.begin(), indices.end(), output);
+        std::vector<int16_t> values(size);
+        integer_net.run(channels_last.data(), found.input, nullptr, values.data(), threads);
+        transpose(values.data(), output_positions, found.channels, output);
     });
 }

@@ -38,6 +38,21 @@ struct NetStep {
     size_t destination, source, net;
 };
 
+struct ConcatStep {
+    size_t destination;
+    std::vector<size_t> sources;
+};
+
+struct AddStep {
+    size_t destination, first, second;
+    int32_t first_multiplier, second_multiplier;
+    unsigned shift;
+    int16_t low, high;
+};
+
+// A step that computes a tensor from others.
+using Operation = std::variant<AffineStep, NetStep, ConcatStep, AddStep>;
+
 class EntropyModel {
 public:
     // Parses and proves the whole file: after this no picture can make the model leave its buffers or its number ranges.
@@ -69,26 +84,33 @@ private:
     void parse_code(ByteReader &reader);
     void parse_affine(ByteReader &reader);
     void parse_net(ByteReader &reader);
-    size_t defined_tensor(ByteReader &reader, size_t tensor, const char *problem) const;
+    void parse_concat(ByteReader &reader);
+    void parse_add(ByteReader &reader);
+    size_t source_values(ByteReader &reader);
     size_t new_tensor(ByteReader &reader, bool holds_indices);
+    void require_new(const ByteReader &reader, size_t tensor, bool holds_indices) const;
+    bool same_shape(size_t one, size_t other) const;
 
     struct Workspace;
     template <class Code>
     void walk(uint32_t width, uint32_t height, unsigned threads, const int16_t *const *latents, Code &&code) const;
     void apply(const AffineStep &step, Workspace &workspace) const;
     void apply(const NetStep &step, Workspace &workspace) const;
+    void apply(const ConcatStep &step, Workspace &workspace) const;
+    void apply(const AddStep &step, Workspace &workspace) const;
 
     uint32_t id_ = 0, alignment_ = 0;
     std::vector<ModelTensor> tensors_;
     std::vector<CodingTables> table_sets_;
     std::vector<IntegerNet> nets_;
-    std::vector<std::variant<CodeStep, AffineStep, NetStep>> steps_;
+    std::vector<std::variant<CodeStep, Operation>> steps_;
     std::vector<size_t> coded_;
 
     // What is known of a tensor after the steps so far.
     struct Knowledge {
-        bool defined = false, affine = false;
-        int16_t low = 0, high = 0;
+        bool defined = false;
+        Interval bounds{0, 0};
+        size_t last_reader = 0;  // the last step that reads it, which is never the first
     };
     std::vector<Knowledge> known_;
 };

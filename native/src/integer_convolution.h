@@ -79,7 +79,14 @@ struct IntegerKernels {
 extern const IntegerKernels kIntegerKernelsScalar;
 #if defined(__x86_64__)
 extern const IntegerKernels kIntegerKernelsAvx2;
+extern const IntegerKernels kIntegerKernelsAvxVnni;
 extern const IntegerKernels kIntegerKernelsAvx512;
+
+// Shared by the two that differ in the multiply-add only.
+void requantise_avx2(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values);
+void index_avx2(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices);
+#elif defined(__aarch64__)
+extern const IntegerKernels kIntegerKernelsNeon;
 #endif
 
 }  // namespace edgecodec

@@ -1,82 +1,17 @@
 // AVX2. Channels lie across the lanes while accumulating and requantising, positions while searching thresholds.
-#include <immintrin.h>
-
-#include <cstring>
-
-#include "integer_convolution.h"
+#include "integer_convolution_tiles256.h"
 
 namespace edgecodec {
 namespace {
 
-constexpr size_t kLanes = 8;  // 32-bit lanes of a register
-static_assert(kBlockChannels == 2 * kLanes && kSparePositions >= kLanes - 1 && kTreeSlots == kLanes * kLanes);
+static_assert(kSparePositions >= kLanes - 1 && kTreeSlots == kLanes * kLanes);
 
-__m256i load(const void *address) { return _mm256_loadu_si256(static_cast<const __m256i *>(address)); }
-void store(void *address, __m256i value) { _mm256_storeu_si256(static_cast<__m256i *>(address), value); }
-
-__m256i broadcast_group(const uint8_t *group) {
-    int32_t lane;
-    std::memcpy(&lane, group, sizeof lane);
-    return _mm256_set1_epi32(lane);
-}
-
-// Six windows' sums for a block fill twelve registers of sixteen: two are left for weights, one for a group of values
-// and one for products.
-constexpr size_t kTile = 6;
-
-template <size_t Count>
-void accumulate_tile(const Windows &windows, const uint8_t *first, const uint8_t *weights, const int32_t *bias,
-                     int32_t *accumulators) {
-    __m256i sums[Count][2];
-    for (size_t i = 0; i < Count; ++i) {
-        sums[i][0] = load(bias);
-        sums[i][1] = load(bias + kLanes);
+// There is an instruction for bytes too, but it saturates sums of two products.
+struct Words {
+    static __m256i add(__m256i sums, __m256i values, __m256i weights) {
+        return _mm256_add_epi32(sums, _mm256_madd_epi16(values, weights));
     }
-    const size_t step = windows.step;
-    for (size_t row = 0; row < windows.rows; ++row) {
-        const uint8_t *values = first + row * windows.row_step;
-        for (size_t group = 0; group < windows.row_groups; ++group) {
-            const __m256i lower = load(weights);
-            const __m256i upper = load(weights + kLanes * kGroupBytes);
-            for (size_t i = 0; i < Count; ++i) {
-                const __m256i value = broadcast_group(values + i * step);
-                sums[i][0] = _mm256_add_epi32(sums[i][0], _mm256_madd_epi16(lower, value));
-                sums[i][1] = _mm256_add_epi32(sums[i][1], _mm256_madd_epi16(upper, value));
-            }
-            values += kGroupBytes;
-            weights += kBlockChannels * kGroupBytes;
-        }
-    }
-    for (size_t i = 0; i < Count; ++i) {
-        store(accumulators + i * kBlockChannels, sums[i][0]);
-        store(accumulators + i * kBlockChannels + kLanes, sums[i][1]);
-    }
-}
-
-void accumulate_block(const Windows &windows, const uint8_t *weights, const int32_t *bias, int32_t *accumulators) {
-    const uint8_t *first = windows.first;
-    size_t left = windows.count;
-    for (; left >= kTile; left -= kTile) {
-        accumulate_tile<kTile>(windows, first, weights, bias, accumulators);
-        first += kTile * windows.step;
-        accumulators += kTile * kBlockChannels;
-    }
-    switch (left) {
-        case 5: return accumulate_tile<5>(windows, first, weights, bias, accumulators);
-        case 4: return accumulate_tile<4>(windows, first, weights, bias, accumulators);
-        case 3: return accumulate_tile<3>(windows, first, weights, bias, accumulators);
-        case 2: return accumulate_tile<2>(windows, first, weights, bias, accumulators);
-        case 1: return accumulate_tile<1>(windows, first, weights, bias, accumulators);
-        default: return;
-    }
-}
-
-void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumulators &accumulators) {
-    for (size_t block = 0; block < blocks.count; ++block) {
-        accumulate_block(windows, blocks.weights + block * blocks.step, blocks.bias + block * kBlockChannels,
-                         accumulators.first + block * accumulators.step);
-    }
-}
+};
 
 // Four channels, one in every 64-bit lane. AVX2 has no arithmetic shift of 64 bits, so the sum is lifted by 2^63 to be
 // unsigned, shifted, and lowered by 2^63 >> shift, which divides 2^63 without remainder.
@@ -98,30 +33,6 @@ struct Rescale {
         return _mm256_blendv_epi8(value, low, _mm256_cmpgt_epi64(low, value));
     }
 };
-
-void requantise(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values) {
-    for (size_t half = 0; half < kBlockChannels; half += kLanes) {
-        const __m256i positive = load(block.multiplier_positive + half);
-        const __m256i negative = load(block.multiplier_negative + half);
-        const __m256i shifts =
-            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(block.shift + half)));
-        const Rescale even(_mm256_and_si256(shifts, _mm256_set1_epi64x(UINT32_MAX)), block.low, block.high);
-        const Rescale odd(_mm256_srli_epi64(shifts, 32), block.low, block.high);
-        for (size_t window = 0; window < count; ++window) {
-            const __m256i sums = load(accumulators + window * kBlockChannels + half);
-            // The sign bit of a sum chooses its multiplier.
-            const __m256i multipliers = _mm256_castps_si256(_mm256_blendv_ps(
-                _mm256_castsi256_ps(positive), _mm256_castsi256_ps(negative), _mm256_castsi256_ps(sums)));
-            const __m256i evens = even(_mm256_mul_epi32(sums, multipliers));
-            const __m256i odds =
-                odd(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), _mm256_srli_epi64(multipliers, 32)));
-            const __m256i scaled = _mm256_blend_epi32(evens, _mm256_slli_epi64(odds, 32), 0b10101010);
-            const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(scaled, scaled), 0b1000);
-            _mm_storeu_si128(reinterpret_cast<__m128i *>(values + window * kBlockChannels + half),
-                             _mm256_castsi256_si128(packed));
-        }
-    }
-}
 
 void transpose(__m256i rows[kLanes]) {
     __m256i pairs[kLanes], quads[kLanes];
@@ -167,7 +78,33 @@ __m256i count_above(const int32_t *tree, __m256i accumulators) {
     return _mm256_sub_epi32(node, _mm256_set1_epi32(kTreeSlots));
 }
 
-void index(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices) {
+}  // namespace
+
+void requantise_avx2(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values) {
+    for (size_t half = 0; half < kBlockChannels; half += kLanes) {
+        const __m256i positive = load(block.multiplier_positive + half);
+        const __m256i negative = load(block.multiplier_negative + half);
+        const __m256i shifts =
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(block.shift + half)));
+        const Rescale even(_mm256_and_si256(shifts, _mm256_set1_epi64x(UINT32_MAX)), block.low, block.high);
+        const Rescale odd(_mm256_srli_epi64(shifts, 32), block.low, block.high);
+        for (size_t window = 0; window < count; ++window) {
+            const __m256i sums = load(accumulators + window * kBlockChannels + half);
+            // The sign bit of a sum chooses its multiplier.
+            const __m256i multipliers = _mm256_castps_si256(_mm256_blendv_ps(
+                _mm256_castsi256_ps(positive), _mm256_castsi256_ps(negative), _mm256_castsi256_ps(sums)));
+            const __m256i evens = even(_mm256_mul_epi32(sums, multipliers));
+            const __m256i odds =
+                odd(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), _mm256_srli_epi64(multipliers, 32)));
+            const __m256i scaled = _mm256_blend_epi32(evens, _mm256_slli_epi64(odds, 32), 0b10101010);
+            const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(scaled, scaled), 0b1000);
+            _mm_storeu_si128(reinterpret_cast<__m128i *>(values + window * kBlockChannels + half),
+                             _mm256_castsi256_si128(packed));
+        }
+    }
+}
+
+void index_avx2(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices) {
     const __m256i thresholds = _mm256_set1_epi32(trees.thresholds);
     const __m256i low_bytes = _mm256_set1_epi32(0x0C080400);
     for (size_t window = 0; window < count; window += kLanes) {
@@ -192,8 +129,6 @@ void index(const int32_t *accumulators, size_t count, const ThresholdTrees &tree
     }
 }
 
-}  // namespace
-
-const IntegerKernels kIntegerKernelsAvx2 = {accumulate, nullptr, requantise, index};
+const IntegerKernels kIntegerKernelsAvx2 = {accumulate<Words>, nullptr, requantise_avx2, index_avx2};
 
 }  // namespace edgecodec

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "byte_reader.h"
@@ -13,26 +15,29 @@ namespace edgecodec {
 
 class IntegerNet {
 public:
-    struct Shape {
-        size_t rows, columns;
-    };
-
-    // Throws Failure(EC_BAD_MODEL) for a net that breaks the format, or that an input inside its bounds could overflow.
+    // The net belongs to the kernels in use when it is parsed. Throws Failure(EC_BAD_MODEL) for a net that breaks the
+    // format, or that an input inside its bounds could overflow.
     static IntegerNet parse(ByteReader &reader);
 
-    int input_channels() const { return static_cast<int>(layers_.front().input_channels()); }
-    int output_channels() const { return static_cast<int>(layers_.back().output_channels()); }
+    int input_channels() const { return static_cast<int>(layers_.front()->input_channels()); }
+    int output_channels() const { return static_cast<int>(layers_.back()->output_channels()); }
     int16_t input_low() const { return input_.low; }
     int16_t input_high() const { return input_.high; }
-    bool gives_indices() const { return layers_.back().thresholds() > 0; }
-    int thresholds() const { return static_cast<int>(layers_.back().thresholds()); }  // 0 for a net that gives values
+    Interval output() const { return layers_.back()->output(); }  // bounds of values
+    bool gives_indices() const { return layers_.back()->thresholds() > 0; }
+    int thresholds() const { return static_cast<int>(layers_.back()->thresholds()); }  // 0 for a net that gives values
 
     // Throws Failure: EC_INVALID_ARGUMENT for no input, EC_BAD_MODEL where a layer has no output for it, EC_LIMIT where
     // an activation would exceed 2^31 values.
     Shape output_shape(Shape shape) const;
 
+    // The same for all sizes of a picture at a time; nothing where some have no output, or one that does not grow with the
+    // picture unit by unit.
+    std::optional<Sides> output_sides(Sides sides) const;
+
     // input: (rows, columns, channels), every value within input_low() and input_high().
-    // Output (channels, rows, columns): into `indices` for a net that gives them, else into `values`.
+    // Output: into `indices` (channels, rows, columns) for a net that gives them, else into `values` (rows, columns,
+    // channels).
     // Throws as output_shape does.
     void run(const int16_t *input, Shape shape, uint8_t *indices, int16_t *values, unsigned threads) const;
 
@@ -40,7 +45,7 @@ private:
     IntegerNet() = default;
 
     Interval input_{0, 0};
-    std::vector<IntegerLayer> layers_;
+    std::vector<std::unique_ptr<const IntegerLayer>> layers_;
 };
 
 }  // namespace edgecodec

@@ -1,5 +1,9 @@
 #include "kernels.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -10,14 +14,33 @@
 namespace edgecodec {
 namespace {
 
+#if defined(__x86_64__)
+bool has_avx2() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+
+// Asked of the processor itself, because not every compiler knows the name.
+bool has_avx_vnni() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1u << 4) != 0;
+}
+#endif
+
 const Kernels kKernels[] = {  // slowest first
     {"scalar", [] { return true; }, decode_indexed_scalar, &kIntegerKernelsScalar},
 #if defined(__x86_64__)
-    {"avx2",
+    {"avx2", has_avx2, decode_indexed_avx2, &kIntegerKernelsAvx2},
+    {"avxvnni", [] { return has_avx_vnni() && has_avx2(); }, decode_indexed_avx2, &kIntegerKernelsAvxVnni},
+    {"avx512",
      [] {
-         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+                __builtin_cpu_supports("avx512vnni") && has_avx2();
      },
-     decode_indexed_avx2, &kIntegerKernelsAvx2},
+     decode_indexed_avx2, &kIntegerKernelsAvx512},
+#elif defined(__aarch64__)
+    {"neon", [] { return true; }, decode_indexed_neon, &kIntegerKernelsNeon},
 #endif
 };
 

@@ -1,4 +1,5 @@
-// What the range decoder and its kernels share between two calls: plain data, for the reason given there at TableSetView.
+// What the range decoder and its kernels share between two calls: plain data, as in table_set_view.h and
+// for the same reason.
 #pragma once
 
 #include <cstddef>
@@ -44,6 +45,8 @@ void decode_channels_scalar(const TableSetView &tables, const uint16_t *table_of
 
 // SIMD kernels want a set with a ladder and at least 32 lanes.
 void decode_indexed_avx2(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
+                         unsigned lanes, DecoderState &state);
+void decode_indexed_neon(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
                          unsigned lanes, DecoderState &state);
 
 }  // namespace edgecodec

@@ -1,0 +1,33 @@
+"""The golden files (tests/data/golden), as their list of digests has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GOLDEN = Path(__file__).parent / "data" / "golden"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A line of digests.txt."""
+
+    picture: str
+    model: str
+    writer: str
+    digests: list[str]
+
+    def data(self) -> bytes:
+        return (GOLDEN / self.picture).read_bytes()
+
+    def model_data(self) -> bytes:
+        return (GOLDEN / self.model).read_bytes()
+
+
+def _listed() -> list[Golden]:
+    lines = (GOLDEN / "digests.txt").read_text(encoding="ascii").splitlines()
+    fields = (line.split() for line in lines if not line.startswith("#"))
+    return [Golden(picture, model, writer, digests) for picture, model, writer, *digests in fields]
+
+
+GOLDENS = _listed()

@@ -1,0 +1,392 @@
+"""Adds what is missing to tests/data/golden: small coded pictures, their entropy models, and digests of their latents.
+
+    python -m tests.make_golden [FOLDER]
+
+Files that are there are left as they are. Models and payloads come from the plain implementations in this folder
+(reference_*.py), not from the native library, which is held to these files. The latents are random, drawn from the
+tables that code them, or those of a photograph under the tiny bundle.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import edgecodec
+from tests import reference_entropy_model, reference_integer_net, reference_picture
+from tests.reference_coder import Table, unzigzag, varint, zigzag
+from tests.reference_entropy_model import Affine, Apply, Code, Model, Tensor, model_bytes
+from tests.reference_integer_net import Index, Integers, Layer, Net, Requantise
+
+DATA = Path(__file__).parent / "data"
+GOLDEN, PHOTOS, TINY = DATA / "golden", DATA / "photos", DATA / "tiny.bundle"
+DIGESTS = "digests.txt"
+HEADING = """\
+# Picture, entropy model, writer, digests.
+# Writer: own, where the writer of this project gives these very bytes; other, where only its reader takes them.
+# Digest: CRC-32 of a coded tensor, little-endian 16-bit values in channel, row, column order. Tensors as coded.
+"""
+
+PROBABILITY_SUM = 1 << 14
+LANES = (2, 8, 32, 64)
+ICC, EXIF, XMP, UNKNOWN_SECTION = 1, 2, 3, 77
+
+#: By name, in the order of the steps: (channels, rows, columns).
+Latents = dict[str, Integers]
+
+# The stream of this generator is frozen by NumPy, unlike that of its successors.
+Random = np.random.RandomState
+
+
+# ---- entropy models ------------------------------------------------------------------------------------------------
+
+
+def falling(ranks: int, share: int) -> tuple[int, ...]:
+    """Frequencies where every rank takes share / 256 of what is left, and the escape the rest."""
+    left, frequencies = PROBABILITY_SUM, []
+    for after in range(ranks - 1, 0, -1):
+        frequencies.append(max(1, min(left - after, left * share // 256)))
+        left -= frequencies[-1]
+    return (*frequencies, left)
+
+
+def scale_tables(count: int) -> list[Table]:
+    """From narrow to wide, centred on zero: what residuals are coded with. The wide half sends raw bits."""
+    return [
+        Table(falling(2 + 62 * i // (count - 1), 250 - 226 * i // (count - 1)), raw_bits=max(0, 24 * i // count - 12))
+        for i in range(count)
+    ]
+
+
+def shifted_tables(count: int) -> list[Table]:
+    """Of all kinds: modes apart from zero, both signs, 2 to 64 ranks, 0 to 12 raw bits."""
+    return [
+        Table(
+            falling(2 + i * 11 % 63, 20 + i * 37 % 230),
+            mode=(i * 97) % 601 - 300,
+            sign=-1 if i % 3 == 1 else 1,
+            raw_bits=i % 13 if i % 2 else 0,
+        )
+        for i in range(count)
+    ]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Of a layer, but for its channels."""
+
+    transposed: bool
+    kernel: int
+    stride: int
+    padding: int
+    output_padding: int
+    weight_bytes: int
+
+
+def layer(random: Random, geometry: Geometry, inputs: int, outputs: int, epilogue: Requantise | Index) -> Layer:
+    """Weights are all that one byte holds, or as large as two bytes may be for sums that fit 32 bits."""
+    largest = 127 if geometry.weight_bytes == 1 else 900
+    return Layer(
+        geometry.transposed,
+        geometry.stride,
+        geometry.padding,
+        geometry.output_padding,
+        geometry.weight_bytes,
+        random.randint(-20000, 20000, outputs).astype(np.int64),
+        random.randint(-largest - 1, largest + 1, (outputs, geometry.kernel, geometry.kernel, inputs)).astype(np.int64),
+        epilogue,
+    )
+
+
+def hidden_layer(random: Random, geometry: Geometry, inputs: int, outputs: int) -> Layer:
+    """Gives values from 0 to 255."""
+    shift = 28 if geometry.weight_bytes == 1 else 36
+    epilogue = Requantise(
+        random.randint(1 << 20, 1 << 24, outputs),
+        random.randint(-(1 << 22), 1 << 22, outputs),
+        random.randint(shift, shift + 6, outputs),
+        0,
+        255,
+    )
+    return layer(random, geometry, inputs, outputs, epilogue)
+
+
+def index_layer(random: Random, geometry: Geometry, sample: Integers, outputs: int, thresholds: int) -> Layer:
+    """Thresholds are quantiles of the accumulators of a sample of its input, so that all indices occur."""
+    made = layer(random, geometry, len(sample), outputs, Index(np.zeros((outputs, 1), np.int64)))
+    sums = np.sort(reference_integer_net.accumulate(made, sample).reshape(outputs, -1), 1)
+    places = np.arange(1, thresholds + 1) * sums.shape[1] // (thresholds + 1)
+    return replace(made, epilogue=Index(sums[:, places]))
+
+
+def sample(random: Random, channels: int, low: int, high: int) -> Integers:
+    return random.randint(low, high + 1, (channels, 10, 10)).astype(np.int64)
+
+
+@cache
+def channels_model() -> Model:
+    """One tensor with a table for every channel, in two blocks of channels."""
+    return Model(8, [Tensor("y", 40, 8)], [shifted_tables(40)], [], [Code("y", 0)])
+
+
+@cache
+def scales_model() -> Model:
+    """A hyperprior: z names, through a net with weights of one byte, which of 64 scales codes every value of y."""
+    random = Random(1)
+    low, high = -128, 127
+    first = hidden_layer(random, Geometry(True, 5, 2, 2, 1, 1), 5, 12)
+    hidden = reference_integer_net.run(Net(low, high, [first]), sample(random, 5, low, high))
+    last = index_layer(random, Geometry(True, 4, 2, 1, 0, 1), hidden, 7, 63)
+    offset = random.randint(-30, 30, 5).astype(np.int64)
+    return Model(
+        16,
+        [Tensor("z", 5, 16), Tensor("z_fixed", 5, 16), Tensor("table", 7, 4, True), Tensor("y", 7, 4)],
+        [shifted_tables(13)[8:], scale_tables(64)],
+        [Net(low, high, [first, last])],
+        [
+            Code("z", 0),
+            Affine("z_fixed", "z", 2, offset, low, high),
+            Apply("table", "z_fixed", 0),
+            Code("y", 1, "table"),
+        ],
+    )
+
+
+@cache
+def chain_model() -> Model:
+    """Three coded tensors, each the source of the next one's tables, from a coarse grid to a fine one and back.
+
+    The nets have weights of two bytes and more input values than a byte holds; their table sets are those without a
+    common centre, and of more than 64 tables.
+    """
+    random = Random(2)
+    up_low, up_high, down_low, down_high = -2000, 2000, -300, 1200
+    up = index_layer(random, Geometry(True, 3, 2, 1, 1, 2), sample(random, 3, up_low, up_high), 20, 255)
+    first = hidden_layer(random, Geometry(False, 3, 2, 1, 0, 2), 20, 17)
+    hidden = reference_integer_net.run(Net(down_low, down_high, [first]), sample(random, 20, down_low, down_high))
+    last = index_layer(random, Geometry(False, 1, 1, 0, 0, 2), hidden, 6, 69)
+    return Model(
+        32,
+        [
+            Tensor("a", 3, 32),
+            Tensor("a_fixed", 3, 32),
+            Tensor("b_table", 20, 16, True),
+            Tensor("b", 20, 16),
+            Tensor("b_fixed", 20, 16),
+            Tensor("c_table", 6, 32, True),
+            Tensor("c", 6, 32),
+        ],
+        [
+            [Table(falling(24, 24), mode=mode, sign=1 - 2 * (mode & 1)) for mode in (-7, 0, 6)],
+            [Table(falling(2 + i % 9, 40 + i * 5 % 170), mode=i - 128, raw_bits=i % 4) for i in range(256)],
+            shifted_tables(70),
+        ],
+        [Net(up_low, up_high, [up]), Net(down_low, down_high, [first, last])],
+        [
+            Code("a", 0),
+            Affine("a_fixed", "a", 7, np.array([-5, 300, 70000]), up_low, up_high),
+            Apply("b_table", "a_fixed", 0),
+            Code("b", 1, "b_table"),
+            Affine("b_fixed", "b", 0, np.arange(-10, 10) * 9, down_low, down_high),
+            Apply("c_table", "b_fixed", 1),
+            Code("c", 2, "c_table"),
+        ],
+    )
+
+
+# ---- latents -------------------------------------------------------------------------------------------------------
+
+
+def drawn(random: Random, table: Table) -> int:
+    """A value as likely as its table has it; behind an escape of any length."""
+    slot, rank = random.randint(PROBABILITY_SUM), 0
+    while slot >= table.frequencies[rank]:
+        slot -= table.frequencies[rank]
+        rank += 1
+    width = 1 << table.raw_bits
+    distance = unzigzag(rank) * width - width // 2 + random.randint(width)
+    if rank == table.escape:
+        distance = unzigzag(random.randint(1 << random.randint(17)))
+    value = table.mode + table.sign * distance
+    return value if -32768 <= value <= 32767 else table.mode
+
+
+def extreme(random: Random, table: Table) -> int:
+    """One of the largest and smallest values that 16 bits and the table hold."""
+    candidates = (-32768, -32767, 32766, 32767, table.mode + 32000, table.mode - 32000, table.mode)
+    fitting = [v for v in candidates if -32768 <= v <= 32767 and zigzag(table.sign * (v - table.mode)) < 1 << 16]
+    return fitting[random.randint(len(fitting))]
+
+
+def zero(_random: Random, _table: Table) -> int:
+    return 0
+
+
+def synthetic_latents(
+    model: Model, width: int, height: int, seed: int, draw: Callable[[Random, Table], int]
+) -> Latents:
+    """Coded tensors in the order of the steps; `draw` gives each value from its table."""
+    random = Random(seed)
+    rows, columns = (-(-side // model.alignment) * model.alignment for side in (height, width))
+    shapes = {each.name: (each.channels, rows // each.stride, columns // each.stride) for each in model.tensors}
+    latents: Latents = {}
+    for number, step in enumerate(model.steps):
+        if not isinstance(step, Code):
+            continue
+        blank = np.zeros(shapes[step.tensor], np.int64)
+        known = reference_entropy_model.run(replace(model, steps=model.steps[:number]), latents)
+        tables = model.table_sets[step.table_set]
+        indices = reference_picture.tables_of(step, {**known, step.tensor: blank})
+        values = [draw(random, tables[index]) for index in indices.ravel().tolist()]
+        latents[step.tensor] = np.array(values, np.int64).reshape(blank.shape)
+    return latents
+
+
+@cache
+def photo_latents(name: str) -> Latents:
+    """Latents of a test photograph under the tiny bundle."""
+    pixels = np.asarray(Image.open(PHOTOS / name))
+    with edgecodec.open_bundle(TINY, engine="onnxruntime", threads=1) as codec:
+        latents = codec.decode_latents(codec.encode(pixels).data)
+    return {name: latent.astype(np.int64) for name, latent in latents.items()}
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What goes into one file. latents: of the model, in the order of its steps."""
+
+    name: str
+    model: str
+    width: int
+    height: int
+    lanes: int
+    latents: Callable[[Model], Latents]
+    greyscale: bool = False
+    quality: int | None = None  # in 1/64 of a level
+    sections: dict[int, bytes] = field(default_factory=dict)
+    ramp: bool = True
+
+    @property
+    def own(self) -> bool:
+        """Whether the writer of this project would write it so."""
+        return self.ramp and UNKNOWN_SECTION not in self.sections
+
+
+def picture_bytes(picture: Picture, model: Model, latents: Latents) -> bytes:
+    """The file (docs/format.md, section 1)."""
+    payload, lanes = reference_picture.encode(model, latents, picture.lanes, picture.ramp)
+    has_quality = picture.quality is not None
+    head = LANES.index(lanes) << 3 | picture.greyscale << 5 | has_quality << 6 | bool(picture.sections) << 7
+    body = b"\xec\xdc" + bytes([head]) + varint(picture.width) + varint(picture.height)
+    if picture.quality is not None:
+        body += varint(picture.quality)
+    body += struct.pack("<I", zlib.crc32(model_bytes(model)))
+    for tag, data in picture.sections.items():
+        body += bytes([tag]) + varint(len(data)) + data
+    if picture.sections:
+        body += b"\0"
+    body += payload
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def digests(latents: Latents) -> list[str]:
+    """name=digest of every coded tensor."""
+    return [f"{name}={zlib.crc32(latent.astype('<i2').tobytes()):08x}" for name, latent in latents.items()]
+
+
+def photographs() -> list[Picture]:
+    """Real latents, under the entropy model of the tiny bundle."""
+
+    def photo(name: str, source: str, lanes: int = 0) -> Picture:
+        width, height = Image.open(PHOTOS / source).size
+        return Picture(f"{name}.edgc", "tiny.bin", width, height, lanes, lambda _model: photo_latents(source))
+
+    sections = {ICC: bytes(range(256)) * 2, EXIF: b"MM\0*\0\0\0\x08\0\0\0\0\0\0", XMP: b"<x:xmpmeta/>"}
+    return [
+        *(photo(f"tiny-photo-{lanes}", "parrots.png", lanes) for lanes in LANES),
+        photo("tiny-photo-chosen", "hat.png"),
+        replace(photo("tiny-grey-sections", "motocross.png"), greyscale=True, quality=333, sections=sections),
+    ]
+
+
+def synthetics() -> list[Picture]:
+    """Random latents, under all models."""
+
+    def synthetic(
+        name: str, width: int, height: int, lanes: int, draw: Callable[[Random, Table], int] = drawn
+    ) -> Picture:
+        file = f"{name}-{lanes}.edgc"
+
+        def latents(model: Model) -> Latents:
+            return synthetic_latents(model, width, height, zlib.crc32(file.encode()), draw)
+
+        return Picture(file, name.split("-")[0] + ".bin", width, height, lanes, latents)
+
+    sections = {UNKNOWN_SECTION: b"of a later version", XMP: b"<x:xmpmeta/>"}
+    return [
+        synthetic("tiny-pixel", 1, 1, 2),
+        synthetic("channels-drawn", 9, 5, 2),
+        synthetic("channels-drawn", 8, 8, 8),
+        synthetic("channels-drawn", 61, 45, 32),
+        synthetic("channels-drawn", 64, 65, 64),
+        replace(synthetic("scales-drawn", 21, 37, 2), quality=0),
+        synthetic("scales-drawn", 37, 21, 8),
+        synthetic("scales-drawn", 130, 50, 32),
+        synthetic("scales-drawn", 171, 211, 64),
+        synthetic("scales-pixel", 1, 1, 64),
+        synthetic("scales-extremes", 16, 33, 8, extreme),
+        synthetic("scales-extremes", 33, 16, 32, extreme),
+        synthetic("scales-extremes", 50, 31, 64, extreme),
+        synthetic("scales-zeros", 80, 48, 32, zero),
+        synthetic("scales-zeros", 48, 80, 64, zero),
+        replace(synthetic("scales-other", 40, 40, 8), ramp=False),
+        replace(synthetic("scales-other", 60, 40, 32), ramp=False, sections=sections),
+        synthetic("chain-drawn", 33, 1, 2),
+        synthetic("chain-drawn", 1, 97, 8),
+        synthetic("chain-drawn", 63, 64, 32),
+        replace(synthetic("chain-drawn", 100, 70, 64), quality=1 << 20),
+        synthetic("chain-extremes", 50, 31, 64, extreme),
+        synthetic("chain-zeros", 64, 64, 8, zero),
+        replace(synthetic("chain-other", 60, 60, 64), ramp=False),
+    ]
+
+
+def make_golden(folder: Path) -> None:
+    """Write to `folder` what is not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    models = {
+        "tiny.bin": (TINY / "entropy.bin").read_bytes,
+        "channels.bin": lambda: model_bytes(channels_model()),
+        "scales.bin": lambda: model_bytes(scales_model()),
+        "chain.bin": lambda: model_bytes(chain_model()),
+    }
+    for name, make in models.items():
+        if not (folder / name).exists():
+            (folder / name).write_bytes(make())
+
+    listing = folder / DIGESTS
+    lines = listing.read_text(encoding="ascii") if listing.exists() else HEADING
+    for picture in photographs() + synthetics():
+        if (folder / picture.name).exists():
+            continue
+        model = reference_picture.parse_model((folder / picture.model).read_bytes())
+        latents = picture.latents(model)
+        (folder / picture.name).write_bytes(picture_bytes(picture, model, latents))
+        writer = "own" if picture.own else "other"
+        lines += " ".join([picture.name, picture.model, writer, *digests(latents)]) + "\n"
+    listing.write_text(lines, encoding="ascii")
+
+
+if __name__ == "__main__":
+    make_golden(Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN)
