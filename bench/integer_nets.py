@@ -69,16 +69,18 @@ def main() -> None:
         native.force_kernels(given.kernels)
     print(f"kernels {native.kernels()}, ONNX Runtime {onnxruntime.__version__}, medians of {given.rounds} rounds")
 
-    columns = ("layer", "grid", "threads", "ms", "GMAC/s", "ratio of wall time", "ratio of CPU time")
-    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    print_head("layer", "grid", "threads", "ms", "GMAC/s", "ratio of wall time", "ratio of CPU time")
     for shape, grid in LAYERS:
         for threads in given.threads:
             print_layer(shape, grid, threads, given.rounds)
 
-    columns = ("context model of CRDR, 768x512", "threads", "wall s", "CPU s", "GMAC/s")
-    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    print_head("context model of CRDR, 768x512", "threads", "wall s", "CPU s", "GMAC/s")
     for bits in (8, 10):
         print_context_model(bits, given.threads)
+
+
+def print_head(*columns: str) -> None:
+    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
 
 
 def print_layer(shape: Shape, grid: tuple[int, int], threads: int, rounds: int) -> None:

@@ -43,8 +43,8 @@ typedef struct ec_core_error {
 
 /* ---- kernels ------------------------------------------------------------------------------------------------- */
 
-/* Name of the kernels in use: "scalar", "avx2", "avxvnni" or "avx512". EDGECODEC_KERNELS in the environment forces one,
- * read once; a name this processor cannot run is ignored, which a comparison with ec_core_kernels shows. */
+/* Name of the kernels in use: "scalar", "avx2", "avxvnni", "avx512" or "neon". EDGECODEC_KERNELS in the environment
+ * forces one, read once; a name this processor cannot run is ignored, which a comparison with ec_core_kernels shows. */
 EC_API const char *ec_core_kernels(void);
 EC_API const char *ec_core_kernels_available(void); /* comma separated, slowest first */
 EC_API ec_status ec_core_kernels_force(const char *name, ec_core_error *error); /* for tests; not while coding. Nets

@@ -19,18 +19,22 @@ bool has_avx2() {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
 }
 
+#if defined(EDGECODEC_AVXVNNI)
 // Asked of the processor itself, because not every compiler knows the name.
 bool has_avx_vnni() {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1u << 4) != 0;
 }
 #endif
+#endif
 
 const Kernels kKernels[] = {  // slowest first
     {"scalar", [] { return true; }, decode_indexed_scalar, &kIntegerKernelsScalar},
 #if defined(__x86_64__)
     {"avx2", has_avx2, decode_indexed_avx2, &kIntegerKernelsAvx2},
+#if defined(EDGECODEC_AVXVNNI)
     {"avxvnni", [] { return has_avx_vnni() && has_avx2(); }, decode_indexed_avx2, &kIntegerKernelsAvxVnni},
+#endif
     {"avx512",
      [] {
          return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
