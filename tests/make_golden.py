@@ -1,6 +1,6 @@
 """Adds what is missing to tests/data/golden: small coded pictures, their entropy models, and digests of their latents.
 
-    python -m tests.make_golden [FOLDER]
+    python tests/make_golden.py [FOLDER]
 
 Files that are there are left as they are. Models and payloads come from the plain implementations in this folder
 (reference_*.py), not from the native library, which is held to these files. The latents are random, drawn from the
@@ -18,13 +18,16 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import reference_entropy_model
+import reference_integer_net
+import reference_picture
 from PIL import Image
+from reference_coder import Table, unzigzag, varint, zigzag
+from reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Tensor, model_bytes
+from reference_integer_net import Crop, Index, Integers, Layer, Net, PixelShuffle, Requantise
+from reference_integer_net import Table as ValueTable
 
 import edgecodec
-from tests import reference_entropy_model, reference_integer_net, reference_picture
-from tests.reference_coder import Table, unzigzag, varint, zigzag
-from tests.reference_entropy_model import Affine, Apply, Code, Model, Tensor, model_bytes
-from tests.reference_integer_net import Index, Integers, Layer, Net, Requantise
 
 DATA = Path(__file__).parent / "data"
 GOLDEN, PHOTOS, TINY = DATA / "golden", DATA / "photos", DATA / "tiny.bundle"
@@ -106,16 +109,20 @@ def layer(random: Random, geometry: Geometry, inputs: int, outputs: int, epilogu
     )
 
 
-def hidden_layer(random: Random, geometry: Geometry, inputs: int, outputs: int) -> Layer:
-    """Gives values from 0 to 255."""
-    shift = 28 if geometry.weight_bytes == 1 else 36
-    epilogue = Requantise(
+def hidden_epilogue(random: Random, outputs: int, shift: int, low: int, high: int) -> Requantise:
+    """Shifts by `shift` and a little more what is multiplied by up to 2^24."""
+    return Requantise(
         random.randint(1 << 20, 1 << 24, outputs),
         random.randint(-(1 << 22), 1 << 22, outputs),
         random.randint(shift, shift + 6, outputs),
-        0,
-        255,
+        low,
+        high,
     )
+
+
+def hidden_layer(random: Random, geometry: Geometry, inputs: int, outputs: int) -> Layer:
+    """Gives values from 0 to 255."""
+    epilogue = hidden_epilogue(random, outputs, 28 if geometry.weight_bytes == 1 else 36, 0, 255)
     return layer(random, geometry, inputs, outputs, epilogue)
 
 
@@ -198,6 +205,67 @@ def chain_model() -> Model:
             Affine("b_fixed", "b", 0, np.arange(-10, 10) * 9, down_low, down_high),
             Apply("c_table", "b_fixed", 1),
             Code("c", 2, "c_table"),
+        ],
+    )
+
+
+@cache
+def steps_model() -> Model:
+    """Every kind of step and layer: sums, joined tensors, values looked up, pixels shuffled, edges cropped."""
+    random = Random(3)
+    low, high = -100, 100
+    shuffled = layer(random, Geometry(False, 3, 1, 1, 0, 1), 3, 8, hidden_epilogue(random, 8, 27, -20, 20))
+    entries = random.randint(-90, 111, 41).astype(np.int64)
+    looked_up = replace(shuffled, epilogue=ValueTable(shuffled.epilogue, entries))
+    cropped = layer(random, Geometry(True, 4, 2, 0, 0, 2), 3, 2, hidden_epilogue(random, 2, 30, -50, 60))
+    last = index_layer(random, Geometry(False, 1, 1, 0, 0, 1), sample(random, 4, low, 110), 2, 19)
+    return Model(
+        8,
+        [
+            Tensor("a", 3, 8),
+            Tensor("a_fixed", 3, 8),
+            Tensor("shuffled", 2, 4),
+            Tensor("cropped", 2, 4),
+            Tensor("sum", 2, 4),
+            Tensor("joined", 4, 4),
+            Tensor("table", 2, 4, True),
+            Tensor("y", 2, 4),
+        ],
+        [shifted_tables(9)[6:], scale_tables(20)],
+        [
+            Net(low, high, [looked_up, PixelShuffle(2, 8)]),
+            Net(low, high, [cropped, Crop(1, 0, 1, 2, 2)]),
+            Net(low, 110, [last]),
+        ],
+        [
+            Code("a", 0),
+            Affine("a_fixed", "a", 1, np.array([3, 0, -9]), low, high),
+            Apply("shuffled", "a_fixed", 0),
+            Apply("cropped", "a_fixed", 1),
+            Add("sum", "shuffled", "cropped", 3, -5, 2, low, high),
+            Concat("joined", ["shuffled", "sum"]),
+            Apply("table", "joined", 2),
+            Code("y", 1, "table"),
+        ],
+    )
+
+
+@cache
+def small_model() -> Model:
+    """A hyperprior of the fewest bytes: one channel, one multiplication, two tables of two ranks."""
+    index = Index(np.array([[5]], np.int64))
+    doubling = Layer(True, 2, 0, 0, 1, np.array([-7]), np.array([[[[3], [-1]], [[2], [4]]]]), index)
+    tables = [Table((PROBABILITY_SUM - 100, 100)), Table((PROBABILITY_SUM - 3000, 3000), raw_bits=3)]
+    return Model(
+        2,
+        [Tensor("z", 1, 2), Tensor("z_fixed", 1, 2), Tensor("table", 1, 1, True), Tensor("y", 1, 1)],
+        [[Table(falling(9, 80), mode=1, sign=-1)], tables],
+        [Net(-9, 9, [doubling])],
+        [
+            Code("z", 0),
+            Affine("z_fixed", "z", 0, np.array([1]), -9, 9),
+            Apply("table", "z_fixed", 0),
+            Code("y", 1, "table"),
         ],
     )
 
@@ -359,6 +427,12 @@ def synthetics() -> list[Picture]:
         synthetic("chain-extremes", 50, 31, 64, extreme),
         synthetic("chain-zeros", 64, 64, 8, zero),
         replace(synthetic("chain-other", 60, 60, 64), ramp=False),
+        synthetic("steps-drawn", 7, 9, 2),
+        synthetic("steps-drawn", 40, 31, 8),
+        synthetic("steps-drawn", 90, 41, 32),
+        synthetic("steps-drawn", 97, 64, 64),
+        synthetic("small-drawn", 3, 5, 2),
+        synthetic("small-drawn", 99, 25, 64),
     ]
 
 
@@ -370,6 +444,8 @@ def make_golden(folder: Path) -> None:
         "channels.bin": lambda: model_bytes(channels_model()),
         "scales.bin": lambda: model_bytes(scales_model()),
         "chain.bin": lambda: model_bytes(chain_model()),
+        "steps.bin": lambda: model_bytes(steps_model()),
+        "small.bin": lambda: model_bytes(small_model()),
     }
     for name, make in models.items():
         if not (folder / name).exists():

@@ -1,6 +1,6 @@
 """Makes tests/data/tiny.bundle: a whole bundle small enough to commit, so that tests of the runtime need no torch.
 
-    python -m tests.make_tiny_bundle [FOLDER]
+    python tests/make_tiny_bundle.py [FOLDER]
 
 The transforms are fitted to a few pictures for a moment, so that decoded pictures can be told apart; everything else is
 random, scaled so that latents and scales vary as those of a trained codec do.

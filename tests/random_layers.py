@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
-from tests import reference_integer_net as reference
-from tests.reference_integer_net import INT32_MAX, INT32_MIN, Epilogue, Index, Layer, Requantise, Table
+import reference_integer_net as reference
+from reference_integer_net import INT32_MAX, INT32_MIN, Epilogue, Index, Layer, Requantise, Table
 
 
 def random_layer(

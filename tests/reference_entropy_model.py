@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from tests import reference_coder, reference_integer_net
-from tests.reference_integer_net import Integers, Net
+import reference_coder
+import reference_integer_net
+from reference_integer_net import Integers, Net
 
 TABLE_PER_CHANNEL = 65535
 

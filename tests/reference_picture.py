@@ -9,12 +9,12 @@ import struct
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-
-from tests import reference_coder, reference_entropy_model
-from tests.reference_coder import Table
-from tests.reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor
-from tests.reference_integer_net import AnyLayer, Crop, Epilogue, Index, Integers, Layer, Net, PixelShuffle, Requantise
-from tests.reference_integer_net import Table as ValueTable
+import reference_coder
+import reference_entropy_model
+from reference_coder import Table
+from reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor
+from reference_integer_net import AnyLayer, Crop, Epilogue, Index, Integers, Layer, Net, PixelShuffle, Requantise
+from reference_integer_net import Table as ValueTable
 
 CHANNEL_BLOCK = 32
 

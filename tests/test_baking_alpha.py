@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from make_tiny_bundle import second_decoder, tiny_model
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
 from edgecodec.export.bake import interpolate
 from edgecodec.export.families.hyperprior import Hyperprior, Preset
-from tests.make_tiny_bundle import second_decoder, tiny_model
 
 PREFIXES = ("synthesis.",)
 

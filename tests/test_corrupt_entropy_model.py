@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reference_coder import Table
+from reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor, model_bytes
+from reference_integer_net import Crop, Index, Layer, Net, Requantise
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BadModel, EdgecodecError
-from tests.reference_coder import Table
-from tests.reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor, model_bytes
-from tests.reference_integer_net import Crop, Index, Layer, Net, PixelShuffle, Requantise
 
 TABLE = Table((2**14 - 300, 200, 99, 1))
 OFFSETS = np.array([7, -7])

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from native_net import NativeNet
+from reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, Requantise, Table, net_bytes
 
 from edgecodec.errors import BadModel, EdgecodecError, InvalidArgument, LimitExceeded
-from tests.native_net import NativeNet
-from tests.reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, Requantise, Table, net_bytes
 
 ONES = np.ones(2, np.int64)
 REQUANTISE = Requantise(ONES, ONES, 8 * ONES, -100, 100)

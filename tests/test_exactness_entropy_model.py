@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import reference_entropy_model as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_layers import random_bounds, random_layer
+from reference_coder import Table
+from reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor
+from reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, output_bounds
 
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
-from tests import reference_entropy_model as reference
-from tests.random_layers import random_bounds, random_layer
-from tests.reference_coder import Table
-from tests.reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor
-from tests.reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, output_bounds
 
 ALIGNMENT = 16
 TABLE = Table((2**14 - 300, 200, 99, 1), mode=-1)  # which can carry every value of 16 bits

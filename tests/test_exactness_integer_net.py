@@ -6,15 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import reference_integer_net as reference
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-from edgecodec import native
-from edgecodec.errors import BadModel
-from tests import reference_integer_net as reference
-from tests.native_net import NativeNet
-from tests.random_layers import random_bounds, random_layer
-from tests.reference_integer_net import (
+from native_net import NativeNet
+from random_layers import random_bounds, random_layer
+from reference_integer_net import (
     INT32_MAX,
     INT32_MIN,
     AnyLayer,
@@ -28,6 +25,9 @@ from tests.reference_integer_net import (
     Requantise,
     Table,
 )
+
+from edgecodec import native
+from edgecodec.errors import BadModel
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from make_tiny_bundle import tiny_halves, tiny_model
+from native_net import NativeNet
 from torch import nn
 
 from edgecodec.errors import CheckpointRejected
@@ -23,8 +25,6 @@ from edgecodec.export.families.hyperprior import Preset as HyperpriorPreset
 from edgecodec.export.freeze import freeze, latents_of
 from edgecodec.export.integer_net import INT32_MAX, INT32_MIN, IntegerNet
 from edgecodec.export.quantise import InputFormat, Quantiser, cheapest_precision
-from tests.make_tiny_bundle import tiny_halves, tiny_model
-from tests.native_net import NativeNet
 
 Integers = npt.NDArray[np.int64]
 

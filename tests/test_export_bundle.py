@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from PIL import Image
 
 import edgecodec
@@ -28,7 +29,6 @@ from edgecodec.export.calibration import DEFAULT_FOLDER, load_calibration_pictur
 from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.command import parse_alphas, summary
 from edgecodec.export.families import Hific
-from tests.make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from make_tiny_bundle import tiny_halves, tiny_model
 
 from edgecodec.entropy import EntropyModel as NativeModel
 from edgecodec.errors import BadModel
@@ -18,7 +19,6 @@ from edgecodec.export.coding_tables import coded_bits
 from edgecodec.export.entropy_file import Affine, EntropyModel, model_id, table_set_bytes
 from edgecodec.export.freeze import Latents, fixed_point, freeze, latents_of
 from edgecodec.export.integer_net import Requantise
-from tests.make_tiny_bundle import tiny_halves, tiny_model
 
 
 @cache

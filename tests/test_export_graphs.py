@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from make_tiny_bundle import tiny_model, tiny_pictures
 
 from edgecodec.errors import VerificationFailed
 from edgecodec.export.calibration import crop, to_tensor
@@ -17,7 +18,6 @@ from edgecodec.export.families import Hyperprior
 from edgecodec.export.families.hyperprior import Preset, ScaleHyperprior
 from edgecodec.export.graphs import AnalysisGraph, SynthesisGraph, export_analysis, export_synthesis
 from edgecodec.export.verify import verify_analysis, verify_synthesis
-from tests.make_tiny_bundle import tiny_model, tiny_pictures
 
 SIZES = ((64, 64), (128, 192), (320, 128))
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import get_args
+
+import make_golden
 import numpy as np
 import pytest
+import reference_picture
+from golden_set import GOLDEN, GOLDENS, Golden
+from reference_entropy_model import Step, model_bytes
+from reference_integer_net import AnyLayer, Epilogue, Layer
 
 from edgecodec import container
 from edgecodec.entropy import EntropyModel
-from tests import make_golden, reference_picture
-from tests.golden_set import GOLDEN, GOLDENS, Golden
-from tests.reference_entropy_model import model_bytes
 
 MODELS = {
     "channels.bin": make_golden.channels_model,
     "scales.bin": make_golden.scales_model,
     "chain.bin": make_golden.chain_model,
+    "steps.bin": make_golden.steps_model,
+    "small.bin": make_golden.small_model,
 }
 
 
@@ -40,7 +47,13 @@ def test_models_are_those_of_the_script(name: str) -> None:
     assert model_bytes(reference_picture.parse_model((GOLDEN / name).read_bytes())) == (GOLDEN / name).read_bytes()
 
 
-def test_the_set_has_both_kinds_of_code_step() -> None:
+def test_the_set_has_every_kind_of_step_layer_and_epilogue() -> None:
     models = [reference_picture.parse_model(path.read_bytes()) for path in GOLDEN.glob("*.bin")]
-    steps = [step for model in models for step in reference_picture.code_steps(model)]
-    assert {step.indices is None for step in steps} == {True, False}
+    code_steps = [step for model in models for step in reference_picture.code_steps(model)]
+    assert {step.indices is None for step in code_steps} == {True, False}
+    assert {type(step) for model in models for step in model.steps} == set(get_args(Step))
+    layers = [layer for model in models for net in model.nets for layer in net.layers]
+    assert {type(layer) for layer in layers} == set(get_args(AnyLayer))
+    convolutions = [layer for layer in layers if isinstance(layer, Layer)]
+    assert {type(layer.epilogue) for layer in convolutions} == set(get_args(Epilogue))
+    assert {(layer.transposed, layer.weight_bytes) for layer in convolutions} == set(product([True, False], [1, 2]))

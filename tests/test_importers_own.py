@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from make_tiny_bundle import PRESET, tiny_model
 from safetensors.torch import load_file, save_file
 
 from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import Hific
-from tests.make_tiny_bundle import PRESET, tiny_model
 
 
 @pytest.fixture(autouse=True)

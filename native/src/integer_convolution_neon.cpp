@@ -50,7 +50,8 @@ void accumulate_tile(const Windows &windows, const uint8_t *first, const uint8_t
         }
     }
     for (size_t i = 0; i < Count; ++i) {
-        for (size_t v = 0; v < kBlockVectors; ++v) vst1q_s32(accumulators + i * kBlockChannels + v * kLanes, sums[i][v]);
+        int32_t *target = accumulators + i * kBlockChannels;
+        for (size_t v = 0; v < kBlockVectors; ++v) vst1q_s32(target + v * kLanes, sums[i][v]);
     }
 }
 

@@ -22,8 +22,8 @@ struct States {
     uint16x8_t high, low;
 };
 
-// Per mask of eight lanes, the lookup that hands the next words to the lanes in the mask, in order. Bytes of other lanes
-// lie outside of the table.
+// Per mask of eight lanes, the lookup that hands the next words to the lanes in the mask, in order. For other lanes it
+// names bytes outside of the table.
 struct WordLookups {
     alignas(16) uint8_t of_mask[256][16];
 
@@ -117,7 +117,8 @@ __attribute__((noinline)) void complete(const TableSetView &tables, const uint8_
     vst1q_u8(rank, ranks);
     // Four bits a lane.
     const uint8x8_t narrow = vshrn_n_u16(vreinterpretq_u16_u8(special), 4);
-    for (uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(narrow), 0) & 0x1111111111111111; mask != 0; mask &= mask - 1) {
+    uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(narrow), 0) & 0x1111111111111111;
+    for (; mask != 0; mask &= mask - 1) {
         const unsigned lane = static_cast<unsigned>(__builtin_ctzll(mask)) / 4;
         symbols[lane] = complete_symbol(tables, table_of_symbol[lane], rank[lane], state);
     }

@@ -300,7 +300,8 @@ void compare_nets(Random &random, const std::vector<std::string> &kernels) {
     Shape shape = input;
     for (int64_t i = 1; i <= layers; ++i) shape = write_layer(random, writer, shape, i == layers && random.one_in(2));
 
-    const auto rows = static_cast<uint32_t>(random.between(1, 12)), columns = static_cast<uint32_t>(random.between(1, 24));
+    const auto rows = static_cast<uint32_t>(random.between(1, 12));
+    const auto columns = static_cast<uint32_t>(random.between(1, 24));
     std::vector<int16_t> values(static_cast<size_t>(input.channels) * rows * columns);
     for (int16_t &value : values) {
         const int64_t end = random.one_in(2) ? input.bounds.low : input.bounds.high;

@@ -1,6 +1,6 @@
-// Decodes the golden pictures with every set of kernels of this processor and 1 and 2 threads, compares the latents with
-// the listed digests, and codes them again to the same bytes. Through the C interface alone, so that it runs where no
-// Python does.
+// Decodes the golden pictures with every set of kernels of this processor and 1 and 2 threads, compares their latents
+// with the listed digests, and codes them again to the same bytes. Through the C interface alone, so that it runs where
+// no Python does.
 //
 //     golden FOLDER
 //

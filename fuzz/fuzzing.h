@@ -1,0 +1,64 @@
+// What the fuzzers share: a check that stops them, and the kernels they compare.
+#pragma once
+
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "edgecodec_core.h"
+
+// A broken promise of the library is a finding, as a crash is.
+inline void require(bool kept) {
+    if (!kept) std::abort();
+}
+
+// Names of the kernels that this processor runs.
+inline std::vector<std::string> available_kernels() {
+    std::istringstream list(ec_core_kernels_available());
+    std::vector<std::string> names;
+    for (std::string name; std::getline(list, name, ',');) names.push_back(name);
+    return names;
+}
+
+// An opened model; none where the bytes are not one.
+class Model {
+public:
+    Model(const uint8_t *data, size_t size) {
+        if (ec_core_model_open(data, size, &model_, nullptr) != EC_OK) model_ = nullptr;
+    }
+    Model(Model &&other) noexcept : model_(other.model_) { other.model_ = nullptr; }
+    ~Model() { ec_core_model_close(model_); }
+
+    explicit operator bool() const { return model_ != nullptr; }
+    const ec_core_model *get() const { return model_; }
+
+private:
+    ec_core_model *model_ = nullptr;
+};
+
+// The coded tensors of a picture.
+class Latents {
+public:
+    Latents(const Model &model, uint32_t width, uint32_t height) {
+        const size_t alignment = ec_core_model_alignment(model.get());
+        for (uint32_t i = 0; i < ec_core_model_coded_count(model.get()); ++i) {
+            ec_core_tensor tensor{};
+            require(ec_core_model_coded(model.get(), i, &tensor) == EC_OK);
+            const auto side = [&](size_t pixels) {
+                return (pixels + alignment - 1) / alignment * (alignment / tensor.stride);
+            };
+            values_.emplace_back(tensor.channels * side(height) * side(width));
+        }
+    }
+
+    std::vector<int16_t *> addresses() {
+        std::vector<int16_t *> all;
+        for (std::vector<int16_t> &tensor : values_) all.push_back(tensor.data());
+        return all;
+    }
+    std::vector<std::vector<int16_t>> &values() { return values_; }
+
+private:
+    std::vector<std::vector<int16_t>> values_;
+};
