@@ -6,6 +6,7 @@ import email
 import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -76,8 +77,8 @@ def test_it_works_where_it_is_unpacked(wheel: Path, tmp_path: Path, coded: bytes
         archive.extractall(tmp_path)
     (tmp_path / "a.edgc").write_bytes(coded)
     environment = {name: value for name, value in os.environ.items() if name != "EDGECODEC_LIBRARY"}
-    environment["PYTHONPATH"] = str(tmp_path)
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), sysconfig.get_paths()["purelib"]])
     code = "import edgecodec; print(edgecodec.__file__); print(edgecodec.inspect('a.edgc').width)"
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-S", "-c", code]  # an editable install hooks in through the site module
     output = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
     assert output.split() == [str(tmp_path / "edgecodec" / "__init__.py"), "96"]
