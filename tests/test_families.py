@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from edgecodec.export.families import FAMILIES, build  # noqa: E402
-from edgecodec.export.families.blocks import (  # noqa: E402
+from edgecodec.export.families import FAMILIES, build
+from edgecodec.export.families.blocks import (
     GDN,
     ChannelNorm,
     FactorizedDensity,
     gaussian_likelihood,
     lower_bound,
 )
-from edgecodec.export.families.hific import Hific, Preset  # noqa: E402
+from edgecodec.export.families.hific import Hific, Preset
 
 SMALL = Preset((4, 8, 8, 16, 16), 8, 8, 1)
 

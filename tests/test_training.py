@@ -9,18 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("pytorch_msssim")
-
-from edgecodec.export.calibration import DEFAULT_FOLDER  # noqa: E402
-from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint  # noqa: E402
-from edgecodec.export.families import Hific, build  # noqa: E402
-from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial  # noqa: E402
-from edgecodec.train.initialise import initialise_as_transform  # noqa: E402
-from edgecodec.train.photos import PhotoSet, load_photos, random_crops  # noqa: E402
-from edgecodec.train.rate_distortion import (  # noqa: E402
+from edgecodec.export.calibration import DEFAULT_FOLDER
+from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.families import Hific, build
+from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
+from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.photos import PhotoSet, load_photos, random_crops
+from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
     settle_medians,
     train_rate_distortion,
