@@ -21,7 +21,7 @@ LANES = [2, 8, 32, 64]
 NONE = np.zeros(0, np.uint8)
 
 
-@pytest.fixture(params=["scalar", "avx2", "neon"])
+@pytest.fixture(params=["scalar", "avx2", "avxvnni", "avx512", "neon"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param not in native.kernels_available():
         pytest.skip("this processor has no such kernels")

@@ -1,6 +1,7 @@
 // Bits into bytes, lowest first.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -12,21 +13,25 @@ public:
     // At most 32 bits; `value` has none above them.
     void put(uint32_t value, unsigned bits) {
         pending_ |= static_cast<uint64_t>(value) << pending_bits_;
-        for (pending_bits_ += bits; pending_bits_ >= 8; pending_bits_ -= 8) {
-            bytes_.push_back(static_cast<uint8_t>(pending_));
-            pending_ >>= 8;
-        }
+        pending_bits_ += bits;
+        if (pending_bits_ >= 32) append_bytes(4);
     }
 
     size_t bits() const { return 8 * bytes_.size() + pending_bits_; }
 
     // Zero bits to a whole byte.
     const std::vector<uint8_t> &finish() {
-        if (pending_bits_ > 0) put(0, 8 - pending_bits_);
+        append_bytes((pending_bits_ + 7) / 8);
         return bytes_;
     }
 
 private:
+    void append_bytes(unsigned count) {
+        for (unsigned i = 0; i < count; ++i) bytes_.push_back(static_cast<uint8_t>(pending_ >> 8 * i));
+        pending_ >>= 8 * count;
+        pending_bits_ -= std::min(pending_bits_, 8 * count);
+    }
+
     std::vector<uint8_t> bytes_;
     uint64_t pending_ = 0;
     unsigned pending_bits_ = 0;

@@ -3,6 +3,13 @@
 #include <algorithm>
 
 namespace edgecodec {
+namespace {
+
+// A rung is likely to be needed as long as more than this stays beyond the ranks below it. Rungs that a row of lanes did
+// not need cost less than one too few, which is noticed late; measured, the best lies flat around this value.
+constexpr unsigned kUnlikely = kProbabilitySum / 24;
+
+}  // namespace
 
 CodingTables CodingTables::parse(ByteReader &reader) {
     CodingTables tables;
@@ -46,6 +53,7 @@ void CodingTables::parse_table(ByteReader &reader) {
         buckets_.push_back(ranks[rank]);
     }
     ranks_.insert(ranks_.end(), ranks, ranks + kMaxRanks);
+    likeliest_.push_back({ranks[0].special ? uint16_t{0} : ranks[0].frequency, ranks[0].value});
     shapes_.push_back(shape);
 }
 
@@ -55,8 +63,9 @@ void CodingTables::build_ladder() {
     if (size() > kLadderTables || !std::all_of(shapes_.begin(), shapes_.end(), centred)) return;
 
     // Above its last rank a table has thresholds that no slot reaches.
-    ladder_low_.resize(kMaxRanks * kLadderTables, 0xff);
-    ladder_high_.resize(kMaxRanks * kLadderTables, 0x7f);
+    ladder_.resize(kMaxRanks * kLadderTables, 0x7fff);
+    likely_rungs_.resize(kLadderTables);
+    raw_bits_.resize(kLadderTables);
     escapes_.resize(kLadderTables);
     smallest_escape_ = kMaxRanks;
     first_raw_ = static_cast<uint8_t>(size());
@@ -64,13 +73,17 @@ void CodingTables::build_ladder() {
         const TableShape &shape = shapes_[table];
         escapes_[table] = shape.escape;
         smallest_escape_ = std::min(smallest_escape_, shape.escape);
+        raw_bits_[table] = shape.raw_bits;
         if (shape.raw_bits > 0) first_raw_ = static_cast<uint8_t>(table);
-        for (size_t rank = 0; rank <= shape.escape; ++rank) {
+        for (uint8_t rank = 0; rank <= shape.escape; ++rank) {
             const RankEntry &entry = ranks_[table * kMaxRanks + rank];
-            const unsigned threshold = entry.start + entry.frequency;
-            ladder_low_[rank * kLadderTables + table] = static_cast<uint8_t>(threshold & 255);
-            ladder_high_[rank * kLadderTables + table] = static_cast<uint8_t>(threshold >> 8);
+            ladder_[rank * kLadderTables + table] = static_cast<uint16_t>(entry.start + entry.frequency);
+            if (kProbabilitySum - entry.start > kUnlikely) likely_rungs_[table] = rank;
         }
+    }
+    for (const uint16_t threshold : ladder_) {
+        ladder_low_.push_back(static_cast<uint8_t>(threshold & 255));
+        ladder_high_.push_back(static_cast<uint8_t>(threshold >> 8));
     }
 }
 
@@ -78,10 +91,14 @@ TableSetView CodingTables::view() const {
     TableSetView view = {};
     view.buckets = buckets_.data();
     view.ranks = ranks_.data();
+    view.likeliest = likeliest_.data();
     view.shapes = shapes_.data();
-    if (!escapes_.empty()) {
+    if (!ladder_.empty()) {
+        view.ladder = ladder_.data();
         view.ladder_low = ladder_low_.data();
         view.ladder_high = ladder_high_.data();
+        view.likely_rungs = likely_rungs_.data();
+        view.raw_bits = raw_bits_.data();
         view.escapes = escapes_.data();
     }
     view.smallest_escape = smallest_escape_;

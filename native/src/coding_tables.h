@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "aligned_vector.h"
 #include "byte_reader.h"
 #include "table_set_view.h"
 
@@ -36,8 +37,10 @@ private:
     void build_ladder();
 
     std::vector<RankEntry> buckets_, ranks_;
+    std::vector<LikeliestRank> likeliest_;
     std::vector<TableShape> shapes_;
-    std::vector<uint8_t> ladder_low_, ladder_high_, escapes_;
+    AlignedVector<uint16_t> ladder_, raw_bits_;
+    AlignedVector<uint8_t> ladder_low_, ladder_high_, likely_rungs_, escapes_;
     uint8_t smallest_escape_ = 0, first_raw_ = 0;
 };
 

@@ -29,11 +29,11 @@ bool has_avx_vnni() {
 #endif
 
 const Kernels kKernels[] = {  // slowest first
-    {"scalar", [] { return true; }, decode_indexed_scalar, &kIntegerKernelsScalar},
+    {"scalar", [] { return true; }, decode_indexed_scalar, decode_sparse_scalar, find_intervals_scalar, sum_logarithms_scalar, encode_rows_scalar, &kIntegerKernelsScalar},
 #if defined(__x86_64__)
-    {"avx2", has_avx2, decode_indexed_avx2, &kIntegerKernelsAvx2},
+    {"avx2", has_avx2, decode_indexed_avx2, decode_sparse_avx2, find_intervals_scalar, sum_logarithms_scalar, encode_rows_scalar, &kIntegerKernelsAvx2},
 #if defined(EDGECODEC_AVXVNNI)
-    {"avxvnni", [] { return has_avx_vnni() && has_avx2(); }, decode_indexed_avx2, &kIntegerKernelsAvxVnni},
+    {"avxvnni", [] { return has_avx_vnni() && has_avx2(); }, decode_indexed_avx2, decode_sparse_avx2, find_intervals_scalar, sum_logarithms_scalar, encode_rows_scalar, &kIntegerKernelsAvxVnni},
 #endif
     {"avx512",
      [] {
@@ -42,9 +42,9 @@ const Kernels kKernels[] = {  // slowest first
                 __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
                 __builtin_cpu_supports("avx512vnni") && has_avx2();
      },
-     decode_indexed_avx2, &kIntegerKernelsAvx512},
+     decode_indexed_avx512, decode_sparse_avx2, find_intervals_avx512, sum_logarithms_avx512, encode_rows_avx512, &kIntegerKernelsAvx512},
 #elif defined(__aarch64__)
-    {"neon", [] { return true; }, decode_indexed_neon, &kIntegerKernelsNeon},
+    {"neon", [] { return true; }, decode_indexed_neon, decode_sparse_scalar, find_intervals_scalar, sum_logarithms_scalar, encode_rows_scalar, &kIntegerKernelsNeon},
 #endif
 };
 

@@ -4,13 +4,17 @@
 
 #include "integer_convolution.h"
 #include "range_decoder_state.h"
+#include "range_encoder_kernels.h"
 
 namespace edgecodec {
 
 struct Kernels {
     const char *name;
     bool (*runs_here)();
-    DecodeIndexed decode_indexed;
+    DecodeIndexed decode_indexed, decode_sparse;
+    FindIntervals find_intervals;
+    SumLogarithms sum_logarithms;
+    EncodeRows encode_rows;
     const IntegerKernels *integer;
 };
 

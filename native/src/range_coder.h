@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "bit_writer.h"
@@ -26,11 +27,16 @@ public:
 private:
     template <class Index>
     void add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols, size_t count);
+    void add_side_bits(const TableShape &shape, int32_t symbol);
     void add_escape(int32_t distance);
     uint32_t choose_lanes() const;
+    uint64_t exact_bits() const;
 
-    std::vector<uint32_t> intervals_;  // start in the low half, frequency in the high one
-    std::vector<size_t> step_begins_;
+    struct Step {
+        std::unique_ptr<uint32_t[]> intervals;
+        size_t count;
+    };
+    std::vector<Step> steps_;
     BitWriter side_;
 };
 

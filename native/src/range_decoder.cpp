@@ -65,6 +65,14 @@ int16_t complete_symbol(const TableSetView &tables, unsigned table, unsigned ran
     return static_cast<int16_t>(value);
 }
 
+void complete_symbols(const TableSetView &tables, const uint8_t *table_of_symbol, const uint8_t *ranks,
+                      uint32_t special, int16_t *symbols, DecoderState &state) {
+    for (; special != 0; special &= special - 1) {
+        const unsigned i = static_cast<unsigned>(__builtin_ctz(special));
+        symbols[i] = complete_symbol(tables, table_of_symbol[i], ranks[i], state);
+    }
+}
+
 RangeDecoder::RangeDecoder(const uint8_t *payload, size_t size, uint32_t lanes) : payload_size_(size), lanes_(lanes) {
     if (lanes != 2 && lanes != 8 && lanes != 32 && lanes != 64) {
         throw Failure(EC_INVALID_ARGUMENT, "lanes must be 2, 8, 32 or 64");
@@ -91,10 +99,20 @@ RangeDecoder::RangeDecoder(const uint8_t *payload, size_t size, uint32_t lanes) 
 
 namespace {
 
+// On few lanes a branch for every symbol that is not of the first rank pays if there are more than so many symbols to a
+// bit of the words.
+constexpr size_t kSparse = 8;
+
 void decode_run(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
                 unsigned lanes, DecoderState &state) {
-    const bool wide = lanes >= 32 && tables.ladder_low != nullptr;
-    (wide ? kernels().decode_indexed : decode_indexed_scalar)(tables, table_of_symbol, symbols, count, lanes, state);
+    const bool ladder = tables.ladder != nullptr;
+    DecodeIndexed decode = decode_indexed_scalar;
+    if (lanes >= 32) {
+        if (ladder) decode = kernels().decode_indexed;
+    } else if (8 * static_cast<size_t>(state.words_end - state.words) < count / kSparse) {
+        decode = ladder ? kernels().decode_sparse : decode_sparse_scalar;
+    }
+    decode(tables, table_of_symbol, symbols, count, lanes, state);
 }
 
 void decode_run(const TableSetView &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count,

@@ -3,6 +3,10 @@
 // A symbol's rank is the number of thresholds (start + frequency of a rank) of its table that its slot has reached.
 // Ranks are sorted by probability, so a few rungs decide nearly every row. "Threshold j of table t", for up to 64
 // tables, is a byte shuffle of each quarter of a row: no memory is gathered.
+//
+// The states of a row wait for those of the row before, so a branch on them that was not foreseen costs the whole way
+// through a row. Branches on the tables are decided long before: so they say how many rungs are climbed, and only what
+// is left to do after that, which is rare, asks the states.
 #include <immintrin.h>
 
 #include "range_decoder_state.h"
@@ -11,9 +15,6 @@ namespace edgecodec {
 namespace {
 
 constexpr unsigned kGroup = 32;
-
-// The first rungs are climbed without asking whether any lane still needs them.
-constexpr unsigned kSureRungs = 3;
 
 // Sixteen lanes.
 struct Half {
@@ -39,19 +40,22 @@ struct WordShuffles {
 constexpr WordShuffles kWordShuffles;
 
 // Table indices of 32 lanes as shuffle controls, one per quarter of a row of 64 bytes; bit 7, which makes a shuffle give
-// zero, is set in all but the index's own quarter.
+// zero, is set in all but the index's own quarter. Small indices need the first quarters only.
+template <int Quarters>
 struct RowIndex {
-    __m256i quarter[4];
+    __m256i quarter[Quarters];
 
     explicit RowIndex(__m256i tables) {
-        for (int q = 0; q < 4; ++q) {
+        for (int q = 0; q < Quarters; ++q) {
             const __m256i within = _mm256_sub_epi8(tables, _mm256_set1_epi8(static_cast<char>(16 * q)));
             quarter[q] = _mm256_adds_epu8(within, _mm256_set1_epi8(0x70));
         }
     }
 
     __m256i look_up(const uint8_t *row) const {
-        return _mm256_or_si256(_mm256_or_si256(part(row, 0), part(row, 1)), _mm256_or_si256(part(row, 2), part(row, 3)));
+        __m256i found = part(row, 0);
+        for (int q = 1; q < Quarters; ++q) found = _mm256_or_si256(found, part(row, q));
+        return found;
     }
 
 private:
@@ -61,32 +65,38 @@ private:
     }
 };
 
-// Where 16 lanes stand on the ladder. Thresholds ascend, so rungs need not wait for each other.
+// Where 16 lanes stand on the ladder. Distances are modulo 2^16: from thresholds that the slot has not reached they are
+// large. So the smallest is that from the rank's start, the largest that from its end.
 struct Climb {
-    __m256i slot, start, end, rank;  // the rank's slots are [start, end)
-    __m256i reached;                 // all ones where the slot has reached the last threshold
+    __m256i slot, rank, from_start, from_end;
+    __m256i reached;  // all ones where the slot has reached the last threshold
 
     explicit Climb(__m256i low) {
-        slot = _mm256_and_si256(low, _mm256_set1_epi16(kProbabilitySum - 1));
-        start = rank = _mm256_setzero_si256();
-        end = _mm256_set1_epi16(-1);
+        slot = from_start = _mm256_and_si256(low, _mm256_set1_epi16(kProbabilitySum - 1));
+        rank = from_end = _mm256_setzero_si256();
     }
 
     void step(__m256i threshold) {
+        const __m256i distance = _mm256_sub_epi16(slot, threshold);
+        from_start = _mm256_min_epu16(from_start, distance);
+        from_end = _mm256_max_epu16(from_end, distance);
         reached = _mm256_cmpgt_epi16(_mm256_add_epi16(slot, _mm256_set1_epi16(1)), threshold);
-        start = _mm256_max_epi16(start, _mm256_and_si256(threshold, reached));
-        end = _mm256_min_epu16(end, _mm256_or_si256(threshold, reached));
         rank = _mm256_sub_epi16(rank, reached);
+    }
+
+    // All ones where the rank is the last one.
+    __m256i escaped() const {
+        return _mm256_cmpeq_epi16(_mm256_sub_epi16(slot, from_end), _mm256_set1_epi16(kProbabilitySum));
     }
 
     // state = frequency * (state >> 14) + slot - start. With state = high : low, that is
     // 4 * frequency * high + (frequency * (low >> 14) + slot - start), and the bracket fits 16 bits.
     // Returns all ones where a word is due.
     __m256i advance(Half &state) const {
-        const __m256i frequency = _mm256_sub_epi16(end, start);
+        const __m256i frequency = _mm256_sub_epi16(from_start, from_end);
         const __m256i scaled = _mm256_slli_epi16(frequency, 16 - kProbabilityBits);
-        const __m256i rest = _mm256_add_epi16(_mm256_sub_epi16(slot, start),
-                                              _mm256_mullo_epi16(frequency, _mm256_srli_epi16(state.low, kProbabilityBits)));
+        const __m256i rest = _mm256_add_epi16(
+            from_start, _mm256_mullo_epi16(frequency, _mm256_srli_epi16(state.low, kProbabilityBits)));
         const __m256i low = _mm256_add_epi16(_mm256_mullo_epi16(scaled, state.high), rest);
         const __m256i no_carry = _mm256_cmpeq_epi16(_mm256_max_epu16(low, rest), low);
         const __m256i product_high = _mm256_mulhi_epu16(scaled, state.high);
@@ -121,17 +131,49 @@ inline void refill(Half &state, __m256i due, __m128i first, __m128i second) {
     state.low = _mm256_or_si256(_mm256_andnot_si256(due, state.low), _mm256_set_m128i(second, first));
 }
 
-// The lanes in `special` take their value from elsewhere.
-__attribute__((noinline)) void complete_group(const TableSetView &tables, const uint8_t *table_of_symbol,
-                                              int16_t *symbols, __m256i ranks, uint32_t special, DecoderState &state) {
+inline unsigned largest_of(__m256i bytes) {
+    // The processor finds the smallest of eight words.
+    const __m128i half = _mm_max_epu8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+    const __m128i inverse = _mm_xor_si128(half, _mm_set1_epi8(-1));
+    const __m128i pairs = _mm_min_epu8(inverse, _mm_srli_epi16(inverse, 8));
+    return 255 - static_cast<unsigned>(_mm_extract_epi16(_mm_minpos_epu16(pairs), 0));
+}
+
+template <int Quarters>
+__attribute__((always_inline)) inline void climb_ladder(const TableSetView &tables, __m256i table, unsigned likely_rungs,
+                                                        Climb &first, Climb &second) {
+    const RowIndex<Quarters> index(table);
+    const uint8_t *low_row = tables.ladder_low, *high_row = tables.ladder_high;
+    const auto climb = [&]() __attribute__((always_inline)) {
+        const __m256i low = index.look_up(low_row), high = index.look_up(high_row);
+        first.step(_mm256_unpacklo_epi8(low, high));
+        second.step(_mm256_unpackhi_epi8(low, high));
+        low_row += kLadderTables;
+        high_row += kLadderTables;
+    };
+    climb();
+    // In pairs, which makes fewer different ways to foresee.
+    for (unsigned rungs = 0; rungs < likely_rungs; rungs += 2) {
+        climb();
+        climb();
+    }
+    for (;;) {
+        const __m256i reached = _mm256_or_si256(first.reached, second.reached);
+        if (__builtin_expect(_mm256_testz_si256(reached, reached), 1)) break;
+        climb();
+    }
+}
+
+// Values from the side stream, where the table has raw bits or the rank is the escape.
+__attribute__((noinline)) void complete(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols,
+                                        __m256i ranks, __m256i escaped, DecoderState &state) {
     alignas(32) uint8_t rank[kGroup];
     _mm256_store_si256(reinterpret_cast<__m256i *>(rank), interleave(ranks));
-    // The mask is in the order of `interleave`: lanes 0-7, 16-23, 8-15, 24-31.
-    special = (special & 0xff0000ffu) | (special & 0xff00u) << 8 | (special >> 8 & 0xff00u);
-    for (; special != 0; special &= special - 1) {
-        const unsigned lane = static_cast<unsigned>(__builtin_ctz(special));
-        symbols[lane] = complete_symbol(tables, table_of_symbol[lane], rank[lane], state);
-    }
+    const __m256i raw =
+        _mm256_cmpgt_epi8(load(table_of_symbol), _mm256_set1_epi8(static_cast<char>(tables.first_raw - 1)));
+    const __m256i special = _mm256_or_si256(raw, interleave(escaped));
+    complete_symbols(tables, table_of_symbol, rank, static_cast<uint32_t>(_mm256_movemask_epi8(special)), symbols,
+                     state);
 }
 
 // Always inlined, so that the states stay in registers from row to row.
@@ -139,22 +181,15 @@ __attribute__((always_inline)) inline const uint8_t *decode_group(const TableSet
                                                                   const uint8_t *table_of_symbol, int16_t *symbols,
                                                                   const uint8_t *words, Half &first, Half &second,
                                                                   DecoderState &state) {
-    const __m256i table = interleave(load(table_of_symbol));
-    const RowIndex index(table);
+    const __m256i in_order = load(table_of_symbol), table = interleave(in_order);
+    const unsigned largest = largest_of(in_order), likely_rungs = tables.likely_rungs[largest];
     Climb a(first.low), b(second.low);
-    const auto climb = [&](unsigned rung) __attribute__((always_inline)) {
-        const __m256i low = index.look_up(tables.ladder_low + rung * kLadderTables);
-        const __m256i high = index.look_up(tables.ladder_high + rung * kLadderTables);
-        a.step(_mm256_unpacklo_epi8(low, high));
-        b.step(_mm256_unpackhi_epi8(low, high));
-    };
-    unsigned rungs = 0;
-#pragma GCC unroll 4
-    for (; rungs < kSureRungs; ++rungs) climb(rungs);
-    for (;; ++rungs) {
-        const __m256i reached = _mm256_or_si256(a.reached, b.reached);
-        if (_mm256_testz_si256(reached, reached)) break;
-        climb(rungs);
+    if (largest < 16) {
+        climb_ladder<1>(tables, table, likely_rungs, a, b);
+    } else if (largest < 32) {
+        climb_ladder<2>(tables, table, likely_rungs, a, b);
+    } else {
+        climb_ladder<4>(tables, table, likely_rungs, a, b);
     }
 
     const __m256i due_first = a.advance(first), due_second = b.advance(second);
@@ -168,14 +203,9 @@ __attribute__((always_inline)) inline const uint8_t *decode_group(const TableSet
 
     store(symbols, a.value());
     store(symbols + 16, b.value());
-    __m256i special = _mm256_cmpgt_epi8(table, _mm256_set1_epi8(static_cast<char>(tables.first_raw - 1)));
-    const __m256i ranks = _mm256_packus_epi16(a.rank, b.rank);
-    if (rungs > tables.smallest_escape) {
-        special = _mm256_or_si256(special, _mm256_cmpeq_epi8(ranks, index.look_up(tables.escapes)));
-    }
-    const uint32_t special_mask = static_cast<uint32_t>(_mm256_movemask_epi8(special));
-    if (__builtin_expect(special_mask != 0, 0)) {
-        complete_group(tables, table_of_symbol, symbols, ranks, special_mask, state);
+    const __m256i escaped = _mm256_packs_epi16(a.escaped(), b.escaped());
+    if (largest >= tables.first_raw || __builtin_expect(!_mm256_testz_si256(escaped, escaped), 0)) {
+        complete(tables, table_of_symbol, symbols, _mm256_packus_epi16(a.rank, b.rank), escaped, state);
     }
     return words;
 }
@@ -223,6 +253,37 @@ void decode_indexed_avx2(const TableSetView &tables, const uint8_t *table_of_sym
     } else {
         decode<64>(tables, table_of_symbol, symbols, count, state);
     }
+}
+
+// States as they are, in 32 bits: eight lanes make a vector.
+void decode_sparse_avx2(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
+                        unsigned lanes, DecoderState &state) {
+    constexpr unsigned kLanes = 8;
+    if (lanes != kLanes) return decode_sparse_scalar(tables, table_of_symbol, symbols, count, lanes, state);
+    __m256i lane = load(state.lane);
+    size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+        const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(table_of_symbol + i));
+        const __m256i likeliest = _mm256_i32gather_epi32(reinterpret_cast<const int *>(tables.likeliest),
+                                                         _mm256_cvtepu8_epi32(bytes), sizeof(LikeliestRank));
+        const __m256i frequency = _mm256_and_si256(likeliest, _mm256_set1_epi32(0xffff));
+        const __m256i slot = _mm256_and_si256(lane, _mm256_set1_epi32(kProbabilitySum - 1));
+        const __m256i next = _mm256_add_epi32(
+            _mm256_mullo_epi32(frequency, _mm256_srli_epi32(lane, kProbabilityBits)), slot);
+        const __m256i due = _mm256_cmpeq_epi32(_mm256_srli_epi32(next, 16), _mm256_setzero_si256());
+        const __m256i foreseen = _mm256_andnot_si256(due, _mm256_cmpgt_epi32(frequency, slot));
+        if (__builtin_expect(_mm256_movemask_epi8(foreseen) == -1, 1)) {
+            lane = next;
+            // The first rank of every table of a ladder is the value 0.
+            _mm_storeu_si128(reinterpret_cast<__m128i *>(symbols + i), _mm_setzero_si128());
+        } else {
+            store(state.lane, lane);
+            decode_sparse_scalar(tables, table_of_symbol + i, symbols + i, kLanes, kLanes, state);
+            lane = load(state.lane);
+        }
+    }
+    store(state.lane, lane);
+    decode_sparse_scalar(tables, table_of_symbol + i, symbols + i, count - i, kLanes, state);
 }
 
 }  // namespace edgecodec

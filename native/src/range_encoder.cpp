@@ -1,10 +1,15 @@
+// Everything of a payload but the inner loops: side stream, choice of lanes, ramp, states.
 #include "range_coder.h"
 
 #include <algorithm>
-#include <cstring>
+#include <memory>
 #include <string>
 
+#include "kernels.h"
+#include "range_encoder_kernels.h"
 #include "status.h"
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are stored as they lie in memory");
 
 namespace edgecodec {
 namespace {
@@ -19,90 +24,88 @@ void put_varint(std::vector<uint8_t> &out, size_t value) {
 // The lanes of an encoder, which walks from the last symbol to the first.
 class EncoderLanes {
 public:
-    explicit EncoderLanes(const std::vector<uint32_t> &intervals) : intervals_(intervals), words_(intervals.size()) {}
+    explicit EncoderLanes(size_t symbols)
+        : room_(new uint16_t[kEncoderPadding + symbols]), end_(room_.get() + kEncoderPadding + symbols), words_(end_) {}
 
     void start_with(uint32_t digest) {
         lane_[0] = kStateLow + (digest & 65535);
         lane_[1] = kStateLow + (digest >> 16);
     }
 
-    // Codes the symbols [begin, end) of a part that starts at `begin`.
-    void code(size_t begin, size_t end, unsigned lanes) {
-        for (size_t i = end; i-- > begin;) {
-            uint32_t &state = lane_[(i - begin) & (lanes - 1)];
-            const uint32_t start = intervals_[i] & 65535, frequency = intervals_[i] >> 16;
-            if (state >> (32 - kProbabilityBits) >= frequency) {
-                words_[word_count_++] = static_cast<uint16_t>(state);
-                state >>= 16;
-            }
-            state = ((state / frequency) << kProbabilityBits) + state % frequency + start;
+    // Codes all symbols of a part.
+    void code(const uint32_t *intervals, size_t count, unsigned lanes) {
+        // Of a last row that is not full every symbol is a row of one lane.
+        size_t i = count;
+        while (i % lanes != 0) {
+            --i;
+            words_ = encode_rows_scalar(intervals + i, 1, 1, lane_ + i % lanes, words_);
         }
+        const EncodeRows encode = lanes >= 32 ? kernels().encode_rows : encode_rows_scalar;
+        words_ = encode(intervals, i / lanes, lanes, lane_, words_);
     }
 
-    // Codes whole rows from the end of [begin, end) as long as there are at most `room` words; returns the symbols coded.
-    size_t code_tail(size_t begin, size_t end, unsigned lanes, size_t room) {
-        size_t row = end;
-        uint32_t before[kMaxLanes];
-        while (row - begin >= lanes) {
-            std::copy(lane_, lane_ + lanes, before);
-            const size_t words_before = word_count_;
-            code(row - lanes, row, lanes);
-            if (word_count_ > room) {
-                std::copy(before, before + lanes, lane_);
-                word_count_ = words_before;
-                break;
-            }
-            row -= lanes;
-        }
-        return end - row;
+    // Codes whole rows from the end of a part as long as there are at most `room` words; returns the symbols coded.
+    size_t code_ramp(const uint32_t *intervals, size_t count, unsigned lanes, size_t room) {
+        const size_t skipped = count % lanes;
+        return lanes * encode_ramp(intervals + skipped, count / lanes, lanes, lane_, room - word_count(), words_);
     }
 
     // Lanes [from, to) start with the words coded so far, the latest first, then zeros.
     void widen(unsigned from, unsigned to) {
-        for (unsigned lane = from; lane < to; ++lane) {
-            lane_[lane] = kStateLow + (word_count_ > 0 ? words_[--word_count_] : 0u);
-        }
+        for (unsigned lane = from; lane < to; ++lane) lane_[lane] = kStateLow + (words_ < end_ ? *words_++ : 0u);
     }
 
     uint32_t state(unsigned lane) const { return lane_[lane]; }
-    size_t word_count() const { return word_count_; }
-
-    void append_words(std::vector<uint8_t> &out) const {
-        for (size_t i = word_count_; i-- > 0;) {
-            out.push_back(static_cast<uint8_t>(words_[i] & 255));
-            out.push_back(static_cast<uint8_t>(words_[i] >> 8));
-        }
-    }
+    const uint16_t *words() const { return words_; }
+    size_t word_count() const { return static_cast<size_t>(end_ - words_); }
 
 private:
-    const std::vector<uint32_t> &intervals_;
-    std::vector<uint16_t> words_;  // in the order of coding; no symbol makes more than one
-    size_t word_count_ = 0;
+    std::unique_ptr<uint16_t[]> room_;  // filled from its end; no symbol makes more than one word
+    uint16_t *end_, *words_;
     uint32_t lane_[kMaxLanes] = {};
 };
+
+void find_intervals(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols, size_t count,
+                    uint32_t *intervals, uint32_t *special) {
+    const FindIntervals find = tables.ladder != nullptr ? kernels().find_intervals : find_intervals_scalar;
+    find(tables, table_of_symbol, symbols, count, intervals, special);
+}
+
+void find_intervals(const TableSetView &tables, const uint16_t *table_of_symbol, const int16_t *symbols, size_t count,
+                    uint32_t *intervals, uint32_t *special) {
+    find_channel_intervals_scalar(tables, table_of_symbol, symbols, count, intervals, special);
+}
 
 }  // namespace
 
 template <class Index>
 void RangeEncoder::add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols,
                             size_t count) {
+    constexpr size_t kBlock = 2048;
+    uint32_t special[kBlock / kSpecialGroup];
     const TableSetView set = tables.view();
-    step_begins_.push_back(intervals_.size());
-    intervals_.reserve(intervals_.size() + count);
-    for (size_t i = 0; i < count; ++i) {
-        const size_t table = table_of_symbol[i];
-        const TableShape &shape = set.shapes[table];
-        const int32_t distance = shape.sign * (symbols[i] - shape.mode);
-        const int32_t width = 1 << shape.raw_bits, half = width >> 1;
-        const int32_t interval = (distance + half) >> shape.raw_bits;
-        const uint32_t rank = std::min<uint32_t>(zigzag(interval), shape.escape);
-        const RankEntry &entry = set.ranks[table * kMaxRanks + rank];
-        intervals_.push_back(entry.start | static_cast<uint32_t>(entry.frequency) << 16);
-        if (rank == shape.escape) {
-            add_escape(distance);
-        } else if (shape.raw_bits > 0) {
-            side_.put(static_cast<uint32_t>(distance + half - interval * width), shape.raw_bits);
+    uint32_t *const intervals = new uint32_t[count];
+    steps_.push_back({std::unique_ptr<uint32_t[]>(intervals), count});
+    for (size_t block = 0; block < count; block += kBlock) {
+        const size_t end = std::min(block + kBlock, count);
+        find_intervals(set, table_of_symbol + block, symbols + block, end - block, intervals + block, special);
+        for (size_t group = block; group < end; group += kSpecialGroup) {
+            for (uint32_t mask = special[(group - block) / kSpecialGroup]; mask != 0; mask &= mask - 1) {
+                const size_t i = group + static_cast<size_t>(__builtin_ctz(mask));
+                add_side_bits(set.shapes[table_of_symbol[i]], symbols[i]);
+            }
         }
+    }
+}
+
+void RangeEncoder::add_side_bits(const TableShape &shape, int32_t symbol) {
+    const int32_t distance = shape.sign * (symbol - shape.mode);
+    const int32_t width = 1 << shape.raw_bits, half = width >> 1;
+    const int32_t interval = (distance + half) >> shape.raw_bits;
+    if (zigzag(interval) >= shape.escape) {
+        add_escape(distance);
+    } else {
+        side_.put(static_cast<uint32_t>(distance + half - interval * width), shape.raw_bits);
     }
 }
 
@@ -127,26 +130,52 @@ void RangeEncoder::add(const CodingTables &tables, const uint16_t *table_of_symb
     add_step(tables, table_of_symbol, symbols, count);
 }
 
-uint32_t RangeEncoder::choose_lanes() const {
-    static constexpr struct {
-        uint32_t lanes;
-        uint64_t below_bits;
-    } kChoices[] = {{2, 8u << 10}, {8, 6 * (8u << 10)}, {32, 16 * (8u << 10)}};
+namespace {
 
-    // The bits of all symbols are the logarithm of the product of their probabilities. The product of the frequencies is
-    // kept as a 32-bit mantissa, in [2^31, 2^32), and an exponent.
+struct {
+    uint32_t lanes;
+    uint64_t below_bits;
+} constexpr kChoices[] = {{2, 8u << 10}, {8, 6 * (8u << 10)}, {32, 16 * (8u << 10)}, {kMaxLanes, UINT64_MAX}};
+
+uint32_t lanes_for(uint64_t bits) {
+    const auto *choice = kChoices;
+    while (bits >= choice->below_bits) ++choice;
+    return choice->lanes;
+}
+
+}  // namespace
+
+// The bits of all symbols are the logarithm of the product of their probabilities. Bounds of it are nearly always enough.
+uint32_t RangeEncoder::choose_lanes() const {
+    constexpr size_t kBlock = 65536;
+    uint64_t bits = side_.bits(), logarithms = 0, slack = 0, least = bits;
+    for (const Step &step : steps_) {
+        for (size_t block = 0; block < step.count; block += kBlock) {
+            const size_t count = std::min(kBlock, step.count - block);
+            bits += kProbabilityBits * count;
+            logarithms += kernels().sum_logarithms(step.intervals.get() + block, count);
+            slack += kLogarithmSlack * count;
+            least = bits - std::min(bits, (logarithms + slack) >> kLogarithmBits);
+            if (lanes_for(least) == kMaxLanes) return kMaxLanes;
+        }
+    }
+    const uint32_t lanes = lanes_for(bits - (logarithms >> kLogarithmBits));
+    return lanes == lanes_for(least) ? lanes : lanes_for(exact_bits());
+}
+
+// With the product of the frequencies as a 32-bit mantissa, in [2^31, 2^32), and an exponent.
+uint64_t RangeEncoder::exact_bits() const {
     uint64_t bits = side_.bits(), mantissa = uint64_t{1} << 31, exponent = 0;
-    for (size_t i = 0; i < intervals_.size() && bits <= exponent + kChoices[2].below_bits; ++i) {
-        const uint64_t product = mantissa * (intervals_[i] >> 16);
-        const unsigned shift = 32 - static_cast<unsigned>(__builtin_clzll(product));
-        mantissa = product >> shift;
-        exponent += shift;
-        bits += kProbabilityBits;
+    for (const Step &step : steps_) {
+        for (size_t i = 0; i < step.count; ++i) {
+            const uint64_t product = mantissa * (step.intervals[i] >> 16);
+            const unsigned shift = 32 - static_cast<unsigned>(__builtin_clzll(product));
+            mantissa = product >> shift;
+            exponent += shift;
+        }
+        bits += kProbabilityBits * step.count;
     }
-    for (const auto &choice : kChoices) {
-        if (bits < exponent + choice.below_bits) return choice.lanes;
-    }
-    return kMaxLanes;
+    return bits - exponent;
 }
 
 std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
@@ -155,23 +184,26 @@ std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
         throw Failure(EC_INVALID_ARGUMENT, "lanes must be 2, 8, 32 or 64");
     }
 
-    EncoderLanes coder(intervals_);
+    if (steps_.empty()) steps_.push_back({nullptr, 0});
+    size_t total = 0;
+    for (const Step &step : steps_) total += step.count;
+    EncoderLanes coder(total);
     coder.start_with(digest);
-    if (step_begins_.empty()) step_begins_.push_back(0);
-    size_t end = intervals_.size(), tail2 = 0, tail8 = 0;
+    const Step &last = steps_.back();
+    size_t left = last.count, tail2 = 0, tail8 = 0;
     if (lanes > 2) {
-        tail2 = coder.code_tail(step_begins_.back(), end, 2, 6);
+        tail2 = coder.code_ramp(last.intervals.get(), left, 2, 6);
         coder.widen(2, 8);
-        end -= tail2;
+        left -= tail2;
     }
     if (lanes > 8) {
-        tail8 = coder.code_tail(step_begins_.back(), end, 8, lanes - 8);
+        tail8 = coder.code_ramp(last.intervals.get(), left, 8, lanes - 8);
         coder.widen(8, lanes);
-        end -= tail8;
+        left -= tail8;
     }
-    for (size_t step = step_begins_.size(); step-- > 0;) {
-        coder.code(step_begins_[step], end, lanes);
-        end = step_begins_[step];
+    coder.code(last.intervals.get(), left, lanes);
+    for (size_t step = steps_.size() - 1; step-- > 0;) {
+        coder.code(steps_[step].intervals.get(), steps_[step].count, lanes);
     }
 
     std::vector<uint8_t> payload;
@@ -186,7 +218,8 @@ std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
     const std::vector<uint8_t> &head = states.finish(), &side = side_.finish();
     payload.reserve(payload.size() + head.size() + 2 * coder.word_count() + side.size());
     payload.insert(payload.end(), head.begin(), head.end());
-    coder.append_words(payload);
+    const uint8_t *const words = reinterpret_cast<const uint8_t *>(coder.words());
+    payload.insert(payload.end(), words, words + 2 * coder.word_count());
     payload.insert(payload.end(), side.rbegin(), side.rend());
     return payload;
 }

@@ -25,6 +25,12 @@ struct RankEntry {
     uint8_t special;  // 1: the rank alone does not give the value; complete_symbol does
 };
 
+// The first rank, for symbols that are hardly ever of another one.
+struct LikeliestRank {
+    uint16_t frequency;  // 0 where the rank is special
+    int16_t value;
+};
+
 struct TableShape {
     int16_t mode;
     int8_t sign;
@@ -33,14 +39,20 @@ struct TableShape {
 };
 
 struct TableSetView {
-    const RankEntry *buckets;   // [table][1 << kBucketBits]: the rank at the first slot of the bucket
-    const RankEntry *ranks;     // [table][kMaxRanks]
-    const TableShape *shapes;   // [table]
-    const uint8_t *ladder_low;  // [rank][kLadderTables]: low bytes of start + frequency; null for sets without ladder
-    const uint8_t *ladder_high;
-    const uint8_t *escapes;     // [kLadderTables]
+    const RankEntry *buckets;         // [table][1 << kBucketBits]: the rank at the first slot of the bucket
+    const RankEntry *ranks;           // [table][kMaxRanks]
+    const LikeliestRank *likeliest;   // [table]
+    const TableShape *shapes;         // [table]
+
+    // The ladder; null for sets without one.
+    const uint16_t *ladder;           // [rank][kLadderTables]: start + frequency
+    const uint8_t *ladder_low;        // the same, low bytes
+    const uint8_t *ladder_high;       // high bytes
+    const uint8_t *likely_rungs;      // [kLadderTables]: rungs after the first that decide most symbols
+    const uint16_t *raw_bits;         // [kLadderTables]
+    const uint8_t *escapes;           // [kLadderTables]
     uint8_t smallest_escape;
-    uint8_t first_raw;          // no table below this one has raw bits
+    uint8_t first_raw;                // no table below this one has raw bits
 };
 
 }  // namespace edgecodec
