@@ -1,40 +1,32 @@
-// Bits into bytes, lowest first.
+// Bits into bytes, lowest first. Plain data and functions of this file alone, as in table_set_view.h and for the same
+// reason.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <cstring>
 
 namespace edgecodec {
 
-class BitWriter {
-public:
-    // At most 32 bits; `value` has none above them.
-    void put(uint32_t value, unsigned bits) {
-        pending_ |= static_cast<uint64_t>(value) << pending_bits_;
-        pending_bits_ += bits;
-        if (pending_bits_ >= 32) append_bytes(4);
-    }
-
-    size_t bits() const { return 8 * bytes_.size() + pending_bits_; }
-
-    // Zero bits to a whole byte.
-    const std::vector<uint8_t> &finish() {
-        append_bytes((pending_bits_ + 7) / 8);
-        return bytes_;
-    }
-
-private:
-    void append_bytes(unsigned count) {
-        for (unsigned i = 0; i < count; ++i) bytes_.push_back(static_cast<uint8_t>(pending_ >> 8 * i));
-        pending_ >>= 8 * count;
-        pending_bits_ -= std::min(pending_bits_, 8 * count);
-    }
-
-    std::vector<uint8_t> bytes_;
-    uint64_t pending_ = 0;
-    unsigned pending_bits_ = 0;
+struct BitWriter {
+    uint8_t *next;  // where eight bytes more than are needed may be written
+    uint64_t pending;
+    unsigned pending_bits;  // below 8 between two calls
 };
+
+// At most 48 bits; `value` has none above them.
+static inline void put_bits(BitWriter &writer, uint64_t value, unsigned bits) {
+    writer.pending |= value << writer.pending_bits;
+    writer.pending_bits += bits;
+    std::memcpy(writer.next, &writer.pending, sizeof writer.pending);
+    writer.next += writer.pending_bits / 8;
+    writer.pending >>= writer.pending_bits & ~7u;
+    writer.pending_bits &= 7;
+}
+
+// Zero bits to a whole byte.
+static inline void finish_bits(BitWriter &writer) {
+    if (writer.pending_bits > 0) put_bits(writer, 0, 8 - writer.pending_bits);
+}
 
 }  // namespace edgecodec

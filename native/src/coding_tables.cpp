@@ -62,8 +62,7 @@ void CodingTables::build_ladder() {
     const auto centred = [](const TableShape &shape) { return shape.mode == 0 && shape.sign == 1; };
     if (size() > kLadderTables || !std::all_of(shapes_.begin(), shapes_.end(), centred)) return;
 
-    // Above its last rank a table has thresholds that no slot reaches.
-    ladder_.resize(kMaxRanks * kLadderTables, 0x7fff);
+    ladder_.resize(kLadderRows * kLadderTables, 0x7fff);
     likely_rungs_.resize(kLadderTables);
     raw_bits_.resize(kLadderTables);
     escapes_.resize(kLadderTables);

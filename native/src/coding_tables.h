@@ -15,7 +15,8 @@ constexpr unsigned kMaxRawBits = 12;
 
 // The order of values by rank: 0, 1, -1, 2, -2, ...
 constexpr uint32_t zigzag(int32_t value) {
-    return value > 0 ? 2 * static_cast<uint32_t>(value) - 1 : 2 * (0u - static_cast<uint32_t>(value));
+    // No branch: a value's sign is as good as random. The shift gives all ones for a positive value.
+    return (0u - static_cast<uint32_t>(value)) << 1 ^ static_cast<uint32_t>(-value >> 31);
 }
 constexpr int32_t unzigzag(uint32_t rank) {
     const int32_t half = static_cast<int32_t>(rank >> 1);

@@ -9,9 +9,9 @@
 #include <memory>
 #include <vector>
 
-#include "bit_writer.h"
 #include "coding_tables.h"
 #include "range_decoder_state.h"
+#include "range_encoder_kernels.h"
 
 namespace edgecodec {
 
@@ -27,8 +27,7 @@ public:
 private:
     template <class Index>
     void add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols, size_t count);
-    void add_side_bits(const TableShape &shape, int32_t symbol);
-    void add_escape(int32_t distance);
+    uint64_t side_bits() const;
     uint32_t choose_lanes() const;
     uint64_t exact_bits() const;
 
@@ -37,7 +36,8 @@ private:
         size_t count;
     };
     std::vector<Step> steps_;
-    BitWriter side_;
+    std::vector<uint8_t> side_bytes_;
+    SideWriter side_ = {};
 };
 
 class RangeDecoder {

@@ -21,10 +21,10 @@ constexpr unsigned kMaxVectorRawBits = 10;
 
 // The value of every ordinary rank, in each lane: 0, 1, -1, 2, -2, ...
 struct RankValues {
-    alignas(64) int16_t of_rank[kMaxRanks][kGroup];
+    alignas(64) int16_t of_rank[kLadderRows][kGroup];
 
     constexpr RankValues() : of_rank() {
-        for (int rank = 0; rank < static_cast<int>(kMaxRanks); ++rank) {
+        for (int rank = 0; rank < static_cast<int>(kLadderRows); ++rank) {
             for (int16_t &value : of_rank[rank]) value = static_cast<int16_t>(rank % 2 == 1 ? rank / 2 + 1 : -(rank / 2));
         }
     }

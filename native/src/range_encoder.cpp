@@ -14,8 +14,6 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are stored as th
 namespace edgecodec {
 namespace {
 
-unsigned bit_count(uint32_t value) { return value == 0 ? 1 : 32 - static_cast<unsigned>(__builtin_clz(value)); }
-
 void put_varint(std::vector<uint8_t> &out, size_t value) {
     for (; value >= 128; value >>= 7) out.push_back(static_cast<uint8_t>(value | 128));
     out.push_back(static_cast<uint8_t>(value));
@@ -66,14 +64,14 @@ private:
 };
 
 void find_intervals(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols, size_t count,
-                    uint32_t *intervals, uint32_t *special) {
+                    uint32_t *intervals, SideWriter &side) {
     const FindIntervals find = tables.ladder != nullptr ? kernels().find_intervals : find_intervals_scalar;
-    find(tables, table_of_symbol, symbols, count, intervals, special);
+    find(tables, table_of_symbol, symbols, count, intervals, side);
 }
 
 void find_intervals(const TableSetView &tables, const uint16_t *table_of_symbol, const int16_t *symbols, size_t count,
-                    uint32_t *intervals, uint32_t *special) {
-    find_channel_intervals_scalar(tables, table_of_symbol, symbols, count, intervals, special);
+                    uint32_t *intervals, SideWriter &side) {
+    find_channel_intervals_scalar(tables, table_of_symbol, symbols, count, intervals, side);
 }
 
 }  // namespace
@@ -82,42 +80,20 @@ template <class Index>
 void RangeEncoder::add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols,
                             size_t count) {
     constexpr size_t kBlock = 2048;
-    uint32_t special[kBlock / kSpecialGroup];
+    uint8_t side_block[kBlock * kMaxSideBits / 8 + sizeof(uint64_t)];
     const TableSetView set = tables.view();
     uint32_t *const intervals = new uint32_t[count];
     steps_.push_back({std::unique_ptr<uint32_t[]>(intervals), count});
-    for (size_t block = 0; block < count; block += kBlock) {
-        const size_t end = std::min(block + kBlock, count);
-        find_intervals(set, table_of_symbol + block, symbols + block, end - block, intervals + block, special);
-        for (size_t group = block; group < end; group += kSpecialGroup) {
-            for (uint32_t mask = special[(group - block) / kSpecialGroup]; mask != 0; mask &= mask - 1) {
-                const size_t i = group + static_cast<size_t>(__builtin_ctz(mask));
-                add_side_bits(set.shapes[table_of_symbol[i]], symbols[i]);
-            }
-        }
+    for (size_t begin = 0; begin < count; begin += kBlock) {
+        side_.bits.next = side_block;
+        find_intervals(set, table_of_symbol + begin, symbols + begin, std::min(kBlock, count - begin),
+                       intervals + begin, side_);
+        side_bytes_.insert(side_bytes_.end(), side_block, side_.bits.next);
     }
-}
-
-void RangeEncoder::add_side_bits(const TableShape &shape, int32_t symbol) {
-    const int32_t distance = shape.sign * (symbol - shape.mode);
-    const int32_t width = 1 << shape.raw_bits, half = width >> 1;
-    const int32_t interval = (distance + half) >> shape.raw_bits;
-    if (zigzag(interval) >= shape.escape) {
-        add_escape(distance);
-    } else {
-        side_.put(static_cast<uint32_t>(distance + half - interval * width), shape.raw_bits);
-    }
-}
-
-void RangeEncoder::add_escape(int32_t distance) {
-    const uint32_t magnitude = zigzag(distance);
-    const unsigned bits = bit_count(magnitude);
-    if (bits > 16) {
-        throw Failure(EC_OUT_OF_RANGE, "latent lies " + std::to_string(distance) +
+    if (side_.refused != 0) {
+        throw Failure(EC_OUT_OF_RANGE, "latent lies " + std::to_string(side_.refused) +
                                            " from the middle of its coding table, which carries -32767 to 32768");
     }
-    side_.put(bits - 1, 4);
-    side_.put(magnitude, bits);
 }
 
 void RangeEncoder::add(const CodingTables &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
@@ -145,10 +121,12 @@ uint32_t lanes_for(uint64_t bits) {
 
 }  // namespace
 
+uint64_t RangeEncoder::side_bits() const { return 8 * uint64_t{side_bytes_.size()} + side_.bits.pending_bits; }
+
 // The bits of all symbols are the logarithm of the product of their probabilities. Bounds of it are nearly always enough.
 uint32_t RangeEncoder::choose_lanes() const {
     constexpr size_t kBlock = 65536;
-    uint64_t bits = side_.bits(), logarithms = 0, slack = 0, least = bits;
+    uint64_t bits = side_bits(), logarithms = 0, slack = 0, least = bits;
     for (const Step &step : steps_) {
         for (size_t block = 0; block < step.count; block += kBlock) {
             const size_t count = std::min(kBlock, step.count - block);
@@ -165,7 +143,7 @@ uint32_t RangeEncoder::choose_lanes() const {
 
 // With the product of the frequencies as a 32-bit mantissa, in [2^31, 2^32), and an exponent.
 uint64_t RangeEncoder::exact_bits() const {
-    uint64_t bits = side_.bits(), mantissa = uint64_t{1} << 31, exponent = 0;
+    uint64_t bits = side_bits(), mantissa = uint64_t{1} << 31, exponent = 0;
     for (const Step &step : steps_) {
         for (size_t i = 0; i < step.count; ++i) {
             const uint64_t product = mantissa * (step.intervals[i] >> 16);
@@ -209,18 +187,20 @@ std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
     std::vector<uint8_t> payload;
     if (lanes > 8) put_varint(payload, tail8);
     if (lanes > 2) put_varint(payload, tail2);
-    BitWriter states;
+    uint8_t head[kMaxLanes * (4 + 31) / 8 + sizeof(uint64_t)];
+    BitWriter states{head, 0, 0};
     for (unsigned lane = 0; lane < lanes; ++lane) {
-        const unsigned bits = bit_count(coder.state(lane)) - 1;
-        states.put(bits - 16, 4);
-        states.put(coder.state(lane) - (1u << bits), bits);
+        const unsigned bits = 31 - static_cast<unsigned>(__builtin_clz(coder.state(lane)));
+        put_bits(states, bits - 16, 4);
+        put_bits(states, coder.state(lane) - (1u << bits), bits);
     }
-    const std::vector<uint8_t> &head = states.finish(), &side = side_.finish();
-    payload.reserve(payload.size() + head.size() + 2 * coder.word_count() + side.size());
-    payload.insert(payload.end(), head.begin(), head.end());
+    finish_bits(states);
+    if (side_.bits.pending_bits > 0) side_bytes_.push_back(static_cast<uint8_t>(side_.bits.pending));
+    payload.reserve(payload.size() + sizeof head + 2 * coder.word_count() + side_bytes_.size());
+    payload.insert(payload.end(), head, states.next);
     const uint8_t *const words = reinterpret_cast<const uint8_t *>(coder.words());
     payload.insert(payload.end(), words, words + 2 * coder.word_count());
-    payload.insert(payload.end(), side.rbegin(), side.rend());
+    payload.insert(payload.end(), side_bytes_.rbegin(), side_bytes_.rend());
     return payload;
 }
 

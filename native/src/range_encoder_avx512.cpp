@@ -41,43 +41,72 @@ inline __m512i without_raw_bits(__m512i symbols, __m512i bits) {
     return _mm512_mask_add_epi16(floor, some, floor, next_bit);
 }
 
+// Four symbols at a time: their bits, each in a field of 16, are drawn together.
+inline void put_raw_bits(__m512i symbols, __m512i bits, BitWriter &writer) {
+    const __m512i one = _mm512_set1_epi16(1), width = _mm512_sllv_epi16(one, bits);
+    alignas(64) uint64_t fields[8], masks[8];
+    _mm512_store_si512(fields, _mm512_add_epi16(symbols, _mm512_srli_epi16(width, 1)));
+    _mm512_store_si512(masks, _mm512_sub_epi16(width, one));
+    for (unsigned i = 0; i < 8; ++i) {
+        put_bits(writer, _pext_u64(fields[i], masks[i]), static_cast<unsigned>(_mm_popcnt_u64(masks[i])));
+    }
+}
+
+inline void store_intervals(__m512i start, __m512i end, uint32_t *intervals) {
+    const __m512i frequency = _mm512_sub_epi16(end, start);
+    const __m512i low = _mm512_unpacklo_epi16(start, frequency), high = _mm512_unpackhi_epi16(start, frequency);
+    store(intervals, _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high));
+    store(intervals + 16, _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high));
+}
+
 }  // namespace
 
-// Every rank's interval ends at its threshold and starts at the one before: climbs the ladder of the decoder, as far as
-// the largest rank of 32 symbols.
+// Every rank's interval ends at its threshold and starts at the one before: climbs the ladder of the decoder. How far
+// changes from row to row; many symbols at a time, and several rungs, leave less of that to be foreseen.
 void find_intervals_avx512(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                           size_t count, uint32_t *intervals, uint32_t *special) {
+                           size_t count, uint32_t *intervals, SideWriter &side) {
+    constexpr unsigned kGroups = 4, kRungs = 4;
     const __m512i one = _mm512_set1_epi16(1);
-    const __m512i first_half = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
-    const __m512i second_half = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
     size_t i = 0;
-    for (; i + kGroup <= count; i += kGroup) {
-        const __m256i bytes = load_half(table_of_symbol + i);
-        const __m512i table = _mm512_cvtepu8_epi16(bytes);
-        __m512i values = load(symbols + i);
-        const __mmask32 raw = _mm512_cmpge_epu16_mask(table, _mm512_set1_epi16(tables.first_raw));
-        if (raw != 0) values = without_raw_bits(values, look_up(tables.raw_bits, table));
-        const __m512i escape_bytes = _mm512_permutexvar_epi8(_mm512_castsi256_si512(bytes), load(tables.escapes));
-        const __m512i escape = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(escape_bytes));
-        __m512i rank = ranks_of(values);
-        *special++ = raw | _mm512_cmpge_epu16_mask(rank, escape);
-        rank = _mm512_min_epu16(rank, escape);
+    for (; i + kGroups * kGroup <= count; i += kGroups * kGroup) {
+        __m512i table[kGroups], rank[kGroups], start[kGroups], end[kGroups];
+        __m512i largest = _mm512_setzero_si512();
+        for (unsigned g = 0; g < kGroups; ++g) {
+            const __m256i bytes = load_half(table_of_symbol + i + kGroup * g);
+            table[g] = _mm512_cvtepu8_epi16(bytes);
+            __m512i values = load(symbols + i + kGroup * g);
+            const __mmask32 raw = _mm256_cmpge_epu8_mask(bytes, _mm256_set1_epi8(static_cast<char>(tables.first_raw)));
+            if (raw != 0) values = without_raw_bits(values, look_up(tables.raw_bits, table[g]));
+            const __m512i escapes = _mm512_permutexvar_epi8(_mm512_castsi256_si512(bytes), load(tables.escapes));
+            const __m512i escape = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(escapes));
+            const __m512i wanted = ranks_of(values);
+            const __mmask32 escaped = _mm512_cmpge_epu16_mask(wanted, escape);
+            if (__builtin_expect(escaped != 0, 0)) {
+                put_side_bits(tables, table_of_symbol + i + kGroup * g, symbols + i + kGroup * g, raw | escaped, side);
+            } else if (raw != 0) {
+                put_raw_bits(load(symbols + i + kGroup * g), look_up(tables.raw_bits, table[g]), side.bits);
+            }
+            rank[g] = _mm512_min_epu16(wanted, escape);
+            largest = _mm512_max_epu16(largest, rank[g]);
+            start[g] = _mm512_setzero_si512();
+            end[g] = look_up(tables.ladder, table[g]);
+        }
 
         const uint16_t *rung = tables.ladder;
-        __m512i start = _mm512_setzero_si512(), end = look_up(rung, table);
-        for (unsigned rungs = largest_of(rank); rungs > 0; --rungs) {
-            rung += kLadderTables;
-            const __mmask32 above = _mm512_test_epi16_mask(rank, rank);
-            rank = _mm512_subs_epu16(rank, one);
-            start = _mm512_mask_mov_epi16(start, above, end);
-            end = _mm512_mask_mov_epi16(end, above, look_up(rung, table));
+        for (unsigned rungs = 0, all = largest_of(largest); rungs < all; rungs += kRungs) {
+            for (unsigned k = 0; k < kRungs; ++k) {
+                rung += kLadderTables;
+                for (unsigned g = 0; g < kGroups; ++g) {
+                    const __mmask32 above = _mm512_test_epi16_mask(rank[g], rank[g]);
+                    rank[g] = _mm512_subs_epu16(rank[g], one);
+                    start[g] = _mm512_mask_mov_epi16(start[g], above, end[g]);
+                    end[g] = _mm512_mask_mov_epi16(end[g], above, look_up(rung, table[g]));
+                }
+            }
         }
-        const __m512i frequency = _mm512_sub_epi16(end, start);
-        const __m512i low = _mm512_unpacklo_epi16(start, frequency), high = _mm512_unpackhi_epi16(start, frequency);
-        store(intervals + i, _mm512_permutex2var_epi64(low, first_half, high));
-        store(intervals + i + 16, _mm512_permutex2var_epi64(low, second_half, high));
+        for (unsigned g = 0; g < kGroups; ++g) store_intervals(start[g], end[g], intervals + i + kGroup * g);
     }
-    find_intervals_scalar(tables, table_of_symbol + i, symbols + i, count - i, intervals + i, special);
+    find_intervals_scalar(tables, table_of_symbol + i, symbols + i, count - i, intervals + i, side);
 }
 
 uint64_t sum_logarithms_avx512(const uint32_t *intervals, size_t count) {

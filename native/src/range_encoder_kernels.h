@@ -4,22 +4,29 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bit_writer.h"
 #include "table_set_view.h"
 
 namespace edgecodec {
 
-// A symbol's interval is its start in the low half and its frequency in the high one.
+// Kernels write up to this many words in front of those that they produce.
+constexpr size_t kEncoderPadding = 1;
 
-// One bit each for so many symbols.
-constexpr size_t kSpecialGroup = 32;
+// No symbol has more side bits.
+constexpr size_t kMaxSideBits = 20;
 
-// Kernels write whole vectors of words, the last of which may begin below the place they return: so many words in front
-// of the room that symbols need are writable.
-constexpr size_t kEncoderPadding = 32;
+struct SideWriter {
+    BitWriter bits;
+    int32_t refused;  // the last distance that no escape carries, or 0
+};
 
-// Intervals of `count` symbols. Bit i of special[g] is set where symbol 32 g + i needs side bits.
+// Puts the side bits of those of up to 32 symbols that have their bit in `special`, in their order: raw bits or escapes.
+void put_side_bits(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
+                   uint32_t special, SideWriter &side);
+
+// The intervals of `count` symbols, start in the low half and frequency in the high one, and their side bits.
 using FindIntervals = void (*)(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                               size_t count, uint32_t *intervals, uint32_t *special);
+                               size_t count, uint32_t *intervals, SideWriter &side);
 
 // The sum of the frequencies' logarithms as they are between powers of two if those are joined by straight lines, in
 // 2^-13: at most, and by no more than kLogarithmSlack a symbol less than, the true ones.
@@ -33,9 +40,9 @@ using EncodeRows = uint16_t *(*)(const uint32_t *intervals, size_t rows, unsigne
                                  uint16_t *words);
 
 void find_intervals_scalar(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                           size_t count, uint32_t *intervals, uint32_t *special);
+                           size_t count, uint32_t *intervals, SideWriter &side);
 void find_channel_intervals_scalar(const TableSetView &tables, const uint16_t *table_of_symbol, const int16_t *symbols,
-                                   size_t count, uint32_t *intervals, uint32_t *special);
+                                   size_t count, uint32_t *intervals, SideWriter &side);
 uint16_t *encode_rows_scalar(const uint32_t *intervals, size_t rows, unsigned lanes, uint32_t *lane, uint16_t *words);
 
 uint64_t sum_logarithms_scalar(const uint32_t *intervals, size_t count);
@@ -46,7 +53,7 @@ size_t encode_ramp(const uint32_t *intervals, size_t rows, unsigned lanes, uint3
 
 // SIMD kernels want a set with a ladder, or at least 32 lanes.
 void find_intervals_avx512(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                           size_t count, uint32_t *intervals, uint32_t *special);
+                           size_t count, uint32_t *intervals, SideWriter &side);
 uint64_t sum_logarithms_avx512(const uint32_t *intervals, size_t count);
 uint16_t *encode_rows_avx512(const uint32_t *intervals, size_t rows, unsigned lanes, uint32_t *lane, uint16_t *words);
 

@@ -11,27 +11,45 @@ namespace {
 
 __extension__ using uint128_t = unsigned __int128;
 
+unsigned bit_count(uint32_t value) { return value == 0 ? 1 : 32 - static_cast<unsigned>(__builtin_clz(value)); }
+
+// What the rank of a symbol at this distance from the middle of its table codes.
+int32_t without_raw_bits(const TableShape &shape, int32_t distance) {
+    return (distance + ((1 << shape.raw_bits) >> 1)) >> shape.raw_bits;
+}
+
+void put_side_bits(const TableShape &shape, int32_t distance, SideWriter &side) {
+    const int32_t coded = without_raw_bits(shape, distance);
+    if (zigzag(coded) < shape.escape) {
+        const int32_t width = 1 << shape.raw_bits;
+        put_bits(side.bits, static_cast<uint32_t>(distance + (width >> 1) - coded * width), shape.raw_bits);
+        return;
+    }
+    const uint32_t magnitude = zigzag(distance);
+    const unsigned bits = bit_count(magnitude);
+    if (bits > 16) {
+        side.refused = distance;
+        return;
+    }
+    put_bits(side.bits, bits - 1, 4);
+    put_bits(side.bits, magnitude, bits);
+}
+
 template <class Index>
 void find_intervals(const TableSetView &tables, const Index *table_of_symbol, const int16_t *symbols, size_t count,
-                    uint32_t *intervals, uint32_t *special) {
-    for (size_t group = 0; group < count; group += kSpecialGroup) {
-        uint32_t mask = 0;
-        const size_t end = std::min(group + kSpecialGroup, count);
-        for (size_t i = group; i < end; ++i) {
-            const size_t table = table_of_symbol[i];
-            const TableShape &shape = tables.shapes[table];
-            int32_t interval = symbols[i] - shape.mode;
-            if (shape.sign < 0) interval = -interval;
-            if (__builtin_expect(shape.raw_bits > 0, 0)) {
-                interval = (interval + ((1 << shape.raw_bits) >> 1)) >> shape.raw_bits;
-            }
-            const uint32_t rank = std::min<uint32_t>(zigzag(interval), shape.escape);
-            uint32_t entry;
-            std::memcpy(&entry, &tables.ranks[table * kMaxRanks + rank], sizeof entry);
-            intervals[i] = entry;
-            mask |= static_cast<uint32_t>(rank == shape.escape || shape.raw_bits > 0) << (i - group);
-        }
-        *special++ = mask;
+                    uint32_t *intervals, SideWriter &side) {
+    const TableShape *const shapes = tables.shapes;
+    const RankEntry *const ranks = tables.ranks;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t table = table_of_symbol[i];
+        const TableShape &shape = shapes[table];
+        const int32_t distance = shape.sign * (symbols[i] - shape.mode);
+        int32_t coded = distance;
+        if (__builtin_expect(shape.raw_bits > 0, 0)) coded = without_raw_bits(shape, distance);
+        const uint32_t rank = std::min<uint32_t>(zigzag(coded), shape.escape);
+        const RankEntry &entry = ranks[table * kMaxRanks + rank];
+        intervals[i] = entry.start | static_cast<uint32_t>(entry.frequency) << 16;
+        if (__builtin_expect(rank == shape.escape || shape.raw_bits > 0, 0)) put_side_bits(shape, distance, side);
     }
 }
 
@@ -106,14 +124,23 @@ size_t encode_ramp(const uint32_t *intervals, size_t rows, uint32_t *lanes, size
 
 }  // namespace
 
+void put_side_bits(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
+                   uint32_t special, SideWriter &side) {
+    for (; special != 0; special &= special - 1) {
+        const unsigned i = static_cast<unsigned>(__builtin_ctz(special));
+        const TableShape &shape = tables.shapes[table_of_symbol[i]];
+        put_side_bits(shape, shape.sign * (symbols[i] - shape.mode), side);
+    }
+}
+
 void find_intervals_scalar(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                           size_t count, uint32_t *intervals, uint32_t *special) {
-    find_intervals(tables, table_of_symbol, symbols, count, intervals, special);
+                           size_t count, uint32_t *intervals, SideWriter &side) {
+    find_intervals(tables, table_of_symbol, symbols, count, intervals, side);
 }
 
 void find_channel_intervals_scalar(const TableSetView &tables, const uint16_t *table_of_symbol, const int16_t *symbols,
-                                   size_t count, uint32_t *intervals, uint32_t *special) {
-    find_intervals(tables, table_of_symbol, symbols, count, intervals, special);
+                                   size_t count, uint32_t *intervals, SideWriter &side) {
+    find_intervals(tables, table_of_symbol, symbols, count, intervals, side);
 }
 
 // A float's exponent and mantissa, read as one number, are its logarithm with straight lines between powers of two; the

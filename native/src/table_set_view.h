@@ -17,6 +17,10 @@ constexpr unsigned kBucketBits = 6;
 // A ladder row holds one threshold of each table, and the SIMD decoders look 64 of them up at once.
 constexpr size_t kLadderTables = 64;
 
+// Above its last rank a table has thresholds that no slot reaches; and there are more rows than ranks, because kernels
+// climb several rungs at a time.
+constexpr size_t kLadderRows = kMaxRanks + 4;
+
 // Eight bytes, so that one load decides most symbols.
 struct RankEntry {
     uint16_t start, frequency;
