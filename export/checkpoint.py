@@ -1,33 +1,32 @@
-"""Checkpoints on disk: edgecodec's own layout, safe to open because safetensors holds nothing but arrays."""
+"""Checkpoints on disk: edgecodec's own layout, and through `importers` those of other origins.
+
+Nothing a file contains is ever run: safetensors and NumPy archives hold nothing but arrays, and PyTorch files are
+opened with safe loading only.
+"""
 
 from __future__ import annotations
 
 import json
 import pickle
 import struct
+import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edgecodec.errors import CannotRead, CheckpointRejected
-from edgecodec.export.families import FAMILIES, Hific, Hyperprior, build
+from edgecodec.export.families import FAMILIES, Hific, Hyperprior
+from edgecodec.export.importers import IMPORTERS, Checkpoint
 
 FORMAT = "edgecodec-checkpoint-1"
 
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained model as it lies on disk: which family and preset, free notes, and its tensors by name."""
-
-    family: str
-    preset: str
-    notes: dict[str, str]
-    tensors: dict[str, Tensor]
+__all__ = ["FORMAT", "Checkpoint", "load_model", "read_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(
@@ -46,10 +45,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise CannotRead("no such checkpoint", where=str(path))
-    # A layout of another origin is recognised here, by its content, and turned into a Checkpoint of its family.
     if _is_safetensors(path):
         return _read_own(path)
-    raise CheckpointRejected(_describe_foreign(path), where=str(path), hint="give a checkpoint that edgecodec saved")
+    content = _read_foreign(path)
+    for importer in IMPORTERS:
+        if importer.recognises(content):
+            return importer.read(content)
+    raise CheckpointRejected(
+        f"a file in a layout that is not known (its keys: {_some(content)})",
+        where=str(path),
+        hint="give a checkpoint that edgecodec saved"
+        + "".join(f", or one of {importer.ORIGIN}" for importer in IMPORTERS),
+    )
 
 
 def load_model(checkpoint: Checkpoint) -> Hific | Hyperprior:
@@ -60,11 +67,12 @@ def load_model(checkpoint: Checkpoint) -> Hific | Hyperprior:
     family = FAMILIES.get(checkpoint.family)
     if family is None:
         raise CheckpointRejected(f"unknown family {checkpoint.family!r}", hint=f"known: {', '.join(FAMILIES)}")
-    if checkpoint.preset not in family.PRESETS:
+    configuration = checkpoint.configuration
+    if configuration is None and checkpoint.preset not in family.PRESETS:
         raise CheckpointRejected(
             f"unknown preset {checkpoint.preset!r} of {checkpoint.family}", hint=f"known: {', '.join(family.PRESETS)}"
         )
-    model = build(checkpoint.family, checkpoint.preset)
+    model = family(configuration or family.PRESETS[checkpoint.preset])
     problems = _mismatches(model.state_dict(), checkpoint.tensors)
     if problems:
         listed = "\n  ".join(problems)
@@ -111,14 +119,22 @@ def _read_own(path: Path) -> Checkpoint:
     return Checkpoint(family, preset, notes, {name: tensor.float() for name, tensor in tensors.items()})
 
 
-def _describe_foreign(path: Path) -> str:
-    """What a file that is not safetensors holds. Pickles are opened with safe loading only."""
+def _read_foreign(path: Path) -> Mapping[str, Any]:
+    """What a NumPy archive or a PyTorch file holds, by safe loading. Raises CheckpointRejected."""
     try:
+        if zipfile.is_zipfile(path) and any(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist()):
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: torch.from_numpy(archive[name]) for name in archive.files}
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        return "neither safetensors nor a file that safe loading opens"
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError):
-        return "not a checkpoint"
-    keys = list(content) if isinstance(content, dict) else []
-    shown = ", ".join(map(str, keys[:4])) + (", ..." if len(keys) > 4 else "")
-    return f"a PyTorch file in a layout that is not known (its keys: {shown or 'none'})"
+    except pickle.UnpicklingError as error:
+        raise CheckpointRejected("neither safetensors nor a file that safe loading opens", where=str(path)) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise CheckpointRejected("not a checkpoint", where=str(path)) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointRejected(f"holds a {type(content).__name__}, not tensors by name", where=str(path))
+    return content
+
+
+def _some(content: Mapping[str, Any]) -> str:
+    keys = list(content)
+    return ", ".join(map(str, keys[:4])) + (", ..." if len(keys) > 4 else "") if keys else "none"

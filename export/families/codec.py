@@ -1,0 +1,50 @@
+"""What training and export need of any codec: its latents, and the two maps between them and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Integers on the grid of `stride` pixels, in `channels` planes."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+class LearnedCodec(nn.Module):
+    """Base of every family's model. Pictures are (B, 3, H, W) in [0, 1], sides multiples of ALIGNMENT, at both ends.
+
+    A family whose origin works in another range converts inside `encode` and `decode`; `decode` does not clip to bytes.
+    """
+
+    FAMILY: ClassVar[str]
+    PRESETS: ClassVar[Mapping[str, Any]]
+    #: Picture sides are padded to this multiple, on the right and at the bottom.
+    ALIGNMENT: int
+    #: How: mirrored without the edge, or mid-grey (zero where pictures are in [-1, 1]).
+    PADDING: ClassVar[Literal["reflect", "grey"]] = "reflect"
+    #: State dict prefixes of the tensors that act after the latents are decoded; network interpolation mixes these.
+    DECODER_PREFIXES: ClassVar[tuple[str, ...]]
+
+    def encoder_latents(self) -> tuple[Latent, ...]:
+        """What `encode` gives, in its order."""
+        raise NotImplementedError
+
+    def decoder_latents(self) -> tuple[Latent, ...]:
+        """What `decode` takes, in its order. The same unless the entropy model computes a latent from coded ones."""
+        return self.encoder_latents()
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride)."""
+        raise NotImplementedError
+
+    def decode(self, *latents: Tensor) -> Tensor:
+        """The picture of what the entropy decoder gives."""
+        raise NotImplementedError

@@ -1,0 +1,40 @@
+"""A trained model as it lies on disk, whatever its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Which family and preset, free notes, and the tensors by their names in the family's model.
+
+    configuration: the preset itself where it is not one of the family's named ones.
+    """
+
+    family: str
+    preset: str
+    notes: dict[str, str]
+    tensors: dict[str, Tensor]
+    configuration: Any = None
+
+
+class Importer(Protocol):
+    """A layout of another origin: one module each, in this package."""
+
+    #: What people call the origin.
+    ORIGIN: str
+
+    def recognises(self, content: Mapping[str, Any]) -> bool:
+        """Whether a file with this content, as safe loading gave it, is of this layout. Looks at keys only."""
+
+    def read(self, content: Mapping[str, Any]) -> Checkpoint:
+        """The content under the family's own names.
+
+        Strict: CheckpointRejected, with the list, for keys that are unused, missing or mis-shaped. Stored tables of
+        frequencies are left out, never trusted.
+        """
