@@ -26,6 +26,9 @@ from edgecodec.export.importers import IMPORTERS, Checkpoint
 
 FORMAT = "edgecodec-checkpoint-1"
 
+# What the libraries raise for files that are not what they seem.
+_DAMAGE = (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+
 __all__ = ["FORMAT", "Checkpoint", "load_model", "read_checkpoint", "save_checkpoint"]
 
 
@@ -128,7 +131,7 @@ def _read_foreign(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRejected("neither safetensors nor a file that safe loading opens", where=str(path)) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except (*_DAMAGE, OSError) as error:
         raise CheckpointRejected("not a checkpoint", where=str(path)) from error
     if not isinstance(content, Mapping):
         raise CheckpointRejected(f"holds a {type(content).__name__}, not tensors by name", where=str(path))
