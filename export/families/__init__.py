@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from edgecodec.export.families.crdr import Crdr
 from edgecodec.export.families.hific import Hific
 from edgecodec.export.families.hyperprior import Hyperprior, ScaleHyperprior
 
-FAMILIES: dict[str, type[Hific] | type[Hyperprior]] = {family.FAMILY: family for family in (Hific, Hyperprior)}
+FAMILIES: dict[str, type[Crdr] | type[Hific] | type[Hyperprior]] = {
+    family.FAMILY: family for family in (Crdr, Hific, Hyperprior)
+}
 
-__all__ = ["FAMILIES", "Hific", "Hyperprior", "ScaleHyperprior", "build"]
+__all__ = ["FAMILIES", "Crdr", "Hific", "Hyperprior", "ScaleHyperprior", "build"]
 
 
-def build(family: str, preset: str) -> Hific | Hyperprior:
+def build(family: str, preset: str) -> Crdr | Hific | Hyperprior:
     """A freshly initialised model, for example build("hific", "compact")."""
     chosen = FAMILIES[family]
     return chosen(chosen.PRESETS[preset])  # type: ignore[arg-type]

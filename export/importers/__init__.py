@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgecodec.export.importers.base import Checkpoint, Importer
+from edgecodec.export.importers.crdr import CrdrCheckpoints
 
-IMPORTERS: tuple[Importer, ...] = ()
+IMPORTERS: tuple[Importer, ...] = (CrdrCheckpoints(),)
 
 __all__ = ["IMPORTERS", "Checkpoint", "Importer"]
