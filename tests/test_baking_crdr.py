@@ -139,8 +139,8 @@ def test_a_model_in_single_precision_is_folded_in_double() -> None:
 
 def test_between_two_levels_values_are_interpolated_before_softplus() -> None:
     attention = InterpolatedChannelAttention(5, 1).double().requires_grad_(False)
-    attention.weight[:, 0, 0, 0, 0] = torch.tensor([0.0, 1.0, -3.0, 5.0, 2.0])
-    attention.bias[:, 0, 0, 0, 0] = torch.tensor([0.0, 1.0, 2.0, 3.0, -4.0])
+    attention.weight[:, 0, 0, 0] = torch.tensor([0.0, 1.0, -3.0, 5.0, 2.0])
+    attention.bias[:, 0, 0, 0] = torch.tensor([0.0, 1.0, 2.0, 3.0, -4.0])
     scale, shift = attention.at(2.25)
     assert scale.item() == pytest.approx(F.softplus(torch.tensor(-1.0, dtype=torch.float64)).item())
     assert scale.item() != pytest.approx(

@@ -1,8 +1,9 @@
 """The authors' own CRDR checkpoints (github.com/iwa-shi/CRDR): stage 3, and stage 2, which has no beta.
 
-A PyTorch file `{"iter": int, "comp_model": tensors by name}`. Three things differ from this package's layout:
+A PyTorch file `{"iter": int, "comp_model": tensors by name}`. Four things differ from this package's layout:
 
 * names, among them the two spellings that CompressAI has had for the parameters of the factorised density;
+* channel attention has an axis of length 1 after that of the levels;
 * the last layer of the hyper-synthesis is a transposed convolution of stride 1: a convolution with its kernel turned;
 * tables of frequencies lie beside the parameters. They date from before the last training and fit no density, so they
   are left out, with the constants of CompressAI's layers.
@@ -59,6 +60,7 @@ _STAGES = {
     "analysis": ("down1", "block1", "down2", "block2", "attention2", "down3", "block3", "down4", "attention4"),
     "synthesis": ("attention1", "up1", "block1", "up2", "attention2", "block2", "up3", "block3", "up4"),
 }
+_RATE = re.compile(r"\.interp_ca_list\.")
 _TURNED = re.compile(r"^hyperdecoder\.hd_(mu|std)\.conv3\.weight$")
 _LATER_SPELLING = re.compile(r"^(entropy_model_z\.)(matrices|biases|factors)\.(\d)$")
 _EARLIER = {"matrices": "_matrix", "biases": "_bias", "factors": "_factor"}
@@ -84,9 +86,9 @@ class CrdrCheckpoints:
         with torch.device("meta"):
             state = Crdr(Crdr.PRESETS[preset]).state_dict()
         names = {_origin_name(own): own for own in state}
-        shapes = {name: tuple(_turned(name, state[own]).shape) for name, own in names.items()}
+        shapes = {name: _stored_shape(name, tuple(state[own].shape)) for name, own in names.items()}
         _refuse([*_unfit(found, shapes)])
-        tensors = {own: _turned(name, found[name]).float() for name, own in names.items()}
+        tensors = {own: _converted(name, found[name]).float() for name, own in names.items()}
         notes = {"origin": self.ORIGIN, "iterations": str(content.get("iter", "unknown"))}
         return Checkpoint(Crdr.FAMILY, preset, notes, tensors)
 
@@ -141,6 +143,14 @@ def _earlier_spelling(name: str) -> str:
     return _LATER_SPELLING.sub(lambda found: f"{found[1]}{_EARLIER[found[2]]}{found[3]}", name)
 
 
-def _turned(name: str, kernel: Tensor) -> Tensor:
-    """Kernels of transposed convolutions of stride 1 to those of the convolutions that do the same, or back."""
-    return kernel.transpose(0, 1).flip(2, 3) if _TURNED.match(name) else kernel
+def _stored_shape(name: str, own: tuple[int, ...]) -> tuple[int, ...]:
+    """How the origin shapes what this package holds as `own`."""
+    if _TURNED.match(name):
+        return own[1], own[0], *own[2:]
+    return (own[0], 1, *own[1:]) if _RATE.search(name) else own
+
+
+def _converted(name: str, stored: Tensor) -> Tensor:
+    if _TURNED.match(name):
+        return stored.transpose(0, 1).flip(2, 3)
+    return stored.squeeze(1) if _RATE.search(name) else stored
