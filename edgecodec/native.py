@@ -85,8 +85,10 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_model_close", None, [c_void_p]),
     ("ec_core_model_id", c_uint32, [c_void_p]),
     ("ec_core_model_alignment", c_uint32, [c_void_p]),
-    ("ec_core_model_coded_count", c_uint32, [c_void_p]),
-    ("ec_core_model_coded", c_int, [c_void_p, c_uint32, POINTER(CoreTensor)]),
+    ("ec_core_model_encoder_latent_count", c_uint32, [c_void_p]),
+    ("ec_core_model_decoder_latent_count", c_uint32, [c_void_p]),
+    ("ec_core_model_encoder_latent", c_int, [c_void_p, c_uint32, POINTER(CoreTensor)]),
+    ("ec_core_model_decoder_latent", c_int, [c_void_p, c_uint32, POINTER(CoreTensor)]),
     (
         "ec_core_decode",
         c_int,
