@@ -81,6 +81,7 @@ private:
         for (size_t front = 0; front < fronts; ++front) {
             const size_t first = front < extent.columns ? 0 : (front - extent.columns) / delay_ + 1;
             const size_t beyond = std::min(front / delay_ + 1, extent.rows);
+            if (first >= beyond) continue;  // where a picture has fewer columns than the delay
             int16_t *next = around.data();
             for (size_t row = first; row < beyond; ++row) {
                 for (const Tap tap : taps_) {
