@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from edgecodec.export.families.agustsson import Agustsson
+from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.hific import Hific
 from edgecodec.export.families.hyperprior import Hyperprior, ScaleHyperprior
+from edgecodec.export.families.tunable import Tunable
 
-FAMILIES: dict[str, type[Hific] | type[Hyperprior]] = {family.FAMILY: family for family in (Hific, Hyperprior)}
+FAMILIES: dict[str, type[Hific] | type[Hyperprior] | type[LearnedCodec]] = {
+    family.FAMILY: family for family in (Agustsson, Hific, Hyperprior, Tunable)
+}
 
-__all__ = ["FAMILIES", "Hific", "Hyperprior", "ScaleHyperprior", "build"]
+__all__ = ["FAMILIES", "Agustsson", "Hific", "Hyperprior", "LearnedCodec", "ScaleHyperprior", "Tunable", "build"]
 
 
-def build(family: str, preset: str) -> Hific | Hyperprior:
+def build(family: str, preset: str) -> Hific | Hyperprior | LearnedCodec:
     """A freshly initialised model, for example build("hific", "compact")."""
     chosen = FAMILIES[family]
     return chosen(chosen.PRESETS[preset])  # type: ignore[arg-type]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from edgecodec.export.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec.export.importers.base import Checkpoint, Importer
 
-IMPORTERS: tuple[Importer, ...] = ()
+IMPORTERS: tuple[Importer, ...] = (AgustssonTf1(),)
 
 __all__ = ["IMPORTERS", "Checkpoint", "Importer"]
