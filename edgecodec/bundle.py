@@ -305,7 +305,10 @@ def _validate(root: str, manifest: _Node) -> BundleInfo:
         alignment=manifest["image"]["alignment"].integer(1, 65535),
         analysis=tuple(
             AnalysisGraph(
-                listed(node["file"]), knobs(node["knobs"]), node["input"].text(), ports(node["outputs"], encoder_latents)
+                listed(node["file"]),
+                knobs(node["knobs"]),
+                node["input"].text(),
+                ports(node["outputs"], encoder_latents),
             )
             for node in manifest["analysis"].elements()
         ),

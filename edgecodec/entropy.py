@@ -113,6 +113,24 @@ class EntropyModel:
         )
         return payload[: written.value].tobytes(), chosen.value
 
+    def bits(self, latents: Mapping[str, npt.NDArray[np.int16]], *, width: int, height: int, threads: int = 1) -> int:
+        """What coding these encoder latents takes, but for the coder's few bytes of state; for measurements of rate.
+
+        Raises what `encode` raises.
+        """
+        ordered = self._ordered(latents, width, height)
+        bits = ctypes.c_uint64()
+        native.call(
+            self._core.ec_core_encode_bits,
+            self._handle,
+            width,
+            height,
+            native.addresses(list(ordered)),
+            ctypes.byref(bits),
+            threads,
+        )
+        return bits.value
+
     def indices(
         self, latents: Mapping[str, npt.NDArray[np.int16]], name: str, *, width: int, height: int, threads: int = 1
     ) -> npt.NDArray[np.uint8]:

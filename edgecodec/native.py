@@ -100,6 +100,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
         c_int,
         [c_void_p, c_uint32, c_uint32, _NUMBERS, _POINTERS, c_void_p, c_size_t, _SIZES, c_uint32, _ERROR],
     ),
+    ("ec_core_encode_bits", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, c_void_p, c_uint32, _ERROR]),
     ("ec_core_indices", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, c_uint32, c_void_p, c_uint32, _ERROR]),
     ("ec_core_tables_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
     ("ec_core_tables_close", None, [c_void_p]),

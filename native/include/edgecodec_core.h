@@ -111,6 +111,11 @@ EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint
                                 const int16_t *const *latents, uint8_t *payload, size_t capacity, size_t *written,
                                 uint32_t threads, ec_core_error *error);
 
+/* What coding these encoder latents takes, but for the coder's states: for measurements. */
+EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
+                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads,
+                                     ec_core_error *error);
+
 /* The table index of every value of encoder latent i (channels, rows, columns), for measurements; latents as in encode. */
 EC_API ec_status ec_core_indices(const ec_core_model *model, uint32_t width, uint32_t height,
                                  const int16_t *const *latents, uint32_t i, uint8_t *indices, uint32_t threads,

@@ -92,6 +92,15 @@ size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t
     return model->model.largest_payload(width, height);
 }
 
+ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
+                              const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_core_error *error) {
+    return guarded(error, [&] {
+        check(model, width, height, latents, threads);
+        if (bits == nullptr) throw Failure(EC_INVALID_ARGUMENT, "bits missing");
+        *bits = model->model.bits(width, height, latents, threads);
+    });
+}
+
 ec_status ec_core_indices(const ec_core_model *model, uint32_t width, uint32_t height, const int16_t *const *latents,
                           uint32_t i, uint8_t *indices, uint32_t threads, ec_core_error *error) {
     return guarded(error, [&] {

@@ -102,16 +102,27 @@ void EntropyModel::decode(uint32_t width, uint32_t height, uint32_t lanes, const
     }
 }
 
-std::vector<uint8_t> EntropyModel::encode(uint32_t width, uint32_t height, uint32_t &lanes,
-                                          const int16_t *const *latents, unsigned threads) const {
-    RangeEncoder encoder;
-    Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
+void EntropyModel::encode_steps(Workspace &workspace, const int16_t *const *latents, RangeEncoder &encoder) const {
     for (size_t i = 0; i < encoder_latents_.size(); ++i) workspace.lend_planes(encoder_latents_[i], latents[i]);
     for (const Step &step : steps_) {
         step.step->encode(workspace, encoder);
         for (const size_t tensor : step.released) workspace.release(tensor);
     }
+}
+
+std::vector<uint8_t> EntropyModel::encode(uint32_t width, uint32_t height, uint32_t &lanes,
+                                          const int16_t *const *latents, unsigned threads) const {
+    RangeEncoder encoder;
+    Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
+    encode_steps(workspace, latents, encoder);
     return encoder.finish(lanes, digest(workspace));
+}
+
+uint64_t EntropyModel::bits(uint32_t width, uint32_t height, const int16_t *const *latents, unsigned threads) const {
+    RangeEncoder encoder;
+    Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
+    encode_steps(workspace, latents, encoder);
+    return encoder.bits();
 }
 
 void EntropyModel::indices(uint32_t width, uint32_t height, const int16_t *const *latents, size_t i, uint8_t *out,

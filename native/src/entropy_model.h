@@ -32,6 +32,8 @@ public:
     // latents[i] is encoder latent i.
     std::vector<uint8_t> encode(uint32_t width, uint32_t height, uint32_t &lanes, const int16_t *const *latents,
                                 unsigned threads) const;
+    // What coding these encoder latents takes, but for states and container.
+    uint64_t bits(uint32_t width, uint32_t height, const int16_t *const *latents, unsigned threads) const;
     // The table index of every value of encoder latent i, in (channels, rows, columns).
     void indices(uint32_t width, uint32_t height, const int16_t *const *latents, size_t i, uint8_t *out,
                  unsigned threads) const;
@@ -48,6 +50,7 @@ private:
     void read_tensors(ByteReader &reader, size_t count);
     void read_steps(ByteReader &reader, size_t count);
     void release_after(const StepReader &reader);
+    void encode_steps(Workspace &workspace, const int16_t *const *latents, RangeEncoder &encoder) const;
     uint32_t digest(Workspace &workspace) const;
 
     uint32_t id_ = 0;

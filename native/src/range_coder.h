@@ -29,6 +29,9 @@ public:
     // Side bits of a value at this distance. Throws Failure(EC_OUT_OF_RANGE) for one that no escape carries.
     void add_escape(int32_t distance);
 
+    // What all symbols so far take without states, rounded up: docs/format.md, 2.6.
+    uint64_t bits();
+
     // The payload. `lanes` 0 is replaced by the choice of docs/format.md, 2.6.
     std::vector<uint8_t> finish(uint32_t &lanes, uint32_t digest);
 

@@ -165,6 +165,11 @@ uint64_t RangeEncoder::exact_bits() const {
     return bits - exponent;
 }
 
+uint64_t RangeEncoder::bits() {
+    end();
+    return exact_bits();
+}
+
 std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
     end();
     if (lanes == 0) lanes = choose_lanes();
