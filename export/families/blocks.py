@@ -154,6 +154,11 @@ def _normal_cdf(x: Tensor) -> Tensor:
     return 0.5 * torch.erfc(-(2**-0.5) * x)
 
 
+def add_uniform_noise(x: Tensor) -> Tensor:
+    """x plus noise between -1/2 and 1/2: what stands for rounding where rates are trained (Balle et al. 2017)."""
+    return x + torch.empty_like(x).uniform_(-0.5, 0.5)
+
+
 def round_straight_through(x: Tensor) -> Tensor:
     """Round half to even forward, identity backward."""
     return x + (torch.round(x) - x).detach()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgecodec.export.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec.export.importers.base import Checkpoint, Importer
+from edgecodec.export.importers.crdr import CrdrCheckpoints
 
-IMPORTERS: tuple[Importer, ...] = (AgustssonTf1(),)
+IMPORTERS: tuple[Importer, ...] = (AgustssonTf1(), CrdrCheckpoints())
 
 __all__ = ["IMPORTERS", "Checkpoint", "Importer"]
