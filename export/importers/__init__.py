@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from edgecodec.export.importers.base import Checkpoint, Importer
+from edgecodec.export.importers.compressai import CompressAI
+from edgecodec.export.importers.justin_tan import JustinTan
+from edgecodec.export.importers.neural_compression import NeuralCompression
 
-IMPORTERS: tuple[Importer, ...] = ()
+IMPORTERS: tuple[Importer, ...] = (
+    CompressAI(),
+    JustinTan(),
+    NeuralCompression(),
+)
 
 __all__ = ["IMPORTERS", "Checkpoint", "Importer"]
