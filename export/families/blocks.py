@@ -150,6 +150,17 @@ def gaussian_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
     return lower_bound(mass, 1e-9)
 
 
+def logistic_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
+    """Probability of the unit interval around `residual` under a logistic density of mean 0, at least 1e-9.
+
+    scale: of the logistic, not its standard deviation, which is pi / sqrt(3) times larger; at least 0.11 is taken.
+    """
+    magnitude = residual.abs()
+    scale = lower_bound(scale, SCALE_BOUND)
+    mass = torch.sigmoid((0.5 - magnitude) / scale) - torch.sigmoid((-0.5 - magnitude) / scale)
+    return lower_bound(mass, 1e-9)
+
+
 def _normal_cdf(x: Tensor) -> Tensor:
     return 0.5 * torch.erfc(-(2**-0.5) * x)
 
