@@ -13,7 +13,7 @@ the first by network interpolation: the knob alpha.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from edgecodec.export.families.blocks import GDN, add_uniform_noise, gaussian_likelihood, round_straight_through
 from edgecodec.export.families.codec import Latent, LearnedCodec
+from edgecodec.export.families.hyperprior import Rates
 
 SLOPE = 0.2  # of every leaky rectifier
 
@@ -47,12 +48,6 @@ class Preset:
     latent_channels: int
     context_channels: tuple[int, int]
     components: int = 3
-
-
-class Rates(NamedTuple):
-    """Information content of one batch, in bits."""
-
-    latent: Tensor
 
 
 class Fidelity(LearnedCodec):
@@ -119,7 +114,7 @@ class Fidelity(LearnedCodec):
         rounded = round_straight_through(y)
         coded = add_uniform_noise(y) if self.training else rounded
         bits = -mixture_likelihood(coded, *self.context.mixture(coded)).log2().sum()
-        return self.decode(rounded), Rates(bits)
+        return self.decode(rounded), Rates(latent=bits, hyperlatent=bits.new_zeros(()))
 
 
 class ContextModel(nn.Module):
