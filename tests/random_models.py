@@ -24,7 +24,7 @@ from reference_entropy_model import (
     Tensors,
     encoder_latents,
 )
-from reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, Requantise, output_bounds
+from reference_integer_net import AnyLayer, Crop, Layer, Net, PixelShuffle, Requantise, output_bounds
 from reference_integer_net import Table as ValueTable
 
 ALIGNMENT = 16
