@@ -131,6 +131,35 @@ struct Climb {
 inline __m256i load(const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); }
 inline void store(void *to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i *>(to), value); }
 
+// The states of 32 lanes.
+struct Group {
+    Half first, second;
+
+    explicit Group(const uint32_t *lane) : first(half(lane)), second(half(lane + 16)) {}
+
+    void save(uint32_t *lane) const {
+        save(first, lane);
+        save(second, lane + 16);
+    }
+
+private:
+    static Half half(const uint32_t *lane) {
+        uint16_t high[16], low[16];
+        for (unsigned l = 0; l < 16; ++l) {
+            high[l] = static_cast<uint16_t>(lane[l] >> 16);
+            low[l] = static_cast<uint16_t>(lane[l]);
+        }
+        return {load(high), load(low)};
+    }
+
+    static void save(const Half &half, uint32_t *lane) {
+        uint16_t high[16], low[16];
+        store(high, half.high);
+        store(low, half.low);
+        for (unsigned l = 0; l < 16; ++l) lane[l] = static_cast<uint32_t>(high[l]) << 16 | low[l];
+    }
+};
+
 // Bytes of 32 lanes in the order in which unpacklo gives lanes 0 to 15 and unpackhi lanes 16 to 31; its own inverse.
 inline __m256i interleave(__m256i bytes) { return _mm256_permute4x64_epi64(bytes, _MM_SHUFFLE(3, 1, 2, 0)); }
 
@@ -161,13 +190,12 @@ struct Climbs {
 
 template <int Quarters>
 __attribute__((always_inline)) inline Climbs climb_ladder(const Constants &constant, const TableSetView &tables,
-                                                          __m256i table, unsigned likely_rungs, __m256i low_first,
-                                                          __m256i low_second) {
+                                                          __m256i table, unsigned likely_rungs, const Group &group) {
     const RowIndex<Quarters> index(table);
     const uint8_t *low_row = tables.ladder_low, *high_row = tables.ladder_high;
     __m256i low = index.look_up(low_row), high = index.look_up(high_row);
-    Climb first(constant, low_first, _mm256_unpacklo_epi8(low, high));
-    Climb second(constant, low_second, _mm256_unpackhi_epi8(low, high));
+    Climb first(constant, group.first.low, _mm256_unpacklo_epi8(low, high));
+    Climb second(constant, group.second.low, _mm256_unpackhi_epi8(low, high));
     const auto climb = [&]() __attribute__((always_inline)) {
         low_row += kLadderTables;
         high_row += kLadderTables;
@@ -204,67 +232,42 @@ __attribute__((noinline)) void complete(const TableSetView &tables, const uint8_
 // Always inlined, so that the states stay in registers from row to row.
 __attribute__((always_inline)) inline const uint8_t *decode_group(const Constants &constant, const TableSetView &tables,
                                                                   const uint8_t *table_of_symbol, int16_t *symbols,
-                                                                  const uint8_t *words, Half &first, Half &second,
+                                                                  const uint8_t *words, Group &group,
                                                                   DecoderState &state) {
     const __m256i in_order = load(table_of_symbol), table = interleave(in_order);
     const unsigned largest = largest_of(in_order), likely_rungs = tables.likely_rungs[largest];
     const auto climbed = [&]() __attribute__((always_inline)) {
-        if (largest < 16) return climb_ladder<1>(constant, tables, table, likely_rungs, first.low, second.low);
-        if (largest < 32) return climb_ladder<2>(constant, tables, table, likely_rungs, first.low, second.low);
-        return climb_ladder<4>(constant, tables, table, likely_rungs, first.low, second.low);
+        if (largest < 16) return climb_ladder<1>(constant, tables, table, likely_rungs, group);
+        if (largest < 32) return climb_ladder<2>(constant, tables, table, likely_rungs, group);
+        return climb_ladder<4>(constant, tables, table, likely_rungs, group);
     };
-    const auto [a, b] = climbed();
+    const auto [first, second] = climbed();
 
-    const __m256i due_first = a.advance(constant, first), due_second = b.advance(constant, second);
+    const __m256i due_first = first.advance(constant, group.first);
+    const __m256i due_second = second.advance(constant, group.second);
     // packs works within 128 bits: the bytes of the mask are lanes 0-7, 16-23, 8-15, 24-31.
     const uint32_t due = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_packs_epi16(due_first, due_second)));
     const size_t before_8 = 2 * count_bits(due & 0xff), before_16 = 2 * count_bits(due & 0xff00ff);
     const size_t before_24 = 2 * count_bits(due & 0xffffff);
-    refill(first, due_first, words_for(words, due & 255), words_for(words + before_8, due >> 16 & 255));
-    refill(second, due_second, words_for(words + before_16, due >> 8 & 255), words_for(words + before_24, due >> 24));
+    refill(group.first, due_first, words_for(words, due & 255), words_for(words + before_8, due >> 16 & 255));
+    refill(group.second, due_second, words_for(words + before_16, due >> 8 & 255),
+           words_for(words + before_24, due >> 24));
     words += 2 * count_bits(due);
 
-    store(symbols, a.value(constant));
-    store(symbols + 16, b.value(constant));
-    const __m256i end_a = a.end(), end_b = b.end();
-    const bool escaped = !_mm256_testz_si256(_mm256_or_si256(end_a, end_b), constant.sum);
+    store(symbols, first.value(constant));
+    store(symbols + 16, second.value(constant));
+    // No other rank than the last, the escape, ends at the sum.
+    const __m256i first_end = first.end(), second_end = second.end();
+    const bool escaped = !_mm256_testz_si256(_mm256_or_si256(first_end, second_end), constant.sum);
     if (largest >= tables.first_raw || __builtin_expect(escaped, 0)) {
-        const __m256i ranks = _mm256_packs_epi16(_mm256_abs_epi16(a.minus_rank), _mm256_abs_epi16(b.minus_rank));
-        const __m256i last =
-            _mm256_packs_epi16(_mm256_cmpeq_epi16(end_a, constant.sum), _mm256_cmpeq_epi16(end_b, constant.sum));
-        complete(tables, table_of_symbol, symbols, ranks, last, state);
+        complete(tables, table_of_symbol, symbols,
+                 _mm256_packs_epi16(_mm256_abs_epi16(first.minus_rank), _mm256_abs_epi16(second.minus_rank)),
+                 _mm256_packs_epi16(_mm256_cmpeq_epi16(first_end, constant.sum),
+                                    _mm256_cmpeq_epi16(second_end, constant.sum)),
+                 state);
     }
     return words;
 }
-
-// 32 lanes.
-struct Group {
-    Half first, second;
-
-    explicit Group(const uint32_t *lane) : first(half(lane)), second(half(lane + 16)) {}
-
-    void save(uint32_t *lane) const {
-        save(first, lane);
-        save(second, lane + 16);
-    }
-
-private:
-    static Half half(const uint32_t *lane) {
-        uint16_t high[16], low[16];
-        for (unsigned l = 0; l < 16; ++l) {
-            high[l] = static_cast<uint16_t>(lane[l] >> 16);
-            low[l] = static_cast<uint16_t>(lane[l]);
-        }
-        return {load(high), load(low)};
-    }
-
-    static void save(const Half &half, uint32_t *lane) {
-        uint16_t high[16], low[16];
-        store(high, half.high);
-        store(low, half.low);
-        for (unsigned l = 0; l < 16; ++l) lane[l] = static_cast<uint32_t>(high[l]) << 16 | low[l];
-    }
-};
 
 template <unsigned Lanes>
 void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
@@ -272,19 +275,18 @@ void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t 
     constexpr bool kTwo = Lanes == 2 * kGroup;
     const Constants constant;
     // One by one: from an array they would be stored in every row.
-    Group group_0(state.lane), group_1(state.lane + (kTwo ? kGroup : 0));
+    Group first(state.lane), second(state.lane + Lanes - kGroup);
     const uint8_t *words = state.words;
     size_t i = 0;
     for (; i + Lanes <= count && words <= state.words_end; i += Lanes) {
-        words = decode_group(constant, tables, table_of_symbol + i, symbols + i, words, group_0.first, group_0.second,
-                             state);
+        words = decode_group(constant, tables, table_of_symbol + i, symbols + i, words, first, state);
         if constexpr (kTwo) {
-            words = decode_group(constant, tables, table_of_symbol + i + kGroup, symbols + i + kGroup, words,
-                                 group_1.first, group_1.second, state);
+            words = decode_group(constant, tables, table_of_symbol + i + kGroup, symbols + i + kGroup, words, second,
+                                 state);
         }
     }
-    group_0.save(state.lane);
-    if constexpr (kTwo) group_1.save(state.lane + kGroup);
+    first.save(state.lane);
+    if constexpr (kTwo) second.save(state.lane + kGroup);
     state.words = words;
     // A last row that is not full leaves some lanes alone; the scalar decoder also reports words that ran out.
     decode_indexed_scalar(tables, table_of_symbol + i, symbols + i, count - i, Lanes, state);

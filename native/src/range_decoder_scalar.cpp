@@ -1,4 +1,4 @@
-// The portable decoder: eight-byte bucket entries, so that one load decides most symbols, and interleaved lanes, so that
+// The portable decoder: bucket entries of eight bytes, of which one decides most symbols, and interleaved lanes, so that
 // the loads overlap.
 #include <cstring>
 
@@ -31,7 +31,7 @@ inline int16_t decode_symbol(const TableSetView &tables, size_t table, uint32_t 
         } while (rest >= entry->frequency);
     }
     lane = entry->frequency * (lane >> kProbabilityBits) + rest;
-    // A branch: few of the symbols of a picture complete a word, and to choose without one is more work for all of them.
+    // A branch: few symbols of a picture make a word due, and a choice without one is more work for all of them.
     if (lane < kStateLow) lane = lane << 16 | cursor.take();
     if (__builtin_expect(entry->special, 0)) {
         return complete_symbol(tables, static_cast<unsigned>(table), entry->rank, state);
