@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import reference_entropy_model
 import reference_integer_net
+import reference_model_file
 import reference_picture
 from PIL import Image
 from reference_coder import Table, unzigzag, varint, zigzag
@@ -38,6 +39,7 @@ HEADING = """\
 # Digest: CRC-32 of a coded tensor, little-endian 16-bit values in channel, row, column order. Tensors as coded.
 """
 
+VERSION = 1
 PROBABILITY_SUM = 1 << 14
 LANES = (2, 8, 32, 64)
 ICC, EXIF, XMP, UNKNOWN_SECTION = 1, 2, 3, 77
@@ -355,7 +357,7 @@ def picture_bytes(picture: Picture, model: Model, latents: Latents) -> bytes:
     """The file (docs/format.md, section 1)."""
     payload, lanes = reference_picture.encode(model, latents, picture.lanes, picture.ramp)
     has_quality = picture.quality is not None
-    head = LANES.index(lanes) << 3 | picture.greyscale << 5 | has_quality << 6 | bool(picture.sections) << 7
+    head = VERSION | LANES.index(lanes) << 3 | picture.greyscale << 5 | has_quality << 6 | bool(picture.sections) << 7
     body = b"\xec\xdc" + bytes([head]) + varint(picture.width) + varint(picture.height)
     if picture.quality is not None:
         body += varint(picture.quality)
@@ -456,7 +458,7 @@ def make_golden(folder: Path) -> None:
     for picture in photographs() + synthetics():
         if (folder / picture.name).exists():
             continue
-        model = reference_picture.parse_model((folder / picture.model).read_bytes())
+        model = reference_model_file.parse_model((folder / picture.model).read_bytes())
         latents = picture.latents(model)
         (folder / picture.name).write_bytes(picture_bytes(picture, model, latents))
         writer = "own" if picture.own else "other"

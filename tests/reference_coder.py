@@ -1,15 +1,16 @@
 """Slow, plain implementation of the payload of a coded picture, written from docs/format.md, section 2.
 
-It shares nothing with the native library and is what the library's coder is compared with. Steps are pairs of lists, or
-lists alone where only the table indices are known; every step uses the same list of tables.
+It shares nothing with the native library and is what the library's coder is compared with. What a symbol may be, and
+which of the slots it has, is a `Distribution`: a `Ranked` coding table, or what a step of an entropy model computes.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 class Refused(Exception):
@@ -97,6 +98,30 @@ def varint(value: int) -> bytes:
     return bytes([value]) if value < 128 else bytes([value % 128 + 128]) + varint(value // 128)
 
 
+def put_escape(distance: int, side: Bits) -> None:
+    magnitude = zigzag(distance)
+    count = max(1, magnitude.bit_length())
+    if count > 16:
+        raise Refused("value cannot be carried")
+    side.put(count - 1, 4)
+    side.put(magnitude, count)
+
+
+def take_escape(side: Bits) -> int:
+    count = side.take(4) + 1
+    magnitude = side.take(count)
+    if count != max(1, magnitude.bit_length()):
+        raise Refused("escape is not in its shortest form")
+    return unzigzag(magnitude)
+
+
+def checked(value: int) -> int:
+    """A decoded value, which must fit 16 bits."""
+    if not -32768 <= value <= 32767:
+        raise Refused("value beyond 16 bits")
+    return value
+
+
 def symbol_rank(table: Table, value: int, side: Bits) -> int:
     """The rank that codes ``value``; its side bits are put in ``side``."""
     distance = table.sign * (value - table.mode)
@@ -106,12 +131,7 @@ def symbol_rank(table: Table, value: int, side: Bits) -> int:
     if rank < table.escape:
         side.put(distance + half - (interval << table.raw_bits), table.raw_bits)
         return rank
-    magnitude = zigzag(distance)
-    count = max(1, magnitude.bit_length())
-    if count > 16:
-        raise Refused("value cannot be carried")
-    side.put(count - 1, 4)
-    side.put(magnitude, count)
+    put_escape(distance, side)
     return table.escape
 
 
@@ -120,48 +140,75 @@ def symbol_value(table: Table, rank: int, side: Bits) -> int:
         half = (1 << table.raw_bits) // 2
         distance = (unzigzag(rank) << table.raw_bits) - half + side.take(table.raw_bits)
     else:
-        count = side.take(4) + 1
-        magnitude = side.take(count)
-        if count != max(1, magnitude.bit_length()):
-            raise Refused("escape is not in its shortest form")
-        distance = unzigzag(magnitude)
+        distance = take_escape(side)
     value = table.mode + table.sign * distance
-    if not -32768 <= value <= 32767:
-        raise Refused("value beyond 16 bits")
-    return value
+    return checked(value)
 
 
-def choose_lanes(coded: Sequence[tuple[Table, int]], side_bits: int) -> int:
-    frequencies = Counter(table.frequencies[rank] for table, rank in coded)
-    product = math.prod(frequency**count for frequency, count in frequencies.items())
-    bits = 14 * len(coded) - (product.bit_length() - 1) + side_bits
+@dataclass(frozen=True)
+class Interval:
+    """What a symbol has of 2^bits slots."""
+
+    start: int
+    width: int
+    bits: int
+
+
+class Distribution(Protocol):
+    """What a symbol may be. bits: its slots are 2^bits, 14 or 16."""
+
+    @property
+    def bits(self) -> int: ...
+
+    def encode(self, value: int, side: Bits) -> Interval:
+        """The interval of a value, whose side bits are put in `side`. Raises `Refused` if there is none."""
+
+    def decode(self, slot: int, side: Bits) -> tuple[Interval, int]:
+        """The interval in which a slot lies, and the value."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The distribution of a coding table: as it is, or stretched to the 2^16 slots of steps with intervals."""
+
+    table: Table
+    bits: int = 14
+
+    def interval(self, rank: int) -> Interval:
+        stretch = 1 << (self.bits - 14)
+        return Interval(self.table.start(rank) * stretch, self.table.frequencies[rank] * stretch, self.bits)
+
+    def encode(self, value: int, side: Bits) -> Interval:
+        return self.interval(symbol_rank(self.table, value, side))
+
+    def decode(self, slot: int, side: Bits) -> tuple[Interval, int]:
+        rank = max(r for r in range(len(self.table.frequencies)) if self.interval(r).start <= slot)
+        return self.interval(rank), symbol_value(self.table, rank, side)
+
+
+def choose_lanes(coded: Sequence[Interval], side_bits: int) -> int:
+    widths = Counter(interval.width for interval in coded)
+    product = math.prod(width**count for width, count in widths.items())
+    bits = sum(interval.bits for interval in coded) - (product.bit_length() - 1) + side_bits
     kib = 1024 * 8
     return 2 if bits < kib else 8 if bits < 6 * kib else 32 if bits < 16 * kib else 64
 
 
-def encode(
-    tables: Sequence[Table], steps: Sequence[tuple[Sequence[int], Sequence[int]]], lanes: int, digest: int
+def encode_intervals(
+    steps: Sequence[Sequence[Interval]], side: Bits, lanes: int, digest: int, ramp: bool = True
 ) -> tuple[bytes, int]:
-    """The payload and its lanes; ``steps`` are (table indices, values), ``lanes`` 0 chooses."""
-    side = Bits()
-    coded_steps = []
-    for indices, values in steps:
-        used = [tables[index] for index in indices]
-        coded_steps.append(
-            [(table, symbol_rank(table, value, side)) for table, value in zip(used, values, strict=True)]
-        )
+    """The payload and its lanes; `lanes` 0 chooses. Without `ramp` it is a simpler writer's, tail8 = tail2 = 0."""
+    steps = list(steps)
     if lanes == 0:
-        lanes = choose_lanes([symbol for step in coded_steps for symbol in step], len(side.text))
+        lanes = choose_lanes([interval for step in steps for interval in step], len(side.text))
 
-    def code(state: int, symbol: tuple[Table, int], words: list[int]) -> int:
-        table, rank = symbol
-        frequency, start = table.frequencies[rank], table.start(rank)
-        if state >> 18 >= frequency:
+    def code(state: int, interval: Interval, words: list[int]) -> int:
+        if state >> (32 - interval.bits) >= interval.width:
             words.append(state & 65535)
             state >>= 16
-        return ((state // frequency) << 14) + state % frequency + start
+        return ((state // interval.width) << interval.bits) + state % interval.width + interval.start
 
-    def code_tail(states: list[int], symbols: list[tuple[Table, int]], room: int) -> tuple[list[int], list[int], int]:
+    def code_tail(states: list[int], symbols: Sequence[Interval], room: int) -> tuple[list[int], list[int], int]:
         width = len(states)
         words: list[int] = []
         taken = 0
@@ -178,7 +225,7 @@ def encode(
     def retired(words: list[int], count: int) -> list[int]:
         return [65536 + word for word in (words[::-1] + [0] * count)[:count]]
 
-    last = coded_steps.pop() if coded_steps else []
+    last = steps.pop() if steps and ramp else []
     states = [65536 + digest % 65536, 65536 + digest // 65536]
     head = b""
     for wider in sorted({8, lanes}) if lanes > 2 else []:
@@ -188,7 +235,7 @@ def encode(
         head = varint(taken) + head
 
     words = []
-    for step in [last, *reversed(coded_steps)]:
+    for step in [last, *reversed(steps)]:
         for i in reversed(range(len(step))):
             states[i % lanes] = code(states[i % lanes], step[i], words)
 
@@ -201,71 +248,103 @@ def encode(
     return head + state_bits.to_bytes() + stream + side.to_bytes()[::-1], lanes
 
 
+class Decoder:
+    """Reads a payload symbol by symbol; raises `Refused` where a decoder must refuse."""
+
+    def __init__(self, lanes: int, payload: bytes) -> None:
+        self._rest = payload
+        self._lanes = lanes
+        self._tail8 = self._take_varint() if lanes > 8 else 0
+        self._tail2 = self._take_varint() if lanes > 2 else 0
+        state_bits = Bits(self._rest)
+        self._states = []
+        for _ in range(lanes):
+            extra = state_bits.take(4)
+            self._states.append((1 << (16 + extra)) + state_bits.take(16 + extra))
+        if state_bits.take(-state_bits.position % 8):
+            raise Refused("filling bits")
+        stream = self._rest[state_bits.position // 8 :]
+        self._words = [int.from_bytes(stream[k : k + 2], "little") for k in range(0, len(stream) - 1, 2)]
+        self._odd_byte = len(stream) % 2
+        self._left = 0  # bytes that the part with all lanes leaves
+        self._side = Bits(stream[::-1])
+        self._schedule: Iterator[int] = iter(())
+
+    def _take_varint(self) -> int:
+        size = next((k + 1 for k, byte in enumerate(self._rest) if byte < 128), None)
+        if size is None:
+            raise Refused("varint")
+        encoded, self._rest = self._rest[:size], self._rest[size:]
+        value = sum((byte & 127) << (7 * k) for k, byte in enumerate(encoded))
+        if value >= 1 << 32 or varint(value) != encoded:
+            raise Refused("varint")
+        return value
+
+    def begin_step(self, symbols: int, last: bool) -> None:
+        self._schedule = self._ramp(symbols) if last else (i % self._lanes for i in range(symbols))
+
+    def _ramp(self, symbols: int) -> Iterator[int]:
+        """The lane of every symbol of the last step. Between the parts lanes retire."""
+        if self._tail8 + self._tail2 > symbols:
+            raise Refused("tails")
+        yield from (i % self._lanes for i in range(symbols - self._tail8 - self._tail2))
+        self._left = 2 * len(self._words) + self._odd_byte
+        for narrow, part in [(8, self._tail8), (2, self._tail2)]:
+            if narrow >= self._lanes:
+                continue
+            retired, self._states = self._states[narrow:], self._states[:narrow]
+            if any(state >= 1 << 17 for state in retired):
+                raise Refused("retired state")
+            self._words = [state % 65536 for state in retired]
+            yield from (i % narrow for i in range(part))
+            if any(self._words):
+                raise Refused("words unread")
+
+    def symbol(self, distribution: Distribution) -> int:
+        lane = next(self._schedule)
+        slot = self._states[lane] % (1 << distribution.bits)
+        interval, value = distribution.decode(slot, self._side)
+        assert interval.start <= slot < interval.start + interval.width
+        self._states[lane] = interval.width * (self._states[lane] >> interval.bits) + slot - interval.start
+        if self._states[lane] < 65536:
+            if not self._words:
+                raise Refused("words missing")
+            self._states[lane] = self._states[lane] << 16 | self._words.pop(0)
+        return value
+
+    def finish(self) -> int:
+        """The digest, after the last symbol of the last step."""
+        assert next(self._schedule, None) is None
+        if self._left != (self._side.position + 7) // 8:
+            raise Refused("words and side stream do not meet")
+        if self._side.take(-self._side.position % 8):
+            raise Refused("filling bits")
+        if any(state >= 1 << 17 for state in self._states):
+            raise Refused("final states")
+        return self._states[0] % 65536 + (self._states[1] % 65536 << 16)
+
+
+def encode(
+    tables: Sequence[Table], steps: Sequence[tuple[Sequence[int], Sequence[int]]], lanes: int, digest: int
+) -> tuple[bytes, int]:
+    """The payload and its lanes of steps that are (table indices, values); `lanes` 0 chooses."""
+    side = Bits()
+    coded = [
+        [Ranked(tables[index]).encode(value, side) for index, value in zip(indices, values, strict=True)]
+        for indices, values in steps
+    ]
+    return encode_intervals(coded, side, lanes, digest)
+
+
 def decode(
     tables: Sequence[Table], index_steps: Sequence[Sequence[int]], lanes: int, payload: bytes
 ) -> tuple[list[list[int]], int]:
     """The values of every step, and the digest; raises `Refused` where a decoder must refuse."""
-    position = 0
-
-    def take_varint() -> int:
-        nonlocal position
-        start = position
-        while position < len(payload) and payload[position] >= 128:
-            position += 1
-        position += 1
-        encoded = payload[start:position]
-        value = sum((byte & 127) << (7 * k) for k, byte in enumerate(encoded))
-        if position > len(payload) or value >= 1 << 32 or varint(value) != encoded:
-            raise Refused("varint")
-        return value
-
-    tail8 = take_varint() if lanes > 8 else 0
-    tail2 = take_varint() if lanes > 2 else 0
-    state_bits = Bits(payload[position:])
-    states = []
-    for _ in range(lanes):
-        extra = state_bits.take(4)
-        states.append((1 << (16 + extra)) + state_bits.take(16 + extra))
-    if state_bits.take(-state_bits.position % 8):
-        raise Refused("filling bits")
-    stream = payload[position + state_bits.position // 8 :]
-    words = [int.from_bytes(stream[k : k + 2], "little") for k in range(0, len(stream) - 1, 2)]
-    side = Bits(stream[::-1])
-
-    def symbol(index: int, lane: int) -> int:
-        table = tables[index]
-        slot = states[lane] % 16384
-        rank = max(r for r in range(len(table.frequencies)) if table.start(r) <= slot)
-        states[lane] = table.frequencies[rank] * (states[lane] >> 14) + slot - table.start(rank)
-        if states[lane] < 65536:
-            if not words:
-                raise Refused("words missing")
-            states[lane] = states[lane] << 16 | words.pop(0)
-        return symbol_value(table, rank, side)
-
-    result = [[symbol(index, i % lanes) for i, index in enumerate(indices)] for indices in index_steps[:-1]]
-    last = list(index_steps[-1]) if index_steps else []
-    if tail8 + tail2 > len(last):
-        raise Refused("tails")
-    main = len(last) - tail8 - tail2
-    values = [symbol(index, i % lanes) for i, index in enumerate(last[:main])]
-    unread = 2 * len(words) + len(stream) % 2
-    for narrow, part in [(8, last[main : main + tail8]), (2, last[main + tail8 :])]:
-        if narrow >= lanes:
-            continue
-        if any(state >= 1 << 17 for state in states[narrow:]):
-            raise Refused("retired state")
-        words = [state % 65536 for state in states[narrow:]]
-        states = states[:narrow]
-        values += [symbol(index, i % narrow) for i, index in enumerate(part)]
-        if any(words):
-            raise Refused("words unread")
-    if unread != (side.position + 7) // 8:
-        raise Refused("words and side stream do not meet")
-    if side.take(-side.position % 8):
-        raise Refused("filling bits")
-    if any(state >= 1 << 17 for state in states):
-        raise Refused("final states")
-    if index_steps:
-        result.append(values)
-    return result, states[0] % 65536 + (states[1] % 65536 << 16)
+    decoder = Decoder(lanes, payload)
+    result = []
+    for number, indices in enumerate(index_steps):
+        decoder.begin_step(len(indices), number == len(index_steps) - 1)
+        result.append([decoder.symbol(Ranked(tables[index])) for index in indices])
+    if not index_steps:
+        decoder.begin_step(0, True)
+    return result, decoder.finish()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from exactness import latent_shape
 from reference_coder import Table
 from reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor, model_bytes
 from reference_integer_net import Crop, Index, Layer, Net, Requantise
@@ -32,13 +33,13 @@ def indexed(layer: Layer) -> Layer:
 VALUES = Net(-100, 100, [convolution(3, 1)])
 INDICES = Net(-100, 100, [indexed(convolution(3, 1, inputs=4))])
 CODED, FIXED, MEAN, BOTH, TOTAL, INDEX, LAST = TENSORS = [
-    Tensor("coded", 2, 8),
+    Tensor("coded", 2, 8, decoder_latent=True),
     Tensor("fixed", 2, 8),
     Tensor("mean", 2, 8),
     Tensor("both", 4, 8),
     Tensor("total", 2, 8),
     Tensor("index", 2, 8, indices=True),
-    Tensor("last", 2, 8),
+    Tensor("last", 2, 8, decoder_latent=True),
 ]
 CODE = Code("coded", 0)
 AFFINE = Affine("fixed", "coded", 2, OFFSETS, -90, 100)
@@ -69,7 +70,9 @@ def refused(data: bytes, why: str | None = None) -> None:
 
 
 def test_the_model_these_tests_break_is_whole() -> None:
-    assert [latent.name for latent in EntropyModel(model_bytes(MODEL)).latents] == ["coded", "last"]
+    opened = EntropyModel(model_bytes(MODEL))
+    assert [latent.name for latent in opened.encoder_latents] == ["coded", "last"]
+    assert [latent.name for latent in opened.decoder_latents] == ["coded", "last"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_a_name_that_is_not_printable_ascii_is_refused(byte: bytes) -> None:
 def test_an_unknown_step_is_refused() -> None:
     data = model_bytes(replace(MODEL, steps=[]))
     data = data[:18] + struct.pack("<H", 1) + data[20:]
-    refused(data + b"\5", "unknown kind")
+    refused(data + b"\x09", "unknown kind")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,8 @@ def test_nets_must_keep_the_extents_of_all_pictures(
 ) -> None:
     """sides: rows of the net's input and output a unit of the alignment."""
     alignment = sides[0] * sides[1]
-    tensors = [Tensor(name, 2, alignment // side) for name, side in zip("abc", (sides[0], *sides), strict=True)]
+    strides = [alignment // side for side in (sides[0], *sides)]
+    tensors = [Tensor(name, 2, stride, decoder_latent=True) for name, stride in zip("abc", strides, strict=True)]
     steps: list[Step] = [Code("a", 0), Affine("b", "a", 0, OFFSETS, -50, 50), Apply("c", "b", 0)]
     data = model_bytes(Model(alignment, tensors, [[TABLE] * 2], [Net(-50, 50, layers)], steps))
     if not fits:
@@ -162,7 +166,7 @@ def test_nets_must_keep_the_extents_of_all_pictures(
 def test_sides_that_grow_without_end_are_refused() -> None:
     """Eight layers that each enlarge a side 255 times leave 64 bits."""
     grown = Net(-50, 50, [convolution(255, 0, 255, transposed=True)] * 8)
-    tensors = [Tensor("a", 2, 1), Tensor("b", 2, 1), Tensor("c", 2, 1)]
+    tensors = [Tensor(name, 2, 1, decoder_latent=True) for name in "abc"]
     steps: list[Step] = [Code("a", 0), Affine("b", "a", 0, OFFSETS, -50, 50), Apply("c", "b", 0)]
     refused(model_bytes(Model(1, tensors, [[TABLE] * 2], [grown], steps)), "another extent")
 
@@ -183,8 +187,10 @@ def test_damage_is_refused_or_harmless() -> None:
         for value in {0, 1, 2, 4, 127, 128, 255, data[at] ^ 1, int(generator.integers(256))} - {data[at]}:
             try:
                 model = EntropyModel(data[:at] + bytes([value]) + data[at + 1 :])
-                shapes = model.shapes(20, 40)
-                latents = {name: generator.integers(-9, 9, shape).astype(np.int16) for name, shape in shapes.items()}
+                latents = {
+                    each.name: generator.integers(-9, 9, latent_shape(each, model.alignment, 20, 40)).astype(np.int16)
+                    for each in model.encoder_latents
+                }
                 payload, lanes = model.encode(latents, width=20, height=40, threads=2)
                 decoded = model.decode(payload, width=20, height=40, lanes=lanes)
             except EdgecodecError:

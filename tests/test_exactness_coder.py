@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import reference_coder
 from coder_data import gaussian_tables, ideal_bits, residuals
+from exactness import latent_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_coder import Indices, NativeCoder, Symbols
-from reference_coder import Table
+from reference_coder import Ranked, Table
 
 from edgecodec import native
 from edgecodec.entropy import EntropyModel
@@ -152,7 +153,7 @@ def test_lanes_change_exactly_at_their_limits(kib: int, below: int, from_there: 
     for count, lanes in [(limit - 1, below), (limit, from_there)]:
         indices, symbols = np.zeros(count, np.uint8), np.zeros(count, np.int16)
         assert coder.encode(indices, symbols, [count])[1] == lanes
-        assert reference_coder.choose_lanes([(table, 0)] * count, raw_bits * count) == lanes
+        assert reference_coder.choose_lanes([Ranked(table).interval(0)] * count, raw_bits * count) == lanes
 
 
 @pytest.mark.parametrize(("energy", "channels"), [(0, 48), (8, 96), (16, 192)])
@@ -169,15 +170,16 @@ def test_size_is_near_the_ideal(energy: int, channels: int, lanes: int) -> None:
 def test_payload_of_a_model_carries_the_digest_of_its_latents(width: int, height: int) -> None:
     """Two tensors of one channel, the second of a quarter of the size: the digest goes on from tensor to tensor."""
     table = Table((12000, 2000, 1000, 800, 500, 84))
-    model = struct.pack("<4sHHIHHHH", b"ECEM", 0, 0, 2, 2, 1, 0, 2)
-    model += struct.pack("<BHHB1s", 0, 1, 1, 1, b"a") + struct.pack("<BHHB1s", 0, 1, 2, 1, b"b")
+    model = struct.pack("<4sHHIHHHH", b"ECEM", 1, 0, 2, 2, 1, 0, 2)
+    model += struct.pack("<BBHHB1s", 0, 1, 1, 1, 1, b"a") + struct.pack("<BBHHB1s", 0, 1, 1, 2, 1, b"b")
     model += reference_coder.table_set_bytes([table])
     model += struct.pack("<BHHH", 0, 0, 0, 65535) + struct.pack("<BHHH", 0, 1, 0, 65535)
     opened = EntropyModel(model)
     random = np.random.default_rng(width)
     latents = {
-        name: np.where(random.random(shape) < 0.1, random.integers(-32767, 32768, shape), 0).astype(np.int16)
-        for name, shape in opened.shapes(width, height).items()
+        each.name: np.where(random.random(shape) < 0.1, random.integers(-32767, 32768, shape), 0).astype(np.int16)
+        for each in opened.encoder_latents
+        for shape in [latent_shape(each, opened.alignment, width, height)]
     }
     values = [latents[name].ravel().tolist() for name in ("a", "b")]
     steps = [([0] * len(tensor), tensor) for tensor in values]
