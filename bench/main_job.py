@@ -63,7 +63,7 @@ def report_size(codec: edgecodec.Codec, file: bytes) -> None:
 
 def ideal_bits(codec: edgecodec.Codec, latents: dict[str, np.ndarray], width: int, height: int) -> float:
     model = codec._model
-    hyperlatent, latent = model.latents
+    hyperlatent, latent = model.encoder_latents
     by_channel, by_index = read_table_sets(Path(codec.info.path) / "entropy.bin")
     z = latents[hyperlatent.name]
     channels = np.broadcast_to(np.arange(len(z))[:, None, None], z.shape)

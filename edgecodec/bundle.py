@@ -27,7 +27,7 @@ Knobs = Mapping[str, float]
 
 @dataclass(frozen=True)
 class AnalysisGraph:
-    """Encoder graph. outputs: the graph's name of each latent, by latent."""
+    """Encoder graph. outputs: the graph's name of each encoder latent, by latent."""
 
     file: str
     knobs: Knobs
@@ -37,7 +37,7 @@ class AnalysisGraph:
 
 @dataclass(frozen=True)
 class SynthesisGraph:
-    """One baked decoder. inputs: the graph's name of each latent, by latent.
+    """One baked decoder. inputs: the graph's name of each decoder latent, by latent.
 
     tolerance_levels: how far a golden pixel may be off on another engine, of 255.
     """
@@ -62,7 +62,7 @@ class GoldenPicture:
 class Golden:
     """A coded picture that every device must decode alike.
 
-    latents_sha256: of all latents as little-endian int16, in coding order.
+    latents_sha256: of all decoder latents as little-endian int16, in the model's order.
     """
 
     file: str
@@ -88,7 +88,8 @@ class BundleInfo:
     preset: str
     model_id: str
     entropy: str
-    latents: tuple[LatentSpec, ...]
+    encoder_latents: tuple[LatentSpec, ...]
+    decoder_latents: tuple[LatentSpec, ...]
     alignment: int
     analysis: tuple[AnalysisGraph, ...]
     synthesis: tuple[SynthesisGraph, ...]
@@ -127,8 +128,9 @@ class Bundle:
         except EdgecodecError as error:
             error.locate(str(self.root / name))
             raise
-        found = (model.model_id, model.alignment, model.latents)
-        if found != (self.info.model_id, self.info.alignment, self.info.latents):
+        found = (model.model_id, model.alignment, model.encoder_latents, model.decoder_latents)
+        info = self.info
+        if found != (info.model_id, info.alignment, info.encoder_latents, info.decoder_latents):
             raise self._changed(name, "has another model id, alignment or latents than the manifest")
         return model
 
@@ -259,13 +261,16 @@ def _validate(root: str, manifest: _Node) -> BundleInfo:
     def knobs(node: _Node) -> dict[str, float]:
         return {name: value.number() for name, value in node.fields().items()}
 
-    latents = tuple(
-        LatentSpec(node["name"].text(), node["channels"].integer(1, 65535), node["stride"].integer(1, 65535))
-        for node in manifest["latents"].elements()
-    )
-    names = {latent.name for latent in latents}
+    def latents(node: _Node) -> tuple[LatentSpec, ...]:
+        return tuple(
+            LatentSpec(each["name"].text(), each["channels"].integer(1, 65535), each["stride"].integer(1, 65535))
+            for each in node.elements()
+        )
 
-    def ports(node: _Node) -> dict[str, str]:
+    encoder_latents, decoder_latents = latents(manifest["encoder_latents"]), latents(manifest["decoder_latents"])
+
+    def ports(node: _Node, named: tuple[LatentSpec, ...]) -> dict[str, str]:
+        names = {latent.name for latent in named}
         if set(node.fields()) != names:
             node.fail(f"does not name the latents {sorted(names)}")
         return {name: port.text() for name, port in node.fields().items()}
@@ -279,7 +284,7 @@ def _validate(root: str, manifest: _Node) -> BundleInfo:
             file=listed(node["file"]),
             knobs=knobs(node["knobs"]),
             precision=node["precision"].text(),
-            inputs=ports(node["inputs"]),
+            inputs=ports(node["inputs"], decoder_latents),
             output=node["output"].text(),
             tolerance_levels=node["tolerance"]["levels"].integer(0, 255),
         )
@@ -295,10 +300,16 @@ def _validate(root: str, manifest: _Node) -> BundleInfo:
         preset=manifest["preset"].text(),
         model_id=manifest["model_id"].hexadecimal(8),
         entropy=listed(manifest["entropy"]),
-        latents=latents,
+        encoder_latents=encoder_latents,
+        decoder_latents=decoder_latents,
         alignment=manifest["image"]["alignment"].integer(1, 65535),
         analysis=tuple(
-            AnalysisGraph(listed(node["file"]), knobs(node["knobs"]), node["input"].text(), ports(node["outputs"]))
+            AnalysisGraph(
+                listed(node["file"]),
+                knobs(node["knobs"]),
+                node["input"].text(),
+                ports(node["outputs"], encoder_latents),
+            )
             for node in manifest["analysis"].elements()
         ),
         synthesis=synthesis,

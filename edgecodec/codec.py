@@ -19,7 +19,7 @@ from edgecodec.bundle import AnalysisGraph, Bundle, BundleInfo, Knobs, Synthesis
 from edgecodec.container import Container, FileInfo
 from edgecodec.engines import Engine, Graph, Options, open_engine, require_engine
 from edgecodec.engines.base import Description, Port
-from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.entropy import EntropyModel, Latents, LatentSpec
 from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch, OutOfRange
 from edgecodec.limits import Limits
 from edgecodec.padding import Pixels, crop, pad
@@ -58,7 +58,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Encoded:
-    """data: the coded picture. latents: the integers in it, (channels, rows, columns) by name.
+    """data: the coded picture. latents: what the encoder graph gave, (channels, rows, columns) by name.
 
     notes: what had to be changed in the picture before it could be coded.
     """
@@ -254,7 +254,7 @@ class Codec:
         start = perf_counter()
         outputs = engine.run({graph.input: padded})
         seconds = perf_counter() - start
-        shapes = self._model.shapes(width, height)
+        shapes = self._model.encoder_shapes(width, height)
         return {name: _symbols(outputs[port], shapes[name], name) for name, port in graph.outputs.items()}, seconds
 
     def _parse(self, source: files.Source) -> _Parsed:
@@ -311,13 +311,12 @@ class Codec:
         return knobs.choose(self.info.analysis, {}, self.info.default_knobs)
 
     def _analysis(self, graph: AnalysisGraph) -> Engine:
-        return self._engine(graph.file, (Port(graph.input, 3, 1),), self._latent_ports(graph.outputs))
+        latents = _ports(self._model.encoder_latents, graph.outputs)
+        return self._engine(graph.file, (Port(graph.input, 3, 1),), latents)
 
     def _synthesis(self, graph: SynthesisGraph) -> Engine:
-        return self._engine(graph.file, self._latent_ports(graph.inputs), (Port(graph.output, 3, 1),))
-
-    def _latent_ports(self, names: Mapping[str, str]) -> tuple[Port, ...]:
-        return tuple(Port(names[latent.name], latent.channels, latent.stride) for latent in self._model.latents)
+        latents = _ports(self._model.decoder_latents, graph.inputs)
+        return self._engine(graph.file, latents, (Port(graph.output, 3, 1),))
 
     def _engine(self, file: str, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Engine:
         """The loaded engine of a graph; its file is hashed and loaded once."""
@@ -326,6 +325,10 @@ class Codec:
                 graph = Graph(self._bundle.checked(file), inputs, outputs)
                 self._engines[file] = open_engine(self._engine_name, graph, self._options)
             return self._engines[file]
+
+
+def _ports(latents: Iterable[LatentSpec], names: Mapping[str, str]) -> tuple[Port, ...]:
+    return tuple(Port(names[latent.name], latent.channels, latent.stride) for latent in latents)
 
 
 def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:

@@ -96,7 +96,7 @@ def write(
     """The inverse of `parse`. Raises InvalidArgument for what the format cannot hold."""
     sections = {tag: native.view(data) for tag, data in ((ICC, icc), (EXIF, exif), (XMP, xmp)) if data}
     core = native.CoreContainer(
-        version=0,
+        version=1,
         lanes=lanes,
         width=width,
         height=height,

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from edgecodec import native
 from edgecodec.errors import InvalidArgument, OutOfMemory
 
-#: By name, in the order in which they are coded: int16 (channels, rows, columns).
+#: By name, in the model's order: int16 (channels, rows, columns).
 Latents = dict[str, npt.NDArray[np.int16]]
 
 
 @dataclass(frozen=True)
 class LatentSpec:
-    """One coded tensor: `channels` planes, one sample every `stride` pixels."""
+    """`channels` planes of integers, one every `stride` pixels."""
 
     name: str
     channels: int
@@ -29,7 +29,8 @@ class LatentSpec:
 class EntropyModel:
     """An opened entropy.bin. May be used by many threads at a time; freed with its last reference.
 
-    model_id: 8 hexadecimal digits. alignment: image sides are padded to this multiple. latents: in coding order.
+    model_id: 8 hexadecimal digits. alignment: image sides are padded to this multiple. encoder_latents: what `encode`
+    takes. decoder_latents: what `decode` gives; the same, unless the model computes them from what it codes.
     """
 
     def __init__(self, data: native.Buffer) -> None:
@@ -42,28 +43,37 @@ class EntropyModel:
         self._core, self._handle = core, handle
         self.model_id = f"{core.ec_core_model_id(handle):08x}"
         self.alignment = int(core.ec_core_model_alignment(handle))
-        self.latents = tuple(self._coded(i) for i in range(core.ec_core_model_coded_count(handle)))
+        self.encoder_latents = self._latents("encoder")
+        self.decoder_latents = self._latents("decoder")
 
-    def _coded(self, i: int) -> LatentSpec:
-        tensor = native.CoreTensor()
-        self._core.ec_core_model_coded(self._handle, i, ctypes.byref(tensor))
-        return LatentSpec(tensor.name.decode("ascii"), tensor.channels, tensor.stride)
+    def _latents(self, side: str) -> tuple[LatentSpec, ...]:
+        count = getattr(self._core, f"ec_core_model_{side}_latent_count")(self._handle)
+        describe = getattr(self._core, f"ec_core_model_{side}_latent")
+        tensors = [native.CoreTensor() for _ in range(count)]
+        for i, tensor in enumerate(tensors):
+            describe(self._handle, i, ctypes.byref(tensor))
+        return tuple(LatentSpec(each.name.decode("ascii"), each.channels, each.stride) for each in tensors)
 
-    def shapes(self, width: int, height: int) -> dict[str, tuple[int, int, int]]:
-        """(channels, rows, columns) of each latent of a picture of this size in pixels."""
+    def encoder_shapes(self, width: int, height: int) -> dict[str, tuple[int, int, int]]:
+        """(channels, rows, columns) of each encoder latent of a picture of this size in pixels."""
+        return self._shapes(self.encoder_latents, width, height)
+
+    def decoder_shapes(self, width: int, height: int) -> dict[str, tuple[int, int, int]]:
+        """The same of each decoder latent."""
+        return self._shapes(self.decoder_latents, width, height)
+
+    def _shapes(self, latents: tuple[LatentSpec, ...], width: int, height: int) -> dict[str, tuple[int, int, int]]:
         columns, rows = (-(-side // self.alignment) * self.alignment for side in (width, height))
-        return {
-            latent.name: (latent.channels, rows // latent.stride, columns // latent.stride) for latent in self.latents
-        }
+        return {latent.name: (latent.channels, rows // latent.stride, columns // latent.stride) for latent in latents}
 
     def decode(self, payload: native.Buffer, *, width: int, height: int, lanes: int, threads: int = 1) -> Latents:
-        """The latents of a payload. The result does not depend on `threads`.
+        """The decoder latents of a payload. The result does not depend on `threads`.
 
         Raises Corrupt, LatentsDiffer, OutOfMemory.
         """
         borrowed = native.view(payload)
         try:
-            latents = {name: np.empty(shape, np.int16) for name, shape in self.shapes(width, height).items()}
+            latents = {name: np.empty(shape, np.int16) for name, shape in self.decoder_shapes(width, height).items()}
         except MemoryError as error:
             raise OutOfMemory(f"no memory for the latents of {width}x{height} pixels") from error
         native.call(
@@ -82,7 +92,7 @@ class EntropyModel:
     def encode(
         self, latents: Mapping[str, npt.NDArray[np.int16]], *, width: int, height: int, lanes: int = 0, threads: int = 1
     ) -> tuple[bytes, int]:
-        """The payload of these latents and its number of lanes; lanes 0 lets the coder choose.
+        """The payload of these encoder latents and its number of lanes; lanes 0 lets the coder choose.
 
         Raises InvalidArgument for wrong names, types or shapes, and OutOfRange.
         """
@@ -103,12 +113,30 @@ class EntropyModel:
         )
         return payload[: written.value].tobytes(), chosen.value
 
+    def bits(self, latents: Mapping[str, npt.NDArray[np.int16]], *, width: int, height: int, threads: int = 1) -> int:
+        """What coding these encoder latents takes, but for the coder's few bytes of state; for measurements of rate.
+
+        Raises what `encode` raises.
+        """
+        ordered = self._ordered(latents, width, height)
+        bits = ctypes.c_uint64()
+        native.call(
+            self._core.ec_core_encode_bits,
+            self._handle,
+            width,
+            height,
+            native.addresses(list(ordered)),
+            ctypes.byref(bits),
+            threads,
+        )
+        return bits.value
+
     def indices(
         self, latents: Mapping[str, npt.NDArray[np.int16]], name: str, *, width: int, height: int, threads: int = 1
     ) -> npt.NDArray[np.uint8]:
-        """Table index (channels, rows, columns) of every symbol of latent `name`, for measurements of rate."""
+        """Table index (channels, rows, columns) of every value of encoder latent `name`, for measurements of rate."""
         ordered = self._ordered(latents, width, height)
-        position = [latent.name for latent in self.latents].index(name)
+        position = [latent.name for latent in self.encoder_latents].index(name)
         out = np.empty(ordered[position].shape, np.uint8)
         native.call(
             self._core.ec_core_indices,
@@ -125,14 +153,14 @@ class EntropyModel:
     def _ordered(
         self, latents: Mapping[str, npt.NDArray[np.int16]], width: int, height: int
     ) -> list[npt.NDArray[np.int16]]:
-        """Contiguous arrays in coding order, proven to be what the library will read."""
-        shapes = self.shapes(width, height)
+        """Contiguous arrays in the model's order, proven to be what the library will read."""
+        shapes = self.encoder_shapes(width, height)
         if set(latents) != set(shapes):
-            raise InvalidArgument(f"latents are {sorted(latents)}, the model codes {sorted(shapes)}")
+            raise InvalidArgument(f"latents are {sorted(latents)}, the model takes {sorted(shapes)}")
         for name, shape in shapes.items():
             if latents[name].dtype != np.int16 or latents[name].shape != shape:
                 raise InvalidArgument(
-                    f"is {latents[name].dtype} {latents[name].shape}, the model codes int16 {shape}",
+                    f"is {latents[name].dtype} {latents[name].shape}, the model takes int16 {shape}",
                     where=f"latent {name}",
                 )
         return [np.ascontiguousarray(latents[name]) for name in shapes]

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edgecodec.errors import CannotRead, CheckpointRejected
-from edgecodec.export.families import FAMILIES, Hific, Hyperprior
+from edgecodec.export.families import FAMILIES, LearnedCodec
 from edgecodec.export.importers import IMPORTERS, Checkpoint
 
 FORMAT = "edgecodec-checkpoint-1"
@@ -62,7 +62,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def load_model(checkpoint: Checkpoint) -> Hific | Hyperprior:
+def load_model(checkpoint: Checkpoint) -> LearnedCodec:
     """The model of a checkpoint, in evaluation mode.
 
     Strict: CheckpointRejected lists every key that is unused, missing or of another shape than the preset's.

@@ -37,18 +37,23 @@ private:
     ec_core_model *model_ = nullptr;
 };
 
-// The coded tensors of a picture.
+// What an encoder is handed for a picture, or what a decoder gives of it.
 class Latents {
 public:
-    Latents(const Model &model, uint32_t width, uint32_t height) {
+    enum Side { encoder, decoder };
+
+    Latents(Side side, const Model &model, uint32_t width, uint32_t height) {
+        const auto count = side == encoder ? ec_core_model_encoder_latent_count : ec_core_model_decoder_latent_count;
+        const auto describe = side == encoder ? ec_core_model_encoder_latent : ec_core_model_decoder_latent;
         const size_t alignment = ec_core_model_alignment(model.get());
-        for (uint32_t i = 0; i < ec_core_model_coded_count(model.get()); ++i) {
+        for (uint32_t i = 0; i < count(model.get()); ++i) {
             ec_core_tensor tensor{};
-            require(ec_core_model_coded(model.get(), i, &tensor) == EC_OK);
-            const auto side = [&](size_t pixels) {
+            require(describe(model.get(), i, &tensor) == EC_OK);
+            names_.emplace_back(tensor.name);
+            const auto length = [&](size_t pixels) {
                 return (pixels + alignment - 1) / alignment * (alignment / tensor.stride);
             };
-            values_.emplace_back(tensor.channels * side(height) * side(width));
+            values_.emplace_back(tensor.channels * length(height) * length(width));
         }
     }
 
@@ -58,7 +63,9 @@ public:
         return all;
     }
     std::vector<std::vector<int16_t>> &values() { return values_; }
+    const std::vector<std::string> &names() const { return names_; }
 
 private:
+    std::vector<std::string> names_;
     std::vector<std::vector<int16_t>> values_;
 };

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.checkpoint import save_checkpoint
-from edgecodec.export.families import Hific, ScaleHyperprior, build
+from edgecodec.export.families import Crdr, Hific, ScaleHyperprior, build
 from edgecodec.export.families.blocks import gaussian_likelihood
-from edgecodec.export.families.hyperprior import ALIGNMENT
+from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
 from edgecodec.train.initialise import initialise_as_transform
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
 from edgecodec.train.progress import append_row, cosine
@@ -83,10 +83,10 @@ def train_rate_distortion(
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        rebuilt, rates = model(image)
+        rebuilt, rates, distortion_weight = training_pass(model, image, recipe.distortion_weight)
         bits_per_pixel = (rates.latent + rates.hyperlatent) / image[:, 0].numel()
         distortion = nn.functional.mse_loss(rebuilt, image)
-        loss = bits_per_pixel + recipe.distortion_weight * 255**2 * distortion + model.density.quantile_loss() * 1e-6
+        loss = bits_per_pixel + distortion_weight * 255**2 * distortion + model.density.quantile_loss() * 1e-6
         for each in (optimiser, quantile_optimiser):
             each.zero_grad()
         loss.backward()
@@ -111,6 +111,17 @@ def train_rate_distortion(
             notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
     return averaged.module  # type: ignore[return-value]
+
+
+def training_pass(model: nn.Module, image: Tensor, distortion_weight: float) -> tuple[Tensor, Rates, float]:
+    """Reconstruction, rates, and the weight of the distortion between them.
+
+    A codec of many rates learns one of them a batch, drawn at random; `distortion_weight` is then that of its middle.
+    """
+    if not isinstance(model, Crdr):
+        return (*model(image), distortion_weight)
+    level = int(torch.randint(model.levels, ()))
+    return (*model(image, level), distortion_weight * model.DISTORTION_RATIOS[level])
 
 
 def settle_medians(model: ScaleHyperprior, steps: int = 60) -> None:
@@ -138,8 +149,11 @@ def validate(model: ScaleHyperprior, photos: PhotoSet) -> tuple[float, float]:
     return sum(bits_per_pixel) / len(bits_per_pixel), sum(psnr) / len(psnr)
 
 
-def code_with_floats(model: ScaleHyperprior, image: Tensor) -> tuple[Tensor, Tensor]:
+def code_with_floats(model: ScaleHyperprior | Crdr, image: Tensor) -> tuple[Tensor, Tensor]:
     """Ideal bits of the rounded latents under the float model, and the image they rebuild."""
+    if isinstance(model, Crdr):
+        rebuilt, rates = model.eval()(image)
+        return rates.latent + rates.hyperlatent, rebuilt
     z_symbols, residual, y = model.quantise(model.analysis(image))
     z = z_symbols + model.density.medians.reshape(1, -1, 1, 1)
     latent = gaussian_likelihood(residual, model.scale_network()(z)).log2().sum()

@@ -28,7 +28,9 @@ class LearnedCodec(nn.Module):
     PRESETS: ClassVar[Mapping[str, Any]]
     #: Picture sides are padded to this multiple, on the right and at the bottom.
     ALIGNMENT: int
-    #: How: mirrored without the edge, or mid-grey (zero where pictures are in [-1, 1]).
+    #: Smallest side, after padding, that the networks take; mirrored borders need maps wider than the border.
+    SMALLEST_SIDE: ClassVar[int] = 1
+    #: How sides are padded: mirrored without the edge, or mid-grey (zero where pictures are in [-1, 1]).
     PADDING: ClassVar[Literal["reflect", "grey"]] = "reflect"
     #: State dict prefixes of the tensors that act after the latents are decoded; network interpolation mixes these.
     DECODER_PREFIXES: ClassVar[tuple[str, ...]]
@@ -42,7 +44,11 @@ class LearnedCodec(nn.Module):
         return self.encoder_latents()
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride)."""
+        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride).
+
+        Where ALIGNMENT is less than the coarsest stride, H and W stand for the next multiples of that stride: the model
+        has grown its latents itself, and `decode` gives the larger picture.
+        """
         raise NotImplementedError
 
     def decode(self, *latents: Tensor) -> Tensor:

@@ -92,23 +92,31 @@ EC_API ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_mo
 EC_API void ec_core_model_close(ec_core_model *model); /* NULL is fine */
 EC_API uint32_t ec_core_model_id(const ec_core_model *model);
 EC_API uint32_t ec_core_model_alignment(const ec_core_model *model);
-EC_API uint32_t ec_core_model_coded_count(const ec_core_model *model);
-/* The coded tensors in the order of the steps. */
-EC_API ec_status ec_core_model_coded(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
+/* What an encoder is handed and what a decoder gives, in their order. */
+EC_API uint32_t ec_core_model_encoder_latent_count(const ec_core_model *model);
+EC_API uint32_t ec_core_model_decoder_latent_count(const ec_core_model *model);
+EC_API ec_status ec_core_model_encoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
+EC_API ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
 
-/* latents[i]: coded tensor i as int16 (channels, rows, columns), exactly the size the picture's size implies.
+/* latents[i]: decoder latent i as int16 (channels, rows, columns), exactly the size the picture's size implies.
  * threads: 1 or more; results do not depend on it. */
 EC_API ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
                                 const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
                                 ec_core_error *error);
 
-/* lanes: 0 chooses by size and is replaced by the choice. The payload is at most ec_core_encode_bound bytes. */
+/* latents[i]: encoder latent i, likewise.
+ * lanes: 0 chooses by size and is replaced by the choice. The payload is at most ec_core_encode_bound bytes. */
 EC_API size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t height);
 EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t *lanes,
                                 const int16_t *const *latents, uint8_t *payload, size_t capacity, size_t *written,
                                 uint32_t threads, ec_core_error *error);
 
-/* The table index of every symbol of coded tensor i (channels, rows, columns), for measurements; latents as in encode. */
+/* What coding these encoder latents takes, but for the coder's states: for measurements. */
+EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
+                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads,
+                                     ec_core_error *error);
+
+/* The table index of every value of encoder latent i (channels, rows, columns), for measurements; latents as in encode. */
 EC_API ec_status ec_core_indices(const ec_core_model *model, uint32_t width, uint32_t height,
                                  const int16_t *const *latents, uint32_t i, uint8_t *indices, uint32_t threads,
                                  ec_core_error *error);

@@ -51,6 +51,12 @@ public:
         for (int16_t &value : values) value = i16();
         return values;
     }
+    std::vector<uint16_t> u16s(size_t count) {
+        if (count > remaining() / 2) fail("ends too early");
+        std::vector<uint16_t> values(count);
+        for (uint16_t &value : values) value = u16();
+        return values;
+    }
     std::vector<int32_t> i32s(size_t count) {
         if (count > remaining() / 4) fail("ends too early");
         std::vector<int32_t> values(count);

@@ -11,7 +11,7 @@ namespace edgecodec {
 namespace {
 
 constexpr uint8_t kMagic[2] = {0xEC, 0xDC};
-constexpr uint32_t kFormatVersion = 0;
+constexpr uint32_t kFormatVersion = 1;
 constexpr uint32_t kMaxSide = 65535;
 constexpr uint32_t kLanes[4] = {2, 8, 32, 64};
 constexpr uint32_t kKnownTags = 3;          // ICC, EXIF, XMP

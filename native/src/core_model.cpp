@@ -8,6 +8,8 @@
 using namespace edgecodec;
 
 struct ec_core_model {
+    ec_core_model(const uint8_t *data, size_t size) : model(data, size) {}
+
     EntropyModel model;
 };
 
@@ -23,12 +25,19 @@ void check(const ec_core_model *model, uint32_t width, uint32_t height, const vo
     if (threads == 0 || threads > kMaxThreads) throw Failure(EC_INVALID_ARGUMENT, "threads must be 1 to 256");
 }
 
+ec_status describe(const EntropyModel &model, const std::vector<size_t> &latents, uint32_t i, ec_core_tensor *out) {
+    if (out == nullptr || i >= latents.size()) return EC_INVALID_ARGUMENT;
+    const ModelTensor &tensor = model.tensor(latents[i]);
+    *out = {tensor.name.c_str(), tensor.channels, tensor.stride};
+    return EC_OK;
+}
+
 }  // namespace
 
 ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_model **out, ec_core_error *error) {
     return guarded(error, [&] {
         if (out == nullptr || (data == nullptr && size > 0)) throw Failure(EC_INVALID_ARGUMENT, "data or out missing");
-        *out = new ec_core_model{EntropyModel::parse(data, size)};
+        *out = new ec_core_model(data, size);
     });
 }
 
@@ -38,15 +47,20 @@ uint32_t ec_core_model_id(const ec_core_model *model) { return model->model.id()
 
 uint32_t ec_core_model_alignment(const ec_core_model *model) { return model->model.alignment(); }
 
-uint32_t ec_core_model_coded_count(const ec_core_model *model) {
-    return static_cast<uint32_t>(model->model.coded().size());
+uint32_t ec_core_model_encoder_latent_count(const ec_core_model *model) {
+    return static_cast<uint32_t>(model->model.encoder_latents().size());
 }
 
-ec_status ec_core_model_coded(const ec_core_model *model, uint32_t i, ec_core_tensor *out) {
-    if (model == nullptr || out == nullptr || i >= model->model.coded().size()) return EC_INVALID_ARGUMENT;
-    const ModelTensor &tensor = model->model.tensor(model->model.coded()[i]);
-    *out = {tensor.name.c_str(), tensor.channels, tensor.stride};
-    return EC_OK;
+uint32_t ec_core_model_decoder_latent_count(const ec_core_model *model) {
+    return static_cast<uint32_t>(model->model.decoder_latents().size());
+}
+
+ec_status ec_core_model_encoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out) {
+    return model == nullptr ? EC_INVALID_ARGUMENT : describe(model->model, model->model.encoder_latents(), i, out);
+}
+
+ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out) {
+    return model == nullptr ? EC_INVALID_ARGUMENT : describe(model->model, model->model.decoder_latents(), i, out);
 }
 
 ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
@@ -74,11 +88,17 @@ ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint32_t he
     });
 }
 
-// A symbol costs at most 14 bits in words, and an escape 4 + 16 bits beside them; states and tail lengths come on top.
 size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t height) {
-    size_t symbols = 0;
-    for (const size_t tensor : model->model.coded()) symbols += model->model.extent(tensor, width, height).values;
-    return symbols * 5 + 1024;
+    return model->model.largest_payload(width, height);
+}
+
+ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
+                              const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_core_error *error) {
+    return guarded(error, [&] {
+        check(model, width, height, latents, threads);
+        if (bits == nullptr) throw Failure(EC_INVALID_ARGUMENT, "bits missing");
+        *bits = model->model.bits(width, height, latents, threads);
+    });
 }
 
 ec_status ec_core_indices(const ec_core_model *model, uint32_t width, uint32_t height, const int16_t *const *latents,

@@ -31,6 +31,7 @@ public:
     size_t output_channels() const override { return output_channels_; }
     Interval output() const override { return output_; }
     size_t thresholds() const override { return thresholds_; }
+    bool pointwise() const override { return kernel_ == 1; }
     std::optional<Sides> output_sides(const Sides &input) const override;
     ActivationLayout input_layout(Shape input) const override;
     void run(const Activation &input, Shape output_shape, const LayerOutput &output, unsigned threads) const override;

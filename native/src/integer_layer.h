@@ -42,6 +42,9 @@ public:
     virtual Interval output() const = 0;             // bounds of values
     virtual size_t thresholds() const { return 0; }  // of a layer that gives indices, from 0 to so many
 
+    // Whether every position of the output depends on the same position of the input alone.
+    virtual bool pointwise() const { return false; }
+
     // Nothing where an output has no size for some input, or one that is not of the form of a Side.
     virtual std::optional<Sides> output_sides(const Sides &input) const = 0;
 

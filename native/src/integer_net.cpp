@@ -63,6 +63,10 @@ IntegerNet IntegerNet::parse(ByteReader &reader) {
     return net;
 }
 
+bool IntegerNet::pointwise() const {
+    return std::all_of(layers_.begin(), layers_.end(), [](const auto &layer) { return layer->pointwise(); });
+}
+
 Shape IntegerNet::output_shape(Shape shape) const {
     if (shape.rows == 0 || shape.columns == 0) throw Failure(EC_INVALID_ARGUMENT, "a net needs an input");
     check_size(shape.rows, shape.columns, static_cast<uint64_t>(input_channels()));

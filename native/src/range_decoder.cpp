@@ -48,14 +48,18 @@ uint32_t take_side_bits(DecoderState &state, unsigned count) {
 
 }  // namespace
 
+int32_t escaped_distance(DecoderState &state) {
+    const unsigned bits = take_side_bits(state, 4) + 1;
+    const uint32_t zigzagged = take_side_bits(state, bits);
+    if (bits > 1 && zigzagged >> (bits - 1) == 0) state.fault = DecodeFault::escape_too_long;
+    return unzigzag(zigzagged);
+}
+
 int16_t complete_symbol(const TableSetView &tables, unsigned table, unsigned rank, DecoderState &state) {
     const TableShape &shape = tables.shapes[table];
     int32_t distance;
     if (rank == shape.escape) {
-        const unsigned bits = take_side_bits(state, 4) + 1;
-        const uint32_t zigzagged = take_side_bits(state, bits);
-        if (bits > 1 && zigzagged >> (bits - 1) == 0) state.fault = DecodeFault::escape_too_long;
-        distance = unzigzag(zigzagged);
+        distance = escaped_distance(state);
     } else {
         const int32_t width = 1 << shape.raw_bits;
         distance = unzigzag(rank) * width - (width >> 1) + static_cast<int32_t>(take_side_bits(state, shape.raw_bits));
@@ -128,6 +132,10 @@ void RangeDecoder::decode_part(const TableSetView &tables, const Index *&table_o
     decode_run(tables, table_of_symbol, symbols, count, lanes_, state_);
     table_of_symbol += count;
     symbols += count;
+    throw_fault();
+}
+
+void RangeDecoder::throw_fault() const {
     switch (state_.fault) {
     case DecodeFault::none: return;
     case DecodeFault::words_missing: fail("ends before its symbols do", payload_size_);
@@ -140,23 +148,41 @@ void RangeDecoder::decode_part(const TableSetView &tables, const Index *&table_o
 template <class Index>
 void RangeDecoder::decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols,
                                size_t count, bool last) {
-    if (ended_) throw Failure(EC_INVALID_ARGUMENT, "a step follows the last one");
-    if (!last) return decode_part(tables, table_of_symbol, symbols, count);
+    begin(count, last);
+    decode_part(tables, table_of_symbol, symbols, part_left_);
+    if (!last) return;
+    for (next_part(); !ended_; next_part()) decode_part(tables, table_of_symbol, symbols, part_left_);
+}
 
+void RangeDecoder::begin(size_t count, bool last) {
+    if (last_begun_) throw Failure(EC_INVALID_ARGUMENT, "a step follows the last one");
+    lane_ = 0;
+    part_left_ = count;
+    if (!last) return;
+    last_begun_ = true;
     if (tail8_ > count || tail2_ > count - tail8_) fail("ramps down over more symbols than there are", 0);
-    decode_part(tables, table_of_symbol, symbols, count - tail8_ - tail2_);
-    words_size_ = static_cast<size_t>(state_.words - stream_.data()) - kSidePadding;
+    part_left_ = count - tail8_ - tail2_;
+}
+
+// From the part at hand, whose symbols are decoded, to the next one of the ramp, or to the end.
+void RangeDecoder::next_part() {
+    if (!last_begun_ || ended_) throw Failure(EC_INVALID_ARGUMENT, "a step has more symbols than it began with");
+    if (ramp_begun_) {
+        check_leftover_words();
+    } else {
+        words_size_ = static_cast<size_t>(state_.words - stream_.data()) - kSidePadding;
+        ramp_begun_ = true;
+    }
+    lane_ = 0;
     if (lanes_ > 8) {
         narrow(8);
-        decode_part(tables, table_of_symbol, symbols, tail8_);
-        check_leftover_words();
-    }
-    if (lanes_ > 2) {
+        part_left_ = tail8_;
+    } else if (lanes_ > 2) {
         narrow(2);
-        decode_part(tables, table_of_symbol, symbols, tail2_);
-        check_leftover_words();
+        part_left_ = tail2_;
+    } else {
+        ended_ = true;
     }
-    ended_ = true;
 }
 
 void RangeDecoder::decode(const CodingTables &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
@@ -190,7 +216,11 @@ void RangeDecoder::check_leftover_words() const {
 }
 
 uint32_t RangeDecoder::finish() {
-    if (!ended_) decode_step<uint8_t>(TableSetView{}, nullptr, nullptr, 0, true);
+    if (!last_begun_) begin(0, true);
+    while (!ended_) {
+        if (part_left_ > 0) throw Failure(EC_INVALID_ARGUMENT, "a step has fewer symbols than it began with");
+        next_part();
+    }
 
     const size_t side_size = static_cast<size_t>((state_.side_position + 7) / 8);
     if (words_size_ + side_size != stream_size_) {

@@ -30,6 +30,9 @@ struct DecoderState {
     DecodeFault fault;         // the first one; decoding goes on harmlessly to the end of the call
 };
 
+// What an escape in the side stream stands for.
+int32_t escaped_distance(DecoderState &state);
+
 // The value of a special rank: from the side stream, and checked.
 int16_t complete_symbol(const TableSetView &tables, unsigned table, unsigned rank, DecoderState &state);
 

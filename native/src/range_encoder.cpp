@@ -30,8 +30,12 @@ public:
         lane_[1] = kStateLow + (digest >> 16);
     }
 
-    // Codes all symbols of a part.
-    void code(const uint32_t *intervals, size_t count, unsigned lanes) {
+    // Codes all symbols of a part, whose intervals are out of 2^probability_bits.
+    void code(const uint32_t *intervals, size_t count, unsigned lanes, unsigned probability_bits) {
+        if (probability_bits != kProbabilityBits) {
+            words_ = encode_intervals(intervals, count, lanes, lane_, words_);
+            return;
+        }
         // Of a last row that is not full every symbol is a row of one lane.
         size_t i = count;
         while (i % lanes != 0) {
@@ -43,9 +47,10 @@ public:
     }
 
     // Codes whole rows from the end of a part as long as there are at most `room` words; returns the symbols coded.
-    size_t code_ramp(const uint32_t *intervals, size_t count, unsigned lanes, size_t room) {
+    size_t code_ramp(const uint32_t *intervals, size_t count, unsigned lanes, size_t room, unsigned probability_bits) {
         const size_t skipped = count % lanes;
-        return lanes * encode_ramp(intervals + skipped, count / lanes, lanes, lane_, room - word_count(), words_);
+        const auto encode = probability_bits == kProbabilityBits ? encode_ramp : encode_interval_ramp;
+        return lanes * encode(intervals + skipped, count / lanes, lanes, lane_, room - word_count(), words_);
     }
 
     // Lanes [from, to) start with the words coded so far, the latest first, then zeros.
@@ -82,18 +87,21 @@ void RangeEncoder::add_step(const CodingTables &tables, const Index *table_of_sy
     constexpr size_t kBlock = 2048;
     uint8_t side_block[kBlock * kMaxSideBits / 8 + sizeof(uint64_t)];
     const TableSetView set = tables.view();
+    end();
     uint32_t *const intervals = new uint32_t[count];
-    steps_.push_back({std::unique_ptr<uint32_t[]>(intervals), count});
+    steps_.push_back({std::unique_ptr<uint32_t[]>(intervals), count, kProbabilityBits});
     for (size_t begin = 0; begin < count; begin += kBlock) {
         side_.bits.next = side_block;
         find_intervals(set, table_of_symbol + begin, symbols + begin, std::min(kBlock, count - begin),
                        intervals + begin, side_);
         side_bytes_.insert(side_bytes_.end(), side_block, side_.bits.next);
     }
-    if (side_.refused != 0) {
-        throw Failure(EC_OUT_OF_RANGE, "latent lies " + std::to_string(side_.refused) +
-                                           " from the middle of its coding table, which carries -32767 to 32768");
-    }
+    if (side_.refused != 0) refuse(side_.refused);
+}
+
+void RangeEncoder::refuse(int32_t distance) {
+    throw Failure(EC_OUT_OF_RANGE, "latent lies " + std::to_string(distance) +
+                                       " from the middle of its coding table, which carries -32767 to 32768");
 }
 
 void RangeEncoder::add(const CodingTables &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
@@ -128,6 +136,7 @@ uint32_t RangeEncoder::choose_lanes() const {
     constexpr size_t kBlock = 65536;
     uint64_t bits = side_bits(), logarithms = 0, slack = 0, least = bits;
     for (const Step &step : steps_) {
+        if (step.probability_bits != kProbabilityBits) return lanes_for(exact_bits());
         for (size_t block = 0; block < step.count; block += kBlock) {
             const size_t count = std::min(kBlock, step.count - block);
             bits += kProbabilityBits * count;
@@ -151,18 +160,24 @@ uint64_t RangeEncoder::exact_bits() const {
             mantissa = product >> shift;
             exponent += shift;
         }
-        bits += kProbabilityBits * step.count;
+        bits += step.probability_bits * step.count;
     }
     return bits - exponent;
 }
 
+uint64_t RangeEncoder::bits() {
+    end();
+    return exact_bits();
+}
+
 std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
+    end();
     if (lanes == 0) lanes = choose_lanes();
     if (lanes != 2 && lanes != 8 && lanes != 32 && lanes != 64) {
         throw Failure(EC_INVALID_ARGUMENT, "lanes must be 2, 8, 32 or 64");
     }
 
-    if (steps_.empty()) steps_.push_back({nullptr, 0});
+    if (steps_.empty()) steps_.push_back({nullptr, 0, kProbabilityBits});
     size_t total = 0;
     for (const Step &step : steps_) total += step.count;
     EncoderLanes coder(total);
@@ -170,18 +185,19 @@ std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
     const Step &last = steps_.back();
     size_t left = last.count, tail2 = 0, tail8 = 0;
     if (lanes > 2) {
-        tail2 = coder.code_ramp(last.intervals.get(), left, 2, 6);
+        tail2 = coder.code_ramp(last.intervals.get(), left, 2, 6, last.probability_bits);
         coder.widen(2, 8);
         left -= tail2;
     }
     if (lanes > 8) {
-        tail8 = coder.code_ramp(last.intervals.get(), left, 8, lanes - 8);
+        tail8 = coder.code_ramp(last.intervals.get(), left, 8, lanes - 8, last.probability_bits);
         coder.widen(8, lanes);
         left -= tail8;
     }
-    coder.code(last.intervals.get(), left, lanes);
+    coder.code(last.intervals.get(), left, lanes, last.probability_bits);
     for (size_t step = steps_.size() - 1; step-- > 0;) {
-        coder.code(steps_[step].intervals.get(), steps_[step].count, lanes);
+        const Step &before = steps_[step];
+        coder.code(before.intervals.get(), before.count, lanes, before.probability_bits);
     }
 
     std::vector<uint8_t> payload;

@@ -51,6 +51,11 @@ uint64_t sum_logarithms_scalar(const uint32_t *intervals, size_t count);
 size_t encode_ramp(const uint32_t *intervals, size_t rows, unsigned lanes, uint32_t *lane, size_t room,
                    uint16_t *&words);
 
+// The same for intervals out of 2^16: symbol i of `count` is on lane i mod lanes, and a ramp has 2 or 8 of them.
+uint16_t *encode_intervals(const uint32_t *intervals, size_t count, unsigned lanes, uint32_t *lane, uint16_t *words);
+size_t encode_interval_ramp(const uint32_t *intervals, size_t rows, unsigned lanes, uint32_t *lane, size_t room,
+                            uint16_t *&words);
+
 // SIMD kernels want a set with a ladder, or at least 32 lanes.
 void find_intervals_avx512(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
                            size_t count, uint32_t *intervals, SideWriter &side);

@@ -76,9 +76,9 @@ public:
         if (ec_core_model_id(opened) != head_.model_id) throw std::runtime_error("is of another model");
 
         const uint32_t alignment = ec_core_model_alignment(opened);
-        for (uint32_t i = 0; i < ec_core_model_coded_count(opened); ++i) {
+        for (uint32_t i = 0; i < ec_core_model_decoder_latent_count(opened); ++i) {
             ec_core_tensor tensor{};
-            ec_core_model_coded(opened, i, &tensor);
+            ec_core_model_decoder_latent(opened, i, &tensor);
             const auto side = [&](size_t pixels) {
                 return (pixels + alignment - 1) / alignment * (alignment / tensor.stride);
             };
@@ -97,7 +97,8 @@ public:
         return digests;
     }
 
-    // Whether the decoded latents give the file's bytes.
+    // Whether the decoded latents give the file's bytes. An encoder of residuals rounds what a decoder gives to the symbols
+    // that made it.
     bool encodes_to_itself(uint32_t threads) const {
         Bytes payload(ec_core_encode_bound(model_.get(), head_.width, head_.height));
         uint32_t lanes = head_.lanes;

@@ -1,0 +1,163 @@
+"""GC checkpoints of Justin-Tan/generative-compression: computed as at their origin, and refused if anything is off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from agustsson_weights import blank, drawn, released_shapes
+from torch import Tensor
+
+from edgecodec.errors import CheckpointRejected
+from edgecodec.export.checkpoint import read_checkpoint
+from edgecodec.export.families.agustsson import Agustsson
+from edgecodec.export.importers.agustsson_tf1 import AgustssonTf1
+
+VECTORS = Path(__file__).parent / "data" / "vectors" / "agustsson_gc_C8.npz"
+LIMIT = 1.5e-4  # ten times what float32 arithmetic in another order changes
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, Tensor]:
+    with np.load(VECTORS) as stored:
+        return {name: torch.from_numpy(stored[name]) for name in stored.files}
+
+
+@pytest.fixture(scope="module")
+def image(vectors: dict[str, Tensor]) -> Tensor:
+    return vectors["image"].permute(2, 0, 1).unsqueeze(0).float() / 255
+
+
+def imported(prefix: str) -> Agustsson:
+    """The released size with drawn weights under `prefix` and zeros elsewhere."""
+    checkpoint = AgustssonTf1().read(blank() | drawn(prefix))
+    with torch.device("meta"):
+        model = Agustsson(checkpoint.configuration)
+    model.load_state_dict(checkpoint.tensors, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Agustsson:
+    return imported("generator/encoder_image/")
+
+
+def test_the_encoder_is_its_origins(encoder: Agustsson, image: Tensor, vectors: dict[str, Tensor]) -> None:
+    torch.testing.assert_close(encoder.analysis(2 * image - 1), vectors["y"], rtol=0, atol=LIMIT)
+    (symbols,) = encoder.encode(image)
+    assert torch.equal(symbols, vectors["symbols"].float())
+    assert symbols.unique().tolist() == [0, 1, 2]  # behind a ReLU
+
+
+def test_the_generator_is_its_origins(vectors: dict[str, Tensor]) -> None:
+    model = imported("generator/decoder/")
+    symbols = vectors["symbols"].float()
+    picture = model.synthesis(symbols)
+    assert picture.shape == (1, 3, 176, 240)
+    torch.testing.assert_close(picture[:, :, :40, :40], vectors["out_pre_first"], rtol=0, atol=LIMIT)
+    torch.testing.assert_close(picture[:, :, -40:, -40:], vectors["out_pre_last"], rtol=0, atol=LIMIT)
+    torch.testing.assert_close(
+        model.decode(symbols[:, :, :4, :4]), (torch.tanh(model.synthesis(symbols[:, :, :4, :4])) + 1) / 2
+    )
+
+
+@pytest.mark.parametrize("change", [{"zero_border": "leading"}, {"epsilon": 1e-1}])
+def test_other_conventions_would_be_seen(
+    encoder: Agustsson, image: Tensor, vectors: dict[str, Tensor], change: dict[str, object]
+) -> None:
+    with torch.device("meta"):
+        other = Agustsson(replace(encoder.preset, **change))
+    other.load_state_dict(encoder.state_dict(), assign=True)
+    assert (other.analysis(2 * image - 1) - vectors["y"]).abs().max() > 100 * LIMIT
+
+
+def test_the_layout_is_the_released_one() -> None:
+    shapes = released_shapes()
+    assert len(shapes) == 118
+    assert sum(torch.Size(shape).numel() for shape in shapes.values()) == 160_534_107
+
+
+@pytest.mark.parametrize("channels", [2, 16])
+def test_the_number_of_channels_is_read_off_the_projection(channels: int) -> None:
+    checkpoint = AgustssonTf1().read(blank(channels))
+    assert checkpoint.configuration.latent_channels == channels
+    assert checkpoint.family == "agustsson"
+    assert len(checkpoint.tensors) == 118
+
+
+def _missing(content: dict[str, Tensor]) -> None:
+    del content["generator/decoder/InstanceNorm_22/beta"]
+
+
+def _moving_average(content: dict[str, Tensor]) -> None:
+    content["generator/decoder/conv2d/kernel/ExponentialMovingAverage"] = content["generator/decoder/conv2d/kernel"]
+
+
+def _noise(content: dict[str, Tensor]) -> None:
+    content["generator/noise_generator/conv2d/kernel"] = torch.zeros(7, 7, 60, 8)
+
+
+def _torch_layout(content: dict[str, Tensor]) -> None:
+    content["generator/encoder_image/conv2d_1/kernel"] = torch.zeros(120, 60, 3, 3)
+
+
+def _transposed_like_plain(content: dict[str, Tensor]) -> None:
+    content["generator/decoder/conv2d_transpose/kernel"] = torch.zeros(3, 3, 960, 480)
+
+
+def _no_projection(content: dict[str, Tensor]) -> None:
+    del content["generator/encoder_image/conv2d_5/kernel"]
+
+
+def _not_an_array(content: dict[str, object]) -> None:
+    content["generator/encoder_image/conv2d/bias"] = "zeros"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (_missing, "generator/decoder/InstanceNorm_22/beta: missing"),
+        (_moving_average, "generator/decoder/conv2d/kernel/ExponentialMovingAverage: unused"),
+        (_noise, "generator/noise_generator/conv2d/kernel: unused"),
+        (_torch_layout, "conv2d_1/kernel: has shape (120, 60, 3, 3), should have (3, 3, 60, 120)"),
+        (_transposed_like_plain, "conv2d_transpose/kernel: has shape (3, 3, 960, 480), should have (3, 3, 480, 960)"),
+        (_no_projection, "generator/encoder_image/conv2d_5/kernel: missing"),
+        (_not_an_array, "generator/encoder_image/conv2d/bias: has shape (), should have (60,)"),
+    ],
+)
+def test_whatever_does_not_fit_is_listed(change: Callable[[dict[str, Tensor]], None], line: str) -> None:
+    content = blank()
+    change(content)
+    with pytest.raises(CheckpointRejected) as refused:
+        AgustssonTf1().read(content)
+    assert line in str(refused.value)
+    assert str(refused.value).count("\n  ") == 1
+    assert "raw variables" in str(refused.value)
+
+
+def test_all_that_does_not_fit_is_listed_at_once() -> None:
+    content = blank()
+    _missing(content)
+    _noise(content)
+    _torch_layout(content)
+    with pytest.raises(CheckpointRejected) as refused:
+        AgustssonTf1().read(content)
+    assert str(refused.value).count("\n  ") == 3
+
+
+def test_pytorch_files_and_numpy_archives_are_recognised(tmp_path: Path) -> None:
+    torch.save(blank(), tmp_path / "gc.pt")
+    assert read_checkpoint(tmp_path / "gc.pt").preset == "tensorflow1-c8"
+    np.savez(tmp_path / "part.npz", **{"generator/decoder/conv2d/bias": np.zeros(960, np.float32)})
+    with pytest.raises(CheckpointRejected, match="conv2d/kernel: missing"):
+        read_checkpoint(tmp_path / "part.npz")
+
+
+def test_names_of_another_origin_are_not_recognised(tmp_path: Path) -> None:
+    torch.save({f"module.{name}": array for name, array in blank().items()}, tmp_path / "wrapped.pt")
+    with pytest.raises(CheckpointRejected, match="Justin-Tan/generative-compression"):
+        read_checkpoint(tmp_path / "wrapped.pt")
