@@ -202,4 +202,4 @@ def test_no_damage_gives_other_latents_unnoticed() -> None:
             refusals += 1
         else:
             assert all(np.array_equal(values, known[name]) for name, values in decoded.items())
-    assert refusals > 4 * len(payload)
+    assert refusals > 3 * len(payload)
