@@ -54,3 +54,10 @@ class LearnedCodec(nn.Module):
     def decode(self, *latents: Tensor) -> Tensor:
         """The picture of what the entropy decoder gives."""
         raise NotImplementedError
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The picture that `decode` rebuilds, and the bits of each latent under the entropy model in floats.
+
+        In training mode gradients pass the rounding, and bits are those of latents with uniform noise instead.
+        """
+        raise NotImplementedError

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from edgecodec.export.families.blocks import (
     GDN,
     FactorizedDensity,
+    add_uniform_noise,
     gaussian_likelihood,
     logistic_likelihood,
     round_straight_through,
@@ -107,7 +108,7 @@ class ScaleHyperprior(LearnedCodec):
         return residual if mean is None else residual + mean
 
     def forward(self, image: Tensor) -> tuple[Tensor, Rates]:
-        """Training pass: reconstruction from rounded latents, rates from latents with uniform noise.
+        """Reconstruction from rounded latents; rates in training from latents with uniform noise, else rounded ones.
 
         Rounding with a straight-through gradient on the way to the pixels and noise on the way to the rate is the
         mixed scheme of Minnen and Singh 2020, section 3.2.
@@ -115,11 +116,11 @@ class ScaleHyperprior(LearnedCodec):
         y = self.analysis(image)
         z = self.hyper_analysis(self.hyper_input(y))
         medians = self.density.medians.reshape(1, -1, 1, 1)
-        z_noisy = z + torch.empty_like(z).uniform_(-0.5, 0.5)
         z_rounded = round_straight_through(z - medians) + medians
+        z_noisy = add_uniform_noise(z) if self.training else z_rounded
         mean = self.mean(z_rounded)
         residual = y if mean is None else y - mean
-        noisy = residual + torch.empty_like(residual).uniform_(-0.5, 0.5)
+        noisy = add_uniform_noise(residual) if self.training else torch.round(residual)
         rebuilt = round_straight_through(residual)
         rebuilt = rebuilt if mean is None else rebuilt + mean
         likelihood = gaussian_likelihood if self.likelihood == "gaussian" else logistic_likelihood
