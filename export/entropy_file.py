@@ -15,7 +15,6 @@ from edgecodec.export.integer_net import (
     Crop,
     Index,
     IntArray,
-    IntegerLayer,
     IntegerNet,
     PixelShuffle,
     Requantise,
@@ -118,10 +117,10 @@ class Residual:
 class Context:
     """Decode a tensor of values from `lowest` up by the tables that their neighbours to the left and above choose.
 
-    tables: (1 or 2, channels, S + 1 by the left, S + 1 by the one above), numbers in the set; S is how many values there
-    are, and the place S that of no neighbour. The second half is for the last channel that is coded at a position, whose
-    channels are those below `limit`, a tensor of one channel. With `prefix_of` the tensor is such a limit: how many
-    channels of that one there are up to the last that is not 0.
+    tables: (1 or 2, channels, S + 1 by the left, S + 1 by the one above), numbers in the set; S is how many values
+    there are, and the place S that of no neighbour. The second half is for the last channel that is coded at a position.
+    limit: a tensor of one channel; channels below it are coded, others are 0. prefix_of: the tensor is itself such a
+    limit, namely how many channels of that one there are up to the last that is not 0.
     """
 
     tensor: str
@@ -138,9 +137,9 @@ class Mixture:
 
     taps: rows up and columns to the right, of the values that go into the net. delay: how many columns a row is behind
     the one above. components: how many (means, scales, logits) the net gives. Means are whole numbers of
-    2^-mean_fraction, scales of 2^-scale_fraction and at least `least_scale` of them. reach: how many scales around a mean
-    have values with intervals. tails: mass beyond every 2^-tail_fraction scales, in 2^-16; weights: of a component whose
-    logit is so much less than the largest.
+    2^-mean_fraction, scales of 2^-scale_fraction and at least `least_scale` of them. reach: how many scales around a
+    mean have values with intervals. tails: mass beyond every 2^-tail_fraction scales, in 2^-16. weights: of a component
+    whose logit is so much less than the largest.
     """
 
     tensor: str
@@ -247,7 +246,9 @@ def _layer(layer: AnyLayer) -> bytes:
     out_channels, kernel, _, in_channels = layer.weight.shape
     shape = (layer.stride, layer.padding, layer.output_padding, layer.weight_bytes, in_channels, out_channels)
     head = struct.pack("<6B2H", int(layer.transposed), kernel, *shape)
-    return head + _array(layer.bias, "<i4") + _array(layer.weight, f"<i{layer.weight_bytes}") + _epilogue(layer.epilogue)
+    return (
+        head + _array(layer.bias, "<i4") + _array(layer.weight, f"<i{layer.weight_bytes}") + _epilogue(layer.epilogue)
+    )
 
 
 def _epilogue(epilogue: Requantise | Index | ValueTable) -> bytes:

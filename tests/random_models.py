@@ -16,6 +16,7 @@ from reference_entropy_model import (
     Code,
     Concat,
     Context,
+    Labels,
     Mixture,
     Model,
     Residual,
@@ -253,6 +254,10 @@ class Builder:
         ranks = int(self.generator.integers(2, min(64, 2 * symbols) + 1))
         sign, raw_bits = int(self.generator.choice([-1, 1])), int(self.generator.choice([0, 0, 0, 1, 2]))
         return Table(random_frequencies(self.generator, ranks), mode, sign, raw_bits)
+
+    def labels(self, channels: int, stride: int, classes: int) -> Known:
+        tensor = self.tensor(channels, stride, latent=True)
+        return self.add(Labels(tensor.name, classes), Known(tensor, 0, classes - 1))
 
     def mask(self, stride: int, channels: int) -> Known:
         """One bit for each position, made either 0 or `channels`."""

@@ -130,7 +130,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Labels:
-    """A label map. How it is coded is the business of reference_label_map."""
+    """Maps of labels from 0 to classes - 1, one in every channel."""
 
     tensor: str
     classes: int

@@ -129,7 +129,7 @@ def test_values_out_of_the_alphabet_are_refused(value: int) -> None:
 
 
 def test_values_where_nothing_is_coded_become_0() -> None:
-    """Lengths are coded where the mask is 1 or more, values where the length is; what lies elsewhere may be anything."""
+    """Lengths are coded where the mask is 1 or more, values where the length is; what is elsewhere may be anything."""
     given = latents()
     given["values"][:, 0, 1] = [1, 0, 30000]
     assert_exact(MODEL, given, 4, 2)
