@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -58,19 +59,33 @@ def gaussian_scale_boundaries() -> FloatArray:
 
 def gaussian_tables() -> list[CodingTable]:
     """One zero-mean Gaussian table for each of `gaussian_scales`."""
-    return [_gaussian_table(scale) for scale in gaussian_scales()]
+    return [_symmetric_table(partial(_gaussian_cumulative, scale), scale) for scale in gaussian_scales()]
 
 
-def _gaussian_table(scale: float) -> CodingTable:
-    def cumulative(x: float) -> float:
-        return 0.5 * math.erfc(-x / (scale * math.sqrt(2)))
+def logistic_tables() -> list[CodingTable]:
+    """One zero-mean logistic table for each of `gaussian_scales`, taken as the scale of the logistic."""
+    deviation = math.pi / math.sqrt(3)
+    return [_symmetric_table(partial(_logistic_cumulative, scale), scale * deviation) for scale in gaussian_scales()]
+
+
+def _gaussian_cumulative(scale: float, x: float) -> float:
+    return 0.5 * math.erfc(-x / (scale * math.sqrt(2)))
+
+
+def _logistic_cumulative(scale: float, x: float) -> float:
+    decay = math.exp(-abs(x) / scale)
+    return (decay if x < 0 else 1.0) / (1.0 + decay)
+
+
+def _symmetric_table(cumulative: Callable[[float], float], deviation: float) -> CodingTable:
+    """deviation: the standard one of the density that `cumulative` belongs to, which is symmetric about 0."""
 
     def mass(low: int, high: int) -> float:
         # Of the lower tail, where the cumulative has all its digits.
         low, high = (low, high) if low + high <= 0 else (-high, -low)
         return cumulative(high + 0.5) - cumulative(low - 0.5)
 
-    return _table(mass, raw_bits=_raw_bits(scale), mode=0, sign=1)
+    return _table(mass, raw_bits=_raw_bits(deviation), mode=0, sign=1)
 
 
 def factorized_tables(density: FactorizedDensity, reach: int = 1 << 12) -> list[CodingTable]:

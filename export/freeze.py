@@ -18,6 +18,7 @@ from edgecodec.export.coding_tables import (
     factorized_tables,
     gaussian_scale_boundaries,
     gaussian_tables,
+    logistic_tables,
 )
 from edgecodec.export.entropy_file import Affine, Apply, Code, EntropyModel, TableIndices, Values
 from edgecodec.export.families.hyperprior import ALIGNMENT, HYPERLATENT_STRIDE, LATENT_STRIDE, ScaleHyperprior
@@ -54,7 +55,7 @@ def freeze(model: ScaleHyperprior, calibration: Sequence[Latents]) -> EntropyMod
     form = quantiser.input_format
     offsets = np.rint(np.ldexp(medians.flatten().double().numpy(), form.shift)).astype(np.int64)
     affine = Affine("z_fixed", "z", form.shift, offsets, form.low, form.high)
-    tables = tuple(gaussian_tables())
+    tables = tuple(gaussian_tables() if model.likelihood == "gaussian" else logistic_tables())
     float_bits = sum(coded_bits(tables, latents.float_indices, latents.r) for latents in calibration)
 
     def extra_share(net: IntegerNet) -> float:
@@ -64,10 +65,10 @@ def freeze(model: ScaleHyperprior, calibration: Sequence[Latents]) -> EntropyMod
     return EntropyModel(
         alignment=ALIGNMENT,
         tensors=(
-            Values("z", model.hyperlatent_channels, HYPERLATENT_STRIDE),
+            Values("z", model.hyperlatent_channels, HYPERLATENT_STRIDE, decoder_latent=True),
             Values("z_fixed", model.hyperlatent_channels, HYPERLATENT_STRIDE),
             TableIndices("r_table", model.latent_channels, LATENT_STRIDE),
-            Values("r", model.latent_channels, LATENT_STRIDE),
+            Values("r", model.latent_channels, LATENT_STRIDE, decoder_latent=True),
         ),
         table_sets=(tuple(factorized_tables(model.density)), tables),
         nets=(cheapest_precision(quantiser, extra_share, PRECISION_BUDGET),),

@@ -18,6 +18,7 @@ from edgecodec.export.coding_tables import (
     factorized_tables,
     gaussian_scales,
     gaussian_tables,
+    logistic_tables,
     quantise_frequencies,
     unzigzag,
     zigzag,
@@ -53,6 +54,27 @@ def test_gaussian_tables_cost_at_most_a_tenth_of_a_percent_over_the_entropy() ->
         entropy = -sum(mass * math.log2(mass) for mass in masses if mass > 0)
         each = [coded_bits(tables, np.array([index]), np.array([value])) for value in values]
         assert float(masses @ np.array(each)) < entropy * 1.001
+
+
+def logistic_mass(scale: float, value: int) -> float:
+    below, above = (abs(value) - 0.5) / (2 * scale), (abs(value) + 0.5) / (2 * scale)
+    return 0.5 * (math.tanh(above) - math.tanh(below))
+
+
+def test_logistic_tables_are_valid_and_cost_at_most_0_15_percent_over_the_entropy() -> None:
+    tables, scales = logistic_tables(), gaussian_scales()
+    assert len(tables) == 64
+    for table in tables:
+        assert is_valid(table)
+        assert (table.mode, table.sign) == (0, 1)
+    for index in range(0, 64, 3):
+        reach = int(34 * scales[index]) + 3
+        values = np.arange(-reach, reach + 1)
+        masses = np.array([logistic_mass(scales[index], value) for value in values])
+        assert masses.sum() == pytest.approx(1, abs=1e-12)
+        entropy = -sum(mass * math.log2(mass) for mass in masses if mass > 0)
+        each = [coded_bits(tables, np.array([index]), np.array([value])) for value in values]
+        assert float(masses @ np.array(each)) < entropy * 1.0015
 
 
 def test_coded_bits_agrees_with_the_format_spelled_out() -> None:

@@ -14,6 +14,7 @@ from edgecodec.export.families.blocks import (
     ChannelNorm,
     FactorizedDensity,
     gaussian_likelihood,
+    logistic_likelihood,
     lower_bound,
 )
 from edgecodec.export.families.hific import Hific, Preset
@@ -62,6 +63,14 @@ def test_gaussian_likelihood_sums_to_one_and_knows_its_bound() -> None:
     assert tiny.item() == bound.item()
 
 
+def test_logistic_likelihood_sums_to_one_and_knows_its_bound() -> None:
+    values = torch.arange(-200.0, 201.0)
+    for scale in (0.01, 0.11, 1.0, 7.5):
+        assert logistic_likelihood(values, torch.full_like(values, scale)).sum().item() == pytest.approx(1, abs=1e-4)
+    tiny, bound = (logistic_likelihood(torch.ones(1), torch.full((1,), scale)) for scale in (0.001, 0.11))
+    assert tiny.item() == bound.item()
+
+
 def test_lower_bound_learns_from_below() -> None:
     x = torch.tensor([-1.0, -1.0, 2.0], requires_grad=True)
     (lower_bound(x, 0.0) * torch.tensor([-1.0, 1.0, 1.0])).sum().backward()
@@ -81,6 +90,10 @@ def test_the_compact_preset_of_every_scale_hyperprior_codes_a_picture(family: st
         assert torch.equal(residual, residual.round())
         torch.testing.assert_close(model.rebuild(z_symbols, residual), y)
         assert model.synthesis(y).shape == image.shape
+        assert all(map(torch.equal, model.encode(image), (z_symbols, residual)))
+        assert torch.equal(model.decode(z_symbols, residual), model.synthesis(model.rebuild(z_symbols, residual)))
+        for latent, symbols in zip(model.encoder_latents(), (z_symbols, residual), strict=True):
+            assert symbols.shape == (1, latent.channels, 64 // latent.stride, 128 // latent.stride)
         medians = model.density.medians.reshape(1, -1, 1, 1)
         assert model.scale_network()(z_symbols + medians).shape == residual.shape
 

@@ -196,6 +196,6 @@ def test_a_file_on_disk_is_recognised_and_opened_safely(tmp_path: Path) -> None:
     torch.save({"iter": 1, "comp_model": {"encoder.interp_ca_list.0.weight": torch.zeros(5, 1, 192, 1, 1)}}, path)
     with pytest.raises(CheckpointRejected, match=r"CRDR.*\n(.*\n)*  encoder.conv1.weight: missing"):
         read_checkpoint(path)
-    torch.save({"comp_model": {"contextmodel.c1.weight": torch.zeros(1)}}, path)
+    torch.save({"comp_model": {"elsewhere.weight": torch.zeros(1)}}, path)
     with pytest.raises(CheckpointRejected, match="layout that is not known"):
         read_checkpoint(path)

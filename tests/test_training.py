@@ -42,8 +42,9 @@ def test_the_initial_transform_already_carries_photographs(photos: PhotoSet) -> 
     assert -10 * math.log10(float(error)) > 20  # a random start gives 8
 
 
-def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path) -> None:
-    recipe = RateDistortionRecipe("hyperprior", steps=4, batch=2, crop=64)
+@pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
+def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
+    recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
     whole = train_rate_distortion(photos, tmp_path / "whole.safetensors", recipe, save_every=2)
     with pytest.raises(_Stop):
         train_rate_distortion(_stopping_after(photos, 3), tmp_path / "broken.safetensors", recipe, save_every=2)

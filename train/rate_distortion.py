@@ -1,4 +1,4 @@
-"""First stage: every network of a scale hyperprior, for rate + lambda * MSE.
+"""First stage: every network of a codec, for rate + lambda * MSE.
 
 Loss = bits per pixel + distortion_weight * 255^2 * mean squared error, with images in [0, 1] (Balle et al. 2018,
 equation 10). The learning rate falls along a cosine; what is saved is the running average of the weights.
@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.checkpoint import save_checkpoint
-from edgecodec.export.families import Crdr, Hific, ScaleHyperprior, build
-from edgecodec.export.families.blocks import gaussian_likelihood
+from edgecodec.export.families import Crdr, Hific, build
+from edgecodec.export.families.blocks import FactorizedDensity
+from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_crdr import initialise_crdr
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
 from edgecodec.train.progress import append_row, cosine
 
@@ -47,7 +49,7 @@ class RateDistortionRecipe:
 
 def train_rate_distortion(
     photos: PhotoSet, output: Path, recipe: RateDistortionRecipe, save_every: int = 1000
-) -> ScaleHyperprior:
+) -> LearnedCodec:
     """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
 
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
@@ -57,14 +59,18 @@ def train_rate_distortion(
     model = build(recipe.family, recipe.preset)
     if isinstance(model, Hific):
         initialise_as_transform(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+    if isinstance(model, Crdr):
+        initialise_crdr(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
     )
-    quantiles = [model.density.quantiles]
-    weights = [p for p in model.parameters() if p is not model.density.quantiles]
+    # Quantiles describe a density and have a loss of their own; a codec may have no such density.
+    quantiles = [density.quantiles for density in _densities(model)]
+    auxiliary = {id(parameter) for parameter in quantiles}
+    weights = [parameter for parameter in model.parameters() if id(parameter) not in auxiliary]
     optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
-    quantile_optimiser = torch.optim.Adam(quantiles, lr=1e-3)
+    quantile_optimiser = torch.optim.Adam([{"params": quantiles}], lr=1e-3)
     state_file, curve_file = output.with_suffix(".state"), output.with_suffix(".csv")
     first = 0
     if state_file.exists():
@@ -84,9 +90,10 @@ def train_rate_distortion(
         for group in optimiser.param_groups:
             group["lr"] = rate
         rebuilt, rates, distortion_weight = training_pass(model, image, recipe.distortion_weight)
-        bits_per_pixel = (rates.latent + rates.hyperlatent) / image[:, 0].numel()
+        bits_per_pixel = sum(rates) / image[:, 0].numel()
         distortion = nn.functional.mse_loss(rebuilt, image)
-        loss = bits_per_pixel + distortion_weight * 255**2 * distortion + model.density.quantile_loss() * 1e-6
+        loss = bits_per_pixel + distortion_weight * 255**2 * distortion
+        loss = loss + sum(density.quantile_loss() for density in _densities(model)) * 1e-6
         for each in (optimiser, quantile_optimiser):
             each.zero_grad()
         loss.backward()
@@ -113,7 +120,7 @@ def train_rate_distortion(
     return averaged.module  # type: ignore[return-value]
 
 
-def training_pass(model: nn.Module, image: Tensor, distortion_weight: float) -> tuple[Tensor, Rates, float]:
+def training_pass(model: LearnedCodec, image: Tensor, distortion_weight: float) -> tuple[Tensor, Rates, float]:
     """Reconstruction, rates, and the weight of the distortion between them.
 
     A codec of many rates learns one of them a batch, drawn at random; `distortion_weight` is then that of its middle.
@@ -124,38 +131,32 @@ def training_pass(model: nn.Module, image: Tensor, distortion_weight: float) -> 
     return (*model(image, level), distortion_weight * model.DISTORTION_RATIOS[level])
 
 
-def settle_medians(model: ScaleHyperprior, steps: int = 60) -> None:
-    """Move the stored medians to the medians of the density by bisection of its monotone cumulative."""
-    with torch.no_grad():
-        quantiles = model.density.quantiles
+def _densities(model: nn.Module) -> list[FactorizedDensity]:
+    return [module for module in model.modules() if isinstance(module, FactorizedDensity)]
+
+
+@torch.no_grad()
+def settle_medians(model: nn.Module, steps: int = 60) -> None:
+    """Move the stored medians to the medians of each density by bisection of its monotone cumulative."""
+    for density in _densities(model):
+        quantiles = density.quantiles
         low, high = torch.full_like(quantiles[:, :, 1:2], -256.0), torch.full_like(quantiles[:, :, 1:2], 256.0)
         for _ in range(steps):
             middle = (low + high) / 2
-            above = model.density.logits_cumulative(middle) > 0
+            above = density.logits_cumulative(middle) > 0
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         quantiles[:, :, 1:2] = (low + high) / 2
 
 
 @torch.no_grad()
-def validate(model: ScaleHyperprior, photos: PhotoSet) -> tuple[float, float]:
+def validate(model: LearnedCodec, photos: PhotoSet) -> tuple[float, float]:
     """Mean bits per pixel and mean PSNR in dB of rounded latents, over the held-out photographs."""
+    model.eval()
     bits_per_pixel, psnr = [], []
     for photo in photos.validation:
         image = whole_photo(photo, ALIGNMENT).contiguous(memory_format=torch.channels_last)
-        bits, rebuilt = code_with_floats(model, image)
+        rebuilt, rates = model(image)
         error = nn.functional.mse_loss(rebuilt.clamp(0, 1), image)
-        bits_per_pixel.append(float(bits) / image[:, 0].numel())
+        bits_per_pixel.append(float(sum(rates)) / image[:, 0].numel())
         psnr.append(-10 * math.log10(float(error)))
     return sum(bits_per_pixel) / len(bits_per_pixel), sum(psnr) / len(psnr)
-
-
-def code_with_floats(model: ScaleHyperprior | Crdr, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Ideal bits of the rounded latents under the float model, and the image they rebuild."""
-    if isinstance(model, Crdr):
-        rebuilt, rates = model.eval()(image)
-        return rates.latent + rates.hyperlatent, rebuilt
-    z_symbols, residual, y = model.quantise(model.analysis(image))
-    z = z_symbols + model.density.medians.reshape(1, -1, 1, 1)
-    latent = gaussian_likelihood(residual, model.scale_network()(z)).log2().sum()
-    hyperlatent = model.density.likelihood(z).log2().sum()
-    return -latent - hyperlatent, model.synthesis(y)

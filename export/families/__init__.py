@@ -5,18 +5,20 @@ from __future__ import annotations
 from edgecodec.export.families.agustsson import Agustsson
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.crdr import Crdr
+from edgecodec.export.families.fidelity import Fidelity
 from edgecodec.export.families.hific import Hific
 from edgecodec.export.families.hyperprior import Hyperprior, ScaleHyperprior
 from edgecodec.export.families.tunable import Tunable
 
 FAMILIES: dict[str, type[LearnedCodec]] = {
-    family.FAMILY: family for family in (Agustsson, Crdr, Hific, Hyperprior, Tunable)
+    family.FAMILY: family for family in (Agustsson, Crdr, Fidelity, Hific, Hyperprior, Tunable)
 }
 
 __all__ = [
     "FAMILIES",
     "Agustsson",
     "Crdr",
+    "Fidelity",
     "Hific",
     "Hyperprior",
     "LearnedCodec",

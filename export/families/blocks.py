@@ -142,11 +142,22 @@ class FactorizedDensity(nn.Module):
         return torch.abs(self.logits_cumulative(self.quantiles, frozen=True) - target).sum()
 
 
-def gaussian_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
-    """Probability of the unit interval around `residual` under N(0, max(scale, 0.11)), at least 1e-9."""
+def gaussian_likelihood(residual: Tensor, scale: Tensor, scale_bound: float = SCALE_BOUND) -> Tensor:
+    """Probability of the unit interval around `residual` under N(0, max(scale, scale_bound)), at least 1e-9."""
+    magnitude = residual.abs()
+    scale = lower_bound(scale, scale_bound)
+    mass = _normal_cdf((0.5 - magnitude) / scale) - _normal_cdf((-0.5 - magnitude) / scale)
+    return lower_bound(mass, 1e-9)
+
+
+def logistic_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
+    """Probability of the unit interval around `residual` under a logistic density of mean 0, at least 1e-9.
+
+    scale: of the logistic, not its standard deviation, which is pi / sqrt(3) times larger; at least 0.11 is taken.
+    """
     magnitude = residual.abs()
     scale = lower_bound(scale, SCALE_BOUND)
-    mass = _normal_cdf((0.5 - magnitude) / scale) - _normal_cdf((-0.5 - magnitude) / scale)
+    mass = torch.sigmoid((0.5 - magnitude) / scale) - torch.sigmoid((-0.5 - magnitude) / scale)
     return lower_bound(mass, 1e-9)
 
 

@@ -44,9 +44,20 @@ class LearnedCodec(nn.Module):
         return self.encoder_latents()
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride)."""
+        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride).
+
+        Where ALIGNMENT is less than the coarsest stride, H and W stand for the next multiples of that stride: the model
+        has grown its latents itself, and `decode` gives the larger picture.
+        """
         raise NotImplementedError
 
     def decode(self, *latents: Tensor) -> Tensor:
         """The picture of what the entropy decoder gives."""
+        raise NotImplementedError
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The picture that `decode` rebuilds, and the bits of each latent under the entropy model in floats.
+
+        In training mode gradients pass the rounding, and bits are those of latents with uniform noise instead.
+        """
         raise NotImplementedError
