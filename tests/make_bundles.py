@@ -23,6 +23,7 @@ from reference_entropy_model import (
     Affine,
     Code,
     Context,
+    Labels,
     Model,
     Step,
     Tensor,
@@ -66,7 +67,7 @@ def label_model() -> Model:
         Tensor("y", COLOURS, BLOCK, decoder_latent=True),
     ]
     steps: list[Step] = [
-        Context("labels", 0, 0, _one_table(1, len(CLASSES))),
+        Labels("labels", len(CLASSES)),
         Context("mask", 0, 0, _one_table(1, 2)),
         Affine("limit", "mask", 14, np.zeros(1, np.int64), 0, COLOURS),
         Context("y", 0, -(LEVELS // 2), _one_table(COLOURS, LEVELS), limit="limit"),
