@@ -14,7 +14,6 @@ from conftest import TINY
 
 import edgecodec
 from edgecodec import verify
-from edgecodec.bundle import BundleInfo
 from edgecodec.errors import (
     BundleChanged,
     CannotRead,
@@ -24,6 +23,7 @@ from edgecodec.errors import (
     NotABundle,
     UnsupportedVersion,
 )
+from edgecodec.manifest import BundleInfo
 
 FILES = sorted(json.loads((TINY / "manifest.json").read_text())["files"])
 
