@@ -4,7 +4,7 @@
     synthesis:  latents float32 (1, C, h, w) holding integers              ->  "image" uint8 (H, W, 3)
 
 An analysis graph also takes "size" int64 (2), the height and width of the picture before it was padded, where a family
-pads with mid-grey; and one float32 (1) for each knob that is not baked. A synthesis graph also takes "noise".
+pads with mid-grey; and one float32 () for each knob that is not baked. A synthesis graph also takes "noise".
 
 Bytes are rounded half to even; latents as the family says. Opset 18 with IR version 8 loads in every ONNX Runtime from
 1.17 on and in every TensorRT from 10 on. Exporting the same weights again gives the same bytes.
@@ -96,8 +96,8 @@ def export_analysis(model: LearnedCodec, point: Point, path: Path, *, share_weig
         arguments.append(torch.tensor(image.shape[:2]))
         inputs["size"] = (2,)
     for name, scalar in point.scalars.items():
-        arguments.append(torch.tensor([scalar.default]))
-        inputs[name] = (1,)
+        arguments.append(torch.tensor(scalar.default))
+        inputs[name] = ()
     sides = {0: model.ALIGNMENT * rows, 1: model.ALIGNMENT * columns}
     shapes = ((sides, *({} for _ in arguments[1:])),)
     outputs = _latent_shapes(model, model.encoder_latents())

@@ -1,13 +1,13 @@
 """What is baked: every family's encoder and decoder at fixed knobs, as modules that are ready to become graphs.
 
 A knob is baked, so that it costs nothing at run time; or it stays an input of the encoder's graph, where it cannot be
-folded into weights; or the family has none. Points are made one at a time, because a decoder may be large.
+folded into weights; or the family has none. Points are made one at a time, because decoders may be large.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from edgecodec.export.families.crdr_baking import bake_decoder, bake_encoder
 from edgecodec.export.families.tunable import LARGEST_N, SMALLEST_N, fold_batch_norm
 
 Knobs = dict[str, float]
+State = Mapping[str, Tensor]
 
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
 DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
@@ -39,7 +40,7 @@ class Scalar:
 class Point:
     """An encoder or a decoder with its baked knobs.
 
-    module: what is exported. An encoder maps (1, 3, H, W) in [0, 1] and one (1,) tensor per scalar to the codec's
+    module: what is exported. An encoder maps (1, 3, H, W) in [0, 1] and one scalar per knob that is not to the codec's
     encoder latents; a decoder maps decoder latents, and noise where the codec has any, to the picture.
     reference: the model itself with the same inputs, which the graph is checked against.
     """
@@ -47,12 +48,12 @@ class Point:
     knobs: Knobs
     module: nn.Module
     reference: nn.Module
-    scalars: dict[str, Scalar] = field(default_factory=dict)
+    scalars: Mapping[str, Scalar] = field(default_factory=dict)
 
-    @property
-    def suffix(self) -> str:
-        """What distinguishes the graph's file name."""
-        return "".join(f"-{knob}{repr(value).removesuffix('.0')}" for knob, value in sorted(self.knobs.items()))
+
+def suffix(knobs: Knobs) -> str:
+    """What tells the files of baked points apart: "-beta3.84-quality2"."""
+    return "".join(f"-{knob}{repr(value).removesuffix('.0')}" for knob, value in sorted(knobs.items()))
 
 
 @dataclass(frozen=True)
@@ -64,41 +65,40 @@ class Asked:
     beta: Sequence[float] | None = None
 
 
+NOTHING = Asked()
+
+
 class Baking:
     """One encoder and one decoder, as they are."""
 
-    #: Knobs of the family that can be baked, and those that pictures are encoded with.
+    #: Knobs of the family that can be baked, and those that are inputs of its encoder.
     BAKED: ClassVar[tuple[str, ...]] = ()
     INPUTS: ClassVar[Mapping[str, Scalar]] = {}
 
-    def __init__(
-        self, model: LearnedCodec, asked: Asked | None = None, mse: Mapping[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: State | None = None) -> None:
         """mse: state dict of a second model with the same encoder. Raises InvalidArgument for a knob there is not."""
-        self.model, self.asked, self.mse = model, asked or Asked(), mse
-        for knob, values in vars(self.asked).items():
+        self.model, self.asked, self.mse = model, asked, mse
+        known = [*self.baked_knobs(), *(f"{name} (given when a picture is encoded)" for name in self.INPUTS)]
+        hint = f"its knobs: {', '.join(known) or 'none'}"
+        for knob, values in vars(asked).items():
             if values is not None and knob not in self.baked_knobs():
-                raise InvalidArgument(f"{model.FAMILY} has no {knob} to bake", hint=f"its knobs: {self._knobs()}")
+                raise InvalidArgument(f"{model.FAMILY} has no {knob} to bake", hint=hint)
+            if values is not None and not values:
+                raise InvalidArgument(f"there is no {knob} to bake", hint="give one value or more")
         if mse is not None and "alpha" not in self.BAKED:
-            raise InvalidArgument(f"{model.FAMILY} takes one checkpoint, not two", hint=f"its knobs: {self._knobs()}")
+            raise InvalidArgument(f"{model.FAMILY} takes one checkpoint, not two", hint=hint)
 
     def baked_knobs(self) -> tuple[str, ...]:
         """Knobs that this model can be baked at."""
         return self.BAKED
 
-    def _knobs(self) -> str:
-        inputs = [f"{name} (given when a picture is encoded)" for name in self.INPUTS]
-        return ", ".join([*self.baked_knobs(), *inputs]) or "none"
+    def encoder_knobs(self) -> list[Knobs]:
+        """Those of every encoder to bake."""
+        return [{}]
 
-    def encoders(self) -> Iterator[Point]:
-        """Every baked encoder."""
-        module = Encoder(self.model)
-        yield Point({}, module, module)
-
-    def decoders(self) -> Iterator[Point]:
-        """Every baked decoder."""
-        module = Decoder(self.model)
-        yield Point({}, module, module)
+    def decoder_knobs(self) -> list[Knobs]:
+        """Those of every decoder to bake."""
+        return [{}]
 
     def default_knobs(self) -> Knobs:
         """What is meant where nothing is asked at run time."""
@@ -108,39 +108,46 @@ class Baking:
         """Knobs, by their names in the model's `encode`, at which pictures are to be coded: what calibration covers."""
         return [{}]
 
+    def encoder(self, knobs: Knobs) -> Point:
+        """One of `encoder_knobs`."""
+        module = Encoder(self.model)
+        return Point(knobs, module, module)
+
+    def decoder(self, knobs: Knobs) -> Point:
+        """One of `decoder_knobs`."""
+        module = Decoder(self.model)
+        return Point(knobs, module, module)
+
 
 class Interpolation(Baking):
     """Decoders between one trained for fidelity and one trained for realism, where there are two checkpoints."""
 
     BAKED = ("alpha",)
 
-    def __init__(
-        self, model: LearnedCodec, asked: Asked | None = None, mse: Mapping[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: State | None = None) -> None:
         """Raises CheckpointRejected too, where the two models differ outside their decoders."""
         super().__init__(model, asked, mse)
-        self.alphas: tuple[float, ...] = ()
         if mse is not None:
-            self.alphas = _distinct(DEFAULT_ALPHAS if self.asked.alpha is None else self.asked.alpha)
+            self.alphas = _distinct(DEFAULT_ALPHAS if asked.alpha is None else asked.alpha)
             require_interpolation(model.state_dict(), mse, self.alphas, model.DECODER_PREFIXES)
-        elif self.asked.alpha is not None:
+        elif asked.alpha is not None:
             raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
 
-    def decoders(self) -> Iterator[Point]:
-        if self.mse is None:
-            yield from super().decoders()
-            return
-        for alpha in self.alphas:
-            mixed = copy.deepcopy(self.model)
-            mixed.load_state_dict(
-                interpolate(self.model.state_dict(), self.mse, alpha, self.model.DECODER_PREFIXES), assign=True
-            )
-            module = Decoder(mixed)
-            yield Point({"alpha": alpha}, module, module)
+    def decoder_knobs(self) -> list[Knobs]:
+        return [{}] if self.mse is None else [{"alpha": alpha} for alpha in self.alphas]
 
     def default_knobs(self) -> Knobs:
         """The most realistic decoder, which is what the main checkpoint was trained for."""
-        return {"alpha": max(self.alphas)} if self.alphas else {}
+        return self.decoder_knobs()[-1]
+
+    def decoder(self, knobs: Knobs) -> Point:
+        if self.mse is None:
+            return super().decoder(knobs)
+        prefixes = self.model.DECODER_PREFIXES
+        mixed = copy.deepcopy(self.model)
+        mixed.load_state_dict(interpolate(self.model.state_dict(), self.mse, knobs["alpha"], prefixes))
+        module = Decoder(mixed)
+        return Point(knobs, module, module)
 
 
 class RateAndRealism(Baking):
@@ -149,46 +156,42 @@ class RateAndRealism(Baking):
     BAKED = ("quality", "beta")
     model: Crdr
 
-    def __init__(self, model: Crdr, asked: Asked | None = None, mse: Mapping[str, Tensor] | None = None) -> None:
-        """quality is rounded to 1/64. Raises InvalidArgument for values out of range or none at all."""
+    def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: State | None = None) -> None:
+        """quality is rounded to 1/64. Raises InvalidArgument for values out of range."""
         super().__init__(model, asked, mse)
-        qualities = range(model.levels) if self.asked.quality is None else self.asked.quality
+        qualities = range(model.levels) if asked.quality is None else asked.quality
         self.qualities = _distinct(
             round(model.checked_quality(quality) * QUALITY_STEPS) / QUALITY_STEPS for quality in qualities
         )
-        betas = (DEFAULT_BETAS if model.realism else (0.0,)) if self.asked.beta is None else self.asked.beta
-        self.betas = _distinct(model.checked_beta(beta) for beta in betas)
-        if not self.qualities or not self.betas:
-            raise InvalidArgument("quality and beta need one value at least")
+        self.betas = _distinct(model.checked_beta(beta) for beta in asked.beta or DEFAULT_BETAS if model.realism)
 
     def baked_knobs(self) -> tuple[str, ...]:
         return self.BAKED if self.model.realism else ("quality",)
 
-    def encoders(self) -> Iterator[Point]:
-        for quality in self.qualities:
-            yield Point(
-                {"quality": quality}, bake_encoder(self.model, quality), Encoder(self.model, {"quality": quality})
-            )
+    def encoder_knobs(self) -> list[Knobs]:
+        return [{"quality": quality} for quality in self.qualities]
 
-    def decoders(self) -> Iterator[Point]:
-        for quality in self.qualities:
-            for beta in self.betas:
-                knobs = {"quality": quality, "beta": beta}
-                yield Point(
-                    {name: knobs[name] for name in self.baked_knobs()},
-                    bake_decoder(self.model, quality, beta),
-                    Decoder(self.model, knobs),
-                )
+    def decoder_knobs(self) -> list[Knobs]:
+        betas: list[Knobs] = [{"beta": beta} for beta in self.betas] or [{}]
+        return [{"quality": quality, **beta} for quality in self.qualities for beta in betas]
 
     def default_knobs(self) -> Knobs:
-        """Those nearest to the middle rate and to the paper's realistic pictures."""
-        middle = (self.model.levels - 1) / 2
-        quality = min(self.qualities, key=lambda quality: abs(quality - middle))
-        beta = min(self.betas, key=lambda beta: abs(beta - max(DEFAULT_BETAS)))
-        return {"quality": quality, "beta": beta} if self.model.realism else {"quality": quality}
+        """Those nearest to the middle rate and to the realism of the paper's figures."""
+        middle, realistic = (self.model.levels - 1) / 2, max(DEFAULT_BETAS)
+        return min(
+            self.decoder_knobs(),
+            key=lambda knobs: (abs(knobs["quality"] - middle), abs(knobs.get("beta", 0.0) - realistic)),
+        )
 
     def settings(self) -> list[Knobs]:
-        return [{"quality": quality} for quality in self.qualities]
+        return self.encoder_knobs()
+
+    def encoder(self, knobs: Knobs) -> Point:
+        return Point(knobs, bake_encoder(self.model, knobs["quality"]), Encoder(self.model, knobs))
+
+    def decoder(self, knobs: Knobs) -> Point:
+        baked = bake_decoder(self.model, knobs["quality"], knobs.get("beta", 0.0))
+        return Point(knobs, baked, Decoder(self.model, knobs))
 
 
 class ScalarRate(Baking):
@@ -197,17 +200,17 @@ class ScalarRate(Baking):
     INPUTS: ClassVar = {"n": Scalar(SMALLEST_N, LARGEST_N, 0.0)}
     model: Tunable
 
-    def encoders(self) -> Iterator[Point]:
-        yield Point({}, Encoder(fold_batch_norm(self.model)), Encoder(self.model), dict(self.INPUTS))
-
-    def decoders(self) -> Iterator[Point]:
-        yield Point({}, Decoder(fold_batch_norm(self.model)), Decoder(self.model))
-
     def default_knobs(self) -> Knobs:
         return {name: scalar.default for name, scalar in self.INPUTS.items()}
 
     def settings(self) -> list[Knobs]:
         return [{"n": n} for n in (0.0, SMALLEST_N, LARGEST_N, SMALLEST_N / 2, LARGEST_N / 2)]
+
+    def encoder(self, knobs: Knobs) -> Point:
+        return Point(knobs, Encoder(fold_batch_norm(self.model)), Encoder(self.model), self.INPUTS)
+
+    def decoder(self, knobs: Knobs) -> Point:
+        return Point(knobs, Decoder(fold_batch_norm(self.model)), Decoder(self.model))
 
 
 #: How each kind of codec is baked. A new kind is a class above and a line here.
@@ -220,7 +223,7 @@ BAKINGS: tuple[tuple[type[LearnedCodec], type[Baking]], ...] = (
 )
 
 
-def baking_of(model: LearnedCodec, asked: Asked | None = None, mse: Mapping[str, Tensor] | None = None) -> Baking:
+def baking_of(model: LearnedCodec, asked: Asked = NOTHING, mse: State | None = None) -> Baking:
     """How `model` is baked. Raises InvalidArgument for knobs its family has not, and what the baking raises."""
     (kind,) = (baking for family, baking in BAKINGS if isinstance(model, family))
     return kind(model, asked, mse)
@@ -248,5 +251,5 @@ class Decoder(nn.Module):
         return self.model.decode(*latents, **self.fixed)
 
 
-def _distinct(values: Any) -> tuple[float, ...]:
+def _distinct(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(sorted(set(map(float, values))))

@@ -47,7 +47,7 @@ def verify_analysis(path: Path, model: LearnedCodec, point: Point, pictures: Seq
     knobs = [(scalar.low, scalar.default, scalar.high) for scalar in point.scalars.values()]
     inputs = []
     for picture, values in product(pictures, product(*knobs)):
-        others = {name: np.float32([value]) for name, value in zip(point.scalars, values, strict=True)}
+        others = {name: np.array(value, np.float32) for name, value in zip(point.scalars, values, strict=True)}
         size = {"size": np.int64(picture.shape[:2]) - PADDING} if takes_size(model) else {}
         inputs.append({"image": picture, **size, **others})
     return _verify(path, AnalysisGraph(point.reference, takes_size(model)), inputs)

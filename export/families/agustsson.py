@@ -94,6 +94,9 @@ class Agustsson(LearnedCodec):
             return ()
         return Latent("labels", 1, 1), Latent("mask", 1, self.latent_stride)
 
+    def classes(self) -> int:
+        return self.preset.classes
+
     def decoder_latents(self) -> tuple[Latent, ...]:
         """labels in SC, and symbols."""
         return (*(latent for latent in self.side_latents() if latent.name == "labels"), *self.encoder_latents())

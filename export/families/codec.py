@@ -44,6 +44,10 @@ class LearnedCodec(nn.Module):
         """What is coded before `encoder_latents` and comes from elsewhere than `encode`."""
         return ()
 
+    def classes(self) -> int:
+        """How many values a label has, where side latents hold labels."""
+        return 0
+
     def decoder_latents(self) -> tuple[Latent, ...]:
         """What `decode` takes, in its order. The same unless the entropy model computes a latent from coded ones."""
         return self.encoder_latents()
