@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.crdr import LATENT_LIMIT, LATENT_UNIT, Crdr, Preset, fixed_point
-from edgecodec.train.photos import PhotoSet
+from edgecodec.train.initialise_crdr import initialise_crdr
+from edgecodec.train.photos import PhotoSet, random_crops
 from edgecodec.train.rate_distortion import RateDistortionRecipe, train_rate_distortion
 
 TINY = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
@@ -140,6 +142,22 @@ def test_training_draws_every_level() -> None:
         rebuilt, _ = model(picture())
         rebuilt.sum().backward()
     assert (model.synthesis.up4_rate.bias.grad.abs().sum((1, 2, 3)) > 0).all()
+
+
+def test_the_start_carries_photographs_at_every_rate() -> None:
+    photos = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(DEFAULT_FOLDER.glob("*.webp"))]
+    torch.manual_seed(0)
+    model = build("crdr", "compact").eval()
+    assert isinstance(model, Crdr)
+    initialise_crdr(model, random_crops(photos, 64, 48, np.random.default_rng(0)))
+    unseen = random_crops(photos, 64, 8, np.random.default_rng(1))
+    with torch.no_grad():
+        coded = [model(unseen, level) for level in range(5)]
+    bits = [float(sum(rates)) / unseen[:, 0].numel() for _, rates in coded]
+    psnr = [-10 * math.log10(float((rebuilt - unseen).square().mean())) for rebuilt, _ in coded]
+    assert bits == sorted(bits)
+    assert psnr == sorted(psnr)
+    assert psnr[0] > 18  # a random start gives 10, at every rate
 
 
 def test_the_first_stage_trains_it(tmp_path: Path) -> None:

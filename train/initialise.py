@@ -40,7 +40,7 @@ def initialise_as_transform(model: Hific, photographs: Tensor) -> None:
     _set_paired(stem, norms[0], linear, features, offset=-0.5 * linear.sum((1, 2, 3)), paired_input=False)
 
     for stage, norm in zip(stages, norms[1:], strict=True):
-        basis = _principal_blocks(features, stage.out_channels // 2 - 1)
+        basis = principal_blocks(features, stage.out_channels // 2 - 1)
         features = nn.functional.conv2d(features, basis, stride=2)
         bases.append(basis)
         _set_paired(stage, norm, _widen(basis, stage.out_channels // 2, stage.in_channels // 2), features)
@@ -100,7 +100,7 @@ def _set_synthesis(model: Hific, bases: list[Tensor], energy: Tensor, anchor: Te
     image.bias.fill_(0.5)
 
 
-def _principal_blocks(features: Tensor, most: int) -> Tensor:
+def principal_blocks(features: Tensor, most: int) -> Tensor:
     """(k, c, 2, 2) orthonormal filters: the k <= `most` strongest components of the 2x2 blocks of (n, c, H, W)."""
     channels = features.shape[1]
     blocks = nn.functional.unfold(features, 2, stride=2).transpose(0, 1).reshape(4 * channels, -1)

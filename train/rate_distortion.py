@@ -22,6 +22,7 @@ from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_crdr import initialise_crdr
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
 from edgecodec.train.progress import append_row, cosine
 
@@ -58,6 +59,8 @@ def train_rate_distortion(
     model = build(recipe.family, recipe.preset)
     if isinstance(model, Hific):
         initialise_as_transform(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+    if isinstance(model, Crdr):
+        initialise_crdr(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)

@@ -100,8 +100,8 @@ class OffsetResidualUnit(ResidualUnit):
     def __init__(self, unit: RealismResidualUnit, embedding: Tensor) -> None:
         channels, bottleneck = unit.enter.in_channels, unit.enter.out_channels
         super().__init__(channels, bottleneck)
+        self.to(unit.enter.weight.dtype)
         self.load_state_dict({name: value for name, value in unit.state_dict().items() if name in self.state_dict()})
-        self.to(unit.enter.weight)
         self.register_buffer("offset", unit.entered(embedding))
         # What beta adds behind the 3x3 convolution meets only the 1x1 after it, where nothing is padded.
         self.leave.bias += self.leave.weight.flatten(1) @ unit.within(embedding).flatten()

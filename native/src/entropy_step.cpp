@@ -8,7 +8,7 @@ StepReader::StepReader(ByteReader &bytes, const ModelParts &parts)
 std::unique_ptr<EntropyStep> StepReader::read_step() {
     constexpr std::unique_ptr<EntropyStep> (*kKinds[])(StepReader &) = {
         read_code_step,     read_affine_step,  read_net_step,     read_concat_step, read_add_step,
-        read_residual_step, read_context_step, read_mixture_step};
+        read_residual_step, read_context_step, read_mixture_step, read_labels_step};
     const size_t kind = bytes.u8();
     if (kind >= sizeof kKinds / sizeof *kKinds) fail("has a step of an unknown kind");
     return kKinds[kind](*this);

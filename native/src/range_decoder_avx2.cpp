@@ -16,9 +16,22 @@ namespace {
 
 constexpr unsigned kGroup = 32;
 
-// Sixteen lanes.
+// Made once: left to itself the compiler makes them anew in every row, each from a general register.
+struct Constants {
+    __m256i minus_one = hidden(_mm256_set1_epi16(-1)), one = hidden(_mm256_set1_epi16(1));
+    __m256i slot = hidden(_mm256_set1_epi16(kProbabilitySum - 1)), sum = hidden(_mm256_set1_epi16(kProbabilitySum));
+
+private:
+    // Not known to be constant any more.
+    static __m256i hidden(__m256i constant) {
+        asm("" : "+x"(constant));
+        return constant;
+    }
+};
+
+// The states of 16 lanes.
 struct Half {
-    __m256i high, low;  // of the states
+    __m256i high, low;
 };
 
 // Per mask of eight lanes, the shuffle that hands the next words to the lanes in the mask, in order.
@@ -68,31 +81,31 @@ private:
 // Where 16 lanes stand on the ladder. Distances are modulo 2^16: from thresholds that the slot has not reached they are
 // large. So the smallest is that from the rank's start, the largest that from its end.
 struct Climb {
-    __m256i slot, rank, from_start, from_end;
+    __m256i slot, from_start, from_end;
+    __m256i minus_rank;
     __m256i reached;  // all ones where the slot has reached the last threshold
 
-    explicit Climb(__m256i low) {
-        slot = from_start = _mm256_and_si256(low, _mm256_set1_epi16(kProbabilitySum - 1));
-        rank = from_end = _mm256_setzero_si256();
+    Climb(const Constants &constant, __m256i low, __m256i first_threshold) {
+        slot = _mm256_and_si256(low, constant.slot);
+        from_end = _mm256_sub_epi16(slot, first_threshold);
+        from_start = _mm256_min_epu16(slot, from_end);
+        minus_rank = reached = _mm256_cmpgt_epi16(from_end, constant.minus_one);
     }
 
-    void step(__m256i threshold) {
+    void step(const Constants &constant, __m256i threshold) {
         const __m256i distance = _mm256_sub_epi16(slot, threshold);
         from_start = _mm256_min_epu16(from_start, distance);
         from_end = _mm256_max_epu16(from_end, distance);
-        reached = _mm256_cmpgt_epi16(_mm256_add_epi16(slot, _mm256_set1_epi16(1)), threshold);
-        rank = _mm256_sub_epi16(rank, reached);
+        reached = _mm256_cmpgt_epi16(distance, constant.minus_one);
+        minus_rank = _mm256_add_epi16(minus_rank, reached);
     }
 
-    // All ones where the rank is the last one.
-    __m256i escaped() const {
-        return _mm256_cmpeq_epi16(_mm256_sub_epi16(slot, from_end), _mm256_set1_epi16(kProbabilitySum));
-    }
+    __m256i end() const { return _mm256_sub_epi16(slot, from_end); }
 
     // state = frequency * (state >> 14) + slot - start. With state = high : low, that is
     // 4 * frequency * high + (frequency * (low >> 14) + slot - start), and the bracket fits 16 bits.
     // Returns all ones where a word is due.
-    __m256i advance(Half &state) const {
+    __m256i advance(const Constants &constant, Half &state) const {
         const __m256i frequency = _mm256_sub_epi16(from_start, from_end);
         const __m256i scaled = _mm256_slli_epi16(frequency, 16 - kProbabilityBits);
         const __m256i rest = _mm256_add_epi16(
@@ -100,22 +113,52 @@ struct Climb {
         const __m256i low = _mm256_add_epi16(_mm256_mullo_epi16(scaled, state.high), rest);
         const __m256i no_carry = _mm256_cmpeq_epi16(_mm256_max_epu16(low, rest), low);
         const __m256i product_high = _mm256_mulhi_epu16(scaled, state.high);
-        const __m256i high = _mm256_add_epi16(_mm256_add_epi16(product_high, _mm256_set1_epi16(1)), no_carry);
+        // With the carry, where there is one: all ones are -1.
+        const __m256i high = _mm256_sub_epi16(product_high, _mm256_andnot_si256(no_carry, constant.minus_one));
         state = {high, low};
         return _mm256_cmpeq_epi16(high, _mm256_setzero_si256());
     }
 
     // The value of an ordinary rank: 0, 1, -1, 2, -2, ...
-    __m256i value() const {
-        const __m256i one = _mm256_set1_epi16(1);
-        const __m256i size = _mm256_srli_epi16(_mm256_add_epi16(rank, one), 1);
-        const __m256i negate = _mm256_sub_epi16(_mm256_and_si256(rank, one), one);
-        return _mm256_sub_epi16(_mm256_xor_si256(size, negate), negate);
+    __m256i value(const Constants &constant) const {
+        const __m256i minus_size = _mm256_srai_epi16(minus_rank, 1);
+        // Negative for odd ranks, and never zero.
+        const __m256i sign = _mm256_or_si256(_mm256_slli_epi16(minus_rank, 15), constant.one);
+        return _mm256_sign_epi16(minus_size, sign);
     }
 };
 
 inline __m256i load(const void *from) { return _mm256_loadu_si256(static_cast<const __m256i *>(from)); }
 inline void store(void *to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i *>(to), value); }
+
+// The states of 32 lanes.
+struct Group {
+    Half first, second;
+
+    explicit Group(const uint32_t *lane) : first(half(lane)), second(half(lane + 16)) {}
+
+    void save(uint32_t *lane) const {
+        save(first, lane);
+        save(second, lane + 16);
+    }
+
+private:
+    static Half half(const uint32_t *lane) {
+        uint16_t high[16], low[16];
+        for (unsigned l = 0; l < 16; ++l) {
+            high[l] = static_cast<uint16_t>(lane[l] >> 16);
+            low[l] = static_cast<uint16_t>(lane[l]);
+        }
+        return {load(high), load(low)};
+    }
+
+    static void save(const Half &half, uint32_t *lane) {
+        uint16_t high[16], low[16];
+        store(high, half.high);
+        store(low, half.low);
+        for (unsigned l = 0; l < 16; ++l) lane[l] = static_cast<uint32_t>(high[l]) << 16 | low[l];
+    }
+};
 
 // Bytes of 32 lanes in the order in which unpacklo gives lanes 0 to 15 and unpackhi lanes 16 to 31; its own inverse.
 inline __m256i interleave(__m256i bytes) { return _mm256_permute4x64_epi64(bytes, _MM_SHUFFLE(3, 1, 2, 0)); }
@@ -131,6 +174,8 @@ inline void refill(Half &state, __m256i due, __m128i first, __m128i second) {
     state.low = _mm256_or_si256(_mm256_andnot_si256(due, state.low), _mm256_set_m128i(second, first));
 }
 
+inline size_t count_bits(uint32_t bits) { return static_cast<unsigned>(__builtin_popcount(bits)); }
+
 inline unsigned largest_of(__m256i bytes) {
     // The processor finds the smallest of eight words.
     const __m128i half = _mm_max_epu8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
@@ -139,19 +184,26 @@ inline unsigned largest_of(__m256i bytes) {
     return 255 - static_cast<unsigned>(_mm_extract_epi16(_mm_minpos_epu16(pairs), 0));
 }
 
+struct Climbs {
+    Climb first, second;
+};
+
 template <int Quarters>
-__attribute__((always_inline)) inline void climb_ladder(const TableSetView &tables, __m256i table, unsigned likely_rungs,
-                                                        Climb &first, Climb &second) {
+__attribute__((always_inline)) inline Climbs climb_ladder(const Constants &constant, const TableSetView &tables,
+                                                          __m256i table, unsigned likely_rungs, const Group &group) {
     const RowIndex<Quarters> index(table);
     const uint8_t *low_row = tables.ladder_low, *high_row = tables.ladder_high;
+    __m256i low = index.look_up(low_row), high = index.look_up(high_row);
+    Climb first(constant, group.first.low, _mm256_unpacklo_epi8(low, high));
+    Climb second(constant, group.second.low, _mm256_unpackhi_epi8(low, high));
     const auto climb = [&]() __attribute__((always_inline)) {
-        const __m256i low = index.look_up(low_row), high = index.look_up(high_row);
-        first.step(_mm256_unpacklo_epi8(low, high));
-        second.step(_mm256_unpackhi_epi8(low, high));
         low_row += kLadderTables;
         high_row += kLadderTables;
+        low = index.look_up(low_row);
+        high = index.look_up(high_row);
+        first.step(constant, _mm256_unpacklo_epi8(low, high));
+        second.step(constant, _mm256_unpackhi_epi8(low, high));
     };
-    climb();
     // In pairs, which makes fewer different ways to foresee.
     for (unsigned rungs = 0; rungs < likely_rungs; rungs += 2) {
         climb();
@@ -162,6 +214,7 @@ __attribute__((always_inline)) inline void climb_ladder(const TableSetView &tabl
         if (__builtin_expect(_mm256_testz_si256(reached, reached), 1)) break;
         climb();
     }
+    return {first, second};
 }
 
 // Values from the side stream, where the table has raw bits or the rank is the escape.
@@ -177,35 +230,41 @@ __attribute__((noinline)) void complete(const TableSetView &tables, const uint8_
 }
 
 // Always inlined, so that the states stay in registers from row to row.
-__attribute__((always_inline)) inline const uint8_t *decode_group(const TableSetView &tables,
+__attribute__((always_inline)) inline const uint8_t *decode_group(const Constants &constant, const TableSetView &tables,
                                                                   const uint8_t *table_of_symbol, int16_t *symbols,
-                                                                  const uint8_t *words, Half &first, Half &second,
+                                                                  const uint8_t *words, Group &group,
                                                                   DecoderState &state) {
     const __m256i in_order = load(table_of_symbol), table = interleave(in_order);
     const unsigned largest = largest_of(in_order), likely_rungs = tables.likely_rungs[largest];
-    Climb a(first.low), b(second.low);
-    if (largest < 16) {
-        climb_ladder<1>(tables, table, likely_rungs, a, b);
-    } else if (largest < 32) {
-        climb_ladder<2>(tables, table, likely_rungs, a, b);
-    } else {
-        climb_ladder<4>(tables, table, likely_rungs, a, b);
-    }
+    const auto climbed = [&]() __attribute__((always_inline)) {
+        if (largest < 16) return climb_ladder<1>(constant, tables, table, likely_rungs, group);
+        if (largest < 32) return climb_ladder<2>(constant, tables, table, likely_rungs, group);
+        return climb_ladder<4>(constant, tables, table, likely_rungs, group);
+    };
+    const auto [first, second] = climbed();
 
-    const __m256i due_first = a.advance(first), due_second = b.advance(second);
+    const __m256i due_first = first.advance(constant, group.first);
+    const __m256i due_second = second.advance(constant, group.second);
     // packs works within 128 bits: the bytes of the mask are lanes 0-7, 16-23, 8-15, 24-31.
     const uint32_t due = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_packs_epi16(due_first, due_second)));
-    const int before_8 = 2 * __builtin_popcount(due & 0xff), before_16 = 2 * __builtin_popcount(due & 0xff00ff);
-    const int before_24 = 2 * __builtin_popcount(due & 0xffffff);
-    refill(first, due_first, words_for(words, due & 255), words_for(words + before_8, due >> 16 & 255));
-    refill(second, due_second, words_for(words + before_16, due >> 8 & 255), words_for(words + before_24, due >> 24));
-    words += 2 * __builtin_popcount(due);
+    const size_t before_8 = 2 * count_bits(due & 0xff), before_16 = 2 * count_bits(due & 0xff00ff);
+    const size_t before_24 = 2 * count_bits(due & 0xffffff);
+    refill(group.first, due_first, words_for(words, due & 255), words_for(words + before_8, due >> 16 & 255));
+    refill(group.second, due_second, words_for(words + before_16, due >> 8 & 255),
+           words_for(words + before_24, due >> 24));
+    words += 2 * count_bits(due);
 
-    store(symbols, a.value());
-    store(symbols + 16, b.value());
-    const __m256i escaped = _mm256_packs_epi16(a.escaped(), b.escaped());
-    if (largest >= tables.first_raw || __builtin_expect(!_mm256_testz_si256(escaped, escaped), 0)) {
-        complete(tables, table_of_symbol, symbols, _mm256_packus_epi16(a.rank, b.rank), escaped, state);
+    store(symbols, first.value(constant));
+    store(symbols + 16, second.value(constant));
+    // No other rank than the last, the escape, ends at the sum.
+    const __m256i first_end = first.end(), second_end = second.end();
+    const bool escaped = !_mm256_testz_si256(_mm256_or_si256(first_end, second_end), constant.sum);
+    if (largest >= tables.first_raw || __builtin_expect(escaped, 0)) {
+        complete(tables, table_of_symbol, symbols,
+                 _mm256_packs_epi16(_mm256_abs_epi16(first.minus_rank), _mm256_abs_epi16(second.minus_rank)),
+                 _mm256_packs_epi16(_mm256_cmpeq_epi16(first_end, constant.sum),
+                                    _mm256_cmpeq_epi16(second_end, constant.sum)),
+                 state);
     }
     return words;
 }
@@ -213,32 +272,21 @@ __attribute__((always_inline)) inline const uint8_t *decode_group(const TableSet
 template <unsigned Lanes>
 void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
             DecoderState &state) {
-    constexpr unsigned kHalves = Lanes / 16;
-    Half half[kHalves];
-    uint16_t high[Lanes], low[Lanes];
-    for (unsigned lane = 0; lane < Lanes; ++lane) {
-        high[lane] = static_cast<uint16_t>(state.lane[lane] >> 16);
-        low[lane] = static_cast<uint16_t>(state.lane[lane]);
-    }
-    for (unsigned h = 0; h < kHalves; ++h) half[h] = {load(high + 16 * h), load(low + 16 * h)};
-
+    constexpr bool kTwo = Lanes == 2 * kGroup;
+    const Constants constant;
+    // One by one: from an array they would be stored in every row.
+    Group first(state.lane), second(state.lane + Lanes - kGroup);
     const uint8_t *words = state.words;
     size_t i = 0;
     for (; i + Lanes <= count && words <= state.words_end; i += Lanes) {
-#pragma GCC unroll 2
-        for (unsigned h = 0; h < kHalves; h += 2) {
-            words = decode_group(tables, table_of_symbol + i + 16 * h, symbols + i + 16 * h, words, half[h],
-                                 half[h + 1], state);
+        words = decode_group(constant, tables, table_of_symbol + i, symbols + i, words, first, state);
+        if constexpr (kTwo) {
+            words = decode_group(constant, tables, table_of_symbol + i + kGroup, symbols + i + kGroup, words, second,
+                                 state);
         }
     }
-
-    for (unsigned h = 0; h < kHalves; ++h) {
-        store(high + 16 * h, half[h].high);
-        store(low + 16 * h, half[h].low);
-    }
-    for (unsigned lane = 0; lane < Lanes; ++lane) {
-        state.lane[lane] = static_cast<uint32_t>(high[lane]) << 16 | low[lane];
-    }
+    first.save(state.lane);
+    if constexpr (kTwo) second.save(state.lane + kGroup);
     state.words = words;
     // A last row that is not full leaves some lanes alone; the scalar decoder also reports words that ran out.
     decode_indexed_scalar(tables, table_of_symbol + i, symbols + i, count - i, Lanes, state);

@@ -1,4 +1,4 @@
-// The portable decoder: eight-byte bucket entries, so that one load decides most symbols, and interleaved lanes, so that
+// The portable decoder: bucket entries of eight bytes, of which one decides most symbols, and interleaved lanes, so that
 // the loads overlap.
 #include <cstring>
 
@@ -10,9 +10,10 @@ namespace {
 struct Cursor {
     const uint8_t *words;
 
-    uint32_t peek() const {
+    uint32_t take() {
         uint16_t word;
         std::memcpy(&word, words, sizeof word);
+        words += sizeof word;
         return word;
     }
 };
@@ -20,28 +21,22 @@ struct Cursor {
 inline int16_t decode_symbol(const TableSetView &tables, size_t table, uint32_t &lane, Cursor &cursor,
                              DecoderState &state) {
     const uint32_t slot = lane & (kProbabilitySum - 1);
-    RankEntry entry;
-    std::memcpy(&entry, &tables.buckets[(table << kBucketBits) + (slot >> (kProbabilityBits - kBucketBits))],
-                sizeof entry);
-    uint32_t rest = slot - entry.start;
-    if (__builtin_expect(rest >= entry.frequency, 0)) {
-        const RankEntry *rank = &tables.ranks[table * kMaxRanks + entry.rank];
+    const RankEntry *entry = &tables.buckets[(table << kBucketBits) + (slot >> (kProbabilityBits - kBucketBits))];
+    uint32_t rest = slot - entry->start;
+    if (__builtin_expect(rest >= entry->frequency, 0)) {
+        entry = &tables.ranks[table * kMaxRanks + entry->rank];
         do {
-            rest -= rank->frequency;
-            ++rank;
-        } while (rest >= rank->frequency);
-        entry = *rank;
+            rest -= entry->frequency;
+            ++entry;
+        } while (rest >= entry->frequency);
     }
-    const uint32_t next = entry.frequency * (lane >> kProbabilityBits) + rest;
-    // No branch: whether a word is due is as good as random.
-    const bool due = next < kStateLow;
-    const uint32_t refilled = next << 16 | cursor.peek();
-    cursor.words += due ? 2 : 0;
-    lane = due ? refilled : next;
-    if (__builtin_expect(entry.special, 0)) {
-        return complete_symbol(tables, static_cast<unsigned>(table), entry.rank, state);
+    lane = entry->frequency * (lane >> kProbabilityBits) + rest;
+    // A branch: few symbols of a picture make a word due, and a choice without one is more work for all of them.
+    if (lane < kStateLow) lane = lane << 16 | cursor.take();
+    if (__builtin_expect(entry->special, 0)) {
+        return complete_symbol(tables, static_cast<unsigned>(table), entry->rank, state);
     }
-    return entry.value;
+    return entry->value;
 }
 
 // One by one: copied as a whole, two lanes would share a register from then on.
@@ -53,14 +48,17 @@ void copy_lanes(const uint32_t *from, uint32_t *to) {
 template <unsigned Lanes, class Index>
 void decode(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols, size_t count,
             DecoderState &state) {
+    constexpr unsigned kUnrolled = Lanes < 4 ? Lanes : 4;  // the compiler unrolls no loop of many lanes by a part
     uint32_t lane[Lanes];
     copy_lanes<Lanes>(state.lane, lane);
     Cursor cursor{state.words};
     size_t i = 0;
     for (; i + Lanes <= count && cursor.words <= state.words_end; i += Lanes) {
-#pragma GCC unroll 8
-        for (unsigned l = 0; l < Lanes; ++l) {
-            symbols[i + l] = decode_symbol(tables, table_of_symbol[i + l], lane[l], cursor, state);
+        for (unsigned first = 0; first < Lanes; first += kUnrolled) {
+#pragma GCC unroll 4
+            for (unsigned l = first; l < first + kUnrolled; ++l) {
+                symbols[i + l] = decode_symbol(tables, table_of_symbol[i + l], lane[l], cursor, state);
+            }
         }
     }
     if (cursor.words <= state.words_end) {
@@ -94,9 +92,10 @@ __attribute__((noinline)) uint32_t decode_unlikely(const TableSetView &tables, s
 }
 
 __attribute__((noinline)) uint32_t refill(uint32_t lane, DecoderState &state) {
-    const Cursor cursor{state.words};
-    state.words += 2;
-    return lane << 16 | cursor.peek();
+    Cursor cursor{state.words};
+    lane = lane << 16 | cursor.take();
+    state.words = cursor.words;
+    return lane;
 }
 
 // Where branches are foreseen, a state waits for a multiplication and an addition only.

@@ -21,7 +21,7 @@ constexpr size_t kLadderTables = 64;
 // climb several rungs at a time.
 constexpr size_t kLadderRows = kMaxRanks + 4;
 
-// Eight bytes, so that one load decides most symbols.
+// Eight bytes, none of them across two cache lines: all that decides most symbols.
 struct RankEntry {
     uint16_t start, frequency;
     int16_t value;    // meaningless where `special`
