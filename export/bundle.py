@@ -34,7 +34,7 @@ from edgecodec.export.calibration import (
 from edgecodec.export.card import model_card
 from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.entropy_cost import EntropyCost, measure
-from edgecodec.export.entropy_file import EntropyModel, model_id
+from edgecodec.export.entropy_file import EntropyModel, Values, model_id
 from edgecodec.export.families.hyperprior import ALIGNMENT, ScaleHyperprior
 from edgecodec.export.freeze import freeze, latents_of
 from edgecodec.export.graphs import export_analysis, export_synthesis
@@ -175,14 +175,14 @@ def write_bundle(
 def _manifest(
     source: Source, model: ScaleHyperprior, entropy: EntropyModel, identity: str, cost: EntropyCost
 ) -> Manifest:
-    latents = [{"name": each.name, "channels": each.channels, "stride": each.stride} for each in entropy.coded]
     return {
         "schema": SCHEMA,
         "family": source.family,
         "preset": source.preset,
         "model_id": identity,
         "entropy": "entropy.bin",
-        "latents": latents,
+        "encoder_latents": _latents(entropy.encoder_latents),
+        "decoder_latents": _latents(entropy.decoder_latents),
         "image": {"alignment": entropy.alignment, "padding": "reflect"},
         "analysis": [{"file": "analysis.onnx", "knobs": {}, "input": "image", "outputs": {"z": "z", "r": "r"}}],
         "synthesis": [],
@@ -204,6 +204,10 @@ def _manifest(
         },
         "files": {},
     }
+
+
+def _latents(latents: Iterable[Values]) -> list[Manifest]:
+    return [{"name": each.name, "channels": each.channels, "stride": each.stride} for each in latents]
 
 
 def _synthesis_entry(name: str, knobs: dict[str, float], error: float) -> Manifest:

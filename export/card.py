@@ -64,7 +64,8 @@ def _decoders(manifest: Mapping[str, Any]) -> list[str]:
 def _numbers(manifest: Mapping[str, Any]) -> list[str]:
     cost = manifest["entropy_cost"]
     latents = ", ".join(
-        f"`{each['name']}` with {each['channels']} channels at stride {each['stride']}" for each in manifest["latents"]
+        f"`{each['name']}` with {each['channels']} channels at stride {each['stride']}"
+        for each in manifest["decoder_latents"]
     )
     return [
         "## Numbers",

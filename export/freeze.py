@@ -65,10 +65,10 @@ def freeze(model: ScaleHyperprior, calibration: Sequence[Latents]) -> EntropyMod
     return EntropyModel(
         alignment=ALIGNMENT,
         tensors=(
-            Values("z", model.hyperlatent_channels, HYPERLATENT_STRIDE),
+            Values("z", model.hyperlatent_channels, HYPERLATENT_STRIDE, decoder_latent=True),
             Values("z_fixed", model.hyperlatent_channels, HYPERLATENT_STRIDE),
             TableIndices("r_table", model.latent_channels, LATENT_STRIDE),
-            Values("r", model.latent_channels, LATENT_STRIDE),
+            Values("r", model.latent_channels, LATENT_STRIDE, decoder_latent=True),
         ),
         table_sets=(tuple(factorized_tables(model.density)), tables),
         nets=(cheapest_precision(quantiser, extra_share, PRECISION_BUDGET),),

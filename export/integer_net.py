@@ -58,6 +58,19 @@ class Index:
 
 
 @dataclass(frozen=True)
+class ValueTable:
+    """Epilogue of any layer: what `requantise` gives is looked up. entries: (high - low + 1,), the first for low."""
+
+    requantise: Requantise
+    entries: IntArray
+
+    def apply(self, accumulators: IntArray) -> IntArray:
+        """(B, out, h, w) accumulators to values of the same shape."""
+        values: IntArray = self.entries[self.requantise.apply(accumulators) - self.requantise.low]
+        return values
+
+
+@dataclass(frozen=True)
 class IntegerLayer:
     """A convolution, or a transposed one, with integer weights (out, kernel, kernel, in) and biases (out,)."""
 
@@ -68,7 +81,11 @@ class IntegerLayer:
     weight_bytes: int
     weight: IntArray
     bias: IntArray
-    epilogue: Requantise | Index
+    epilogue: Requantise | Index | ValueTable
+
+    def run(self, activations: IntArray) -> IntArray:
+        """(B, in, h, w) activations to the (B, out, h', w') output of the epilogue."""
+        return self.epilogue.apply(self.accumulate(activations))
 
     def accumulate(self, activations: IntArray) -> IntArray:
         """(B, in, h, w) activations to (B, out, h', w') accumulators."""
@@ -83,28 +100,63 @@ class IntegerLayer:
 
 
 @dataclass(frozen=True)
+class PixelShuffle:
+    """Depth to space: `factor` squared channels become one of `factor` times the rows and columns."""
+
+    factor: int
+    in_channels: int
+
+    def run(self, activations: IntArray) -> IntArray:
+        """(B, in, h, w) to (B, in / factor^2, h * factor, w * factor)."""
+        return F.pixel_shuffle(torch.from_numpy(activations), self.factor).numpy()
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Rows and columns that are cut off at each side."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    channels: int
+
+    def run(self, activations: IntArray) -> IntArray:
+        """(B, C, h, w) to (B, C, h - top - bottom, w - left - right)."""
+        rows, columns = activations.shape[2:]
+        return activations[:, :, self.top : rows - self.bottom, self.left : columns - self.right]
+
+
+AnyLayer = IntegerLayer | PixelShuffle | Crop
+
+
+@dataclass(frozen=True)
 class IntegerNet:
     """Layers in order; `low` and `high` bound every value of the first one's input."""
 
     low: int
     high: int
-    layers: tuple[IntegerLayer, ...]
+    layers: tuple[AnyLayer, ...]
 
     def run(self, activations: IntArray) -> IntArray:
         """(B, in, h, w) integers within low..high to (B, out, h', w') activations or table indices."""
         for layer in self.layers:
-            activations = layer.epilogue.apply(layer.accumulate(activations))
+            activations = layer.run(activations)
         return activations
 
     def accumulator_bounds(self) -> list[tuple[int, int]]:
-        """Least and most that each layer can sum to, in whatever order it adds up. Both fit int32 in a valid net."""
+        """Least and most that each convolution can sum to, in whatever order it adds up: int32 both in a valid net."""
         bounds = []
         low, high = self.low, self.high
         for layer in self.layers:
+            if not isinstance(layer, IntegerLayer):
+                continue
             least, most = sum_bounds(layer.weight, layer.bias, low, high)
             bounds.append((int(least.min()), int(most.max())))
             if isinstance(layer.epilogue, Requantise):
                 low, high = layer.epilogue.low, layer.epilogue.high
+            elif isinstance(layer.epilogue, ValueTable):
+                low, high = int(layer.epilogue.entries.min()), int(layer.epilogue.entries.max())
         return bounds
 
 

@@ -20,7 +20,8 @@ def random_layer(
     transposed, kernel, stride, padding, output_padding = geometry
     limit = 2 ** (8 * weight_bytes - 1)
     weight = generator.integers(-limit, limit, (outputs, kernel, kernel, inputs))
-    bias = generator.integers(-(2 ** int(generator.integers(1, 31))), 2**30, outputs)
+    largest_bias = 2 ** int(generator.integers(1, 31))
+    bias = generator.integers(-largest_bias, largest_bias, outputs)
 
     def layer(epilogue: Epilogue) -> Layer:
         return Layer(transposed, stride, padding, output_padding, weight_bytes, bias, weight, epilogue)

@@ -16,6 +16,7 @@ from reference_entropy_model import (
     Code,
     Concat,
     Context,
+    Labels,
     Mixture,
     Model,
     Residual,
@@ -108,7 +109,8 @@ class Builder:
 
     def affine(self, source: Known) -> Known:
         tensor = self.tensor(source.tensor.channels, source.tensor.stride, latent=self.now_and_then())
-        offsets = self.generator.integers(-(2 ** int(self.generator.integers(1, 31))), 2**30, tensor.channels)
+        largest = 2 ** int(self.generator.integers(1, 31))
+        offsets = self.generator.integers(-largest, largest, tensor.channels)
         low, high = random_bounds(self.generator)
         shift = int(self.generator.integers(0, 15))
         return self.add(Affine(tensor.name, source.tensor.name, shift, offsets, low, high), Known(tensor, low, high))
@@ -181,6 +183,17 @@ class Builder:
         self.steps.append(Apply(tensor.name, source.tensor.name, len(self.nets) - 1))
         return tensor
 
+    def mean(self, source: Known, channels: int) -> Known:
+        """A net whose values differ from place to place if those of the source do."""
+        weight = self.generator.integers(-127, 128, (channels, 3, 3, source.tensor.channels))
+        typical = 64 * np.sqrt(9 * source.tensor.channels) * max(-source.low, source.high, 4) / 4
+        multiplier = self.generator.integers(2**18, 2**20, (2, channels))
+        shift = np.full(channels, int(np.log2(typical)) + 9)
+        epilogue = Requantise(multiplier[0], multiplier[1], shift, -(2**15), 2**15 - 1)
+        bias = self.generator.integers(-1000, 1000, channels)
+        layer = Layer(False, 1, 1, 0, 1, bias, weight, epilogue)
+        return self.net(source, [layer], self.tensor(channels, source.tensor.stride))
+
     def correction(self, source: Known, channels: int, fraction: int) -> Known:
         """A net that ends in half a hyperbolic tangent, in 2^-fraction."""
         ends, bounds = (source.tensor.channels, channels), (source.low, source.high)
@@ -242,6 +255,10 @@ class Builder:
         sign, raw_bits = int(self.generator.choice([-1, 1])), int(self.generator.choice([0, 0, 0, 1, 2]))
         return Table(random_frequencies(self.generator, ranks), mode, sign, raw_bits)
 
+    def labels(self, channels: int, stride: int, classes: int) -> Known:
+        tensor = self.tensor(channels, stride, latent=True)
+        return self.add(Labels(tensor.name, classes), Known(tensor, 0, classes - 1))
+
     def mask(self, stride: int, channels: int) -> Known:
         """One bit for each position, made either 0 or `channels`."""
         bit = self.context(self.tensor(1, stride), 0, 2)
@@ -260,7 +277,7 @@ class Builder:
     def channel_slices(self, slices: int) -> Known:
         """Residuals of slices of one target, whose means and tables come from z and the slices before them."""
         fraction = int(self.generator.choice([0, 1, 5, 14]))
-        z = self.code_by_channel(int(self.generator.integers(1, 4)), ALIGNMENT)
+        z = self.code_by_channel(int(self.generator.integers(1, 4)), ALIGNMENT, latent=self.now_and_then())
         fixed = self.affine(z)
         mean_branch, scale_branch = self.apply(fixed, "up", 4), self.apply(fixed, "shuffle", 3)
         widths = self.generator.integers(1, 4, slices).tolist()
@@ -270,7 +287,7 @@ class Builder:
         for width in widths:
             support = refined[:2]
             mean_input = self.concat([mean_branch, *support])
-            mean = self.apply(mean_input, "same", width)
+            mean = self.mean(mean_input, width)
             thresholds = int(self.generator.integers(1, 64))
             indices = self.indices(self.concat([scale_branch, *support]), width, thresholds)
             coded = self.residual(indices, thresholds + 1, target, first, mean, fraction)

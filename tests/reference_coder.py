@@ -6,6 +6,7 @@ which of the slots it has, is a `Distribution`: a `Ranked` coding table, or what
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -280,8 +281,13 @@ class Decoder:
             raise Refused("varint")
         return value
 
-    def begin_step(self, symbols: int, last: bool) -> None:
-        self._schedule = self._ramp(symbols) if last else (i % self._lanes for i in range(symbols))
+    def begin_step(self, symbols: int | None, last: bool) -> None:
+        """symbols: how many the step has, or None where only decoding tells; not of the last step."""
+        if last:
+            assert symbols is not None
+            self._schedule = self._ramp(symbols)
+        else:
+            self._schedule = (i % self._lanes for i in itertools.count())
 
     def _ramp(self, symbols: int) -> Iterator[int]:
         """The lane of every symbol of the last step. Between the parts lanes retire."""

@@ -130,7 +130,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Labels:
-    """A label map. How it is coded is the business of reference_label_map."""
+    """Maps of labels from 0 to classes - 1, one in every channel."""
 
     tensor: str
     classes: int
@@ -254,8 +254,8 @@ def run(model: Model, latents: Mapping[str, Integers]) -> Tensors:
     for step in model.steps:
         if isinstance(step, Residual):
             known[step.tensor] = _residual(step, latents[step.target], known[step.mean])
-        elif isinstance(step, Context) and step.prefix_of is not None:
-            known[step.tensor] = _prefix_lengths(latents[step.prefix_of])
+        elif isinstance(step, Context):
+            known[step.tensor] = _within_limit(step, latents, known)
         elif isinstance(step, Coding):
             known[step.tensor] = latents[step.tensor].astype(np.int64)
         else:
@@ -267,6 +267,14 @@ def _residual(step: Residual, target: Integers, mean: Integers) -> Integers:
     channels = target[step.first_channel : step.first_channel + len(mean)].astype(np.int64)
     half = (1 << step.fraction) >> 1
     return np.clip((channels - mean + half) >> step.fraction, -32768, 32767)
+
+
+def _within_limit(step: Context, latents: Mapping[str, Integers], known: Tensors) -> Integers:
+    """What the step codes, and 0 where it codes nothing."""
+    values = _prefix_lengths(latents[step.prefix_of]) if step.prefix_of is not None else latents[step.tensor]
+    if step.limit is None:
+        return values.astype(np.int64)
+    return np.where(np.arange(len(values))[:, None, None] < known[step.limit], values, 0).astype(np.int64)
 
 
 def _prefix_lengths(values: Integers) -> Integers:

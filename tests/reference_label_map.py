@@ -45,7 +45,7 @@ def encode(labels: Labels, classes: int) -> list[Interval]:
         intervals.append((0, probability) if yes else (probability, 65536 - probability))
         return yes
 
-    _walk(labels.copy(), classes, decide)
+    walk(labels.copy(), classes, decide)
     return intervals
 
 
@@ -53,11 +53,11 @@ def decode(slots: Iterable[int], rows: int, columns: int, classes: int) -> Label
     """The labels that slots, 0 to 65535, one for each decision, lead to. Raises StopIteration if there are too few."""
     source: Iterator[int] = iter(slots)
     labels = np.zeros((rows, columns), np.int16)
-    _walk(labels, classes, lambda probability, _: next(source) < probability)
+    walk(labels, classes, lambda probability, _: next(source) < probability)
     return labels
 
 
-def _walk(labels: Labels, classes: int, decide: Callable[[int, bool], bool]) -> None:
+def walk(labels: Labels, classes: int, decide: Callable[[int, bool], bool]) -> None:
     """Run through all decisions. decide(p, what the labels say) gives the answer; the labels become those answered."""
     contexts: dict[tuple[object, ...], Context] = {}
     rows, columns = labels.shape

