@@ -1,4 +1,4 @@
-"""Integer coding tables (docs/format.md, section 2.1), made once at export from float densities and frozen.
+"""Integer coding tables (docs/format.md, section 2.1), made once at export from densities or counts and frozen.
 
 A table holds the frequencies of at most 64 ranks: the mode, its neighbours alternately to both sides, and last the
 escape for everything beyond. Wide densities send their low bits raw, so that 64 ranks are always enough.
@@ -31,6 +31,14 @@ WIDEST = 6.0
 # A pair of ranks stays in its table while the likelier one has this share of a slot. Rarer values cost less as escapes
 # than the slot that every rank must be given would cost all others.
 SMALLEST_SHARE = 0.35
+# What an escape that never comes is taken for, so that it gets its one slot.
+LEAST_ESCAPE = 1e-7
+# How often each value of an alphabet is taken to have come that has not, over all contexts; and how many values the
+# coarser context adds to what a context has seen.
+UNSEEN = 0.5
+BACK_OFF = 8.0
+# Of a component of a mixture, in 2^-16.
+LARGEST_WEIGHT, LEAST_WEIGHT = 65535, 4
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,92 @@ def _factorized_table(masses: FloatArray) -> CodingTable:
     return _table(mass, raw_bits=_raw_bits(spread), mode=mode, sign=sign)
 
 
+def categorical_tables(counts: IntArray, lowest: int, groups: IntArray | None = None) -> list[CodingTable]:
+    """One table for each context of a finite alphabet, from how often its values came there.
+
+    counts: (contexts, symbols), the first symbol being the value `lowest`. groups: (contexts,) numbers; contexts of a
+    number are alike, and make up for what one of them has not seen. Without them only all contexts together do.
+    """
+    everywhere = counts.sum(0) + UNSEEN
+    groups = np.zeros(len(counts), np.int64) if groups is None else groups
+    tables = []
+    for context, group in zip(counts, groups, strict=True):
+        coarse = _backed_off(counts[groups == group].sum(0), everywhere / everywhere.sum())
+        tables.append(_categorical_table(_backed_off(context, coarse), lowest))
+    return tables
+
+
+def _backed_off(counts: IntArray, coarser: FloatArray) -> FloatArray:
+    """(symbols,) probabilities: `counts`, and what a coarser context says for a few more."""
+    return (counts + BACK_OFF * coarser) / (counts.sum() + BACK_OFF)
+
+
+def _categorical_table(masses: FloatArray, lowest: int) -> CodingTable:
+    """masses: (symbols,) probabilities, which may have more than one peak."""
+    # Around the likeliest symbol few ranks are often enough; around the middle one all symbols have ranks.
+    candidates = [_Ranking.around(mode, masses) for mode in {int(masses.argmax()), len(masses) // 2}]
+    ranking, kept = min(
+        ((each, length) for each in candidates for length in range(1, min(len(each.masses), MAX_RANKS - 1) + 1)),
+        key=lambda choice: _expected_bits(choice[0].masses, choice[1]),
+    )
+    escape = max(float(ranking.masses[kept:].sum()), LEAST_ESCAPE)
+    frequencies = quantise_frequencies([*ranking.masses[:kept], escape])
+    return CodingTable(tuple(frequencies), 0, lowest + ranking.mode, ranking.sign)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """masses: of every rank up to that of the last symbol; of a rank that is none of the alphabet, 0."""
+
+    mode: int
+    sign: int
+    masses: FloatArray
+
+    @classmethod
+    def around(cls, mode: int, masses: FloatArray) -> _Ranking:
+        sign = 1 if masses[mode + 1 :].sum() >= masses[:mode].sum() else -1
+        ranks = zigzag(sign * (np.arange(len(masses)) - mode))
+        by_rank = np.zeros(ranks.max() + 1)
+        by_rank[ranks] = masses
+        return cls(mode, sign, by_rank)
+
+
+def _expected_bits(masses: FloatArray, kept: int) -> float:
+    """Of a symbol, about, when the ranks from `kept` on are escaped."""
+    ranked = np.append(masses[:kept], masses[kept:].sum())
+    frequencies = np.maximum(ranked * (PRECISION - np.count_nonzero(ranked * PRECISION < 1)), 1)
+    behind = 5 + np.floor(np.log2(np.maximum(np.arange(len(masses)), 1)))
+    return float(-(ranked * np.log2(frequencies / PRECISION)).sum() + (masses * behind)[kept:].sum())
+
+
+def distinct_tables(tables: Sequence[CodingTable]) -> tuple[tuple[CodingTable, ...], IntArray]:
+    """The tables without repeats, in the order in which they first come, and the (len(tables),) number of each."""
+    numbers: dict[CodingTable, int] = {}
+    places = [numbers.setdefault(table, len(numbers)) for table in tables]
+    return tuple(numbers), np.array(places, np.int64)
+
+
+def normal_tails(fraction: int = 6) -> tuple[int, ...]:
+    """Mass of the normal distribution beyond every 2^-fraction standard deviations, in 2^-16, down to 0.
+
+    With 6 bits, a line from one to the next is off by half a unit at most.
+    """
+    tails = []
+    while not tails or tails[-1] > 0:
+        tails.append(round((1 << 16) * _gaussian_cumulative(1.0, -len(tails) / (1 << fraction))))
+    return tuple(tails)
+
+
+def softmax_weights(fraction: int) -> tuple[int, ...]:
+    """Weights, in about 2^-16, of components whose logits are 0, 1, 2, ... times 2^-fraction less than the largest.
+
+    They end in 0, where they would be less than LEAST_WEIGHT: what weighs hardly anything must not widen the window of
+    values that have intervals.
+    """
+    count = math.ceil(math.log(LARGEST_WEIGHT / LEAST_WEIGHT) * (1 << fraction))
+    return (*(round(LARGEST_WEIGHT * math.exp(-k / (1 << fraction))) for k in range(count)), 0)
+
+
 def _raw_bits(spread: float) -> int:
     return max(0, math.ceil(math.log2(spread / WIDEST))) if spread > 0 else 0
 
@@ -147,7 +241,7 @@ def _table(mass: Callable[[int, int], float], raw_bits: int, mode: int, sign: in
         if rank > 1 and max(pair) * PRECISION < SMALLEST_SHARE:
             break
         kept += pair
-    escape = max(1.0 - sum(kept), 1e-7)
+    escape = max(1.0 - sum(kept), LEAST_ESCAPE)
     return CodingTable(tuple(quantise_frequencies([*kept, escape])), raw_bits, mode, sign)
 
 

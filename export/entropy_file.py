@@ -118,7 +118,7 @@ class Context:
     """Decode a tensor of values from `lowest` up by the tables that their neighbours to the left and above choose.
 
     tables: (1 or 2, channels, S + 1 by the left, S + 1 by the one above), numbers in the set; S is how many values
-    there are, and the place S that of no neighbour. The second half is for the last channel that is coded at a position.
+    there are, and the place S that of no neighbour. The second half is for the last channel coded at a position.
     limit: a tensor of one channel; channels below it are coded, others are 0. prefix_of: the tensor is itself such a
     limit, namely how many channels of that one there are up to the last that is not 0.
     """

@@ -9,6 +9,7 @@ tables that code them, or those of a photograph under the tiny bundle.
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 import zlib
@@ -23,8 +24,22 @@ import reference_integer_net
 import reference_model_file
 import reference_picture
 from PIL import Image
-from reference_coder import Table, unzigzag, varint, zigzag
-from reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Tensor, model_bytes
+from reference_coder import Bits, Distribution, Ranked, Refused, Table, varint, zigzag
+from reference_entropy_model import (
+    Add,
+    Affine,
+    Apply,
+    Code,
+    Concat,
+    Context,
+    Labels,
+    Mixture,
+    Model,
+    Residual,
+    Tensor,
+    Tensors,
+    model_bytes,
+)
 from reference_integer_net import Crop, Index, Integers, Layer, Net, PixelShuffle, Requantise
 from reference_integer_net import Table as ValueTable
 
@@ -36,7 +51,7 @@ DIGESTS = "digests.txt"
 HEADING = """\
 # Picture, entropy model, writer, digests.
 # Writer: own, where the writer of this project gives these very bytes; other, where only its reader takes them.
-# Digest: CRC-32 of a coded tensor, little-endian 16-bit values in channel, row, column order. Tensors as coded.
+# Digest: CRC-32 of a decoder latent, little-endian 16-bit values in channel, row, column order. Latents as decoded.
 """
 
 VERSION = 1
@@ -44,11 +59,9 @@ PROBABILITY_SUM = 1 << 14
 LANES = (2, 8, 32, 64)
 ICC, EXIF, XMP, UNKNOWN_SECTION = 1, 2, 3, 77
 
-#: By name, in the order of the steps: (channels, rows, columns).
-Latents = dict[str, Integers]
-
 # The stream of this generator is frozen by NumPy, unlike that of its successors.
 Random = np.random.RandomState
+Draw = Callable[[Random, Distribution], int]
 
 
 # ---- entropy models ------------------------------------------------------------------------------------------------
@@ -143,7 +156,7 @@ def sample(random: Random, channels: int, low: int, high: int) -> Integers:
 @cache
 def channels_model() -> Model:
     """One tensor with a table for every channel, in two blocks of channels."""
-    return Model(8, [Tensor("y", 40, 8)], [shifted_tables(40)], [], [Code("y", 0)])
+    return Model(8, [Tensor("y", 40, 8, decoder_latent=True)], [shifted_tables(40)], [], [Code("y", 0)])
 
 
 @cache
@@ -157,7 +170,12 @@ def scales_model() -> Model:
     offset = random.randint(-30, 30, 5).astype(np.int64)
     return Model(
         16,
-        [Tensor("z", 5, 16), Tensor("z_fixed", 5, 16), Tensor("table", 7, 4, True), Tensor("y", 7, 4)],
+        [
+            Tensor("z", 5, 16, decoder_latent=True),
+            Tensor("z_fixed", 5, 16),
+            Tensor("table", 7, 4, True),
+            Tensor("y", 7, 4, decoder_latent=True),
+        ],
         [shifted_tables(13)[8:], scale_tables(64)],
         [Net(low, high, [first, last])],
         [
@@ -185,13 +203,13 @@ def chain_model() -> Model:
     return Model(
         32,
         [
-            Tensor("a", 3, 32),
+            Tensor("a", 3, 32, decoder_latent=True),
             Tensor("a_fixed", 3, 32),
             Tensor("b_table", 20, 16, True),
-            Tensor("b", 20, 16),
+            Tensor("b", 20, 16, decoder_latent=True),
             Tensor("b_fixed", 20, 16),
             Tensor("c_table", 6, 32, True),
-            Tensor("c", 6, 32),
+            Tensor("c", 6, 32, decoder_latent=True),
         ],
         [
             [Table(falling(24, 24), mode=mode, sign=1 - 2 * (mode & 1)) for mode in (-7, 0, 6)],
@@ -224,14 +242,14 @@ def steps_model() -> Model:
     return Model(
         8,
         [
-            Tensor("a", 3, 8),
+            Tensor("a", 3, 8, decoder_latent=True),
             Tensor("a_fixed", 3, 8),
             Tensor("shuffled", 2, 4),
             Tensor("cropped", 2, 4),
             Tensor("sum", 2, 4),
             Tensor("joined", 4, 4),
             Tensor("table", 2, 4, True),
-            Tensor("y", 2, 4),
+            Tensor("y", 2, 4, decoder_latent=True),
         ],
         [shifted_tables(9)[6:], scale_tables(20)],
         [
@@ -260,7 +278,12 @@ def small_model() -> Model:
     tables = [Table((PROBABILITY_SUM - 100, 100)), Table((PROBABILITY_SUM - 3000, 3000), raw_bits=3)]
     return Model(
         2,
-        [Tensor("z", 1, 2), Tensor("z_fixed", 1, 2), Tensor("table", 1, 1, True), Tensor("y", 1, 1)],
+        [
+            Tensor("z", 1, 2, decoder_latent=True),
+            Tensor("z_fixed", 1, 2),
+            Tensor("table", 1, 1, True),
+            Tensor("y", 1, 1, decoder_latent=True),
+        ],
         [[Table(falling(9, 80), mode=1, sign=-1)], tables],
         [Net(-9, 9, [doubling])],
         [
@@ -272,56 +295,174 @@ def small_model() -> Model:
     )
 
 
+@cache
+def slices_model() -> Model:
+    """Residuals of two channel slices of one target; the second one's mean and tables know what the first became.
+
+    Corrections are less than half a step, so that what a decoder gives is also a target of the same symbols.
+    """
+    random = Random(4)
+    low, high = -128, 127
+    fraction, widest = 5, 1 << 4
+    hidden = Geometry(True, 5, 2, 2, 1, 1)
+    branches = [
+        layer(random, hidden, 3, 6, hidden_epilogue(random, 6, 26, -255, 255)),
+        layer(random, hidden, 3, 5, hidden_epilogue(random, 5, 26, -255, 255)),
+    ]
+    tensors = [
+        Tensor("z", 3, 16, decoder_latent=True),
+        Tensor("y", 7, 8, decoder_latent=True),
+        Tensor("target", 7, 8),
+        Tensor("z_fixed", 3, 16),
+        Tensor("means", 6, 8),
+        Tensor("scales", 5, 8),
+    ]
+    nets = [Net(low, high, [branch]) for branch in branches]
+    steps = [
+        Code("z", 0),
+        Affine("z_fixed", "z", 1, np.array([1, 0, -3]), low, high),
+        Apply("means", "z_fixed", 0),
+        Apply("scales", "z_fixed", 1),
+    ]
+    done: list[str] = []
+    first = 0
+    for name, channels in (("a", 3), ("b", 4)):
+        for part in ("mean", "symbols", "decoded", "correction", "refined"):
+            tensors.append(Tensor(f"{name}_{part}", channels, 8))
+        tensors.append(Tensor(f"{name}_table", channels, 8, indices=True))
+        inputs = {"mean": ["means", *done], "scale": ["scales", *done], "rest": ["means", *done, f"{name}_decoded"]}
+        widths = {tensor.name: tensor.channels for tensor in tensors}
+        for kind, sources in inputs.items():
+            tensors.append(Tensor(f"{name}_{kind}_input", sum(widths[source] for source in sources), 8))
+        taken = {kind: sum(widths[source] for source in sources) for kind, sources in inputs.items()}
+        bound = 8000
+        rounded = hidden_epilogue(random, channels, 30, -widest * 8, widest * 8)
+        squashed = np.array([15 * v // (abs(v) + 20) for v in range(-widest * 8, widest * 8 + 1)])
+        geometry = Geometry(False, 3, 1, 1, 0, 1)
+        mean = layer(random, geometry, taken["mean"], channels, hidden_epilogue(random, channels, 28, -2000, 2000))
+        table = index_layer(random, geometry, sample(random, taken["scale"], -255, 255), channels, 31)
+        correction = layer(random, geometry, taken["rest"], channels, rounded)
+        correction = replace(correction, epilogue=ValueTable(rounded, squashed))
+        nets += [Net(-bound, bound, [each]) for each in (mean, table, correction)]
+        steps += [
+            Concat(f"{name}_mean_input", inputs["mean"]),
+            Apply(f"{name}_mean", f"{name}_mean_input", len(nets) - 3),
+            Concat(f"{name}_scale_input", inputs["scale"]),
+            Apply(f"{name}_table", f"{name}_scale_input", len(nets) - 2),
+            Residual(f"{name}_symbols", 1, f"{name}_table", "target", first, f"{name}_mean", fraction),
+            Add(f"{name}_decoded", f"{name}_symbols", f"{name}_mean", 2 << fraction, 2, 1, -bound, bound),
+            Concat(f"{name}_rest_input", inputs["rest"]),
+            Apply(f"{name}_correction", f"{name}_rest_input", len(nets) - 1),
+            Add(f"{name}_refined", f"{name}_decoded", f"{name}_correction", 2, 2, 1, -bound, bound),
+        ]
+        done.append(f"{name}_refined")
+        first += channels
+    steps.append(Concat("y", done))
+    tables = [Table(falling(2 + i, 240 - 7 * i)) for i in range(32)]
+    return Model(16, tensors, [shifted_tables(9)[6:], tables], nets, steps)
+
+
+@cache
+def mixture_model() -> Model:
+    """Three components from what is known of three rows and five columns; the hidden layer's values are looked up."""
+    random = Random(5)
+    low, high = -200, 200
+    taps = [(up, across) for up in (2, 1, 0) for across in range(-2, 3) if up or across < 0]
+    channels, components, hidden = 2, 3, 9
+    pointwise = Geometry(False, 1, 1, 0, 0, 1)
+    first = layer(random, pointwise, len(taps) * channels, hidden, hidden_epilogue(random, hidden, 26, -100, 100))
+    squashed = np.array([120 * v // (abs(v) + 50) for v in range(-100, 101)])
+    first = replace(first, epilogue=ValueTable(first.epilogue, squashed))
+    parameters = 3 * components * channels
+    second = layer(random, pointwise, hidden, parameters, hidden_epilogue(random, parameters, 25, -4000, 4000))
+    tails = [round(65536 * 0.5 * math.erfc(j / 16 / math.sqrt(2))) for j in range(71)]
+    weights = [round(65535 * 2 ** (-k / 64)) for k in range(900)] + [0]
+    mixture = Mixture("y", 0, 3, taps, components, 5, 6, 7, 8, 4, tails, weights)
+    return Model(8, [Tensor("y", channels, 8, decoder_latent=True)], [], [Net(low, high, [first, second])], [mixture])
+
+
+@cache
+def regions_model() -> Model:
+    """A label map; a mask; of five channels how many are coded where the mask is set; and their values."""
+    random = Random(6)
+    tables = [
+        Table(falling(ranks, share), mode=mode, sign=1 - 2 * (mode & 1))
+        for mode in (-2, -1, 0, 1, 2)
+        for ranks, share in ((6, 60), (3, 200))
+    ]
+    tensors = [
+        Tensor("labels", 2, 16, decoder_latent=True),
+        Tensor("mask", 1, 4, decoder_latent=True),
+        Tensor("counts", 1, 4),
+        Tensor("y", 5, 4, decoder_latent=True),
+    ]
+
+    def chosen(ends: int, channels: int, symbols: int) -> Integers:
+        return random.randint(0, len(tables), (1 + ends, channels, symbols + 1, symbols + 1)).astype(np.int64)
+
+    steps = [
+        Labels("labels", 11),
+        Context("mask", 0, 0, chosen(0, 1, 2)),
+        Context("counts", 0, 0, chosen(0, 1, 6), "mask", "y"),
+        Context("y", 0, -2, chosen(1, 5, 5), "counts"),
+    ]
+    return Model(16, tensors, [tables], [], steps)
+
+
 # ---- latents -------------------------------------------------------------------------------------------------------
 
 
-def drawn(random: Random, table: Table) -> int:
-    """A value as likely as its table has it; behind an escape of any length."""
-    slot, rank = random.randint(PROBABILITY_SUM), 0
-    while slot >= table.frequencies[rank]:
-        slot -= table.frequencies[rank]
-        rank += 1
-    width = 1 << table.raw_bits
-    distance = unzigzag(rank) * width - width // 2 + random.randint(width)
-    if rank == table.escape:
-        distance = unzigzag(random.randint(1 << random.randint(17)))
-    value = table.mode + table.sign * distance
-    return value if -32768 <= value <= 32767 else table.mode
+def drawn(random: Random, distribution: Distribution) -> int:
+    """A value as likely as its distribution has it; behind an escape of any length."""
+    while True:
+        slot = random.randint(1 << distribution.bits)
+        try:
+            return distribution.decode(slot, escapes(random, random.randint(17)))[1]
+        except Refused:
+            continue
 
 
-def extreme(random: Random, table: Table) -> int:
+def drawn_near(random: Random, distribution: Distribution) -> int:
+    """The same, but escapes are short."""
+    while True:
+        slot = random.randint(1 << distribution.bits)
+        try:
+            return distribution.decode(slot, escapes(random, random.randint(9)))[1]
+        except Refused:
+            continue
+
+
+def escapes(random: Random, length: int) -> Bits:
+    """A side stream of any raw bits, or of an escape of so many bits."""
+    bits = Bits(random.bytes(4))
+    bits.text = f"{max(length - 1, 0):04b}"[::-1] + bits.text
+    return bits
+
+
+def extreme(random: Random, distribution: Distribution) -> int:
     """One of the largest and smallest values that 16 bits and the table hold."""
+    assert isinstance(distribution, Ranked)
+    table = distribution.table
     candidates = (-32768, -32767, 32766, 32767, table.mode + 32000, table.mode - 32000, table.mode)
     fitting = [v for v in candidates if -32768 <= v <= 32767 and zigzag(table.sign * (v - table.mode)) < 1 << 16]
     return fitting[random.randint(len(fitting))]
 
 
-def zero(_random: Random, _table: Table) -> int:
+def zero(_random: Random, _distribution: Distribution) -> int:
     return 0
 
 
-def synthetic_latents(
-    model: Model, width: int, height: int, seed: int, draw: Callable[[Random, Table], int]
-) -> Latents:
-    """Coded tensors in the order of the steps; `draw` gives each value from its table."""
+def synthetic_latents(model: Model, width: int, height: int, seed: int, draw: Draw) -> Tensors:
+    """Encoder latents; `draw` gives each symbol from its distribution."""
     random = Random(seed)
-    rows, columns = (-(-side // model.alignment) * model.alignment for side in (height, width))
-    shapes = {each.name: (each.channels, rows // each.stride, columns // each.stride) for each in model.tensors}
-    latents: Latents = {}
-    for number, step in enumerate(model.steps):
-        if not isinstance(step, Code):
-            continue
-        blank = np.zeros(shapes[step.tensor], np.int64)
-        known = reference_entropy_model.run(replace(model, steps=model.steps[:number]), latents)
-        tables = model.table_sets[step.table_set]
-        indices = reference_picture.tables_of(step, {**known, step.tensor: blank})
-        values = [draw(random, tables[index]) for index in indices.ravel().tolist()]
-        latents[step.tensor] = np.array(values, np.int64).reshape(blank.shape)
-    return latents
+    known = reference_picture.fill(
+        model, width, height, lambda _symbols, _last: None, lambda distribution: draw(random, distribution)
+    )
+    return reference_entropy_model.handed(model, known)
 
 
 @cache
-def photo_latents(name: str) -> Latents:
+def photo_latents(name: str) -> Tensors:
     """Latents of a test photograph under the tiny bundle."""
     pixels = np.asarray(Image.open(PHOTOS / name))
     with edgecodec.open_bundle(TINY, engine="onnxruntime", threads=1) as codec:
@@ -334,14 +475,14 @@ def photo_latents(name: str) -> Latents:
 
 @dataclass(frozen=True)
 class Picture:
-    """What goes into one file. latents: of the model, in the order of its steps."""
+    """What goes into one file. latents: encoder latents of the model."""
 
     name: str
     model: str
     width: int
     height: int
     lanes: int
-    latents: Callable[[Model], Latents]
+    latents: Callable[[Model], Tensors]
     greyscale: bool = False
     quality: int | None = None  # in 1/64 of a level
     sections: dict[int, bytes] = field(default_factory=dict)
@@ -353,7 +494,7 @@ class Picture:
         return self.ramp and UNKNOWN_SECTION not in self.sections
 
 
-def picture_bytes(picture: Picture, model: Model, latents: Latents) -> bytes:
+def picture_bytes(picture: Picture, model: Model, latents: Tensors) -> bytes:
     """The file (docs/format.md, section 1)."""
     payload, lanes = reference_picture.encode(model, latents, picture.lanes, picture.ramp)
     has_quality = picture.quality is not None
@@ -370,9 +511,11 @@ def picture_bytes(picture: Picture, model: Model, latents: Latents) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def digests(latents: Latents) -> list[str]:
-    """name=digest of every coded tensor."""
-    return [f"{name}={zlib.crc32(latent.astype('<i2').tobytes()):08x}" for name, latent in latents.items()]
+def digests(model: Model, latents: Tensors) -> list[str]:
+    """name=digest of every decoder latent."""
+    known = reference_entropy_model.run(model, latents)
+    names = reference_entropy_model.decoder_latents(model)
+    return [f"{name}={zlib.crc32(known[name].astype('<i2').tobytes()):08x}" for name in names]
 
 
 def photographs() -> list[Picture]:
@@ -393,12 +536,10 @@ def photographs() -> list[Picture]:
 def synthetics() -> list[Picture]:
     """Random latents, under all models."""
 
-    def synthetic(
-        name: str, width: int, height: int, lanes: int, draw: Callable[[Random, Table], int] = drawn
-    ) -> Picture:
+    def synthetic(name: str, width: int, height: int, lanes: int, draw: Draw = drawn) -> Picture:
         file = f"{name}-{lanes}.edgc"
 
-        def latents(model: Model) -> Latents:
+        def latents(model: Model) -> Tensors:
             return synthetic_latents(model, width, height, zlib.crc32(file.encode()), draw)
 
         return Picture(file, name.split("-")[0] + ".bin", width, height, lanes, latents)
@@ -435,6 +576,21 @@ def synthetics() -> list[Picture]:
         synthetic("steps-drawn", 97, 64, 64),
         synthetic("small-drawn", 3, 5, 2),
         synthetic("small-drawn", 99, 25, 64),
+        synthetic("slices-pixel", 1, 1, 8, drawn_near),
+        synthetic("slices-drawn", 50, 40, 2, drawn_near),
+        synthetic("slices-drawn", 33, 70, 8, drawn_near),
+        synthetic("slices-drawn", 90, 64, 32, drawn_near),
+        synthetic("slices-drawn", 120, 80, 64, drawn_near),
+        synthetic("mixture-drawn", 40, 9, 2),
+        synthetic("mixture-drawn", 9, 70, 8),
+        synthetic("mixture-drawn", 90, 81, 32),
+        synthetic("mixture-drawn", 150, 101, 64),
+        replace(synthetic("mixture-other", 60, 60, 32), ramp=False),
+        synthetic("regions-drawn", 20, 30, 2),
+        synthetic("regions-drawn", 40, 50, 8),
+        synthetic("regions-drawn", 64, 65, 32),
+        synthetic("regions-drawn", 100, 90, 64),
+        synthetic("regions-zeros", 60, 33, 8, zero),
     ]
 
 
@@ -448,6 +604,9 @@ def make_golden(folder: Path) -> None:
         "chain.bin": lambda: model_bytes(chain_model()),
         "steps.bin": lambda: model_bytes(steps_model()),
         "small.bin": lambda: model_bytes(small_model()),
+        "slices.bin": lambda: model_bytes(slices_model()),
+        "mixture.bin": lambda: model_bytes(mixture_model()),
+        "regions.bin": lambda: model_bytes(regions_model()),
     }
     for name, make in models.items():
         if not (folder / name).exists():
@@ -462,7 +621,7 @@ def make_golden(folder: Path) -> None:
         latents = picture.latents(model)
         (folder / picture.name).write_bytes(picture_bytes(picture, model, latents))
         writer = "own" if picture.own else "other"
-        lines += " ".join([picture.name, picture.model, writer, *digests(latents)]) + "\n"
+        lines += " ".join([picture.name, picture.model, writer, *digests(model, latents)]) + "\n"
     listing.write_text(lines, encoding="ascii")
 
 

@@ -24,6 +24,7 @@ from reference_entropy_model import (
     Tensor,
     Tensors,
     encoder_latents,
+    handed,
 )
 from reference_integer_net import AnyLayer, Crop, Layer, Net, PixelShuffle, Requantise, output_bounds
 from reference_integer_net import Table as ValueTable
@@ -330,15 +331,7 @@ def drawn_latents(model: Model, generator: Random, width: int, height: int) -> T
             except Refused:
                 continue
 
-    known = reference_picture.fill(model, width, height, lambda _symbols, _last: None, draw)
-    targets: Tensors = {}
-    for step in model.steps:
-        if not isinstance(step, Residual):
-            continue
-        target = targets.setdefault(step.target, np.zeros(model.shape(step.target, width, height), np.int64))
-        values = (known[step.tensor] << step.fraction) + known[step.mean]
-        target[step.first_channel : step.first_channel + len(values)] = np.clip(values, -(2**15), 2**15 - 1)
-    return {name: targets[name] if name in targets else known[name] for name in encoder_latents(model)}
+    return handed(model, reference_picture.fill(model, width, height, lambda _symbols, _last: None, draw))
 
 
 def random_latents(model: Model, generator: Random, width: int, height: int) -> Tensors:

@@ -263,6 +263,23 @@ def run(model: Model, latents: Mapping[str, Integers]) -> Tensors:
     return known
 
 
+def handed(model: Model, known: Mapping[str, Integers]) -> Tensors:
+    """Encoder latents from which `run` gives these tensors, unless a target leaves 16 bits."""
+    latents: Tensors = {}
+    for name in encoder_latents(model):
+        if name in known:
+            latents[name] = known[name]
+    for step in model.steps:
+        if isinstance(step, Residual):
+            symbols = known[step.tensor]
+            target = latents.setdefault(
+                step.target, np.zeros((model.tensor(step.target).channels, *symbols.shape[1:]), np.int64)
+            )
+            values = (symbols << step.fraction) + known[step.mean]
+            target[step.first_channel : step.first_channel + len(symbols)] = np.clip(values, -32768, 32767)
+    return {name: latents[name] for name in encoder_latents(model)}
+
+
 def _residual(step: Residual, target: Integers, mean: Integers) -> Integers:
     channels = target[step.first_channel : step.first_channel + len(mean)].astype(np.int64)
     half = (1 << step.fraction) >> 1

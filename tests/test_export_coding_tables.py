@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 from edgecodec.export.coding_tables import (
     PRECISION,
     CodingTable,
+    categorical_tables,
     coded_bits,
+    distinct_tables,
     factorized_tables,
     gaussian_scales,
     gaussian_tables,
     logistic_tables,
+    normal_tails,
     quantise_frequencies,
+    softmax_weights,
     unzigzag,
     zigzag,
 )
@@ -156,3 +160,65 @@ def test_the_likeliest_symbol_has_rank_0_and_the_likelier_neighbour_rank_1() -> 
 def test_a_density_far_from_its_median_or_without_spread_still_gives_valid_tables() -> None:
     density = density_of(torch.tensor([1e-3, 1e4]), torch.tensor([0.0, 0.0]), bend=0.0)
     assert all(is_valid(table) for table in factorized_tables(density))
+
+
+def bits_of(table: CodingTable, lowest: int, counts: np.ndarray) -> float:
+    each = [coded_bits([table], np.array([0]), np.array([lowest + place])) for place in range(len(counts))]
+    return float(counts @ np.array(each))
+
+
+@pytest.mark.parametrize("symbols", [1, 2, 3, 17, 63])
+@pytest.mark.parametrize("concentration", [0.05, 1.0, 20.0])
+def test_categorical_tables_of_many_counts_cost_little_over_the_entropy(symbols: int, concentration: float) -> None:
+    """Whatever the shape: one peak or many, anywhere in the alphabet."""
+    generator = np.random.default_rng(symbols)
+    shapes = generator.dirichlet(np.full(symbols, concentration), 20)
+    counts = np.array([generator.multinomial(1_000_000, shape) for shape in shapes])
+    for table, row in zip(categorical_tables(counts, -3), counts, strict=True):
+        assert is_valid(table)
+        seen = row[row > 0]
+        entropy = float(-(seen * np.log2(seen / row.sum())).sum())
+        assert bits_of(table, -3, row) < entropy * 1.005 + 0.002 * row.sum()
+
+
+def test_a_context_that_was_hardly_seen_falls_back_on_its_group() -> None:
+    """Ones to be sure in contexts of the one group, zeros in those of the other, and hardly anything of the last."""
+    counts = np.array([[0, 10_000], [9_000, 0], [0, 0], [0, 0], [0, 0], [2, 0]])
+    tables = categorical_tables(counts, 0, np.array([0, 1, 0, 1, 2, 0]))
+    zeros, ones = np.array([1, 0]), np.array([0, 1])
+    assert bits_of(tables[2], 0, ones) < 0.01 < 5 < bits_of(tables[2], 0, zeros)
+    assert bits_of(tables[3], 0, zeros) < 0.01 < 5 < bits_of(tables[3], 0, ones)
+    assert 0.8 < bits_of(tables[4], 0, zeros) < 1.2  # of all contexts together half are zeros
+    assert bits_of(tables[2], 0, ones) < bits_of(tables[5], 0, ones) < 1 < bits_of(tables[5], 0, zeros) < 3
+
+
+def test_every_value_of_the_alphabet_can_be_coded_where_none_was_seen() -> None:
+    for symbols in (1, 2, 5, 64):
+        (table,) = categorical_tables(np.zeros((1, symbols), np.int64), 32767 - symbols + 1)
+        assert is_valid(table)
+        assert bits_of(table, 32767 - symbols + 1, np.ones(symbols)) < symbols * (math.log2(symbols) + 1)
+
+
+def test_equal_tables_are_kept_once() -> None:
+    tables = categorical_tables(np.array([[5, 1], [1, 5], [5, 1], [1, 5]]), 0)
+    kept, numbers = distinct_tables(tables)
+    assert len(kept) == 2 and numbers.tolist() == [0, 1, 0, 1]
+    assert [kept[number] for number in numbers] == tables
+
+
+def test_tails_of_the_normal_distribution_end_in_0_and_are_straight_enough() -> None:
+    tails = np.array(normal_tails())
+    assert tails[0] == 32768 and tails[-1] == 0 < tails[-2]
+    assert (np.diff(tails) <= 0).all()
+    places = np.arange(0, len(tails) - 1, 0.1)
+    exact = [65536 * 0.5 * math.erfc(place / 64 / math.sqrt(2)) for place in places]
+    assert np.abs(np.interp(places, range(len(tails)), tails) - exact).max() < 1
+    assert 3 <= len(normal_tails(0)) < len(normal_tails(10)) <= 65535
+
+
+@pytest.mark.parametrize("fraction", [0, 4, 8, 12])
+def test_weights_fall_by_the_exponential_and_end_in_0(fraction: int) -> None:
+    weights = softmax_weights(fraction)
+    assert weights[0] == 65535 and weights[-1] == 0 and weights[-2] >= 4 and len(weights) <= 65535
+    for place, weight in enumerate(weights[:-1]):
+        assert abs(weight - 65535 * math.exp(-place / 2**fraction)) <= 0.5

@@ -6,11 +6,17 @@ import struct
 import zlib
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import reference_entropy_model
+import reference_integer_net
+from export_counterpart import counterpart, net_counterpart
 from make_tiny_bundle import tiny_halves, tiny_model
+from random_models import ALIGNMENT, CAUSAL_3X5, CAUSAL_3X5_DELAY, Builder
+from reference_entropy_model import Model, Step
+from reference_integer_net import Layer
 
 from edgecodec.entropy import EntropyModel as NativeModel
 from edgecodec.errors import BadModel
@@ -52,14 +58,19 @@ class Reader:
 def test_every_field_is_where_the_format_says() -> None:
     model = tiny_entropy()
     reader = Reader(model.to_bytes())
-    assert reader.take("4sHHI") == (b"ECEM", 0, 0, 64)
+    assert reader.take("4sHHI") == (b"ECEM", 1, 0, 64)
     assert reader.take("4H") == (4, 2, 1, 4)
 
     tensors = []
     for _ in range(4):
-        kind, channels, stride, length = reader.take("BHHB")
-        tensors.append((kind, channels, stride, reader.take(f"{length}s")[0]))
-    assert tensors == [(0, 8, 64, b"z"), (0, 8, 64, b"z_fixed"), (1, 8, 16, b"r_table"), (0, 8, 16, b"r")]
+        kind, latent, channels, stride, length = reader.take("BBHHB")
+        tensors.append((kind, latent, channels, stride, reader.take(f"{length}s")[0]))
+    assert tensors == [
+        (0, 1, 8, 64, b"z"),
+        (0, 0, 8, 64, b"z_fixed"),
+        (1, 0, 8, 16, b"r_table"),
+        (0, 1, 8, 16, b"r"),
+    ]
 
     for tables in model.table_sets:
         assert reader.take("H") == (len(tables),)
@@ -116,7 +127,8 @@ def test_the_native_library_opens_it_and_names_the_same_latents_and_id() -> None
     native = NativeModel(data)
     assert native.model_id == model_id(data) == f"{zlib.crc32(data):08x}"
     assert native.alignment == 64
-    assert [(each.name, each.channels, each.stride) for each in native.latents] == [("z", 8, 64), ("r", 8, 16)]
+    for latents in (native.encoder_latents, native.decoder_latents):
+        assert [(each.name, each.channels, each.stride) for each in latents] == [("z", 8, 64), ("r", 8, 16)]
 
 
 def test_the_native_library_picks_the_tables_that_the_cost_was_measured_with() -> None:
@@ -165,3 +177,63 @@ def test_the_native_library_refuses_a_net_whose_sums_could_overflow() -> None:
 def test_a_table_set_is_its_count_and_its_tables() -> None:
     tables = tiny_entropy().table_sets[0]
     assert len(table_set_bytes(tables)) == 2 + sum(6 + 2 * len(table.frequencies) for table in tables)
+
+
+def reference_model(seed: int) -> Model:
+    """Every kind of step, and of layers and epilogues most."""
+    generator = np.random.default_rng(seed)
+    builder = Builder(generator)
+    builder.labels(1, ALIGNMENT, 9)
+    builder.channel_slices(2)
+    sliced = builder.values[-1]
+    for shape in ("crop", "shuffle", "up", "down", "same"):
+        builder.apply(sliced, shape, 2)
+    builder.prefix(3, ALIGNMENT, limit=builder.mask(ALIGNMENT, 1).tensor, ends=True)
+    builder.mixture(2, ALIGNMENT, CAUSAL_3X5, CAUSAL_3X5_DELAY, 3)
+    builder.sum(builder.values[-1], builder.values[-1])
+    builder.code_by_index(builder.indices(builder.values[-1], 2, 5), 6)
+    return builder.model()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bytes_and_latents_are_those_of_the_reference(seed: int) -> None:
+    model = reference_model(seed)
+    assert {type(step) for step in model.steps} == set(get_args(Step))
+    written = counterpart(model)
+    assert written.to_bytes() == reference_entropy_model.model_bytes(model)
+    assert [each.name for each in written.encoder_latents] == reference_entropy_model.encoder_latents(model)
+    assert [each.name for each in written.decoder_latents] == reference_entropy_model.decoder_latents(model)
+    native = NativeModel(written.to_bytes())
+    for ours, theirs in (
+        (written.encoder_latents, native.encoder_latents),
+        (written.decoder_latents, native.decoder_latents),
+    ):
+        assert [(each.name, each.channels, each.stride) for each in ours] == [
+            (each.name, each.channels, each.stride) for each in theirs
+        ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nets_run_as_in_the_reference(seed: int) -> None:
+    """All layers and epilogues, among them pixels shuffled, edges cropped and values looked up; a batch of two."""
+    generator = np.random.default_rng(seed)
+    model = reference_model(seed)
+    for net in model.nets:
+        first = next(layer for layer in net.layers if isinstance(layer, Layer))
+        values = generator.integers(net.low, net.high + 1, (2, first.weight.shape[3], 6, 5))
+        found = net_counterpart(net).run(values)
+        for ours, each in zip(found, values, strict=True):
+            np.testing.assert_array_equal(ours, reference_integer_net.run(net, each))
+
+
+def test_bounds_are_those_of_the_reference() -> None:
+    for net in reference_model(1).nets:
+        bounds, low, high = [], net.low, net.high
+        for layer in net.layers:
+            if isinstance(layer, Layer):
+                least, most = reference_integer_net.accumulator_bounds(layer, low, high)
+                bounds.append((least.min(), most.max()))
+            low, high = reference_integer_net.output_bounds(layer, low, high)
+        found = net_counterpart(net).accumulator_bounds()
+        # Export counts a bias as if it came last, too, and so is never the narrower one.
+        assert all(ours[0] <= theirs[0] and theirs[1] <= ours[1] for ours, theirs in zip(found, bounds, strict=True))

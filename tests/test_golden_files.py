@@ -39,7 +39,10 @@ def test_latents_are_those_that_are_listed(golden: Golden, threads: int) -> None
         golden.digests
     )
     if golden.writer == "own":
-        payload, _ = model.encode(latents, lanes=info.lanes, threads=threads, **size)
+        # An encoder of residuals rounds what a decoder gives to the symbols that made it.
+        names = [latent.name for latent in model.encoder_latents]
+        handed = dict(zip(names, latents.values(), strict=True))
+        payload, _ = model.encode(handed, lanes=info.lanes, threads=threads, **size)
         rewritten = container.write(
             payload,
             lanes=info.lanes,
