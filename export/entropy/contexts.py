@@ -7,7 +7,6 @@ share a table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,14 +57,15 @@ def count_symbols(
     places = np.full((channels, rows + 1, columns + 1), symbols)
     places[:, 1:, 1:][coded] = values[coded] - lowest
     last = ends & (channel == limits - 1)
-    contexts = (last, channel, places[:, 1:, :-1], places[:, :-1, 1:], places[:, 1:, 1:])
+    left, above, symbol = places[:, 1:, :-1], places[:, :-1, 1:], places[:, 1:, 1:]
+    axes = np.broadcast_arrays(last.astype(np.int64), channel, left, above, symbol)
     shape = (1 + ends, channels, symbols + 1, symbols + 1, symbols)
-    numbers = np.ravel_multi_index([np.broadcast_to(axis, coded.shape)[coded].astype(np.int64) for axis in contexts], shape)
+    numbers = np.ravel_multi_index([axis[coded] for axis in axes], shape)
     return np.bincount(numbers, minlength=int(np.prod(shape))).reshape(shape)
 
 
 def freeze_contexts(counts: IntArray, lowest: int) -> FrozenContexts:
-    """Tables for symbols from `lowest` up that came as often as `counts` says (`count_symbols`, summed over pictures)."""
+    """Tables for symbols from `lowest` up, of the sum of what `count_symbols` gave for pictures."""
     probabilities = _backed_off(counts)
     symbols = counts.shape[-1]
     # One symbol more, so that a context that was never seen joins one that is like it, not just any.
