@@ -33,9 +33,10 @@ from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import ANY, Limits
 
 if TYPE_CHECKING:
-    from edgecodec.codec import Codec, Timings
+    from edgecodec.codec import Codec
     from edgecodec.container import FileInfo
     from edgecodec.engines import Description
+    from edgecodec.timings import Timings
 
 _CODED_SUFFIX = ".edgc"
 _PICTURE_SUFFIXES = frozenset(
@@ -107,6 +108,15 @@ def export(
     alpha: Annotated[
         str | None, typer.Option(metavar="A,A...", help="Decoders to bake, 0 (--ckpt-mse) to 1 (--ckpt).")
     ] = None,
+    quality: Annotated[
+        str | None, typer.Option(metavar="Q,Q...", help="Qualities to bake, for families that have them.")
+    ] = None,
+    beta: Annotated[
+        str | None, typer.Option(metavar="B,B...", help="Realism to bake, for families that have it.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the checkpoint is. [default: recognised]")
+    ] = None,
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs to calibrate on. [default: built in]")
     ] = None,
@@ -123,8 +133,15 @@ def export(
             raise EngineUnavailable(
                 f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
+        asked = {"alpha": alpha, "quality": quality, "beta": beta, "family": family}
         report = command.export_command(
-            checkpoint, output, mse_checkpoint, alpha, calibration, force, lambda line: console.say(line, level=1)
+            checkpoint,
+            output,
+            mse_checkpoint=mse_checkpoint,
+            calibration=calibration,
+            force=force,
+            progress=lambda line: console.say(line, level=1),
+            **{name: text for name, text in asked.items() if text is not None},
         )
         for line in command.summary(report):
             console.say(line)
@@ -139,6 +156,24 @@ def encode(
     alpha_channel: Annotated[
         Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
     ] = "refuse",
+    quality: Annotated[
+        float | None, typer.Option(metavar="Q", help="Quality, as exported. [default: bundle's]")
+    ] = None,
+    n: Annotated[
+        float | None, typer.Option("--n", metavar="N", help="Rate knob of tunable codecs. [default: bundle's]")
+    ] = None,
+    target_bpp: Annotated[
+        float | None, typer.Option(metavar="X", help="Largest file within X bits per pixel, instead of a knob.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="MAP", help="Picture of class numbers, greyscale or palette.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="MASK", help="Picture that is not 0 where details are kept. [default: all]")
+    ] = None,
+    keep_classes: Annotated[
+        str | None, typer.Option(metavar="C,C...", help="Classes to keep instead, by name or number.")
+    ] = None,
     engine: Engine = "auto",
     threads: Threads = None,
     max_pixels: MaxPixels = Limits.max_pixels,
@@ -151,6 +186,7 @@ def encode(
     """Pictures to .edgc files."""
     with _reporting(json, quiet, verbose) as console:
         limits = Limits(max_pixels=max_pixels)
+        kept = _kept(keep, keep_classes)
         jobs = plan(inputs, output, _CODED_SUFFIX, _PICTURE_SUFFIXES.__contains__)
         _check_standard_output(jobs, json, concatenable=False)
 
@@ -163,7 +199,14 @@ def encode(
                 with tally.attempt(job):
                     _refuse_existing(job, force)
                     source = picture.read(job.source(limits), limits, alpha_channel)
-                    encoded = codec.encode(source.without_metadata() if strip else source)
+                    encoded = codec.encode(
+                        source.without_metadata() if strip else source,
+                        quality=quality,
+                        n=n,
+                        target_bpp=target_bpp,
+                        labels=labels,
+                        keep=kept,
+                    )
                     files.write(job.output, encoded.data, force=force)
                     for note in encoded.notes:
                         console.say(f"{job.input}: {note}")
@@ -299,6 +342,12 @@ def _reporting(json: bool, quiet: bool, verbose: int) -> Iterator[Console]:
 def _fail(console: Console, error: EdgecodecError) -> None:
     console.error(error)
     raise typer.Exit(error.exit_status) from error
+
+
+def _kept(mask: str | None, classes: str | None) -> str | list[str] | None:
+    if mask is not None and classes is not None:
+        raise InvalidArgument("--keep and --keep-classes exclude each other", hint="give one")
+    return mask if classes is None else classes.split(",")
 
 
 def _check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool) -> None:

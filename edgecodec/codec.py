@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from edgecodec import container, files, knobs
-from edgecodec.bundle import AnalysisGraph, Bundle, BundleInfo, Knobs, SynthesisGraph
+from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
-from edgecodec.engines import Engine, Graph, Options, open_engine, require_engine
-from edgecodec.engines.base import Description, Port
-from edgecodec.entropy import EntropyModel, Latents, LatentSpec
-from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch, OutOfRange
+from edgecodec.encoding import Encoded, Encoder
+from edgecodec.engines import Options, require_engine
+from edgecodec.engines.base import Description
+from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch
 from edgecodec.limits import Limits
-from edgecodec.padding import Pixels, crop, pad
+from edgecodec.loading import LoadedGraphs
+from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
+from edgecodec.noise import normal_noise
+from edgecodec.padding import Pixels, aligned, check_room, crop
+from edgecodec.side_information import Keep, Labels, SideInformation
+from edgecodec.timings import Timings
 
 if TYPE_CHECKING:
     from edgecodec.picture import AlphaChannel, Picture
-
-_INT16 = np.iinfo(np.int16)
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Seconds spent on one picture. rest: cropping, padding and whatever else is not named."""
-
-    parse: float
-    entropy: float
-    engine: float
-    rest: float
-
-    @property
-    def total(self) -> float:
-        return self.parse + self.entropy + self.engine + self.rest
 
 
 @dataclass(frozen=True)
@@ -54,20 +43,6 @@ class Decoded:
     xmp: bytes | None
     info: FileInfo
     timings: Timings
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """data: the coded picture. latents: what the encoder graph gave, (channels, rows, columns) by name.
-
-    notes: what had to be changed in the picture before it could be coded.
-    """
-
-    data: bytes
-    latents: Latents
-    info: FileInfo
-    timings: Timings
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +76,7 @@ def open_bundle(
     if threads is not None and threads < 1:
         raise InvalidArgument(f"threads is {threads}", hint="give 1 or more")
     require_engine(engine)
-    asked = {name: value for name, value in (("alpha", alpha), ("beta", beta)) if value is not None}
+    asked = knobs.given(alpha=alpha, beta=beta)
     return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads)
 
 
@@ -121,17 +96,14 @@ class Codec:
         threads: int | None,
     ) -> None:
         self.info: BundleInfo = bundle.info
-        self._bundle = bundle
-        self._engine_name = engine
         self._asked = asked
         self._limits = limits
-        self._options = Options(threads)
-        self._entropy_threads = threads or _usable_processors()
-        self._graphs = knobs.with_precision(bundle.info.synthesis, precision)
-        self._default_graph = knobs.choose(self._graphs, asked, bundle.info.default_knobs)
+        self._threads = threads or _usable_processors()
+        self._baked = knobs.with_precision(bundle.info.synthesis, precision)
+        self._require(asked)
         self._model: EntropyModel = bundle.entropy_model()
-        self._engines: dict[str, Engine] = {}
-        self._loading = threading.Lock()
+        self._graphs = LoadedGraphs(bundle, engine, Options(threads))
+        self._encoder = Encoder(self.info, self._model, self._graphs, self._threads)
 
     def __enter__(self) -> Codec:
         return self
@@ -141,10 +113,7 @@ class Codec:
 
     def close(self) -> None:
         """Release the engines. A later call loads what it needs again."""
-        with self._loading:
-            for engine in self._engines.values():
-                engine.close()
-            self._engines.clear()
+        self._graphs.close()
 
     def describe_engine(self, role: Literal["decoder", "encoder"] = "decoder") -> Description:
         """The engine of the default decoder or of the encoder, loaded if it is not yet.
@@ -152,29 +121,40 @@ class Codec:
         Raises EngineUnavailable, EngineFailed, BundleChanged, and KnobUnavailable if the bundle holds no encoder.
         """
         if role == "encoder":
-            return self._analysis(self._analysis_graph()).describe()
-        return self._synthesis(self._default_graph).describe()
+            return self._encoder.engine().describe()
+        # Defaults may be those of another quality than what was asked for exists at.
+        graphs = knobs.matches(self._baked, self._asked, self.info.default_knobs)
+        return self._graphs.synthesis(graphs[0] if graphs else self._require(self._asked)).describe()
 
-    def decode(self, source: files.Source, alpha: float | None = None) -> Decoded:
-        """Decode one file given as path, bytes or open file; alpha overrides the codec's for this picture.
+    def decode(self, source: files.Source, alpha: float | None = None, beta: float | None = None) -> Decoded:
+        """Decode one file given as path, bytes or open file; alpha and beta override the codec's for this picture.
 
-        Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfMemory,
-        CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
+        Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
+        OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
         """
-        return self._paint(self._parse(source), self._graph(alpha))
-
-    @overload
-    def decode_many(self, sources: Iterable[files.Source], alpha: float | None = None) -> Iterator[Decoded]: ...
+        asked = self._overridden(alpha, beta)
+        return self._paint(self._parse(source), asked)
 
     @overload
     def decode_many(
-        self, sources: Iterable[files.Source], alpha: float | None = None, *, errors: Literal["return"]
+        self, sources: Iterable[files.Source], alpha: float | None = None, beta: float | None = None
+    ) -> Iterator[Decoded]: ...
+
+    @overload
+    def decode_many(
+        self,
+        sources: Iterable[files.Source],
+        alpha: float | None = None,
+        beta: float | None = None,
+        *,
+        errors: Literal["return"],
     ) -> Iterator[Decoded | EdgecodecError]: ...
 
     def decode_many(
         self,
         sources: Iterable[files.Source],
         alpha: float | None = None,
+        beta: float | None = None,
         *,
         errors: Literal["raise", "return"] = "raise",
     ) -> Iterator[Decoded | EdgecodecError]:
@@ -182,7 +162,7 @@ class Codec:
 
         errors: "raise" ends at the first failure; "return" yields the error in the place of its picture and goes on.
         """
-        graph = self._graph(alpha)
+        asked = self._overridden(alpha, beta)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-entropy") as worker:
             ahead: deque[Future[_Parsed]] = deque()
             remaining = iter(sources)
@@ -193,7 +173,7 @@ class Codec:
                 if not ahead:
                     return
                 try:
-                    result: Decoded | EdgecodecError = self._paint(ahead.popleft().result(), graph)
+                    result: Decoded | EdgecodecError = self._paint(ahead.popleft().result(), asked)
                 except EdgecodecError as error:
                     if errors == "raise":
                         raise
@@ -205,57 +185,48 @@ class Codec:
         return self._parse(source).latents
 
     def encode(
-        self, picture: files.Source | npt.NDArray[np.uint8] | Picture, alpha_channel: AlphaChannel = "refuse"
+        self,
+        picture: files.Source | npt.NDArray[np.uint8] | Picture,
+        alpha_channel: AlphaChannel = "refuse",
+        *,
+        quality: float | None = None,
+        n: float | None = None,
+        target_bpp: float | None = None,
+        labels: Labels | None = None,
+        keep: Keep | None = None,
+        seed: int | None = None,
     ) -> Encoded:
         """Encode a picture file (path, bytes or open file), uint8 (height, width, 3) or (height, width), or a Picture.
 
         alpha_channel: for pictures with transparency: "refuse", "drop", or lay on "white" or "black".
+        quality, n: knobs of the rate as the bundle has them, None for its defaults. target_bpp: instead of a knob, bits
+        per pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height, width) or a
+        picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a picture file, or
+        a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None for 0.
+
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
-        KnobUnavailable if the bundle holds no encoder, EngineUnavailable, EngineFailed.
+        KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
         """
         from edgecodec import picture as pictures
 
         start = perf_counter()
+        asked = knobs.given(quality=quality, n=n)
+        if asked and target_bpp is not None:
+            raise InvalidArgument(f"{knobs.describe(asked)} and a target rate exclude each other", hint="give one")
         if isinstance(picture, np.ndarray):
             picture = pictures.from_pixels(picture)
         elif not isinstance(picture, pictures.Picture):
             picture = pictures.read(picture, self._limits, alpha_channel)
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
-        latents, engine = self._analyse(picture.pixels)
-
-        before_entropy = perf_counter()
-        payload, lanes = self._model.encode(latents, width=width, height=height, threads=self._entropy_threads)
-        before_container = perf_counter()
-        data = container.write(
-            payload,
-            width=width,
-            height=height,
-            lanes=lanes,
-            model_id=self._model.model_id,
-            greyscale=picture.greyscale,
-            icc=picture.icc,
-            exif=picture.exif,
-            xmp=picture.xmp,
-        )
-        info = container.parse(data).info
-        end = perf_counter()
-        entropy, parse = before_container - before_entropy, end - before_container
-        return Encoded(
-            data, latents, info, Timings(parse, entropy, engine, end - start - parse - entropy - engine), picture.notes
-        )
-
-    def _analyse(self, pixels: Pixels) -> tuple[Latents, float]:
-        """Pixels to latents, and the seconds the engine took."""
-        height, width = pixels.shape[:2]
-        padded = pad(pixels, self._model.alignment)
-        graph = self._analysis_graph()
-        engine = self._analysis(graph)
-        start = perf_counter()
-        outputs = engine.run({graph.input: padded})
-        seconds = perf_counter() - start
-        shapes = self._model.encoder_shapes(width, height)
-        return {name: _symbols(outputs[port], shapes[name], name) for name, port in graph.outputs.items()}, seconds
+        side_information = SideInformation(self.info.given, self._model, self._limits)
+        prepared = self._encoder.prepare(picture, side_information.latents(width, height, labels, keep), seed)
+        if target_bpp is None:
+            encoded = self._encoder.encode(prepared, asked)
+        else:
+            encoded = self._encoder.encode_to_rate(prepared, target_bpp)
+        rest = perf_counter() - start - encoded.timings.total
+        return replace(encoded, timings=replace(encoded.timings, rest=rest))
 
     def _parse(self, source: files.Source) -> _Parsed:
         """File to latents: everything before the engine."""
@@ -271,27 +242,30 @@ class Codec:
                     f"was coded with model {info.model_id}, this bundle is {self._model.model_id}",
                     hint="decode it with the bundle that encoded it",
                 )
+            check_room(info.width, info.height, self.info.image, self._model.alignment)
             parsed = perf_counter()
             latents = self._model.decode(
-                file.payload, width=info.width, height=info.height, lanes=info.lanes, threads=self._entropy_threads
+                file.payload, width=info.width, height=info.height, lanes=info.lanes, threads=self._threads
             )
             return _Parsed(file, latents, parsed - start, perf_counter() - parsed)
         except EdgecodecError as error:
             error.locate(where)
             raise
 
-    def _paint(self, parsed: _Parsed, graph: SynthesisGraph) -> Decoded:
+    def _paint(self, parsed: _Parsed, asked: Knobs) -> Decoded:
         """Latents to pixels: the engine, and a crop."""
-        engine = self._synthesis(graph)
         file, info = parsed.file, parsed.file.info
+        graph = self._graph(info, asked)
+        engine = self._graphs.synthesis(graph)
         start = perf_counter()
+        rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
         inputs = {port: parsed.latents[name].astype(np.float32)[None] for name, port in graph.inputs.items()}
+        if (noise := graph.noise) is not None:
+            values = normal_noise(info.noise_seed, noise.channels, rows // noise.stride, columns // noise.stride)
+            inputs[noise.input] = values.astype(np.float32)[None]
         before_engine = perf_counter()
         image = engine.run(inputs)[graph.output]
         run = perf_counter() - before_engine
-        rows, columns = (
-            -(-side // self._model.alignment) * self._model.alignment for side in (info.height, info.width)
-        )
         if image.dtype != np.uint8 or image.shape != (rows, columns, 3):
             raise EngineFailed(
                 f"gave {image.dtype} {image.shape} for an image of uint8 {(rows, columns, 3)}", where=graph.file
@@ -300,48 +274,23 @@ class Codec:
         timings = Timings(parsed.parse, parsed.entropy, run, perf_counter() - start - run)
         return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings)
 
-    def _graph(self, alpha: float | None) -> SynthesisGraph:
-        if alpha is None:
-            return self._default_graph
-        return knobs.choose(self._graphs, {**self._asked, "alpha": alpha}, self.info.default_knobs)
+    def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
+        """The decoder for a file, which decides the quality where decoders differ in it."""
+        qualities = knobs.values(self._baked, knobs.QUALITY)
+        if not qualities:
+            return knobs.choose(self._baked, asked, self.info.default_knobs)
+        if info.quality is None:
+            raise KnobUnavailable("the file does not say of which quality it is", hint="encode it again")
+        return knobs.choose(self._baked, {**asked, knobs.QUALITY: info.quality}, self.info.default_knobs)
 
-    def _analysis_graph(self) -> AnalysisGraph:
-        if not self.info.analysis:
-            raise KnobUnavailable("the bundle holds no encoder", where=self.info.path, hint="export it with one")
-        return knobs.choose(self.info.analysis, {}, self.info.default_knobs)
+    def _overridden(self, alpha: float | None, beta: float | None) -> Knobs:
+        asked = {**self._asked, **knobs.given(alpha=alpha, beta=beta)}
+        self._require(asked)
+        return asked
 
-    def _analysis(self, graph: AnalysisGraph) -> Engine:
-        latents = _ports(self._model.encoder_latents, graph.outputs)
-        return self._engine(graph.file, (Port(graph.input, 3, 1),), latents)
-
-    def _synthesis(self, graph: SynthesisGraph) -> Engine:
-        latents = _ports(self._model.decoder_latents, graph.inputs)
-        return self._engine(graph.file, latents, (Port(graph.output, 3, 1),))
-
-    def _engine(self, file: str, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Engine:
-        """The loaded engine of a graph; its file is hashed and loaded once."""
-        with self._loading:
-            if file not in self._engines:
-                graph = Graph(self._bundle.checked(file), inputs, outputs)
-                self._engines[file] = open_engine(self._engine_name, graph, self._options)
-            return self._engines[file]
-
-
-def _ports(latents: Iterable[LatentSpec], names: Mapping[str, str]) -> tuple[Port, ...]:
-    return tuple(Port(names[latent.name], latent.channels, latent.stride) for latent in latents)
-
-
-def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:
-    """An encoder graph's float32 (1, channels, rows, columns) of integers as int16 (channels, rows, columns)."""
-    if output.shape != (1, *shape):
-        raise EngineFailed(f"the encoder gave {output.shape}, not {(1, *shape)}", where=f"latent {name}")
-    low, high = float(output.min()), float(output.max())
-    if np.isnan(low) or np.isnan(high):
-        raise EngineFailed("the encoder gave values that are not numbers", where=f"latent {name}")
-    if low < _INT16.min or high > _INT16.max:
-        raise OutOfRange(f"values from {low:g} to {high:g} do not fit 16 bits", where=f"latent {name}")
-    symbols: npt.NDArray[np.int16] = output[0].astype(np.int16)
-    return symbols
+    def _require(self, asked: Knobs) -> SynthesisGraph:
+        """Some decoder for these knobs, whatever the others: what does not exist is found out before any work."""
+        return knobs.choose(self._baked, asked, {})
 
 
 def _usable_processors() -> int:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecodec import native
+from edgecodec.errors import Corrupt, InvalidArgument
 
-ICC, EXIF, XMP = 1, 2, 3  # section tags
+ICC, EXIF, XMP, NOISE_SEED = 1, 2, 3, 128  # section tags
 
 #: Quality is stored in this fraction of a level.
 QUALITY_STEPS = 64
+LARGEST_QUALITY = 0xFFFFFFFF / QUALITY_STEPS
+
+_SEED_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class FileInfo:
     """What a coded picture says about itself.
 
     width, height: pixels. quality: level of the encoder, in steps of 1/64, or None. model_id: 8 hexadecimal digits, the
-    CRC-32 of the entropy model. lanes: interleaved coder states. The sizes are in bytes.
+    CRC-32 of the entropy model. lanes: interleaved coder states. noise_seed: of the generator's noise. The sizes are in
+    bytes.
     """
 
     version: int
@@ -30,6 +35,7 @@ class FileInfo:
     quality: float | None
     model_id: str
     lanes: int
+    noise_seed: int
     file_bytes: int
     payload_bytes: int
     icc_bytes: int
@@ -70,6 +76,7 @@ def parse(data: native.Buffer) -> Container:
         quality=core.quality / QUALITY_STEPS if core.has_quality else None,
         model_id=f"{core.model_id:08x}",
         lanes=core.lanes,
+        noise_seed=_seed(sections.get(NOISE_SEED)),
         file_bytes=borrowed.size,
         payload_bytes=core.payload.size,
         icc_bytes=len(sections.get(ICC, b"")),
@@ -78,6 +85,14 @@ def parse(data: native.Buffer) -> Container:
     )
     payload = whole[core.payload.offset : core.payload.offset + core.payload.size]
     return Container(info, payload, sections.get(ICC), sections.get(EXIF), sections.get(XMP))
+
+
+def _seed(section: bytes | None) -> int:
+    if section is None:
+        return 0
+    if len(section) != _SEED_BYTES:
+        raise Corrupt(f"has a noise seed of {len(section)} bytes, not {_SEED_BYTES}")
+    return int.from_bytes(section, "little")
 
 
 def write(
@@ -89,12 +104,18 @@ def write(
     model_id: str,
     greyscale: bool = False,
     quality: float | None = None,
+    noise_seed: int = 0,
     icc: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
 ) -> bytes:
     """The inverse of `parse`. Raises InvalidArgument for what the format cannot hold."""
-    sections = {tag: native.view(data) for tag, data in ((ICC, icc), (EXIF, exif), (XMP, xmp)) if data}
+    if not 0 <= noise_seed < 1 << 8 * _SEED_BYTES:
+        raise InvalidArgument(f"a noise seed is 0 to 2^64 - 1, not {noise_seed}")
+    # A picture without a seed has seed 0.
+    seed = noise_seed.to_bytes(_SEED_BYTES, "little") if noise_seed else None
+    tagged = ((ICC, icc), (EXIF, exif), (XMP, xmp), (NOISE_SEED, seed))
+    sections = {tag: native.view(data) for tag, data in tagged if data}
     core = native.CoreContainer(
         version=1,
         lanes=lanes,

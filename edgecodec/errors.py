@@ -15,12 +15,12 @@
     │   ├── BadModel             42   entropy.bin or a graph is damaged or unsafe to run
     │   ├── NotABundle           43   no readable manifest
     │   ├── BundleChanged        44   a file is not the one the manifest describes
-    │   ├── KnobUnavailable      45   no decoder was exported for this alpha, beta or precision
+    │   ├── KnobUnavailable      45   the bundle has no such knob, or was not exported for this value of it
     │   └── CheckpointRejected   46   a checkpoint does not fit its family
     ├── LimitError
     │   ├── LimitExceeded        50   larger than the caller allows
     │   ├── OutOfMemory          51
-    │   └── OutOfRange           52   a latent beyond 16 bits
+    │   └── OutOfRange           52   a latent beyond 16 bits, or a picture too small for the networks
     ├── EngineError
     │   ├── EngineUnavailable    60   not installed, or not on this device
     │   └── EngineFailed         61   refused the graph, or failed while running it

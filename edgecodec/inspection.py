@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 from edgecodec import container, files
-from edgecodec.bundle import Bundle, BundleInfo
+from edgecodec.bundle import Bundle
 from edgecodec.container import FileInfo
 from edgecodec.errors import EdgecodecError
 from edgecodec.limits import ANY
+from edgecodec.manifest import BundleInfo
 
 
 def inspect(source: files.Source) -> FileInfo | BundleInfo:

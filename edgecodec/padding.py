@@ -5,21 +5,52 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edgecodec.errors import OutOfRange
+from edgecodec.manifest import Padding, PaddingRule
+
 #: uint8 (height, width, 3), or (height, width) when greyscale.
 Pixels = npt.NDArray[np.uint8]
 
+_GREY = 128
 
-def pad(pixels: Pixels, alignment: int) -> Pixels:
-    """uint8 (rows, columns, 3) for an encoder: sides grown to multiples of `alignment` by reflection, below and right.
 
-    A side of n pixels reflects with period 2n - 2, so that it works however small the picture; a single pixel repeats.
+def aligned(side: int, alignment: int) -> int:
+    """`side` rounded up to a multiple of `alignment`."""
+    return -(-side // alignment) * alignment
+
+
+def encoder_side(side: int, padding: Padding) -> int:
+    """What a side of a picture is grown to for the analysis graph, in pixels."""
+    return aligned(max(side, padding.smallest_side), padding.alignment)
+
+
+def check_room(width: int, height: int, padding: Padding, alignment: int) -> None:
+    """Raise OutOfRange for a picture too small for the networks.
+
+    alignment: of the entropy model, whose grid of latents is that of the picture's size alone. A picture may be grown
+    to `padding.smallest_side` only as far as the grid stays the same.
+    """
+    smallest = aligned(padding.smallest_side, alignment) - alignment + 1
+    if min(width, height) < smallest:
+        raise OutOfRange(
+            f"{width}x{height} is too small for this codec: the smallest picture has {smallest} pixels a side"
+        )
+
+
+def pad(pixels: Pixels, rows: int, columns: int, rule: PaddingRule) -> Pixels:
+    """uint8 (rows, columns, 3) for an encoder: grown below and to the right.
+
+    "reflect": a side of n pixels reflects with period 2n - 2, so that it works however small the picture; a single
+    pixel repeats. "grey": the graph knows the picture's size and overwrites what is put there.
     """
     height, width = pixels.shape[:2]
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[:, :, None], (height, width, 3))
-    below, right = -height % alignment, -width % alignment
-    if below or right:
-        pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="reflect")
+    beyond = ((0, rows - height), (0, columns - width), (0, 0))
+    if rule == "grey":
+        pixels = np.pad(pixels, beyond, constant_values=_GREY)
+    elif (rows, columns) != (height, width):
+        pixels = np.pad(pixels, beyond, mode="reflect")
     return np.ascontiguousarray(pixels)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, Literal, get_args
@@ -71,6 +72,36 @@ def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "re
     Greyscale stays greyscale, palettes become colours, 16-bit samples are rounded to 8 bits, CMYK becomes RGB.
     Raises NotAnImage, CannotRead, LimitExceeded, AlphaRefused, InvalidArgument for animations.
     """
+    with _opened(source, limits) as image:
+        image.load()
+        return _convert(image, alpha_channel)
+
+
+def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
+    """Whole numbers (height, width): what a greyscale or palette picture stores for each pixel, whatever it looks like.
+
+    Raises what `read` raises, and InvalidArgument for pictures whose pixels are colours.
+    """
+    with _opened(source, limits) as image:
+        if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
+            raise InvalidArgument(
+                f"has pixels of mode {image.mode}", hint="numbers are stored as greyscale or as indices into a palette"
+            )
+        stretch = _stretch(image)  # known only until the pixels are loaded
+        numbers: npt.NDArray[Any] = np.asarray(image) // stretch
+        return numbers
+
+
+def _stretch(image: Image.Image) -> int:
+    """The factor by which Pillow stretches greyscale of 2 or 4 bits to 8."""
+    for *_, layout in getattr(image, "tile", ()):
+        return {"L;2": 85, "L;4": 17}.get(layout[0] if isinstance(layout, tuple) else layout, 1)
+    return 1
+
+
+@contextmanager
+def _opened(source: files.Source, limits: Limits) -> Iterator[Image.Image]:
+    """A still, not loaded yet. Whatever fails while it is open becomes an error of ours."""
     where = files.name_of(source)
     data = files.read(source, limits)
     try:
@@ -78,8 +109,7 @@ def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "re
             limits.check_size(*image.size)
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 raise InvalidArgument("has several frames", hint="extract one of them: a coded picture is a still")
-            image.load()
-            return _convert(image, alpha_channel)
+            yield image
     except (InvalidArgument, AlphaRefused, LimitExceeded) as error:
         error.locate(where)
         raise

@@ -7,15 +7,17 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 import numpy as np
 
 from edgecodec import knobs, picture
-from edgecodec.bundle import Bundle, Golden, GoldenPicture, SynthesisGraph
+from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
 from edgecodec.engines import require_engine
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
+from edgecodec.manifest import Golden, GoldenPicture, Knobs, SynthesisGraph
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,23 @@ def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[tuple[
     for golden in bundle.info.golden:
         yield f"{golden.file}: latents", partial(_latents, bundle, golden)
         for expected in golden.pictures:
-            for graph in knobs.matches(bundle.info.synthesis, expected.knobs, {}):
+            point = _decoder_knobs(bundle, golden, expected)
+            graphs = knobs.matches(bundle.info.synthesis, point, {})
+            for graph in graphs:
                 subject = f"{golden.file}: {graph.file}"
                 yield subject, partial(_pixels, bundle, golden, expected, graph, engine, threads)
+            if not graphs:
+                yield f"{golden.file}: {expected.file}", partial(_no_decoder, point)
+
+
+def _decoder_knobs(bundle: Bundle, golden: Golden, expected: GoldenPicture) -> Knobs:
+    """Those that a golden picture was decoded with; knobs of the encoder alone are not among them."""
+    baked = {name for graph in bundle.info.synthesis for name in graph.knobs}
+    return {name: value for name, value in {**golden.knobs, **expected.knobs}.items() if name in baked}
+
+
+def _no_decoder(point: Knobs) -> NoReturn:
+    raise VerificationFailed(f"no decoder was exported for {knobs.describe(point)}")
 
 
 def _hash(bundle: Bundle, name: str) -> str:
@@ -73,7 +89,8 @@ def _latents(bundle: Bundle, golden: Golden) -> str:
 def _pixels(
     bundle: Bundle, golden: Golden, expected: GoldenPicture, graph: SynthesisGraph, engine: str, threads: int | None
 ) -> str:
-    with Codec(bundle, engine, expected.knobs, graph.precision, Limits(), threads) as codec:
+    asked = _decoder_knobs(bundle, golden, expected)
+    with Codec(bundle, engine, asked, graph.precision, Limits(), threads) as codec:
         decoded = codec.decode(bundle.checked(golden.file)).pixels
         name = codec.describe_engine().name
     reference = picture.read(bundle.checked(expected.file), Limits()).pixels

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from importlib import import_module
 
-from edgecodec.engines.base import Description, Engine, Graph, Options
+from edgecodec.engines.base import Description, Engine, Graph, Options, Port
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 
-__all__ = ["AUTO", "NAMES", "Description", "Engine", "Graph", "Options", "open_engine", "require_engine"]
+__all__ = ["AUTO", "NAMES", "Description", "Engine", "Graph", "Options", "Port", "open_engine", "require_engine"]
 
 AUTO = "auto"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-#: Tensors by name. Latents: float32 (1, channels, rows, columns). Images: uint8 (height, width, 3).
+#: Tensors by name. Latents: float32 (1, channels, rows, columns). Images: uint8 (height, width, 3). Scalars: float32
+#: (). Sizes: int64 (2,), height and width in pixels.
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -24,16 +25,21 @@ class Port:
 
     @property
     def is_image(self) -> bool:
-        return self.stride == 1
+        return self.stride == 1 and self.channels == 3
 
 
 @dataclass(frozen=True)
 class Graph:
-    """One ONNX file and what the manifest promises about it."""
+    """One ONNX file and what the manifest promises about it.
+
+    scalars: inputs of one number, of whatever rank the graph declares. size: the input that takes a picture's size.
+    """
 
     path: Path
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    scalars: tuple[str, ...] = ()
+    size: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from edgecodec.engines.base import Arrays, Description, Engine, Graph, Options, Port
+from edgecodec.engines.base import Arrays, Description, Engine, Graph, Options
 from edgecodec.errors import EngineFailed, EngineUnavailable
 
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -17,8 +17,9 @@ _FATAL = 4  # ONNX Runtime's log severity
 class OnnxRuntime(Engine):
     """A session on one provider, checked to be the one that was asked for."""
 
-    def __init__(self, session: Any, variant: str, version: str) -> None:
+    def __init__(self, session: Any, graph: Graph, variant: str, version: str) -> None:
         self._session: Any = session
+        self._scalars = {port.name: port.shape for port in session.get_inputs() if port.name in graph.scalars}
         self._variant = variant
         self._version = version
         self._outputs = [output.name for output in session.get_outputs()]
@@ -55,15 +56,17 @@ class OnnxRuntime(Engine):
                 where=f"onnxruntime:{variant}",
                 hint="check the driver and the CUDA libraries this onnxruntime build wants",
             )
-        _check_ports(graph, "input", graph.inputs, session.get_inputs())
-        _check_ports(graph, "output", graph.outputs, session.get_outputs())
-        return cls(session, variant, runtime.__version__)
+        inputs = {*(port.name for port in graph.inputs), *graph.scalars, *({graph.size} if graph.size else ())}
+        _check_names(graph, "input", inputs, session.get_inputs())
+        _check_names(graph, "output", {port.name for port in graph.outputs}, session.get_outputs())
+        return cls(session, graph, variant, runtime.__version__)
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         if self._session is None:
             raise EngineFailed("the engine is closed")
         try:
-            results = self._session.run(self._outputs, dict(inputs))
+            scalars = {name: inputs[name].reshape(shape) for name, shape in self._scalars.items()}
+            results = self._session.run(self._outputs, {**inputs, **scalars})
         except Exception as error:
             raise EngineFailed(f"ONNX Runtime failed: {_first_line(error)}") from error
         return dict(zip(self._outputs, results, strict=True))
@@ -94,11 +97,11 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _check_ports(graph: Graph, role: str, promised: tuple[Port, ...], found: Any) -> None:
-    names, found_names = {port.name for port in promised}, {port.name for port in found}
-    if names != found_names:
+def _check_names(graph: Graph, role: str, promised: set[str], found: Any) -> None:
+    names = {port.name for port in found}
+    if names != promised:
         raise EngineFailed(
-            f"the manifest promises {role}s {sorted(names)}, the graph has {sorted(found_names)}", where=graph.path.name
+            f"the manifest promises {role}s {sorted(promised)}, the graph has {sorted(names)}", where=graph.path.name
         )
 
 

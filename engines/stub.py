@@ -1,7 +1,7 @@
 """A NumPy engine for tests: no graph is read. It codes the mosaic of block means, so pictures stay recognisable.
 
 Analysis puts the mean colour of each block, less 128, into the first three channels of every latent; synthesis paints
-the finest latent back. A picture of one colour survives exactly.
+the finest latent of colours back. A picture of one colour survives exactly. Scalars, sizes and noise change nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from edgecodec.engines.base import Arrays, Description, Engine, Graph, Options, 
 from edgecodec.errors import EngineFailed
 
 _GREY = 128
+_COLOURS = 3
 
 
 class Stub(Engine):
@@ -34,7 +35,8 @@ class Stub(Engine):
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         if self._graph is None:
             raise EngineFailed("the engine is closed")
-        finest = min(self._graph.inputs, key=lambda port: port.stride)
+        colours = [port for port in self._graph.inputs if port.channels >= _COLOURS]
+        finest = min(colours or self._graph.inputs, key=lambda port: port.stride)
         if finest.is_image:
             return {port.name: _block_means(inputs[finest.name], port) for port in self._graph.outputs}
         return {port.name: _mosaic(inputs[finest.name], finest.stride) for port in self._graph.outputs}
@@ -47,6 +49,8 @@ class Stub(Engine):
 
 
 def _block_means(image: npt.NDArray[np.uint8], port: Port) -> npt.NDArray[np.float32]:
+    if image.shape[0] % port.stride or image.shape[1] % port.stride:
+        raise EngineFailed(f"the stub does not pad: {image.shape} has no whole blocks of {port.stride} pixels")
     rows, columns = image.shape[0] // port.stride, image.shape[1] // port.stride
     blocks = image.reshape(rows, port.stride, columns, port.stride, 3)
     latent = np.zeros((1, port.channels, rows, columns), np.float32)

@@ -19,7 +19,7 @@ from edgecodec.codec import Codec
 
 #: The export side's tests need torch. The runtime's must pass without it, so they are all that is collected then.
 NEEDS_TORCH = re.compile(
-    r"^(?:from edgecodec\.(?:export|train)|import (?:torch|onnx)$|from make_tiny_bundle)", re.MULTILINE
+    r"^(?:from edgecodec\.(?:export|train)|import (?:torch|onnx)$|from make_(?:tiny_bundle|bundles))", re.MULTILINE
 )
 collect_ignore = [
     test.name

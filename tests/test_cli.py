@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
 import shutil
 import signal
@@ -12,53 +9,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Outcome, run_command
 from conftest import ENVIRONMENT, PHOTOS, TINY
 from PIL import Image
 
 import edgecodec
-from edgecodec import cli
 
 STUB = ("-b", TINY, "--engine", "stub")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left behind."""
-
-    status: int
-    output: bytes
-    talk: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.output.splitlines()]
 
 
 Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command in this process, its standard streams replaced by buffers."""
-
-    def command(*arguments: object, stdin: bytes = b"") -> Outcome:
-        output, talk = io.BytesIO(), io.StringIO()
-        text = io.TextIOWrapper(output, "utf-8", write_through=True)
-        with monkeypatch.context() as patched, contextlib.redirect_stderr(talk), contextlib.redirect_stdout(text):
-            patched.setattr(sys, "argv", ["edgecodec", *map(str, arguments)])
-            patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            with pytest.raises(SystemExit) as exited:
-                cli.main()
-            text.flush()
-        return Outcome(int(exited.value.code or 0), output.getvalue(), talk.getvalue())
-
-    return command
+def run() -> Run:
+    """The command in this process."""
+    return run_command
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgecodec import padding, picture
+from edgecodec import picture
 from edgecodec.codec import Codec
 from edgecodec.errors import AlphaRefused, InvalidArgument, NotAnImage
 from edgecodec.limits import Limits
@@ -36,36 +36,6 @@ def test_shape_survives(codec: Codec, height: int, width: int, channels: tuple[i
 def test_one_colour_survives_exactly(mosaic: Codec, height: int, width: int, grey: bool, level: int) -> None:
     source = np.full((height, width) if grey else (height, width, 3), level, np.uint8)
     np.testing.assert_array_equal(mosaic.decode(mosaic.encode(source).data).pixels, source)
-
-
-def _reflected(position: int, side: int) -> int:
-    """Where a sample beyond the edge comes from, one step at a time."""
-    here, step = 0, 1
-    for _ in range(position):
-        if side == 1:
-            return 0
-        if not 0 <= here + step < side:
-            step = -step
-        here += step
-    return here
-
-
-@pytest.mark.parametrize("height", range(1, 10))
-@pytest.mark.parametrize("width", range(1, 10))
-def test_padding_reflects(height: int, width: int) -> None:
-    source = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-    padded = padding.pad(source, 16)
-    assert padded.shape == (16, 16, 3)
-    for row in range(16):
-        for column in range(16):
-            expected = source[_reflected(row, height), _reflected(column, width)]
-            np.testing.assert_array_equal(padded[row, column], expected)
-
-
-def test_grey_is_the_rounded_mean() -> None:
-    image = np.random.default_rng(2).integers(0, 256, (8, 8, 3), np.uint8)
-    grey = padding.crop(image, 7, 5, greyscale=True)
-    np.testing.assert_array_equal(grey, np.floor(image[:5, :7].mean(axis=2) + 0.5))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

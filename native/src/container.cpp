@@ -1,6 +1,7 @@
 #include "container.h"
 
 #include <algorithm>
+#include <bitset>
 #include <iterator>
 
 #include "byte_reader.h"
@@ -14,8 +15,8 @@ constexpr uint8_t kMagic[2] = {0xEC, 0xDC};
 constexpr uint32_t kFormatVersion = 1;
 constexpr uint32_t kMaxSide = 65535;
 constexpr uint32_t kLanes[4] = {2, 8, 32, 64};
-constexpr uint32_t kKnownTags = 3;          // ICC, EXIF, XMP
-constexpr uint32_t kFirstCriticalTag = 128; // from here up, what is unknown must not be skipped
+constexpr uint32_t kKnownTags[] = {1, 2, 3, 128}; // ICC, EXIF, XMP, noise seed
+constexpr uint32_t kFirstCriticalTag = 128;       // from here up, what is unknown must not be skipped
 constexpr size_t kChecksumSize = 4;
 
 void put_u32(std::vector<uint8_t> &out, uint32_t value) {
@@ -27,6 +28,8 @@ void put_varint(std::vector<uint8_t> &out, uint32_t value) {
     out.push_back(static_cast<uint8_t>(value));
 }
 
+bool is_known(uint32_t tag) { return std::find(std::begin(kKnownTags), std::end(kKnownTags), tag) != std::end(kKnownTags); }
+
 uint32_t side(ByteReader &reader) {
     const uint32_t pixels = reader.varint();
     if (pixels == 0 || pixels > kMaxSide) reader.fail("has a side out of range");
@@ -34,19 +37,21 @@ uint32_t side(ByteReader &reader) {
 }
 
 void parse_sections(ByteReader &reader, ec_core_container &out) {
+    std::bitset<256> seen;
     while (const uint32_t tag = reader.u8()) {
-        if (tag >= kFirstCriticalTag) throw Failure(EC_VERSION, "needs a newer version to be understood", static_cast<int64_t>(reader.position()) - 1);
-        if (std::find(out.section_tag, out.section_tag + out.section_count, tag) != out.section_tag + out.section_count) {
-            reader.fail("has a section twice");
+        if (tag >= kFirstCriticalTag && !is_known(tag)) {
+            throw Failure(EC_VERSION, "needs a newer version to be understood", static_cast<int64_t>(reader.position()) - 1);
         }
+        if (seen[tag]) reader.fail("has a section twice");
+        seen[tag] = true;
         const uint32_t size = reader.varint();
         const size_t offset = reader.position();
         reader.bytes(size);
-        if (tag > kKnownTags) continue;
+        if (!is_known(tag)) continue;
         out.section_tag[out.section_count] = tag;
         out.section[out.section_count++] = {offset, size};
     }
-    if (out.section_count == 0) reader.fail("promises sections and has none");
+    if (seen.none()) reader.fail("promises sections and has none");
 }
 
 }  // namespace
@@ -87,7 +92,7 @@ std::vector<uint8_t> write_container(const ec_core_container &head, const uint8_
     if (head.width == 0 || head.width > kMaxSide || head.height == 0 || head.height > kMaxSide) {
         throw Failure(EC_INVALID_ARGUMENT, "a side must be 1 to 65535 pixels");
     }
-    if (head.section_count > kKnownTags) throw Failure(EC_INVALID_ARGUMENT, "too many sections");
+    if (head.section_count > std::size(kKnownTags)) throw Failure(EC_INVALID_ARGUMENT, "too many sections");
 
     std::vector<uint8_t> out(kMagic, std::end(kMagic));
     out.push_back(static_cast<uint8_t>(kFormatVersion | static_cast<uint32_t>(lanes - kLanes) << 3 |
@@ -100,7 +105,7 @@ std::vector<uint8_t> write_container(const ec_core_container &head, const uint8_
     for (uint32_t i = 0; i < head.section_count; ++i) {
         const uint32_t tag = head.section_tag[i];
         const uint64_t size = head.section[i].size;
-        if (tag == 0 || tag > kKnownTags || size > UINT32_MAX ||
+        if (!is_known(tag) || size > UINT32_MAX ||
             std::find(head.section_tag, head.section_tag + i, tag) != head.section_tag + i) {
             throw Failure(EC_INVALID_ARGUMENT, "a section has an unknown tag, comes twice or is too large");
         }

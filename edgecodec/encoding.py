@@ -1,0 +1,183 @@
+"""A picture to a coded file: the analysis graph at a choice of knobs, the entropy coder, and the container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecodec import container, knobs, rate_search
+from edgecodec.container import FileInfo
+from edgecodec.engines import Engine
+from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
+from edgecodec.loading import LoadedGraphs
+from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs
+from edgecodec.padding import Pixels, check_room, encoder_side, pad
+from edgecodec.timings import Timings
+
+if TYPE_CHECKING:
+    from edgecodec.picture import Picture
+
+_INT16 = np.iinfo(np.int16)
+_SCALAR_POINTS = 257  # of a scalar's range that a search for a rate may choose from
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """data: the coded picture. latents: what the entropy coder was handed, (channels, rows, columns) by name.
+
+    notes: what had to be changed in the picture before it could be coded, and the rate that was reached for a target.
+    """
+
+    data: bytes
+    latents: Latents
+    info: FileInfo
+    timings: Timings
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture and what goes into its file whatever the knobs. given: the latents that no graph makes."""
+
+    picture: Picture
+    padded: Pixels
+    given: Latents
+    noise_seed: int
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture, not of what it was padded to."""
+        height, width = self.picture.pixels.shape[:2]
+        return int(height * width)
+
+
+class Encoder:
+    """Encodes with the analysis graphs and the entropy model of one bundle."""
+
+    def __init__(self, info: BundleInfo, model: EntropyModel, graphs: LoadedGraphs, threads: int) -> None:
+        self._info = info
+        self._model = model
+        self._graphs = graphs
+        self._threads = threads
+
+    def engine(self) -> Engine:
+        """The engine of the graph of the default knobs, loaded if it is not yet."""
+        return self._graphs.analysis(self._point({})[0])
+
+    def prepare(self, picture: Picture, given: Latents, noise_seed: int | None) -> Prepared:
+        """Pad a picture for the graph. Raises OutOfRange if it is too small, KnobUnavailable for a seed without use."""
+        height, width = picture.pixels.shape[:2]
+        padding = self._info.image
+        check_room(width, height, padding, self._model.alignment)
+        if noise_seed is not None and not any(graph.noise for graph in self._info.synthesis):
+            raise KnobUnavailable("the bundle's decoders take no noise", where="seed")
+        rows, columns = encoder_side(height, padding), encoder_side(width, padding)
+        return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), given, noise_seed or 0)
+
+    def encode(self, prepared: Prepared, asked: Knobs) -> Encoded:
+        """At one choice of knobs. Raises KnobUnavailable, OutOfRange, EngineUnavailable, EngineFailed."""
+        graph, scalars = self._point(asked)
+        latents, engine_seconds = self._analyse(prepared, graph, scalars)
+        picture = prepared.picture
+        height, width = picture.pixels.shape[:2]
+        start = perf_counter()
+        payload, lanes = self._model.encode(latents, width=width, height=height, threads=self._threads)
+        before_container = perf_counter()
+        data = container.write(
+            payload,
+            width=width,
+            height=height,
+            lanes=lanes,
+            model_id=self._model.model_id,
+            greyscale=picture.greyscale,
+            quality=graph.knobs.get(knobs.QUALITY),
+            noise_seed=prepared.noise_seed,
+            icc=picture.icc,
+            exif=picture.exif,
+            xmp=picture.xmp,
+        )
+        info = container.parse(data).info
+        parse = perf_counter() - before_container
+        return Encoded(data, latents, info, Timings(parse, before_container - start, engine_seconds, 0), picture.notes)
+
+    def encode_to_rate(self, prepared: Prepared, target_bpp: float) -> Encoded:
+        """At the knob that gives the largest file of at most `target_bpp` bits per pixel, all included.
+
+        That is the best of what a bisection looks at, and the smallest of that where nothing fits; a note says which.
+        Raises KnobUnavailable if no knob of the bundle changes the rate, and InvalidArgument.
+        """
+        if not (isfinite(target_bpp) and target_bpp > 0):
+            raise InvalidArgument(f"the target is {target_bpp} bits per pixel", hint="give a positive number")
+        knob, points = self._rate_points()
+        tried: dict[int, Encoded] = {}
+
+        def size_of(point: int) -> int:
+            tried[point] = self.encode(prepared, {knob: points[point]})
+            return len(tried[point].data)
+
+        best = rate_search.search(len(points), target_bpp * prepared.pixels / 8, size_of)
+        encoded = tried[best]
+        reached = encoded.info.bits_per_pixel
+        note = f"{knob} {points[best]:g} gives {reached:.4g} bpp for a target of {target_bpp:g}"
+        if reached > target_bpp:
+            note += ", the smallest that was found"
+        spent = [attempt.timings for attempt in tried.values()]
+        timings = Timings(
+            parse=sum(each.parse for each in spent),
+            entropy=sum(each.entropy for each in spent),
+            engine=sum(each.engine for each in spent),
+            rest=0,
+        )
+        return replace(encoded, timings=timings, notes=(*encoded.notes, note))
+
+    def _point(self, asked: Knobs) -> tuple[AnalysisGraph, dict[str, float]]:
+        """The graph for these knobs, and what its scalar inputs get."""
+        graphs = self._info.analysis
+        if not graphs:
+            raise KnobUnavailable("the bundle holds no encoder", where=self._info.path, hint="export it with one")
+        baked = {name: value for name, value in asked.items() if not any(name in graph.scalars for graph in graphs)}
+        graph = knobs.choose(graphs, baked, self._info.default_knobs)
+        return graph, knobs.scalars(graph.scalars, asked)
+
+    def _rate_points(self) -> tuple[str, list[float]]:
+        """The knob that changes the rate, and the values of it to choose from, ascending."""
+        qualities = knobs.values(self._info.analysis, knobs.QUALITY)
+        if qualities:
+            return knobs.QUALITY, qualities
+        for name, scalar in self._point({})[0].scalars.items():
+            return name, np.linspace(scalar.low, scalar.high, _SCALAR_POINTS).tolist()
+        raise KnobUnavailable("the bundle codes at one rate only", where="target_bpp")
+
+    def _analyse(self, prepared: Prepared, graph: AnalysisGraph, scalars: Knobs) -> tuple[Latents, float]:
+        """All encoder latents, and the seconds the engine took."""
+        height, width = prepared.picture.pixels.shape[:2]
+        inputs: dict[str, npt.NDArray[Any]] = {graph.input: prepared.padded}
+        inputs.update({name: np.array(value, np.float32) for name, value in scalars.items()})
+        if graph.size_input is not None:
+            inputs[graph.size_input] = np.array([height, width], np.int64)
+        engine = self._graphs.analysis(graph)
+        start = perf_counter()
+        outputs = engine.run(inputs)
+        seconds = perf_counter() - start
+        shapes = self._model.encoder_shapes(width, height)
+        made = {name: _symbols(outputs[port], shapes[name], name) for name, port in graph.outputs.items()}
+        return {**prepared.given, **made}, seconds
+
+
+def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:
+    """An encoder graph's float32 (1, channels, rows, columns) of integers as int16 (channels, rows, columns)."""
+    if output.shape != (1, *shape):
+        raise EngineFailed(f"the encoder gave {output.shape}, not {(1, *shape)}", where=f"latent {name}")
+    low, high = float(output.min()), float(output.max())
+    if np.isnan(low) or np.isnan(high):
+        raise EngineFailed("the encoder gave values that are not numbers", where=f"latent {name}")
+    if low < _INT16.min or high > _INT16.max:
+        raise OutOfRange(f"values from {low:g} to {high:g} do not fit 16 bits", where=f"latent {name}")
+    symbols: npt.NDArray[np.int16] = output[0].astype(np.int16)
+    return symbols

@@ -1,0 +1,63 @@
+"""Graphs of a bundle on an engine: each proven and loaded once, when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+
+from edgecodec.bundle import Bundle
+from edgecodec.engines import Engine, Graph, Options, Port, open_engine
+from edgecodec.entropy import LatentSpec
+from edgecodec.manifest import AnalysisGraph, SynthesisGraph
+
+
+class LoadedGraphs:
+    """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged."""
+
+    def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
+        self._bundle = bundle
+        self._engine_name = engine
+        self._options = options
+        self._engines: dict[str, Engine] = {}
+        self._loading = threading.Lock()
+
+    def analysis(self, graph: AnalysisGraph) -> Engine:
+        return self._engine(
+            graph.file,
+            (Port(graph.input, 3, 1),),
+            _ports(self._bundle.info.encoder_latents, graph.outputs),
+            scalars=tuple(graph.scalars),
+            size=graph.size_input,
+        )
+
+    def synthesis(self, graph: SynthesisGraph) -> Engine:
+        inputs = _ports(self._bundle.info.decoder_latents, graph.inputs)
+        if graph.noise is not None:
+            inputs += (Port(graph.noise.input, graph.noise.channels, graph.noise.stride),)
+        return self._engine(graph.file, inputs, (Port(graph.output, 3, 1),))
+
+    def close(self) -> None:
+        """Release the engines. A later call loads what it needs again."""
+        with self._loading:
+            for engine in self._engines.values():
+                engine.close()
+            self._engines.clear()
+
+    def _engine(
+        self,
+        file: str,
+        inputs: tuple[Port, ...],
+        outputs: tuple[Port, ...],
+        *,
+        scalars: tuple[str, ...] = (),
+        size: str | None = None,
+    ) -> Engine:
+        with self._loading:
+            if file not in self._engines:
+                graph = Graph(self._bundle.checked_graph(file), inputs, outputs, scalars, size)
+                self._engines[file] = open_engine(self._engine_name, graph, self._options)
+            return self._engines[file]
+
+
+def _ports(latents: Iterable[LatentSpec], names: Mapping[str, str]) -> tuple[Port, ...]:
+    return tuple(Port(names[latent.name], latent.channels, latent.stride) for latent in latents if latent.name in names)

@@ -1,0 +1,409 @@
+"""The manifest of a bundle: what it may say, and the proof that it says no more than that."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NoReturn
+
+from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
+from edgecodec.entropy import LatentSpec
+from edgecodec.errors import CannotRead, NotABundle, UnsupportedVersion
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_LARGEST_MANIFEST = 1 << 24  # bytes
+_LARGEST_SIZE = 1 << 48  # bytes of one file; only a bound on what is believed
+_LARGEST_SIDE = 65535  # pixels
+
+Knobs = Mapping[str, float]
+
+#: What lies beyond a picture's edge for the analysis graph: the picture mirrored without its edge, or mid grey, which
+#: the graph itself puts there when it is told the picture's size.
+PaddingRule = Literal["reflect", "grey"]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How a picture is grown for the analysis graph: each side to a multiple of `alignment` that is at least
+    `smallest_side`, in pixels.
+    """
+
+    alignment: int
+    rule: PaddingRule
+    smallest_side: int
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A knob that is an input of the graph, low to high."""
+
+    low: float
+    high: float
+    default: float
+
+
+@dataclass(frozen=True)
+class AnalysisGraph:
+    """Encoder graph. outputs: the graph's name of each latent it makes, by latent; a user gives the others.
+
+    size_input: the graph's name of the picture's height and width, if it wants them. scalars: by knob, which is also
+    the graph's name.
+    """
+
+    file: str
+    knobs: Knobs
+    input: str
+    size_input: str | None
+    scalars: Mapping[str, Scalar]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """An input of normal noise (`edgecodec.noise`): `channels` planes, one value every `stride` pixels."""
+
+    input: str
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class SynthesisGraph:
+    """One baked decoder. inputs: the graph's name of each decoder latent, by latent.
+
+    tolerance_levels: how far a golden pixel may be off on another engine, of 255.
+    """
+
+    file: str
+    knobs: Knobs
+    precision: str
+    inputs: Mapping[str, str]
+    noise: Noise | None
+    output: str
+    tolerance_levels: int
+
+
+@dataclass(frozen=True)
+class Given:
+    """An encoder latent that comes from the user and not from a graph.
+
+    labels: the class of every pixel, as a number from 0 up; `classes` are their names. mask: 1 where a picture is to be
+    coded, 0 where it may be made up.
+    """
+
+    kind: Literal["labels", "mask"]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GoldenPicture:
+    """What `Golden.file` decodes to with these knobs."""
+
+    knobs: Knobs
+    file: str
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A coded picture that every device must decode alike.
+
+    knobs: with which it was encoded. latents_sha256: of all decoder latents as little-endian int16, in the model's
+    order.
+    """
+
+    file: str
+    knobs: Knobs
+    latents_sha256: str
+    pictures: tuple[GoldenPicture, ...]
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """size: bytes. sha256: 64 hexadecimal digits."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """A manifest that has passed every check. entropy_cost and provenance are for people."""
+
+    path: str
+    schema: int
+    family: str
+    preset: str
+    model_id: str
+    entropy: str
+    encoder_latents: tuple[LatentSpec, ...]
+    decoder_latents: tuple[LatentSpec, ...]
+    image: Padding
+    analysis: tuple[AnalysisGraph, ...]
+    given: Mapping[str, Given]
+    synthesis: tuple[SynthesisGraph, ...]
+    default_knobs: Knobs
+    golden: tuple[Golden, ...]
+    entropy_cost: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    files: Mapping[str, BundleFile]
+
+
+def read_manifest(root: Path) -> BundleInfo:
+    """The manifest of the bundle in folder `root`. Raises NotABundle, UnsupportedVersion, CannotRead."""
+    path = root / MANIFEST
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST_MANIFEST + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotABundle(
+            f"has no {MANIFEST}", where=str(root), hint="a bundle is a folder that export wrote"
+        ) from error
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error), where=str(path)) from error
+    if len(data) > _LARGEST_MANIFEST:
+        raise NotABundle(f"is larger than {_LARGEST_MANIFEST} bytes", where=str(path))
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise NotABundle(f"is not JSON: {error}", where=str(path)) from error
+    return _Manifest(_Node(value, str(path))).info(str(root))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+class _Node:
+    """A JSON value and its place in the manifest: whatever is wrong is reported with that place."""
+
+    def __init__(self, value: Any, where: str) -> None:
+        self.value = value
+        self.where = where
+
+    def fail(self, problem: str) -> NoReturn:
+        raise NotABundle(problem, where=self.where)
+
+    def _expect(self, kind: type, words: str) -> Any:
+        if not isinstance(self.value, kind) or isinstance(self.value, bool):
+            self.fail(f"is not {words}")
+        return self.value
+
+    def __getitem__(self, key: str) -> _Node:
+        fields = self._expect(dict, "an object")
+        if key not in fields:
+            self.fail(f"has no {key!r}")
+        return _Node(fields[key], f"{self.where}: {key}")
+
+    def fields(self) -> dict[str, _Node]:
+        return {key: self[key] for key in self._expect(dict, "an object")}
+
+    def elements(self) -> list[_Node]:
+        return [_Node(value, f"{self.where}[{i}]") for i, value in enumerate(self._expect(list, "a list"))]
+
+    def optional(self, key: str, default: Any) -> _Node:
+        return self[key] if key in self._expect(dict, "an object") else _Node(default, f"{self.where}: {key}")
+
+    def text(self) -> str:
+        return str(self._expect(str, "text"))
+
+    def integer(self, low: int, high: int) -> int:
+        value = self._expect(int, "a whole number")
+        if not low <= value <= high:
+            self.fail(f"is {value}, not between {low} and {high}")
+        return int(value)
+
+    def number(self) -> float:
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            self.fail("is not a number")
+        try:
+            value = float(self.value)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value):
+            self.fail("is not a number")
+        return value
+
+    def hexadecimal(self, digits: int) -> str:
+        text = self.text()
+        if len(text) != digits or not set(text) <= set("0123456789abcdef"):
+            self.fail(f"is not {digits} hexadecimal digits")
+        return text
+
+    def file_name(self) -> str:
+        """A path inside the bundle: relative, with forward slashes, never upwards.
+
+        Symbolic links are allowed: model hubs keep a snapshot's files as links into a store, and the hash in the
+        manifest binds the contents wherever they lie.
+        """
+        text = self.text()
+        plain = PurePosixPath(text).parts
+        if not plain or text != "/".join(plain) or text.startswith("/") or ".." in plain or set(text) & set("\\:\0"):
+            self.fail(f"{text!r} is not a path inside the bundle")
+        return text
+
+
+class _Manifest:
+    """Reads the parts of a manifest that refer to each other."""
+
+    def __init__(self, node: _Node) -> None:
+        self._node = node
+        schema = node["schema"].integer(0, 1 << 31)
+        if schema != SCHEMA:
+            raise UnsupportedVersion(
+                f"is of schema {schema}, this edgecodec reads {SCHEMA}", where=node.where, hint="update edgecodec"
+            )
+        self._files = {
+            _Node(name, each.where).file_name(): BundleFile(
+                each["size"].integer(0, _LARGEST_SIZE), each["sha256"].hexadecimal(64)
+            )
+            for name, each in node["files"].fields().items()
+        }
+        self._encoder_latents = _latents(node["encoder_latents"])
+        self._decoder_latents = _latents(node["decoder_latents"])
+        self._padding = _padding(node["image"])
+        self._given = self._read_given(node.optional("given", {}))
+
+    def info(self, root: str) -> BundleInfo:
+        node = self._node
+        synthesis = tuple(self._synthesis(each) for each in node["synthesis"].elements())
+        if not synthesis:
+            node["synthesis"].fail("is empty")
+        return BundleInfo(
+            path=root,
+            schema=SCHEMA,
+            family=node["family"].text(),
+            preset=node["preset"].text(),
+            model_id=node["model_id"].hexadecimal(8),
+            entropy=self._listed(node["entropy"]),
+            encoder_latents=self._encoder_latents,
+            decoder_latents=self._decoder_latents,
+            image=self._padding,
+            analysis=tuple(self._analysis(each) for each in node["analysis"].elements()),
+            given=self._given,
+            synthesis=synthesis,
+            default_knobs=_knobs(node["default_knobs"]),
+            golden=tuple(self._golden(each) for each in node["golden"].elements()),
+            entropy_cost={key: each.value for key, each in node.optional("entropy_cost", {}).fields().items()},
+            provenance={key: each.value for key, each in node.optional("provenance", {}).fields().items()},
+            files=self._files,
+        )
+
+    def _listed(self, node: _Node) -> str:
+        name = node.file_name()
+        if name not in self._files:
+            node.fail(f"{name!r} is not listed under 'files'")
+        return name
+
+    def _analysis(self, node: _Node) -> AnalysisGraph:
+        size = node.optional("size_input", None)
+        size_input = None if size.value is None else size.text()
+        if self._padding.rule == "grey" and size_input is None:
+            size.fail("is missing, and pictures are padded with grey, which only the graph can do")
+        made = [latent for latent in self._encoder_latents if latent.name not in self._given]
+        return AnalysisGraph(
+            file=self._listed(node["file"]),
+            knobs=_knobs(node["knobs"]),
+            input=node["input"].text(),
+            size_input=size_input,
+            scalars={name: _scalar(each) for name, each in node.optional("scalars", {}).fields().items()},
+            outputs=_ports(node["outputs"], made),
+        )
+
+    def _read_given(self, node: _Node) -> dict[str, Given]:
+        given = {name: _one_given(each) for name, each in node.fields().items()}
+        specs = {latent.name: latent for latent in self._encoder_latents}
+        for name, each in node.fields().items():
+            if name not in specs:
+                each.fail("is not an encoder latent")
+            if specs[name].channels != 1 or (given[name].kind == "labels" and specs[name].stride != 1):
+                each.fail(
+                    f"cannot be {given[name].kind}: it has {specs[name].channels} channels, stride {specs[name].stride}"
+                )
+        if len({each.kind for each in given.values()}) < len(given):
+            node.fail("has several latents of one kind")
+        return given
+
+    def _synthesis(self, node: _Node) -> SynthesisGraph:
+        noise = node.optional("noise", None)
+        return SynthesisGraph(
+            file=self._listed(node["file"]),
+            knobs=_knobs(node["knobs"]),
+            precision=node["precision"].text(),
+            inputs=_ports(node["inputs"], self._decoder_latents),
+            noise=None if noise.value is None else _noise(noise),
+            output=node["output"].text(),
+            tolerance_levels=node["tolerance"]["levels"].integer(0, 255),
+        )
+
+    def _golden(self, node: _Node) -> Golden:
+        return Golden(
+            file=self._listed(node["file"]),
+            knobs=_knobs(node.optional("knobs", {})),
+            latents_sha256=node["latents_sha256"].hexadecimal(64),
+            pictures=tuple(
+                GoldenPicture(_knobs(each["knobs"]), self._listed(each["file"])) for each in node["pictures"].elements()
+            ),
+        )
+
+
+def _latents(node: _Node) -> tuple[LatentSpec, ...]:
+    return tuple(
+        LatentSpec(each["name"].text(), each["channels"].integer(1, 65535), each["stride"].integer(1, 65535))
+        for each in node.elements()
+    )
+
+
+def _padding(node: _Node) -> Padding:
+    rule = node["padding"]
+    known: dict[str, PaddingRule] = {"reflect": "reflect", "grey": "grey"}
+    if rule.text() not in known:
+        raise UnsupportedVersion(
+            f"is {rule.text()!r}, not {' or '.join(known)}", where=rule.where, hint="update edgecodec"
+        )
+    return Padding(
+        alignment=node["alignment"].integer(1, _LARGEST_SIDE),
+        rule=known[rule.text()],
+        smallest_side=node.optional("smallest_side", 1).integer(1, _LARGEST_SIDE),
+    )
+
+
+def _knobs(node: _Node) -> dict[str, float]:
+    knobs = {name: value.number() for name, value in node.fields().items()}
+    quality = knobs.get("quality", 0)
+    if not 0 <= quality <= LARGEST_QUALITY or quality * QUALITY_STEPS % 1:
+        node["quality"].fail(f"is {quality:g}, and coded pictures hold multiples of 1/{QUALITY_STEPS} from 0 up")
+    return knobs
+
+
+def _scalar(node: _Node) -> Scalar:
+    scalar = Scalar(node["low"].number(), node["high"].number(), node["default"].number())
+    if not scalar.low <= scalar.default <= scalar.high:
+        node.fail(f"is {scalar.default:g} by default, not between {scalar.low:g} and {scalar.high:g}")
+    return scalar
+
+
+def _one_given(node: _Node) -> Given:
+    kind = node["kind"]
+    if kind.text() == "mask":
+        return Given("mask", ())
+    if kind.text() == "labels":
+        classes = tuple(each.text() for each in node["classes"].elements())
+        if not 1 <= len(classes) <= 256:
+            node["classes"].fail(f"has {len(classes)} names, not 1 to 256")
+        return Given("labels", classes)
+    raise UnsupportedVersion(f"is {kind.text()!r}, not labels or mask", where=kind.where, hint="update edgecodec")
+
+
+def _noise(node: _Node) -> Noise:
+    return Noise(node["input"].text(), node["channels"].integer(1, 65535), node["stride"].integer(1, 65535))
+
+
+def _ports(node: _Node, latents: Iterable[LatentSpec]) -> dict[str, str]:
+    names = {latent.name for latent in latents}
+    if set(node.fields()) != names:
+        node.fail(f"does not name the latents {sorted(names)}")
+    return {name: port.text() for name, port in node.fields().items()}

@@ -1,0 +1,19 @@
+"""Where the time of a picture goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds spent on one picture. rest: cropping, padding and whatever else is not named."""
+
+    parse: float
+    entropy: float
+    engine: float
+    rest: float
+
+    @property
+    def total(self) -> float:
+        return self.parse + self.entropy + self.engine + self.rest

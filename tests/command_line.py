@@ -1,0 +1,44 @@
+"""The command in this process, its standard streams replaced by buffers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from edgecodec import cli
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    status: int
+    output: bytes
+    talk: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.splitlines()]
+
+
+def run_command(*arguments: object, stdin: bytes = b"") -> Outcome:
+    """`edgecodec` with these arguments."""
+    output, talk = io.BytesIO(), io.StringIO()
+    text = io.TextIOWrapper(output, "utf-8", write_through=True)
+    with (
+        mock.patch.object(sys, "argv", ["edgecodec", *map(str, arguments)]),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
+        contextlib.redirect_stderr(talk),
+        contextlib.redirect_stdout(text),
+        pytest.raises(SystemExit) as exited,
+    ):
+        cli.main()
+    text.flush()
+    return Outcome(int(exited.value.code or 0), output.getvalue(), talk.getvalue())

@@ -1,0 +1,45 @@
+"""Sections of a coded picture: what readers skip, and what they must refuse."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+
+from edgecodec import container
+from edgecodec.errors import Corrupt, EdgecodecError, UnsupportedVersion
+
+ICC, SKIPPED, CRITICAL = 1, 77, 200
+
+
+def coded(*sections: tuple[int, bytes]) -> bytes:
+    """A picture of 5x7 pixels with these sections and a payload of three bytes, written after docs/format.md."""
+    head = b"\xec\xdc" + bytes([1 | 1 << 7]) + bytes([5, 7]) + bytes.fromhex("04030201")
+    body = head + b"".join(bytes([tag, len(data)]) + data for tag, data in sections) + b"\0abc"
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def test_an_unknown_section_is_skipped_also_when_it_is_the_only_one() -> None:
+    assert container.parse(coded((SKIPPED, b"whatever"))).payload.tobytes() == b"abc"
+    parsed = container.parse(coded((SKIPPED, b""), (ICC, b"profile")))
+    assert (parsed.icc, parsed.payload.tobytes()) == (b"profile", b"abc")
+
+
+@pytest.mark.parametrize("tag", [ICC, SKIPPED])
+def test_a_section_that_comes_twice_is_refused(tag: int) -> None:
+    with pytest.raises(Corrupt, match="twice"):
+        container.parse(coded((tag, b"one"), (tag, b"two")))
+
+
+def test_a_section_that_must_be_understood_is_refused_as_newer() -> None:
+    with pytest.raises(UnsupportedVersion, match="newer version"):
+        container.parse(coded((CRITICAL, b"")))
+
+
+@pytest.mark.parametrize("data", [coded(), coded((ICC, b"cut")).replace(b"\x01\x03cut", b"\x01\x7fcut")])
+def test_sections_that_are_promised_and_missing_are_refused(data: bytes) -> None:
+    body = data[:-4]
+    with pytest.raises(EdgecodecError) as refused:
+        container.parse(body + struct.pack("<I", zlib.crc32(body)))
+    assert isinstance(refused.value, Corrupt)
