@@ -38,17 +38,17 @@ def pictures(count: int) -> list[torch.Tensor]:
 
 @cache
 def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Observation]]:
-    """A random compact codec whose symbols take all their values, frozen at several rates; and other pictures of it."""
+    """A random compact codec whose symbols take all their values; and a picture that did not calibrate it, thrice."""
     torch.manual_seed(0)
-    model = Tunable(Tunable.PRESETS["compact"]).eval().requires_grad_(False)
-    model.analysis.omega[1][1].weight.fill_(2)
-    for norm in (module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+    codec = Tunable(Tunable.PRESETS["compact"]).eval().requires_grad_(False)
+    codec.analysis.omega[1][1].weight.fill_(2)
+    for norm in (module for module in codec.modules() if isinstance(module, torch.nn.BatchNorm2d)):
         norm.momentum = 1.0
-    model.train()(torch.cat(pictures(3)))
-    model.eval()
-    freezer = MaskedPrefixFreezer(model)
-    seen = [freezer.observe(image, n) for image in pictures(3) for n in (-2.0, 0.0, 2.0)]
-    return freezer, freezer.freeze(seen[3:]), seen[:3]
+    codec.train()(torch.cat(pictures(3)))
+    freezer = MaskedPrefixFreezer(codec.eval())
+    measured, *calibrating = pictures(3)
+    model = freezer.freeze([freezer.observe(image) for image in calibrating])
+    return freezer, model, [freezer.observe(measured, n) for n in (-2.0, 0.0, 2.0)]
 
 
 @cache
@@ -144,7 +144,7 @@ def test_symbols_that_no_picture_has_can_be_coded_and_cost_the_others_nothing() 
 def test_integer_tables_cost_what_the_probabilities_promise(kind: str) -> None:
     freezer, model, seen = prefixes() if kind == "prefixes" else alphabets(kind)
     native = sum(bits(model, each.latents) for each in seen)
-    assert native == pytest.approx(freezer.float_bits(seen), rel=0.02)
+    assert native == pytest.approx(freezer.float_bits(seen), rel=0.02, abs=16)
     assert len(model.to_bytes()) < 100_000
 
 
