@@ -68,9 +68,11 @@ class FiniteAlphabetFreezer:
         return Observation(*(each[0].long().numpy() for each in (symbols, labels, mask)))
 
     def _random_box(self, rows: int, columns: int) -> Tensor:
+        """Anywhere, and half of either side or more, so that there are symbols to learn from."""
         mask = torch.zeros(1, 1, rows, columns)
-        (top, bottom), (left, right) = (sorted(self._masks.integers(0, side + 1, 2)) for side in (rows, columns))
-        mask[:, :, top:bottom, left:right] = 1
+        height, width = (int(self._masks.integers(side // 2, side + 1)) for side in (rows, columns))
+        top, left = (int(self._masks.integers(room + 1)) for room in (rows - height, columns - width))
+        mask[:, :, top : top + height, left : left + width] = 1
         return mask
 
     def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
