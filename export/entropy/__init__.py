@@ -7,10 +7,16 @@ from typing import Any
 
 from edgecodec.errors import InternalError
 from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.finite_alphabet import FiniteAlphabetFreezer
+from edgecodec.export.entropy.masked_prefix import MaskedPrefixFreezer
 from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
-from edgecodec.export.families import LearnedCodec, ScaleHyperprior
+from edgecodec.export.families import Agustsson, LearnedCodec, ScaleHyperprior, Tunable
 
-FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = ((ScaleHyperprior, ScaleHyperpriorFreezer),)
+FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = (
+    (Agustsson, FiniteAlphabetFreezer),
+    (ScaleHyperprior, ScaleHyperpriorFreezer),
+    (Tunable, MaskedPrefixFreezer),
+)
 
 __all__ = ["FREEZERS", "Freezer", "Observation", "freezer_of"]
 
