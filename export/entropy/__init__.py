@@ -7,10 +7,14 @@ from typing import Any
 
 from edgecodec.errors import InternalError
 from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.mixture import MixtureFreezer
 from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
-from edgecodec.export.families import LearnedCodec, ScaleHyperprior
+from edgecodec.export.families import Fidelity, LearnedCodec, ScaleHyperprior
 
-FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = ((ScaleHyperprior, ScaleHyperpriorFreezer),)
+FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = (
+    (Fidelity, MixtureFreezer),
+    (ScaleHyperprior, ScaleHyperpriorFreezer),
+)
 
 __all__ = ["FREEZERS", "Freezer", "Observation", "freezer_of"]
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecodec import entropy
+from edgecodec.entropy import EntropyModel as NativeModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec.export.coding_tables import normal_tails, softmax_weights
+from edgecodec.export.entropy.cost import integer_bits_of
 from edgecodec.export.entropy_file import EntropyModel, Mixture, Values
 from edgecodec.export.families.fidelity import DEVIATION_BOUND, Fidelity, mixture_likelihood
 from edgecodec.export.integer_net import IntArray, IntegerNet
@@ -47,6 +48,11 @@ class Observation:
 
     y: IntArray
     float_bits: float
+
+    @property
+    def latents(self) -> dict[str, IntArray]:
+        """What an encoder is handed."""
+        return {"y": self.y[0]}
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,6 @@ class MixtureFreezer:
         bits = -mixture_likelihood(y.double(), *mixture).log2().sum()
         return Observation(y.long().numpy(), float(bits))
 
-    @staticmethod
-    def float_bits(observations: Sequence[Observation]) -> float:
-        """Ideal bits of the observed pictures under the mixture in floats."""
-        return sum(each.float_bits for each in observations)
-
     def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
         """The integer entropy model, ranged on the observed pictures.
 
@@ -101,11 +102,16 @@ class MixtureFreezer:
         )
 
         def bits(net: IntegerNet) -> int:
-            return integer_bits(self._entropy_model(net, fractions), observations)
+            entropy = NativeModel(self._entropy_model(net, fractions).to_bytes())
+            return sum(integer_bits_of(entropy, each) for each in observations)
 
         finest = bits(quantiser.build([2] * len(quantiser)))
         net = cheapest_precision(quantiser, lambda net: bits(net) / finest - 1, PRECISION_BUDGET)
         return self._entropy_model(net, fractions)
+
+    def float_bits(self, observations: Sequence[Observation]) -> float:
+        """Ideal bits of the observed pictures under the mixture in floats."""
+        return sum(each.float_bits for each in observations)
 
     @torch.no_grad()
     def _choose_fractions(self, samples: Sequence[Tensor]) -> _Fractions:
@@ -142,15 +148,3 @@ class MixtureFreezer:
         )
         tensor = Values(latent.name, latent.channels, latent.stride, decoder_latent=True)
         return EntropyModel(self._model.ALIGNMENT, (tensor,), (), (net,), (mixture,))
-
-
-def integer_bits(model: EntropyModel, observations: Sequence[Observation]) -> int:
-    """Ideal bits of the observed pictures under an integer mixture."""
-    opened = entropy.EntropyModel(model.to_bytes())
-    (latent,) = opened.encoder_latents
-    total = 0
-    for each in observations:
-        rows, columns = each.y.shape[2:]
-        latents = {latent.name: each.y[0].astype(np.int16)}
-        total += opened.bits(latents, width=columns * latent.stride, height=rows * latent.stride)
-    return total
