@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec.export import entropy_file
-from edgecodec.export.entropy.cost import integer_bits_of
+from edgecodec.export.entropy import freezer_of
+from edgecodec.export.entropy.cost import integer_bits_of, measure
 from edgecodec.export.entropy.mixture import MixtureFreezer, Observation
 from edgecodec.export.families import Fidelity
+from edgecodec.export.families.fidelity import Preset
 
 SMALL = replace(Fidelity.PRESETS["compact"], channels=8, latent_channels=6, context_channels=(24, 32))
 COMPACT = replace(Fidelity.PRESETS["compact"], channels=8)  # the whole context model
@@ -28,10 +30,10 @@ STRIDE = 16
 
 
 @torch.no_grad()
-def random_model(seed: int, preset: object = SMALL) -> Fidelity:
+def random_model(seed: int, preset: Preset = SMALL) -> Fidelity:
     """Whose mixtures have means a few units wide, deviations from hundredths to units, and uneven weights."""
     torch.manual_seed(seed)
-    model = Fidelity(preset)  # type: ignore[arg-type]
+    model = Fidelity(preset)
     layers = context_layers(model)
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, a=0.2)
@@ -103,9 +105,9 @@ def test_the_integer_mixture_costs_what_the_float_one_does(seed: int) -> None:
     model = random_model(seed)
     frozen = freeze(model)
     observation = observe(model, latents_as_likely(frozen, seed, 16, 24))
-    float_bits = MixtureFreezer(model).float_bits([observation])
-    assert float_bits > 2000
-    assert integer_bits(frozen, observation) == pytest.approx(float_bits, rel=0.005)
+    cost = measure(freezer_of(model), EntropyModel(frozen.to_bytes()), [observation])
+    assert cost.float_bits > 2000
+    assert abs(cost.overhead_percent) < 0.5
 
 
 def test_the_cost_grows_when_the_net_is_made_worse() -> None:
