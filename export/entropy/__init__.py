@@ -7,10 +7,14 @@ from typing import Any
 
 from edgecodec.errors import InternalError
 from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.channel_slices import ChannelSlicesFreezer
 from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
-from edgecodec.export.families import LearnedCodec, ScaleHyperprior
+from edgecodec.export.families import Crdr, LearnedCodec, ScaleHyperprior
 
-FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = ((ScaleHyperprior, ScaleHyperpriorFreezer),)
+FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = (
+    (Crdr, ChannelSlicesFreezer),
+    (ScaleHyperprior, ScaleHyperpriorFreezer),
+)
 
 __all__ = ["FREEZERS", "Freezer", "Observation", "freezer_of"]
 
