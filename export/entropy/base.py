@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -33,3 +33,11 @@ class Freezer(Protocol):
 
     def float_bits(self, observations: Sequence[Any]) -> float:
         """Ideal bits of these pictures under the model in floats: its own rounding, its tables or its likelihood."""
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A freezer that knows what pictures would take otherwise."""
+
+    def compared_bits(self, observations: Sequence[Any]) -> dict[str, float]:
+        """By name: bits of these pictures as others code them, or bound them."""

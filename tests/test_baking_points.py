@@ -1,0 +1,201 @@
+"""What each family bakes: its points, its knobs, and an error for every knob that it does not have."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tiny_codecs import tiny_codec
+from torch import nn
+
+from edgecodec.errors import CheckpointRejected, InvalidArgument, VerificationFailed
+from edgecodec.export.families import FAMILIES, Crdr, LearnedCodec
+from edgecodec.export.families.crdr import Preset
+from edgecodec.export.graphs import export_synthesis
+from edgecodec.export.points import BAKINGS, Asked, Baking, Interpolation, baking_of, suffix
+from edgecodec.export.verify import verify_synthesis
+from edgecodec.export.weights import SMALLEST, stored_weights
+
+
+def second(model: LearnedCodec) -> dict[str, torch.Tensor]:
+    """The state of a model with the same encoder and another decoder."""
+    return {
+        name: tensor + 0.1 if name.startswith(model.DECODER_PREFIXES) else tensor
+        for name, tensor in model.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_baked_in_exactly_one_way(family: str) -> None:
+    assert sum(issubclass(FAMILIES[family], kind) for kind, _ in BAKINGS) == 1
+
+
+@pytest.mark.parametrize("name", ["agustsson", "agustsson-sc", "fidelity", "hific", "hyperprior"])
+def test_without_knobs_there_is_one_encoder_and_one_decoder(name: str) -> None:
+    baking = baking_of(tiny_codec(name))
+    assert (baking.encoder_knobs(), baking.decoder_knobs(), baking.default_knobs()) == ([{}], [{}], {})
+    assert baking.settings() == [{}]
+
+
+@pytest.mark.parametrize("name", ["fidelity", "hific", "hyperprior"])
+def test_two_checkpoints_give_a_decoder_for_each_alpha(name: str) -> None:
+    model = tiny_codec(name)
+    mse = second(model)
+    baking = baking_of(model, Asked(alpha=(1, 0.25, 0, 1)), mse)
+    assert baking.decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.25}, {"alpha": 1.0}]
+    assert baking.default_knobs() == {"alpha": 1.0}
+    assert baking_of(model, mse=mse).decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.5}, {"alpha": 1.0}]
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    mixed = baking.decoder({"alpha": 0.25}).module.state_dict()
+    for key, tensor in before.items():
+        torch.testing.assert_close(mixed[f"model.{key}"], 0.75 * mse[key] + 0.25 * tensor, rtol=1e-6, atol=1e-6)
+        assert torch.equal(model.state_dict()[key], tensor)
+
+
+def test_a_second_checkpoint_with_another_encoder_is_refused() -> None:
+    model = tiny_codec("fidelity")
+    mse = second(model) | {"context.network.0.bias": model.context.network[0].bias + 1}
+    with pytest.raises(CheckpointRejected, match=r"context\.network\.0\.bias: outside the decoder"):
+        baking_of(model, mse=mse)
+
+
+def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_quality() -> None:
+    baking = baking_of(tiny_codec("crdr"), Asked(quality=(4, 1.3, 1.3), beta=(3.84, 0)))
+    assert baking.encoder_knobs() == [{"quality": 1.296875}, {"quality": 4.0}]  # in steps of 1/64
+    pairs = [(1.296875, 0.0), (1.296875, 3.84), (4.0, 0.0), (4.0, 3.84)]
+    assert baking.decoder_knobs() == [{"quality": quality, "beta": beta} for quality, beta in pairs]
+    assert baking.default_knobs() == {"quality": 1.296875, "beta": 3.84}
+    assert baking.settings() == baking.encoder_knobs()
+    assert suffix(baking.decoder_knobs()[3]) == "-beta3.84-quality4"
+
+
+def test_without_a_choice_every_trained_quality_is_baked() -> None:
+    baking = baking_of(tiny_codec("crdr"))
+    assert [knobs["quality"] for knobs in baking.encoder_knobs()] == [0, 1, 2, 3, 4]
+    assert {knobs["beta"] for knobs in baking.decoder_knobs()} == {0, 3.84}
+    assert baking.default_knobs() == {"quality": 2.0, "beta": 3.84}
+
+
+def test_a_codec_without_beta_has_quality_alone() -> None:
+    baking = baking_of(tiny_codec("crdr-multirate"), Asked(quality=(0, 4)))
+    assert baking.encoder_knobs() == baking.decoder_knobs() == [{"quality": 0.0}, {"quality": 4.0}]
+    with pytest.raises(InvalidArgument, match=r"crdr has no beta.*its knobs: quality\)"):
+        baking_of(tiny_codec("crdr-multirate"), Asked(beta=(0,)))
+
+
+def test_the_knob_of_the_tunable_codec_stays_an_input() -> None:
+    baking = baking_of(tiny_codec("tunable"))
+    assert (baking.encoder_knobs(), baking.decoder_knobs(), baking.default_knobs()) == ([{}], [{}], {"n": 0.0})
+    (n,) = baking.encoder({}).scalars.values()
+    assert (n.low, n.high, n.default) == (-2, 2, 0)
+    assert {setting["n"] for setting in baking.settings()} >= {-2, 0, 2}
+    for point in (baking.encoder({}), baking.decoder({})):
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in point.module.modules())
+        assert any(isinstance(module, nn.BatchNorm2d) for module in point.reference.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        ("agustsson", Asked(alpha=(0.5,)), "agustsson has no alpha to bake .*its knobs: none"),
+        ("agustsson-sc", Asked(beta=(0,)), "agustsson has no beta"),
+        ("crdr", Asked(alpha=(0,)), "crdr has no alpha to bake .*its knobs: quality, beta"),
+        ("fidelity", Asked(quality=(1,)), "fidelity has no quality to bake .*its knobs: alpha"),
+        ("hific", Asked(beta=(1,)), "hific has no beta to bake .*its knobs: alpha"),
+        ("hific", Asked(alpha=(0.5,)), "alpha needs two decoders .*--ckpt-mse"),
+        ("tunable", Asked(quality=(1,)), r"tunable has no quality to bake .*n \(given when a picture is encoded"),
+        ("crdr", Asked(quality=(4.5,)), "quality must be between 0 and 4"),
+        ("crdr", Asked(beta=(6,)), "beta must be between 0 and 5.12"),
+        ("crdr", Asked(quality=()), "there is no quality to bake"),
+    ],
+)
+def test_a_knob_or_value_that_does_not_exist_is_refused(name: str, asked: Asked, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        baking_of(tiny_codec(name), asked)
+
+
+@pytest.mark.parametrize("name", ["agustsson", "crdr", "tunable"])
+def test_a_second_checkpoint_is_refused_where_nothing_is_interpolated(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="takes one checkpoint"):
+        baking_of(tiny_codec(name), mse=second(tiny_codec(name)))
+
+
+@pytest.fixture(scope="module")
+def wide() -> Baking:
+    """CRDR whose 3x3 convolutions inside units, which no knob reaches, are large enough for files of their own."""
+    torch.manual_seed(4)
+    model = Crdr(Preset((4, 2), (24, 48), 16, 4, 4, 4, 1, (2, 2), 5, 4)).eval().requires_grad_(False)
+    return baking_of(model, Asked(quality=(0, 3), beta=(0,)))
+
+
+@pytest.fixture(scope="module")
+def shared(wide: Baking, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of its decoders in one folder."""
+    folder = tmp_path_factory.mktemp("shared")
+    for knobs in wide.decoder_knobs():
+        path = folder / f"synthesis{suffix(knobs)}.onnx"
+        export_synthesis(wide.model, wide.decoder(knobs), path, share_weights=True)
+    return folder
+
+
+def latents() -> list[dict[str, np.ndarray]]:
+    return [{"y_hat": np.random.default_rng(0).integers(-300, 300, (16, 8, 4))}]
+
+
+def test_baked_points_store_their_unchanged_weights_once(wide: Baking, shared: Path) -> None:
+    graphs = sorted(shared.glob("*.onnx"))
+    used = [set(stored_weights(onnx.load(path, load_external_data=False))) for path in graphs]
+    files = {f"weights/{path.name}" for path in (shared / "weights").iterdir()}
+    assert used[0] | used[1] == files
+    inside = [module.inside.weight for module in wide.model.synthesis.modules() if hasattr(module, "inside")]
+    large = [weight for weight in inside if weight.nbytes >= SMALLEST]
+    assert len(large) == 9 and len(used[0] & used[1]) == len(large)
+    on_disk = sum(path.stat().st_size for path in shared.rglob("*") if path.is_file())
+    alone = sum(onnx.load(path).ByteSize() for path in graphs)
+    assert alone - on_disk > 0.95 * sum(weight.nbytes for weight in large)
+    for path in (shared / "weights").iterdir():
+        assert path.stat().st_size >= SMALLEST
+
+
+def test_graphs_with_shared_weights_compute_what_the_model_computes(wide: Baking, shared: Path) -> None:
+    for knobs in wide.decoder_knobs():
+        path = shared / f"synthesis{suffix(knobs)}.onnx"
+        assert verify_synthesis(path, wide.model, wide.decoder(knobs), latents()) < 1e-5
+    assert sorted(path.name for path in shared.iterdir()) == [
+        "synthesis-beta0-quality0.onnx",
+        "synthesis-beta0-quality3.onnx",
+        "weights",
+    ]
+
+
+def test_changed_weights_fail_verification(wide: Baking, shared: Path) -> None:
+    knobs = wide.decoder_knobs()[0]
+    path = shared / f"synthesis{suffix(knobs)}.onnx"
+    file = shared / next(iter(stored_weights(onnx.load(path, load_external_data=False))))
+    original = file.read_bytes()
+    weights = np.frombuffer(original, np.float32).copy()
+    weights[:100] += 1
+    file.write_bytes(weights.tobytes())
+    try:
+        with pytest.raises(VerificationFailed, match="differs"):
+            verify_synthesis(path, wide.model, wide.decoder(knobs), latents())
+    finally:
+        file.write_bytes(original)
+
+
+def test_a_bundle_of_one_decoder_keeps_its_weights_inside(wide: Baking, tmp_path: Path) -> None:
+    graph = export_synthesis(wide.model, wide.decoder(wide.decoder_knobs()[0]), tmp_path / "synthesis.onnx")
+    assert not list(stored_weights(graph))
+    assert [path.name for path in tmp_path.iterdir()] == ["synthesis.onnx"]
+
+
+def test_an_interpolation_does_not_touch_what_it_was_given() -> None:
+    model = copy.deepcopy(tiny_codec("hyperprior"))
+    mse = second(model)
+    copies = {name: tensor.clone() for name, tensor in mse.items()}
+    Interpolation(model, Asked(alpha=(0.5,)), mse).decoder({"alpha": 0.5})
+    assert all(torch.equal(mse[name], tensor) for name, tensor in copies.items())
