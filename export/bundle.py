@@ -91,7 +91,7 @@ def export_bundle(
         main.family,
         main.preset,
         tuple({"role": role, "name": path.name, "sha256": sha256_of(path)} for role, path in roles.items() if path),
-        _class_names(main, model),
+        class_names(main, model),
     )
     pictures = load_calibration_pictures(calibration, model.latent_alignment())
     return write_bundle(output, source, baking, pictures, force=force, progress=progress)
@@ -202,7 +202,7 @@ def _decoder_latents(entropy: EntropyModel, observation: Observation) -> Decoder
     return entropy.decode(payload, width=width, height=height, lanes=lanes)
 
 
-def _class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
+def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
     """Names of the labels: those of the checkpoint's notes, or their numbers. Raises CheckpointRejected."""
     numbers = tuple(map(str, range(model.classes())))
     names = tuple(filter(None, checkpoint.notes.get("classes", "").split(","))) or numbers

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from tiny_codecs import tiny_codec
 
 import edgecodec
 from edgecodec.entropy import EntropyModel
-from edgecodec.errors import BundleChanged, KnobUnavailable, VerificationFailed
+from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, VerificationFailed
+from edgecodec.export.bundle import class_names
+from edgecodec.export.checkpoint import Checkpoint
 from edgecodec.export.points import baking_of
 from edgecodec.export.verify import verify_synthesis
 from edgecodec.export.weights import SMALLEST, stored_weights
@@ -104,6 +107,16 @@ def test_what_only_some_families_have(family_bundle: Bundles) -> None:
     assert manifests["agustsson-sc"]["given"]["mask"] == {"kind": "mask"}
     assert manifests["crdr"]["default_knobs"] == {"quality": 3.0, "beta": 3.84}
     assert manifests["tunable"]["default_knobs"] == {"n": 0.0}
+
+
+def test_class_names_come_from_the_checkpoint_or_are_numbers() -> None:
+    model = tiny_codec("agustsson-sc")
+    named = Checkpoint("agustsson", "tiny", {"classes": "sky,road,tree,car,wall"}, {})
+    assert class_names(named, model) == ("sky", "road", "tree", "car", "wall")
+    assert class_names(replace(named, notes={}), model) == ("0", "1", "2", "3", "4")
+    assert class_names(replace(named, notes={}), tiny_codec("hific")) == ()
+    with pytest.raises(CheckpointRejected, match="name 2 classes, its labels have 5"):
+        class_names(replace(named, notes={"classes": "sky,road"}), model)
 
 
 def test_every_quality_has_an_encoder_decoders_and_a_golden_file(family_bundle: Bundles) -> None:
