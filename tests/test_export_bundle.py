@@ -121,10 +121,10 @@ def test_a_single_checkpoint_gives_one_decoder_without_knobs(inputs: Path, tmp_p
 def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> float:
+    def refuse(*arguments: object, **options: object) -> float:
         raise VerificationFailed("differs")
 
-    monkeypatch.setattr(bundle_module, "verify_analysis", refuse)
+    monkeypatch.setattr(bundle_module, "export_analysis", refuse)
     with pytest.raises(VerificationFailed):
         export(inputs, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,12 +26,10 @@ from edgecodec.export.families import LearnedCodec
 from edgecodec.export.graphs import (
     AnalysisGraph,
     SynthesisGraph,
-    export_analysis,
-    export_synthesis,
     synthesis_inputs,
     takes_size,
 )
-from edgecodec.export.points import Point, baking_of
+from edgecodec.export.points import Baking, Knobs, Point, baking_of, suffix
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
 #: One of each kind of graph; the others differ in weights alone.
@@ -39,39 +39,38 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Exported:
-    """A codec, its encoder and decoder, and where their graphs lie."""
+    """A codec, one encoder and one decoder, and where their graphs lie."""
 
     model: LearnedCodec
     encoder: Point
     decoder: Point
-    folder: Path
-
-    @property
-    def analysis(self) -> Path:
-        return self.folder / "analysis.onnx"
-
-    @property
-    def synthesis(self) -> Path:
-        return self.folder / "synthesis.onnx"
+    analysis: Path
+    synthesis: Path
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Of a codec by name, made when it is first asked for. Knobs are those in the middle of its range."""
+def exported(family_bundle: Callable[[str], Path]) -> Callable[[str], Exported]:
+    """Of a codec by name, at the default knobs of its bundle."""
 
     @cache
-    def make(name: str) -> Exported:
-        model = tiny_codec(name)
+    def find(name: str) -> Exported:
+        folder, model = family_bundle(name), tiny_codec(name)
+        defaults = json.loads((folder / "manifest.json").read_text())["default_knobs"]
         baking = baking_of(model)
-        knobs = baking.default_knobs()
-        encoder = baking.encoder({knob: knobs[knob] for knob in baking.encoder_knobs()[0]})
-        decoder = baking.decoder({knob: knobs[knob] for knob in baking.decoder_knobs()[0]})
-        made = Exported(model, encoder, decoder, tmp_path_factory.mktemp(name))
-        export_analysis(model, encoder, made.analysis)
-        export_synthesis(model, decoder, made.synthesis)
-        return made
+        encoder, decoder = ({knob: defaults[knob] for knob in knobs[0]} for knobs in _kinds(baking))
+        return Exported(
+            model,
+            baking.encoder(encoder),
+            baking.decoder(decoder),
+            folder / f"analysis{suffix(encoder)}.onnx",
+            folder / f"synthesis{suffix(decoder)}.onnx",
+        )
 
-    return make
+    return find
+
+
+def _kinds(baking: Baking) -> tuple[list[Knobs], list[Knobs]]:
+    return baking.encoder_knobs(), baking.decoder_knobs()
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -298,7 +297,7 @@ def test_verification_fails_an_analysis_graph_of_other_weights(exported: Any, na
     if part == "masker.importance.2.bias":
         # Statistics over the whole map take a shift out again, so this weight cannot be told apart: another can.
         other.get_parameter("masker.importance.0.0.weight")[0] += 0.5
-    with pytest.raises(VerificationFailed, match=r"analysis\.onnx: differs"):
+    with pytest.raises(VerificationFailed, match=r"analysis.*\.onnx: differs"):
         verified_analysis(exported(name), model=other)
 
 
@@ -315,7 +314,7 @@ def test_verification_fails_an_analysis_graph_of_other_weights(exported: Any, na
     ],
 )
 def test_verification_fails_a_synthesis_graph_of_other_weights(exported: Any, name: str, part: str) -> None:
-    with pytest.raises(VerificationFailed, match=r"synthesis\.onnx: differs"):
+    with pytest.raises(VerificationFailed, match=r"synthesis.*\.onnx: differs"):
         verified_synthesis(exported(name), model=nudged(name, part))
 
 

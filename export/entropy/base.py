@@ -22,10 +22,10 @@ class Observation(Protocol):
 class Freezer(Protocol):
     """Observes pictures with a model and freezes its entropy side."""
 
-    def observe(self, image: Tensor, **knobs: float) -> Any:
+    def observe(self, image: Tensor, **given: Any) -> Any:
         """The Observation of (1, 3, H, W) float32 in [0, 1], sides multiples of the model's `latent_alignment`.
 
-        knobs: those of the model's `encode`.
+        given: knobs of the model's `encode`, and side latents (1, 1, h, w) by name.
         """
 
     def freeze(self, observations: Sequence[Any]) -> EntropyModel:
