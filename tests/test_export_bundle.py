@@ -27,7 +27,7 @@ from edgecodec.export import export_bundle
 from edgecodec.export.bundle import ExportReport
 from edgecodec.export.calibration import DEFAULT_FOLDER, load_calibration_pictures
 from edgecodec.export.checkpoint import save_checkpoint
-from edgecodec.export.command import summary
+from edgecodec.export.command import parse_numbers, summary
 from edgecodec.export.families import Hific
 
 
