@@ -1,75 +1,47 @@
 """Writing bundles: from a checkpoint to a folder that the runtime, a Jetson or a C program can use.
 
-A bundle appears complete or not at all: it is built in a sibling folder and renamed. The same checkpoints, pictures
-and versions give the same bytes.
+A bundle appears complete or not at all. The same checkpoints, pictures and versions give the same bytes. Of the baked
+networks one is in memory at a time.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import onnx
-import torch
-from PIL import Image
+import numpy as np
+import numpy.typing as npt
 
-import edgecodec
-from edgecodec.errors import CannotWrite, InvalidArgument, OutputExists
-from edgecodec.export.bake import interpolate, require_interpolation
-from edgecodec.export.calibration import (
-    CalibrationPictures,
-    Picture,
-    crop,
-    load_calibration_pictures,
-    to_tensor,
-)
+from edgecodec.entropy import EntropyModel
+from edgecodec.errors import CheckpointRejected
+from edgecodec.export.calibration import CalibrationPictures, crop, load_calibration_pictures, to_tensor
 from edgecodec.export.card import model_card
-from edgecodec.export.checkpoint import load_model, read_checkpoint
-from edgecodec.export.entropy_cost import EntropyCost, measure
-from edgecodec.export.entropy_file import EntropyModel, Values, model_id
-from edgecodec.export.families.hyperprior import ALIGNMENT, ScaleHyperprior
-from edgecodec.export.freeze import freeze, latents_of
+from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint
+from edgecodec.export.entropy import Freezer, Observation, freezer_of
+from edgecodec.export.entropy.cost import EntropyCost, as_int16, measure, size_of
+from edgecodec.export.families import LearnedCodec
+from edgecodec.export.golden import write_golden
 from edgecodec.export.graphs import export_analysis, export_synthesis
+from edgecodec.export.manifest import (
+    Manifest,
+    Source,
+    analysis_entry,
+    new_manifest,
+    sha256_of,
+    synthesis_entry,
+    write_manifest,
+)
+from edgecodec.export.output_folder import appearing_whole, refuse_existing
+from edgecodec.export.points import Asked, Baking, Knobs, baking_of, suffix
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
-TOLERANCE_LEVELS = 1  # grey levels by which engines may differ from the golden pixels
-DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
-VERIFIED_SIZES = ((128, 192), (192, 64))  # pixels, height and width
-GOLDEN_SIZE = (136, 200)  # not multiples of the alignment, so that padding is covered
+VERIFIED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
+GOLDEN_SIZE = (133, 203)  # no multiples of any alignment, so that padding is covered
 
 Progress = Callable[[str], None]
-Manifest = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the weights come from, for the manifest."""
-
-    family: str
-    preset: str
-    checkpoints: tuple[dict[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """One baked decoder. Its model shares encoder and entropy model with every other decoder of the bundle."""
-
-    knobs: dict[str, float]
-    model: ScaleHyperprior
-
-    @property
-    def name(self) -> str:
-        return "".join(f"-{knob}{repr(value).removesuffix('.0')}" for knob, value in sorted(self.knobs.items()))
+Setting = tuple[Knobs, Observation]
+DecoderLatents = dict[str, npt.NDArray[np.int16]]
 
 
 @dataclass(frozen=True)
@@ -90,222 +62,128 @@ def export_bundle(
     alphas: Sequence[float] | None = None,
     calibration: Path | None = None,
     *,
+    qualities: Sequence[float] | None = None,
+    betas: Sequence[float] | None = None,
+    family: str | None = None,
     force: bool = False,
     progress: Progress = lambda message: None,
 ) -> ExportReport:
     """Export a checkpoint as the bundle `output`.
 
     mse_checkpoint: a decoder trained for fidelity on the same encoder; the bundle then holds one decoder for each of
-    `alphas` (0: the mse decoder, 1: the main one; None: 0, 0.5 and 1). calibration: a folder of photographs. force:
-    replace a bundle that is already there. progress: called with what is about to be done.
+    `alphas` (0: the mse decoder, 1: the main one; None: 0, 0.5 and 1). qualities, betas: knobs to bake where the family
+    has them; None for every trained quality, and for the beta of the paper and 0. family: what the checkpoint is, where
+    that is not to be recognised. calibration: a folder of photographs. force: replace a bundle that is already there.
+    progress: called with what is about to be done.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed.
     """
-    if alphas is not None and mse_checkpoint is None:
-        raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
-    _refuse_existing(output, force)
+    refuse_existing(output, force)
     progress("reading checkpoints")
-    main = read_checkpoint(checkpoint)
+    main = read_checkpoint(checkpoint, family)
     model = load_model(main)
-    mse = None if mse_checkpoint is None else read_checkpoint(mse_checkpoint)
-    baked = sorted(set(map(float, DEFAULT_ALPHAS if alphas is None else alphas)))
-    if mse is not None:
-        require_interpolation(main.tensors, mse.tensors, baked, model.DECODER_PREFIXES)
-
-    def decoders() -> Iterator[Decoder]:
-        if mse is None:
-            yield Decoder({}, model)
-            return
-        for alpha in baked:
-            mixed = interpolate(main.tensors, mse.tensors, alpha, model.DECODER_PREFIXES)
-            yield Decoder({"alpha": alpha}, load_model(replace(main, tensors=mixed)))
-
+    mse = None if mse_checkpoint is None else read_checkpoint(mse_checkpoint, family).tensors
+    baking = baking_of(model, Asked(alphas, qualities, betas), mse)
     roles = {"main": checkpoint, "mse": mse_checkpoint}
-    provenance = tuple(_provenance(role, path) for role, path in roles.items() if path is not None)
-    source = Source(main.family, main.preset, provenance)
-    pictures = load_calibration_pictures(calibration, ALIGNMENT)
-    return write_bundle(output, source, model, decoders(), pictures, force=force, progress=progress)
+    source = Source(
+        main.family,
+        main.preset,
+        tuple({"role": role, "name": path.name, "sha256": sha256_of(path)} for role, path in roles.items() if path),
+        _class_names(main, model),
+    )
+    pictures = load_calibration_pictures(calibration, model.latent_alignment())
+    return write_bundle(output, source, baking, pictures, force=force, progress=progress)
 
 
 def write_bundle(
     output: Path,
     source: Source,
-    model: ScaleHyperprior,
-    decoders: Iterable[Decoder],
+    baking: Baking,
     pictures: CalibrationPictures,
     *,
     force: bool = False,
     progress: Progress = lambda message: None,
 ) -> ExportReport:
-    """Write a bundle of `model`'s encoder and entropy model, and of `decoders`, which are taken one at a time."""
-    _refuse_existing(output, force)
-    with _appearing_whole(output, force) as folder:
+    """Write a bundle of everything that `baking` bakes."""
+    refuse_existing(output, force)
+    with appearing_whole(output, force) as folder:
         progress("freezing the entropy model")
-        entropy = freeze(model, [latents_of(model, to_tensor(picture)) for picture in pictures.calibrating])
-        cost = measure(entropy, [latents_of(model, to_tensor(picture)) for picture in pictures.measuring])
-        frozen = entropy.to_bytes()
+        freezer = freezer_of(baking.model)
+        calibrating = _observe(freezer, baking, pictures.calibrating)
+        measuring = _observe(freezer, baking, pictures.measuring)
+        frozen = freezer.freeze([observation for _, observation in calibrating]).to_bytes()
         (folder / "entropy.bin").write_bytes(frozen)
-        manifest = _manifest(source, model, entropy, model_id(frozen), cost)
-
-        checked = [crop(pictures.measuring[0], *size) for size in VERIFIED_SIZES]
-        progress("analysis.onnx")
-        graph = export_analysis(model)
-        errors = {"analysis.onnx": verify_analysis(graph, model, checked)}
-        _write_graph(folder / "analysis.onnx", graph)
-        with torch.no_grad():
-            latents = [model.quantise(model.analysis(to_tensor(picture)))[:2] for picture in checked]
-        for decoder in decoders:
-            name = f"synthesis{decoder.name}.onnx"
-            progress(name)
-            graph = export_synthesis(decoder.model)
-            errors[name] = verify_synthesis(graph, decoder.model, latents, name)
-            _write_graph(folder / name, graph)
-            manifest["synthesis"].append(_synthesis_entry(name, decoder.knobs, errors[name]))
-        manifest["default_knobs"] = _default_knobs([entry["knobs"] for entry in manifest["synthesis"]])
+        entropy = EntropyModel(frozen)
+        cost = measure(freezer, entropy, [observation for _, observation in measuring])
+        manifest = new_manifest(source, baking, entropy, cost)
+        errors = _write_graphs(folder, baking, freezer, entropy, pictures.measuring[0], manifest, progress)
 
         progress("golden pictures")
-        _write_manifest(folder, manifest)
-        manifest["golden"] = [_write_golden(folder, crop(pictures.measuring[0], *GOLDEN_SIZE), manifest["synthesis"])]
+        write_manifest(folder, manifest)
+        manifest["golden"] = write_golden(folder, crop(pictures.measuring[0], *GOLDEN_SIZE), baking.encoder_knobs())
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8", newline="\n")
-        _write_manifest(folder, manifest)
+        write_manifest(folder, manifest)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return ExportReport(output, manifest["model_id"], errors, cost, size)
 
 
-def _manifest(
-    source: Source, model: ScaleHyperprior, entropy: EntropyModel, identity: str, cost: EntropyCost
-) -> Manifest:
-    return {
-        "schema": SCHEMA,
-        "family": source.family,
-        "preset": source.preset,
-        "model_id": identity,
-        "entropy": "entropy.bin",
-        "encoder_latents": _latents(entropy.encoder_latents),
-        "decoder_latents": _latents(entropy.decoder_latents),
-        "image": {"alignment": entropy.alignment, "padding": "reflect"},
-        "analysis": [{"file": "analysis.onnx", "knobs": {}, "input": "image", "outputs": {"z": "z", "r": "r"}}],
-        "synthesis": [],
-        "default_knobs": {},
-        "golden": [],
-        "entropy_cost": {
-            "pictures": cost.pictures,
-            "float_bits": round(cost.float_bits),
-            "integer_bits": round(cost.integer_bits),
-            "overhead_percent": round(cost.overhead_percent, 4),
-        },
-        "provenance": {
-            "checkpoints": list(source.checkpoints),
-            "versions": {
-                "edgecodec": edgecodec.__version__,
-                "onnx": onnx.__version__,
-                "torch": torch.__version__,
-            },
-        },
-        "files": {},
-    }
+def _write_graphs(
+    folder: Path,
+    baking: Baking,
+    freezer: Freezer,
+    entropy: EntropyModel,
+    picture: npt.NDArray[np.uint8],
+    manifest: Manifest,
+    progress: Progress,
+) -> dict[str, float]:
+    """Write and check every graph, add its entry to `manifest`, and give its largest error by file name."""
+    model, errors = baking.model, {}
+    encoders, decoders = baking.encoder_knobs(), baking.decoder_knobs()
+    share = max(len(encoders), len(decoders)) > 1
+    checked = [crop(picture, *VERIFIED_SIZE), crop(picture, 3 * model.ALIGNMENT, 2 * model.ALIGNMENT)]
+    for knobs in encoders:
+        name = f"analysis{suffix(knobs)}.onnx"
+        progress(name)
+        point = baking.encoder(knobs)
+        export_analysis(model, point, folder / name, share_weights=share)
+        errors[name] = verify_analysis(folder / name, model, point, checked)
+        manifest["analysis"].append(analysis_entry(name, model, point, errors[name]))
+
+    grid = model.latent_alignment()
+    checked = [crop(picture, *VERIFIED_SIZE), crop(picture, 3 * grid, 2 * grid)]
+    coded = [(setting, _decoder_latents(entropy, observed)) for setting, observed in _observe(freezer, baking, checked)]
+    for knobs in decoders:
+        name = f"synthesis{suffix(knobs)}.onnx"
+        progress(name)
+        point = baking.decoder(knobs)
+        export_synthesis(model, point, folder / name, share_weights=share)
+        latents = [each for setting, each in coded if all(knobs.get(knob, at) == at for knob, at in setting.items())]
+        errors[name] = verify_synthesis(folder / name, model, point, latents)
+        manifest["synthesis"].append(synthesis_entry(name, model, point, errors[name]))
+    return errors
 
 
-def _latents(latents: Iterable[Values]) -> list[Manifest]:
-    return [{"name": each.name, "channels": each.channels, "stride": each.stride} for each in latents]
+def _observe(freezer: Freezer, baking: Baking, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[Setting]:
+    """Every picture at one of the settings at least, and every setting with one of the pictures."""
+    settings = baking.settings()
+    observed = []
+    for i in range(max(len(settings), len(pictures))):
+        setting = settings[i % len(settings)]
+        observed.append((setting, freezer.observe(to_tensor(pictures[i % len(pictures)]), **setting)))
+    return observed
 
 
-def _synthesis_entry(name: str, knobs: dict[str, float], error: float) -> Manifest:
-    return {
-        "file": name,
-        "knobs": knobs,
-        "precision": "fp32",
-        "inputs": {"z": "z", "r": "r"},
-        "output": "image",
-        "check": {"max_abs_error": float(f"{error:.1e}")},
-        "tolerance": {"levels": TOLERANCE_LEVELS},
-    }
+def _decoder_latents(entropy: EntropyModel, observation: Observation) -> DecoderLatents:
+    """What the frozen model decodes to."""
+    width, height = size_of(entropy, observation)
+    payload, lanes = entropy.encode(as_int16(observation), width=width, height=height)
+    return entropy.decode(payload, width=width, height=height, lanes=lanes)
 
 
-def _default_knobs(baked: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The most realistic decoder, which is what the main checkpoint was trained for."""
-    return max(baked, key=lambda knobs: knobs.get("alpha", 0.0))
-
-
-def _write_golden(folder: Path, picture: Picture, synthesis: Sequence[Manifest]) -> Manifest:
-    """Code one picture with the bundle as it stands, so that any device can check itself against the result."""
-    golden = folder / "golden"
-    golden.mkdir()
-    engine = "onnxruntime"
-    coded = golden / "photo.edgc"
-    codec = edgecodec.open_bundle(folder, engine=engine)
-    coded.write_bytes(codec.encode(picture).data)
-    latents = codec.decode_latents(coded)
-    digest = hashlib.sha256()
-    for values in latents.values():
-        digest.update(values.astype("<i2").tobytes())
-    entries = []
-    for graph in synthesis:
-        decoded = edgecodec.open_bundle(folder, engine=engine, **graph["knobs"]).decode(coded)
-        file = golden / f"photo{Path(graph['file']).stem.removeprefix('synthesis')}.png"
-        Image.fromarray(decoded.pixels).save(file)
-        entries.append({"knobs": graph["knobs"], "file": f"golden/{file.name}"})
-    return {"file": "golden/photo.edgc", "latents_sha256": digest.hexdigest(), "pictures": entries}
-
-
-def _write_graph(path: Path, graph: onnx.ModelProto) -> None:
-    path.write_bytes(graph.SerializeToString(deterministic=True))
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    """The manifest, with the size and hash of every other file that is there."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    manifest["files"] = {
-        path.relative_to(folder).as_posix(): {"sha256": _sha256(path), "size": path.stat().st_size} for path in files
-    }
-    text = json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    (folder / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
-
-
-def _provenance(role: str, path: Path) -> dict[str, str]:
-    return {"role": role, "name": path.name, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _refuse_existing(output: Path, force: bool) -> None:
-    if not os.path.lexists(output):
-        return
-    if not force:
-        raise OutputExists("exists already", where=str(output), hint="--force replaces a bundle")
-    if not (output / MANIFEST).is_file():
-        raise OutputExists("is not a bundle, so it is not replaced", where=str(output))
-
-
-@contextmanager
-def _appearing_whole(output: Path, force: bool) -> Iterator[Path]:
-    """A folder beside `output` that takes its place at the end, or leaves no trace."""
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
-    except OSError as error:
-        raise CannotWrite(error.strerror or str(error), where=str(output)) from error
-    try:
-        folder = room / "new"
-        folder.mkdir()
-        yield folder
-        _refuse_existing(output, force)
-        _take_place(folder, output, room / "old")
-    except OSError as error:
-        raise CannotWrite(error.strerror or str(error), where=str(output)) from error
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
-def _take_place(folder: Path, output: Path, aside: Path) -> None:
-    replaces = output.exists()
-    if replaces:
-        output.rename(aside)
-    try:
-        folder.rename(output)
-    except OSError:
-        if replaces:
-            aside.rename(output)
-        raise
+def _class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
+    """Names of the labels: those of the checkpoint's notes, or their numbers. Raises CheckpointRejected."""
+    numbers = tuple(map(str, range(model.classes())))
+    names = tuple(filter(None, checkpoint.notes.get("classes", "").split(","))) or numbers
+    if len(names) != len(numbers):
+        raise CheckpointRejected(f"its notes name {len(names)} classes, its labels have {len(numbers)} values")
+    return names

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FAMILIES = {
+    "agustsson": "generative compression (Agustsson, Tschannen, Mentzer, Timofte, Van Gool: Generative Adversarial "
+    "Networks for Extreme Learned Image Compression, 2019)",
+    "crdr": "CRDR (Iwai, Miyazaki, Omachi: Controlling Rate, Distortion, and Realism, 2024)",
+    "fidelity": "the fidelity-controllable codec (Iwai, Miyazaki, Sugaya, Omachi: Fidelity-Controllable Extreme Image "
+    "Compression with Generative Adversarial Networks, 2020)",
     "hific": "HiFiC (Mentzer, Toderici, Tschannen, Agustsson: High-Fidelity Generative Image Compression, 2020)",
-    "hyperprior": "the mean and scale hyperprior (Minnen, Balle, Toderici: Joint Autoregressive and Hierarchical "
-    "Priors for Learned Image Compression, 2018, without the context model)",
+    "hyperprior": "the scale hyperprior (Balle, Minnen, Singh, Hwang, Johnston: Variational Image Compression with a "
+    "Scale Hyperprior, 2018; with means, Minnen, Balle, Toderici: Joint Autoregressive and Hierarchical Priors, 2018)",
+    "tunable": "the tunable codec with an importance map (Wu, Huang, Shen: A GAN-based Tunable Image Compression "
+    "System, 2020)",
+}
+
+#: What a reader of the card wants to know of a knob, where the bundle has it.
+_KNOBS = {
+    "alpha": "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.",
+    "beta": "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
+    "n": "n is chosen when a picture is encoded; larger values give smaller files.",
+    "quality": "quality is chosen when a picture is encoded, 0 for the smallest files; files carry it.",
 }
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
     """Markdown with the header that model hubs read."""
-    return "\n".join(
-        [*_header(manifest), *_use(manifest), *_decoders(manifest), *_numbers(manifest), *_origin(manifest)]
-    )
+    return "\n".join([*_header(manifest), *_use(manifest), *_graphs(manifest), *_numbers(manifest), *_origin(manifest)])
 
 
 def _header(manifest: Mapping[str, Any]) -> list[str]:
@@ -50,32 +63,39 @@ def _use(manifest: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _decoders(manifest: Mapping[str, Any]) -> list[str]:
-    lines = ["## Decoders", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
-    for graph in manifest["synthesis"]:
+def _graphs(manifest: Mapping[str, Any]) -> list[str]:
+    lines = ["## Graphs", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
+    for graph in (*manifest["analysis"], *manifest["synthesis"]):
         error = graph["check"]["max_abs_error"]
-        lines.append(f"| `{graph['file']}` | {_knobs(graph['knobs'])} | {graph['precision']} | {error:.1e} |")
+        lines.append(
+            f"| `{graph['file']}` | {_knobs(graph['knobs'])} | {graph.get('precision', 'fp32')} | {error:.1e} |"
+        )
     if manifest["default_knobs"]:
-        lines += ["", f"Without a choice, decoding takes {_knobs(manifest['default_knobs'])}."]
-        lines += ["alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism."]
+        lines += ["", f"Without a choice, {_knobs(manifest['default_knobs'])}."]
+        lines += [_KNOBS[knob] for knob in sorted(manifest["default_knobs"])]
     return [*lines, ""]
 
 
 def _numbers(manifest: Mapping[str, Any]) -> list[str]:
-    cost = manifest["entropy_cost"]
-    latents = ", ".join(
-        f"`{each['name']}` with {each['channels']} channels at stride {each['stride']}"
-        for each in manifest["decoder_latents"]
-    )
+    cost, image = manifest["entropy_cost"], manifest["image"]
+    coded, decoded = manifest["encoder_latents"], manifest["decoder_latents"]
+    lines = ["## Numbers", "", f"* Coded: {_latents(coded)}."]
+    if decoded != coded:
+        lines.append(f"* Decoded: {_latents(decoded)}.")
+    border = "mirrored" if image["padding"] == "reflect" else "grey"
     return [
-        "## Numbers",
-        "",
-        f"* Latents: {latents}.",
-        f"* Sides are padded to multiples of {manifest['image']['alignment']} pixels and cropped back.",
-        f"* The integer scale network costs {cost['overhead_percent']:+.3f} % bits of `r` against the float one, on "
+        *lines,
+        f"* Sides are padded to multiples of {image['alignment']} pixels, {border}, and cropped back.",
+        f"* The integer entropy model costs {cost['overhead_percent']:+.3f} % bits against the float one, on "
         f"{cost['pictures']} photographs that did not calibrate it.",
         "",
     ]
+
+
+def _latents(latents: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"`{each['name']}` with {each['channels']} channels at stride {each['stride']}" for each in latents
+    )
 
 
 def _origin(manifest: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edgecodec.errors import CannotRead, CheckpointRejected
+from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
 from edgecodec.export.families import FAMILIES, LearnedCodec
 from edgecodec.export.importers import IMPORTERS, Checkpoint
 
@@ -41,24 +41,32 @@ def save_checkpoint(
     save_file(tensors, path, metadata)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, family: str | None = None) -> Checkpoint:
     """Open a checkpoint without running anything it contains. Tensors come as float32.
 
-    Raises CannotRead where there is no such file, and CheckpointRejected for one in a layout that is not known.
+    family: what the file must be, where recognition is not to decide alone.
+
+    Raises CannotRead where there is no such file, InvalidArgument for a family that is not known, and
+    CheckpointRejected for a file in a layout that is not known or not of the family.
     """
+    if family is not None and family not in FAMILIES:
+        raise InvalidArgument(f"unknown family {family!r}", hint=f"known: {', '.join(FAMILIES)}")
     if not path.is_file():
         raise CannotRead("no such checkpoint", where=str(path))
     if _is_safetensors(path):
-        return _read_own(path)
+        checkpoint = _read_own(path)
+        if family not in (None, checkpoint.family):
+            raise CheckpointRejected(f"is of family {checkpoint.family}, not {family}", where=str(path))
+        return checkpoint
     content = _read_foreign(path)
-    for importer in IMPORTERS:
+    candidates = [importer for importer in IMPORTERS if family in (None, importer.FAMILY)]
+    for importer in candidates:
         if importer.recognises(content):
             return importer.read(content)
     raise CheckpointRejected(
-        f"a file in a layout that is not known (its keys: {_some(content)})",
+        f"a file in a layout that is not known{f' of {family}' if family else ''} (its keys: {_some(content)})",
         where=str(path),
-        hint="give a checkpoint that edgecodec saved"
-        + "".join(f", or one of {importer.ORIGIN}" for importer in IMPORTERS),
+        hint="give a checkpoint that edgecodec saved" + "".join(f", or one of {each.ORIGIN}" for each in candidates),
     )
 
 

@@ -9,12 +9,12 @@ from edgecodec.errors import InvalidArgument
 from edgecodec.export.bundle import ExportReport, export_bundle
 
 
-def parse_alphas(text: str) -> tuple[float, ...]:
-    """ "0,0.5,1" to its numbers. Raises InvalidArgument for anything else."""
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """ "0,0.5,1" to its numbers. Raises InvalidArgument, naming the option, for anything else."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise InvalidArgument(f"{text!r} is not a list of numbers", where="--alpha", hint="like 0,0.5,1") from error
+        raise InvalidArgument(f"{text!r} is not a list of numbers", where=option, hint="like 0,0.5,1") from error
 
 
 def export_command(
@@ -22,16 +22,32 @@ def export_command(
     output: Path,
     mse_checkpoint: Path | None = None,
     alpha: str | None = None,
+    quality: str | None = None,
+    beta: str | None = None,
+    family: str | None = None,
     calibration: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> ExportReport:
-    """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--calibration DIR] -o DIR [--force]`.
+    """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--quality 0,2,4] [--beta 0,3.84]
+    [--family NAME] [--calibration DIR] -o DIR [--force]`.
 
     Errors are those of `export_bundle`.
     """
-    alphas = None if alpha is None else parse_alphas(alpha)
-    return export_bundle(checkpoint, output, mse_checkpoint, alphas, calibration, force=force, progress=progress)
+    asked = {"--alpha": alpha, "--quality": quality, "--beta": beta}
+    alphas, qualities, betas = (None if text is None else parse_numbers(text, option) for option, text in asked.items())
+    return export_bundle(
+        checkpoint,
+        output,
+        mse_checkpoint,
+        alphas,
+        calibration,
+        qualities=qualities,
+        betas=betas,
+        family=family,
+        force=force,
+        progress=progress,
+    )
 
 
 def summary(report: ExportReport) -> list[str]:
@@ -39,5 +55,5 @@ def summary(report: ExportReport) -> list[str]:
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
     cost = report.entropy_cost
-    lines.append(f"  integer scale network  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
+    lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     return lines

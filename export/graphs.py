@@ -1,18 +1,22 @@
 """The float half of a codec as ONNX graphs: pictures to integer latents, and integer latents to pictures.
 
-    analysis:   "image" uint8 (H, W, 3), sides multiples of the alignment  ->  "z", "r" float32 (1, C, h, w), rounded
-    synthesis:  "z", "r" float32 (1, C, h, w) holding integers             ->  "image" uint8 (H, W, 3)
+    analysis:   "image" uint8 (H, W, 3), sides multiples of the alignment  ->  latents float32 (1, C, h, w), integers
+    synthesis:  latents float32 (1, C, h, w) holding integers              ->  "image" uint8 (H, W, 3)
 
-Rounding is half to even everywhere. Opset 18 with IR version 8 loads in every ONNX Runtime from 1.17 on and in every
-TensorRT from 10 on. Exporting the same weights again gives the same bytes.
+An analysis graph also takes "size" int64 (2), the height and width of the picture before it was padded, where a family
+pads with mid-grey; and one float32 () for each knob that is not baked. A synthesis graph also takes "noise".
+
+Bytes are rounded half to even; latents as the family says. Opset 18 with IR version 8 loads in every ONNX Runtime from
+1.17 on and in every TensorRT from 10 on. Exporting the same weights again gives the same bytes.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -22,91 +26,133 @@ from onnxscript import ir
 from torch import Tensor, nn
 from torch.export import Dim
 
-from edgecodec.export.families.hyperprior import ALIGNMENT, HYPERLATENT_STRIDE, LATENT_STRIDE, ScaleHyperprior
+from edgecodec.export.families.codec import Latent, LearnedCodec
+from edgecodec.export.points import Point
+from edgecodec.export.weights import store_weights, weight_bytes
 
 OPSET = 18
 IR_VERSION = 8
 LARGEST_PICTURE = 65536  # pixels a side
+LARGEST_FILE = 1 << 30  # bytes of weights that a graph may hold itself
 
 Shape = tuple[int | str, ...]
 
 
 class AnalysisGraph(nn.Module):
-    """The encoder as it is exported."""
+    """An encoder as it is exported, from bytes on."""
 
-    def __init__(self, model: ScaleHyperprior) -> None:
+    def __init__(self, encoder: nn.Module, takes_size: bool) -> None:
         super().__init__()
-        self.model = model
+        self.encoder, self.takes_size = encoder, takes_size
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        image, *others = inputs
         pixels = image.to(torch.float32).permute(2, 0, 1).unsqueeze(0) / 255
-        z, r, _ = self.model.quantise(self.model.analysis(pixels))
-        return z, r
+        if self.takes_size:
+            size, *others = others
+            pixels = torch.where(_inside(image, size), pixels, 0.5)
+        return self.encoder(pixels, *others)
+
+
+def _inside(image: Tensor, size: Tensor) -> Tensor:
+    """(H, W) whether a pixel is one of the top left size[0] by size[1]."""
+    height, width = image.shape[:2]
+    return (torch.arange(height) < size[0]).unsqueeze(1) & (torch.arange(width) < size[1])
 
 
 class SynthesisGraph(nn.Module):
-    """The decoder as it is exported, the mean network included."""
+    """A decoder as it is exported, to bytes."""
 
-    def __init__(self, model: ScaleHyperprior) -> None:
+    def __init__(self, decoder: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.decoder = decoder
 
-    def reconstruct(self, z: Tensor, r: Tensor) -> Tensor:
-        """The picture before it becomes bytes: (1, 3, H, W) float32, about [0, 1]."""
-        picture: Tensor = self.model.synthesis(self.model.rebuild(z, r))
-        return picture
-
-    def forward(self, z: Tensor, r: Tensor) -> Tensor:
-        levels = (self.reconstruct(z, r) * 255).round().clamp(0, 255)
+    def forward(self, *latents: Tensor) -> Tensor:
+        levels = (self.decoder(*latents) * 255).round().clamp(0, 255)
         return levels.permute(0, 2, 3, 1).squeeze(0).to(torch.uint8)
 
 
-def export_analysis(model: ScaleHyperprior) -> onnx.ModelProto:
-    """The analysis graph of `model`."""
-    rows, columns = _grid_dimensions()
-    image = torch.zeros(2 * ALIGNMENT, 3 * ALIGNMENT, 3, dtype=torch.uint8)
-    shapes = ({0: ALIGNMENT * rows, 1: ALIGNMENT * columns},)
-    return _export(AnalysisGraph(model), (image,), shapes, _image_shape(), _latent_shapes(model))
+def takes_size(model: LearnedCodec) -> bool:
+    """Whether the analysis graph has to be told where the picture ends."""
+    return model.PADDING == "grey"
 
 
-def export_synthesis(model: ScaleHyperprior) -> onnx.ModelProto:
-    """The synthesis graph of `model`."""
-    rows, columns = _grid_dimensions()
-    ratio = HYPERLATENT_STRIDE // LATENT_STRIDE
-    z = torch.zeros(1, model.hyperlatent_channels, 2, 3)
-    r = torch.zeros(1, model.latent_channels, 2 * ratio, 3 * ratio)
-    shapes = ({2: rows, 3: columns}, {2: ratio * rows, 3: ratio * columns})
-    return _export(SynthesisGraph(model), (z, r), shapes, _latent_shapes(model), _image_shape())
+def synthesis_inputs(model: LearnedCodec) -> tuple[Latent, ...]:
+    """What the synthesis graph takes, in its order: the decoder latents, and noise where there is any."""
+    noise = model.noise()
+    return (*model.decoder_latents(), *([noise] if noise else []))
 
 
-def _grid_dimensions() -> tuple[Dim, Dim]:
-    largest = LARGEST_PICTURE // ALIGNMENT
-    return Dim("rows", min=1, max=largest), Dim("columns", min=1, max=largest)
+def export_analysis(model: LearnedCodec, point: Point, path: Path, *, share_weights: bool = False) -> onnx.ModelProto:
+    """Write the analysis graph of `point`, one of `model`'s encoders, to `path`. Returns it as it lies there.
+
+    share_weights: keep large weights in files beside it, as is done anyway where they exceed a gibibyte.
+    """
+    rows, columns = _grid_dimensions(model, model.ALIGNMENT)
+    image = torch.zeros(3 * model.ALIGNMENT, 4 * model.ALIGNMENT, 3, dtype=torch.uint8)
+    arguments = [image]
+    inputs: dict[str, Shape] = {"image": ("height", "width", 3)}
+    if takes_size(model):
+        arguments.append(torch.tensor(image.shape[:2]))
+        inputs["size"] = (2,)
+    for name, scalar in point.scalars.items():
+        arguments.append(torch.tensor(scalar.default))
+        inputs[name] = ()
+    sides = {0: model.ALIGNMENT * rows, 1: model.ALIGNMENT * columns}
+    shapes = ((sides, *({} for _ in arguments[1:])),)
+    outputs = _latent_shapes(model, model.encoder_latents())
+    graph = AnalysisGraph(point.module, takes_size(model))
+    return _export(graph, arguments, shapes, inputs, outputs, path, share_weights)
 
 
-def _image_shape() -> dict[str, Shape]:
-    return {"image": ("height", "width", 3)}
+def export_synthesis(model: LearnedCodec, point: Point, path: Path, *, share_weights: bool = False) -> onnx.ModelProto:
+    """Write the synthesis graph of `point`, one of `model`'s decoders, to `path`. As `export_analysis` otherwise."""
+    alignment = model.latent_alignment()
+    rows, columns = _grid_dimensions(model, alignment)
+    latents = synthesis_inputs(model)
+    ratios = [alignment // latent.stride for latent in latents]
+    arguments = [
+        torch.zeros(1, latent.channels, 3 * ratio, 4 * ratio) for latent, ratio in zip(latents, ratios, strict=True)
+    ]
+    shapes = (tuple({2: ratio * rows, 3: ratio * columns} for ratio in ratios),)
+    inputs = _latent_shapes(model, latents)
+    graph = SynthesisGraph(point.module)
+    return _export(graph, arguments, shapes, inputs, {"image": (*_sides(model, 1), 3)}, path, share_weights)
 
 
-def _latent_shapes(model: ScaleHyperprior) -> dict[str, Shape]:
-    latents = {
-        "z": (model.hyperlatent_channels, HYPERLATENT_STRIDE),
-        "r": (model.latent_channels, LATENT_STRIDE),
-    }
-    return {name: (1, channels, f"height/{stride}", f"width/{stride}") for name, (channels, stride) in latents.items()}
+def _grid_dimensions(model: LearnedCodec, alignment: int) -> tuple[Dim, Dim]:
+    least, largest = -(-model.SMALLEST_SIDE // alignment), LARGEST_PICTURE // alignment
+    return Dim("rows", min=least, max=largest), Dim("columns", min=least, max=largest)
+
+
+def _latent_shapes(model: LearnedCodec, latents: Sequence[Latent]) -> dict[str, Shape]:
+    return {latent.name: (1, latent.channels, *_sides(model, latent.stride)) for latent in latents}
+
+
+def _sides(model: LearnedCodec, stride: int) -> tuple[str, str]:
+    """Names for the sides of a latent, in terms of the sides of the analysis graph's image."""
+    alignment = model.latent_alignment()
+    ratio = alignment // stride
+    if alignment == model.ALIGNMENT:
+        pattern = f"{{}}/{stride}" if stride > 1 else "{}"
+    else:
+        pattern = f"{ratio}*ceil({{}}/{alignment})" if ratio > 1 else f"ceil({{}}/{alignment})"
+    return pattern.format("height"), pattern.format("width")
 
 
 def _export(
     module: nn.Module,
-    arguments: tuple[Tensor, ...],
+    arguments: Sequence[Tensor],
     dynamic_shapes: tuple[Any, ...],
     inputs: dict[str, Shape],
     outputs: dict[str, Shape],
+    path: Path,
+    share_weights: bool,
 ) -> onnx.ModelProto:
     with _quiet_exporter():
         program = torch.onnx.export(
             module.eval(),
-            arguments,
+            tuple(arguments),
             dynamo=True,
             opset_version=OPSET,
             dynamic_shapes=dynamic_shapes,
@@ -118,7 +164,12 @@ def _export(
     # Engines want the weights of a convolution to be plain constants, however large they are.
     onnxscript.optimizer.fold_constants(program.model, input_size_limit=1 << 31, output_size_limit=1 << 31)
     onnxscript.optimizer.remove_unused_nodes(program.model)
-    return _bare(ir.to_proto(program.model), inputs | outputs)
+    if share_weights or weight_bytes(program.model) > LARGEST_FILE:
+        store_weights(program.model, path.parent)
+    graph = _bare(ir.to_proto(program.model), inputs | outputs)
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+    onnx.checker.check_model(path)
+    return graph
 
 
 @contextmanager
@@ -149,11 +200,9 @@ def _bare(exported: onnx.ModelProto, shapes: dict[str, Shape]) -> onnx.ModelProt
     bare = onnx.helper.make_graph(
         graph.node, "edgecodec", graph.input, graph.output, sorted(graph.initializer, key=lambda tensor: tensor.name)
     )
-    model = onnx.helper.make_model(
+    return onnx.helper.make_model(
         bare, ir_version=IR_VERSION, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="edgecodec"
     )
-    onnx.checker.check_model(model)
-    return model
 
 
 def _set_shape(value: onnx.ValueInfoProto, shape: Shape) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import shutil
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,11 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.export.bake import interpolate
-from edgecodec.export.bundle import Decoder, ExportReport, Source, write_bundle
+from edgecodec.export.bundle import ExportReport, write_bundle
 from edgecodec.export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec.export.families.blocks import ChannelNorm, round_straight_through
 from edgecodec.export.families.hific import Hific, Preset
+from edgecodec.export.manifest import Source
+from edgecodec.export.points import Asked, Interpolation
 from edgecodec.train.rate_distortion import settle_medians
 
 PRESET = Preset((4, 8, 8, 16, 16), 8, 8, 1)
@@ -114,14 +114,8 @@ def make_tiny_bundle(output: Path) -> ExportReport:
     """Write the bundle to `output`, which must not exist."""
     main = tiny_model()
     mse = second_decoder(main)
-
-    def decoders() -> Iterator[Decoder]:
-        for alpha in ALPHAS:
-            mixed = copy.deepcopy(main)
-            mixed.load_state_dict(interpolate(main.state_dict(), mse.state_dict(), alpha, main.DECODER_PREFIXES))
-            yield Decoder({"alpha": alpha}, mixed)
-
-    return write_bundle(output, Source("hific", "tiny"), main, decoders(), tiny_halves())
+    baking = Interpolation(main, Asked(alpha=ALPHAS), mse.state_dict())
+    return write_bundle(output, Source("hific", "tiny"), baking, tiny_halves())
 
 
 if __name__ == "__main__":

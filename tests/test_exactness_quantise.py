@@ -14,15 +14,16 @@ from make_tiny_bundle import tiny_halves, tiny_model
 from native_net import NativeNet
 from torch import nn
 
+from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.coding_tables import coded_bits, gaussian_scale_boundaries, gaussian_scales, gaussian_tables
-from edgecodec.export.entropy_cost import measure
+from edgecodec.export.entropy.cost import measure
+from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec.export.entropy_file import net_bytes
 from edgecodec.export.families import Hific, Hyperprior
 from edgecodec.export.families.hific import Preset as HificPreset
 from edgecodec.export.families.hyperprior import Preset as HyperpriorPreset
-from edgecodec.export.freeze import freeze, latents_of
 from edgecodec.export.integer_net import INT32_MAX, INT32_MIN, IntegerNet
 from edgecodec.export.quantise import InputFormat, Quantiser, cheapest_precision
 
@@ -128,16 +129,18 @@ def test_one_number_through_a_net_gets_the_nearest_of_64_scales(scale: float) ->
 
 
 def test_freezing_costs_at_most_0_15_percent_on_pictures_that_did_not_calibrate() -> None:
-    model, pictures = tiny_model(), tiny_halves()
-    entropy = freeze(model, [latents_of(model, to_tensor(picture)) for picture in pictures.calibrating])
-    cost = measure(entropy, [latents_of(model, to_tensor(picture)) for picture in pictures.measuring])
+    freezer, pictures = ScaleHyperpriorFreezer(tiny_model()), tiny_halves()
+    frozen = freezer.freeze([freezer.observe(to_tensor(picture)) for picture in pictures.calibrating])
+    observations = [freezer.observe(to_tensor(picture)) for picture in pictures.measuring]
+    cost = measure(freezer, EntropyModel(frozen.to_bytes()), observations)
+    assert cost.pictures == 2
     assert cost.float_bits > 5000
     assert cost.overhead_percent < 0.15
 
 
 def test_the_reported_cost_grows_when_the_net_is_made_worse() -> None:
-    model = tiny_model()
-    latents = [latents_of(model, to_tensor(picture)) for picture in tiny_halves().measuring]
+    freezer = ScaleHyperpriorFreezer(tiny_model())
+    latents = [freezer.observe(to_tensor(picture)) for picture in tiny_halves().measuring]
     tables = gaussian_tables()
     good = sum(coded_bits(tables, each.float_indices, each.r) for each in latents)
     shifted = sum(coded_bits(tables, np.minimum(each.float_indices + 12, 63), each.r) for each in latents)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecodec.export.families.agustsson import Agustsson, Doubling, Halving, InstanceNorm, Preset
+from edgecodec.export.families.codec import Latent
 
 SMALL = Preset("GC", 3, (4, 6, 8, 8, 10), 2)
 SMALL_SC = replace(SMALL, mode="SC", classes=5)
@@ -94,9 +95,11 @@ def test_decoding_takes_its_latents_and_no_others(count: int) -> None:
         small(SMALL_SC).decode(*[torch.zeros(1, 1, 32, 32)] * count)
 
 
-def test_noise_is_a_latent_of_the_decoder_in_parts_of_4096() -> None:
+def test_noise_follows_the_latents_in_parts_of_4096() -> None:
     model = small(replace(SMALL, noise_channels=2))
-    assert [latent.name for latent in model.decoder_latents()] == ["symbols", "noise"]
+    assert [latent.name for latent in model.decoder_latents()] == ["symbols"]
+    assert model.noise() == Latent("noise", 2, 16)
+    assert small(SMALL).noise() is None
     seen: list[Tensor] = []
     model.synthesis.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     symbols, noise = torch.ones(1, 3, 2, 2), torch.full((1, 2, 2, 2), -6144.0)

@@ -17,10 +17,10 @@ from torch import Tensor
 from edgecodec.errors import CheckpointRejected
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.checkpoint import load_model, read_checkpoint
+from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec.export.families import Hyperprior
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.hyperprior import Preset
-from edgecodec.export.freeze import freeze, latents_of
 from edgecodec.export.importers.compressai import CompressAI
 
 VECTORS = Path(__file__).parent / "data" / "vectors"
@@ -98,7 +98,8 @@ def test_bmshj2018_hyperprior_computes_what_compressai_computes() -> None:
 @pytest.mark.parametrize("make", [scales_only, means_and_scales])
 def test_an_imported_model_gets_an_integer_entropy_model(make: Callable[[], State]) -> None:
     model = imported(make())
-    frozen = freeze(model, [latents_of(model, to_tensor(tiny_pictures(1)[0]))])
+    freezer = ScaleHyperpriorFreezer(model)
+    frozen = freezer.freeze([freezer.observe(to_tensor(tiny_pictures(1)[0]))])
     assert frozen.to_bytes()[:4]
 
 

@@ -19,10 +19,10 @@ from edgecodec.errors import CheckpointRejected
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.coding_tables import gaussian_scale_boundaries, gaussian_tables, logistic_tables
+from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec.export.families import Hific
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.hific import Preset, ReflectConv2d, mirror
-from edgecodec.export.freeze import freeze, latents_of
 from edgecodec.export.importers.justin_tan import JustinTan
 from edgecodec.export.quantise import Quantiser
 
@@ -209,7 +209,8 @@ def test_halves_are_rounded_up_and_not_to_even() -> None:
 @pytest.mark.parametrize(("likelihood", "tables"), [("gaussian", gaussian_tables), ("logistic", logistic_tables)])
 def test_an_imported_model_gets_an_integer_entropy_model_of_its_likelihood(likelihood: str, tables: Any) -> None:
     model = imported(saved(small(), likelihood_type=likelihood))
-    frozen = freeze(model, [latents_of(model, to_tensor(tiny_pictures(1)[0]))])
+    freezer = ScaleHyperpriorFreezer(model)
+    frozen = freezer.freeze([freezer.observe(to_tensor(tiny_pictures(1)[0]))])
     assert list(frozen.table_sets[1]) == tables()
 
 

@@ -89,22 +89,21 @@ class Agustsson(LearnedCodec):
         return (Latent("symbols", self.preset.latent_channels, self.latent_stride),)
 
     def side_latents(self) -> tuple[Latent, ...]:
-        """What is coded before the symbols and comes from elsewhere than `encode`. Empty in GC.
-
-        labels: class of every pixel, 0 <= label < classes. mask: 1 where symbols are kept, 0 elsewhere.
-        """
+        """Empty in GC. labels: class of every pixel, 0 <= label < classes. mask: 1 where symbols are kept, else 0."""
         if self.preset.mode == "GC":
             return ()
         return Latent("labels", 1, 1), Latent("mask", 1, self.latent_stride)
 
+    def classes(self) -> int:
+        return self.preset.classes
+
     def decoder_latents(self) -> tuple[Latent, ...]:
-        """labels in SC, symbols, and noise in units of 1/4096 (`edgecodec.noise`) where the preset has any."""
-        noise = Latent("noise", self.preset.noise_channels, GENERATOR_STRIDE)
-        return (
-            *(latent for latent in self.side_latents() if latent.name == "labels"),
-            *self.encoder_latents(),
-            *([noise] if noise.channels else []),
-        )
+        """labels in SC, and symbols."""
+        return (*(latent for latent in self.side_latents() if latent.name == "labels"), *self.encoder_latents())
+
+    def noise(self) -> Latent | None:
+        channels = self.preset.noise_channels
+        return Latent("noise", channels, GENERATOR_STRIDE) if channels else None
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """symbols (B, C, h, w) in -2..2, 0 where `mask` (B, 1, h, w) is 0."""
@@ -112,8 +111,8 @@ class Agustsson(LearnedCodec):
         return (symbols if mask is None else symbols * mask,)
 
     def decode(self, *latents: Tensor) -> Tensor:
-        """The picture of `decoder_latents`, in that order. ValueError for more or fewer tensors."""
-        names = (latent.name for latent in self.decoder_latents())
+        """The picture of `decoder_latents` and `noise`, in that order. ValueError for more or fewer tensors."""
+        names = [latent.name for latent in (*self.decoder_latents(), self.noise()) if latent]
         return (torch.tanh(self.synthesis(**dict(zip(names, latents, strict=True)))) + 1) / 2
 
     def forward(
@@ -121,7 +120,7 @@ class Agustsson(LearnedCodec):
     ) -> tuple[Tensor, Rates]:
         """Training pass: hard symbols with the gradient of their soft assignment.
 
-        labels: SC only. mask: everything is kept without one. noise: as `decoder_latents` says.
+        labels: SC only. mask: everything is kept without one. noise: in units of 1/4096.
         The paper bounds the rate by C and trains without a rate term; `Rates.latent` is that of a static code per
         channel for the kept symbols.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -39,9 +40,28 @@ class LearnedCodec(nn.Module):
         """What `encode` gives, in its order."""
         raise NotImplementedError
 
+    def side_latents(self) -> tuple[Latent, ...]:
+        """What is coded before `encoder_latents` and comes from elsewhere than `encode`."""
+        return ()
+
+    def classes(self) -> int:
+        """How many values a label has, where side latents hold labels."""
+        return 0
+
     def decoder_latents(self) -> tuple[Latent, ...]:
         """What `decode` takes, in its order. The same unless the entropy model computes a latent from coded ones."""
         return self.encoder_latents()
+
+    def noise(self) -> Latent | None:
+        """Noise in units of 1/4096 (`edgecodec.noise`) that `decode` takes behind its latents, where it takes any."""
+        return None
+
+    def latent_alignment(self) -> int:
+        """Sides of the pictures that latents stand for, and that `decode` gives, are multiples of this.
+
+        More than ALIGNMENT where `encode` grows its latents itself.
+        """
+        return math.lcm(self.ALIGNMENT, *(latent.stride for latent in self.encoder_latents()))
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride).

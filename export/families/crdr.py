@@ -154,15 +154,20 @@ class Crdr(LearnedCodec):
             raise InvalidArgument(f"quality must be between 0 and {self.levels - 1}, not {quality}")
         return quality
 
+    def checked_beta(self, beta: float) -> float:
+        """`beta` itself. Raises InvalidArgument outside 0 to 5.12, or for any but 0 where there is no such knob."""
+        largest = LARGEST_BETA if self.realism else 0.0
+        if not 0 <= beta <= largest:
+            raise InvalidArgument(f"beta must be between 0 and {largest}, not {beta}")
+        return beta
+
     def embedding(self, beta: float) -> Tensor | None:
         """(1, realism_channels, 1, 1) vector for `beta`, or None where the codec has no such knob.
 
         Raises InvalidArgument for a beta out of range.
         """
-        largest = LARGEST_BETA if self.realism else 0.0
-        if not 0 <= beta <= largest:
-            raise InvalidArgument(f"beta must be between 0 and {largest}, not {beta}")
-        return self.realism(beta) if self.realism else None
+        checked = self.checked_beta(beta)
+        return self.realism(checked) if self.realism else None
 
     def hyperlatent_symbols(self, y: Tensor) -> Tensor:
         """The integers of z."""

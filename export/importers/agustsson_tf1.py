@@ -30,6 +30,7 @@ class AgustssonTf1:
     """Justin-Tan/generative-compression."""
 
     ORIGIN = "Justin-Tan/generative-compression"
+    FAMILY = "agustsson"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         return any(str(key).startswith((_ENCODER, _DECODER)) for key in content)

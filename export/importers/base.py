@@ -28,6 +28,8 @@ class Importer(Protocol):
 
     #: What people call the origin.
     ORIGIN: str
+    #: Of the checkpoints it reads.
+    FAMILY: str
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         """Whether a file with this content, as safe loading gave it, is of this layout. Looks at keys only."""

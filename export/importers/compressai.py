@@ -39,6 +39,7 @@ class CompressAI:
     """Importer of both layouts; the shapes tell which it is."""
 
     ORIGIN = "CompressAI (bmshj2018_hyperprior, mbt2018_mean)"
+    FAMILY = "hyperprior"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         keys = state_dict_keys(content.get("state_dict", content))

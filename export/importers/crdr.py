@@ -74,6 +74,7 @@ class CrdrCheckpoints:
     """Importer of that layout."""
 
     ORIGIN = "CRDR (iwa-shi/CRDR)"
+    FAMILY = "crdr"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         stored = content.get("comp_model")

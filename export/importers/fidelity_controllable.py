@@ -46,6 +46,7 @@ class FidelityControllable:
     """Importer of the released layout."""
 
     ORIGIN = "fidelity_controllable_compression (Iwai et al.)"
+    FAMILY = "fidelity"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         tensors = content.get("comp_model")

@@ -58,6 +58,7 @@ class JustinTan:
     """Importer of one layout."""
 
     ORIGIN = "Justin-Tan/high-fidelity-generative-compression (HiFiC)"
+    FAMILY = "hific"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         keys = state_dict_keys(content.get("model_state_dict"))

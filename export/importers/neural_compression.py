@@ -29,6 +29,7 @@ class NeuralCompression:
     """Importer of one layout."""
 
     ORIGIN = "NeuralCompression (HiFiC, MS-ILLM)"
+    FAMILY = "hific"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         return {"encoder.blocks.5.weight", "hyper_bottleneck.quantiles"} <= state_dict_keys(content)

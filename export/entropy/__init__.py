@@ -1,0 +1,23 @@
+"""From float entropy models to integer ones, one file for each kind. A new kind is a new file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgecodec.errors import InternalError
+from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
+from edgecodec.export.families import LearnedCodec, ScaleHyperprior
+
+FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = ((ScaleHyperprior, ScaleHyperpriorFreezer),)
+
+__all__ = ["FREEZERS", "Freezer", "Observation", "freezer_of"]
+
+
+def freezer_of(model: LearnedCodec) -> Freezer:
+    """What freezes the entropy side of `model`."""
+    for family, freezer in FREEZERS:
+        if isinstance(model, family):
+            return freezer(model)
+    raise InternalError(f"nothing freezes the entropy model of {model.FAMILY}")

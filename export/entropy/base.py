@@ -1,0 +1,35 @@
+"""What an export needs of the entropy side of any codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from edgecodec.export.entropy_file import EntropyModel
+from edgecodec.export.integer_net import IntArray
+
+
+class Observation(Protocol):
+    """Integers of one picture, and what the float model says of them."""
+
+    @property
+    def latents(self) -> dict[str, IntArray]:
+        """(C, h, w) by name: what an entropy encoder is handed."""
+
+
+class Freezer(Protocol):
+    """Observes pictures with a model and freezes its entropy side."""
+
+    def observe(self, image: Tensor, **knobs: float) -> Any:
+        """The Observation of (1, 3, H, W) float32 in [0, 1], sides multiples of the model's `latent_alignment`.
+
+        knobs: those of the model's `encode`.
+        """
+
+    def freeze(self, observations: Sequence[Any]) -> EntropyModel:
+        """The integer entropy model, ranged on the observed pictures."""
+
+    def float_bits(self, observations: Sequence[Any]) -> float:
+        """Ideal bits of these pictures under the model in floats: its own rounding, its tables or its likelihood."""

@@ -1,0 +1,48 @@
+"""What freezing costs: the size of pictures under the integer entropy model against the float one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecodec.entropy import EntropyModel
+from edgecodec.export.entropy.base import Freezer, Observation
+
+
+@dataclass(frozen=True)
+class EntropyCost:
+    """Ideal bits of all pictures under either model, and how many more the integer one needs."""
+
+    pictures: int
+    float_bits: float
+    integer_bits: float
+
+    @property
+    def overhead_percent(self) -> float:
+        return 100 * (self.integer_bits / self.float_bits - 1)
+
+
+def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Observation]) -> EntropyCost:
+    """The cost on pictures, which should not be those that calibrated `entropy`."""
+    integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
+    return EntropyCost(len(observations), freezer.float_bits(observations), integer_bits)
+
+
+def integer_bits_of(entropy: EntropyModel, observation: Observation) -> int:
+    """Ideal bits of one picture under the frozen model."""
+    width, height = size_of(entropy, observation)
+    return entropy.bits(as_int16(observation), width=width, height=height)
+
+
+def size_of(entropy: EntropyModel, observation: Observation) -> tuple[int, int]:
+    """Width and height in pixels of what was observed."""
+    latent = entropy.encoder_latents[0]
+    _, rows, columns = observation.latents[latent.name].shape
+    return columns * latent.stride, rows * latent.stride
+
+
+def as_int16(observation: Observation) -> dict[str, np.ndarray]:
+    """The latents as the native library takes them."""
+    return {name: values.astype(np.int16) for name, values in observation.latents.items()}

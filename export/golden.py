@@ -1,0 +1,62 @@
+"""Golden pictures: a picture coded by the bundle itself, so that any device can check itself against the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import edgecodec
+from edgecodec.export.calibration import Picture
+from edgecodec.export.points import Knobs, suffix
+
+ENGINE = "onnxruntime"
+FOLDER = "golden"
+
+
+def write_golden(folder: Path, picture: Picture, encoder_knobs: Sequence[Knobs]) -> list[dict[str, Any]]:
+    """Code `picture` with every encoder of the bundle in `folder` as it stands, and decode it with every decoder.
+
+    Returns the manifest's entries.
+    """
+    (folder / FOLDER).mkdir()
+    return [_write_one(folder, picture, knobs) for knobs in encoder_knobs]
+
+
+def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
+    coded = folder / FOLDER / f"photo{suffix(knobs)}.edgc"
+    with edgecodec.open_bundle(folder, engine=ENGINE) as codec:
+        given = _side_information(codec.info.given, picture)
+        coded.write_bytes(codec.encode(picture, **knobs, **given).data)
+        digest = hashlib.sha256()
+        for values in codec.decode_latents(coded).values():
+            digest.update(values.astype("<i2").tobytes())
+        decoders = [graph for graph in codec.info.synthesis if knobs.items() <= graph.knobs.items()]
+    pictures = []
+    for graph in decoders:
+        file = folder / FOLDER / f"photo{suffix(dict(graph.knobs))}.png"
+        # One at a time, because decoders may be large. What the file says already is not asked for.
+        asked = {name: value for name, value in graph.knobs.items() if name not in knobs}
+        with edgecodec.open_bundle(folder, engine=ENGINE, **asked) as codec:
+            Image.fromarray(codec.decode(coded).pixels).save(file)
+        pictures.append({"knobs": dict(graph.knobs), "file": f"{FOLDER}/{file.name}"})
+    file = f"{FOLDER}/{coded.name}"
+    return {"file": file, "knobs": knobs, "latents_sha256": digest.hexdigest(), "pictures": pictures}
+
+
+def _side_information(given: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
+    """Labels in upright bands, all classes in turn, and a mask that keeps the middle of the picture."""
+    height, width = picture.shape[:2]
+    made: dict[str, Any] = {}
+    for each in given.values():
+        if each.kind == "labels":
+            bands = np.arange(width) * len(each.classes) // width
+            made["labels"] = np.broadcast_to(bands.astype(np.uint8), (height, width))
+        else:
+            made["keep"] = np.zeros((height, width), np.uint8)
+            made["keep"][height // 4 : -height // 4, width // 4 : -width // 4] = 1
+    return made

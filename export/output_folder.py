@@ -1,0 +1,58 @@
+"""Folders that appear complete or not at all: built in a sibling folder and renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgecodec.errors import CannotWrite, OutputExists
+from edgecodec.export.manifest import MANIFEST
+
+
+def refuse_existing(output: Path, force: bool) -> None:
+    """Raise OutputExists for anything that is there, or with `force` for anything but a bundle."""
+    if not os.path.lexists(output):
+        return
+    if not force:
+        raise OutputExists("exists already", where=str(output), hint="--force replaces a bundle")
+    if not (output / MANIFEST).is_file():
+        raise OutputExists("is not a bundle, so it is not replaced", where=str(output))
+
+
+@contextmanager
+def appearing_whole(output: Path, force: bool) -> Iterator[Path]:
+    """A folder beside `output` that takes its place at the end, or leaves no trace.
+
+    Raises OutputExists, CannotWrite.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
+    except OSError as error:
+        raise CannotWrite(error.strerror or str(error), where=str(output)) from error
+    try:
+        folder = room / "new"
+        folder.mkdir()
+        yield folder
+        refuse_existing(output, force)
+        _take_place(folder, output, room / "old")
+    except OSError as error:
+        raise CannotWrite(error.strerror or str(error), where=str(output)) from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _take_place(folder: Path, output: Path, aside: Path) -> None:
+    replaces = output.exists()
+    if replaces:
+        output.rename(aside)
+    try:
+        folder.rename(output)
+    except OSError:
+        if replaces:
+            aside.rename(output)
+        raise

@@ -1,0 +1,46 @@
+"""Weights of graphs in files of their own, named by what they hold, so that graphs with equal weights share them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from onnxscript import ir
+
+FOLDER = "weights"
+SMALLEST = 1 << 16  # bytes; smaller constants stay in the graph
+
+
+def store_weights(model: ir.Model, root: Path) -> None:
+    """Move the large initializers of `model` to files below `root`, which holds the graph. Equal ones become one file.
+
+    Nothing but one tensor at a time is held beside the model.
+    """
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < SMALLEST:
+            continue
+        data = tensor.tobytes()
+        location = f"{FOLDER}/{hashlib.sha256(data).hexdigest()[:16]}.bin"
+        file = root / location
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
+        value.const_value = ir.ExternalTensor(
+            location, 0, len(data), tensor.dtype, shape=tensor.shape, name=tensor.name or value.name, base_dir=root
+        )
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """Size of all initializers."""
+    return sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+
+
+def stored_weights(graph: onnx.ModelProto) -> Iterator[str]:
+    """Files that `graph` refers to, relative to its folder, each once."""
+    locations = {
+        entry.value for tensor in graph.graph.initializer for entry in tensor.external_data if entry.key == "location"
+    }
+    yield from sorted(locations)
