@@ -280,9 +280,11 @@ def _model(name: str) -> LearnedCodec:
         "agustsson": lambda: Agustsson(agustsson.Preset("GC", 4, (4, 4, 4, 4, 4), 1)),
     }
     model: LearnedCodec = made[name]().eval().requires_grad_(False)
+    # Random networks fade, and latents would be 0.
     if isinstance(model, Hific):
-        for last in (model.analysis[-1], model.hyper_analysis[-1]):
-            last.weight *= 60  # or all of both latents would be 0
+        model.analysis[-1].weight *= 60
+    if isinstance(model, Hific | Crdr):
+        model.hyper_analysis[-1].weight *= 60
     return model
 
 
