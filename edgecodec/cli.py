@@ -33,10 +33,9 @@ from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import ANY, Limits
 
 if TYPE_CHECKING:
-    from edgecodec.codec import Codec
-    from edgecodec.container import FileInfo
+    from edgecodec.codec import Codec, Decoded
+    from edgecodec.encoding import Encoded
     from edgecodec.engines import Description
-    from edgecodec.timings import Timings
 
 _CODED_SUFFIX = ".edgc"
 _PICTURE_SUFFIXES = frozenset(
@@ -66,6 +65,11 @@ Threads = Annotated[
     int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
 ]
 MaxPixels = Annotated[int, typer.Option(min=1, metavar="N", help="Refuse larger pictures.")]
+Tile = Annotated[str, typer.Option(metavar="auto|N|off", help="Work in tiles of N pixels a side, or as memory asks.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory for one engine call, like 4G. [default: half of what is free]"),
+]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, EXIF and XMP.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per result on standard output.")]
@@ -176,6 +180,8 @@ def encode(
     ] = None,
     engine: Engine = "auto",
     threads: Threads = None,
+    tile: Tile = "auto",
+    max_memory: MaxMemory = None,
     max_pixels: MaxPixels = Limits.max_pixels,
     strip: Strip = False,
     force: Force = False,
@@ -192,7 +198,8 @@ def encode(
 
         from edgecodec import files, picture
 
-        with edgecodec.open_bundle(bundle, engine, limits=limits, threads=threads) as codec:
+        room = _room(tile, max_memory)
+        with edgecodec.open_bundle(bundle, engine, limits=limits, threads=threads, **room) as codec:
             description = _describe(codec, "encoder", console)
             tally = Tally(console, len(jobs))
             for job in jobs:
@@ -210,7 +217,7 @@ def encode(
                     files.write(job.output, encoded.data, force=force)
                     for note in encoded.notes:
                         console.say(f"{job.input}: {note}")
-                    _report(console, job, encoded.info, encoded.timings, description, {"notes": encoded.notes})
+                    _report(console, job, encoded, description, {"notes": encoded.notes})
         raise typer.Exit(tally.exit_status())
 
 
@@ -227,6 +234,8 @@ def decode(
     ] = None,
     engine: Engine = "auto",
     threads: Threads = None,
+    tile: Tile = "auto",
+    max_memory: MaxMemory = None,
     max_pixels: MaxPixels = Limits.max_pixels,
     strip: Strip = False,
     force: Force = False,
@@ -245,7 +254,8 @@ def decode(
         _check_standard_output(jobs, json, concatenable=picture_format in _CONCATENABLE)
 
         limits = Limits(max_pixels=max_pixels)
-        with edgecodec.open_bundle(bundle, engine, alpha, beta, precision, limits, threads) as codec:
+        room = _room(tile, max_memory)
+        with edgecodec.open_bundle(bundle, engine, alpha, beta, precision, limits, threads, **room) as codec:
             description = _describe(codec, "decoder", console)
             tally = Tally(console, len(jobs))
             ready: list[tuple[Job, files.Source]] = []
@@ -261,7 +271,7 @@ def decode(
                     painted = picture.Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
                     written = painted.without_metadata() if strip else painted
                     files.write(job.output, picture.to_bytes(written, formats[job.output]), force=force)
-                    _report(console, job, decoded.info, decoded.timings, description, {})
+                    _report(console, job, decoded, description, {})
         raise typer.Exit(tally.exit_status())
 
 
@@ -350,6 +360,16 @@ def _kept(mask: str | None, classes: str | None) -> str | list[str] | None:
     return mask if classes is None else classes.split(",")
 
 
+def _room(tile: str, max_memory: str | None) -> dict[str, Any]:
+    """What open_bundle is told of tiles and memory."""
+    from edgecodec import memory
+
+    return {
+        "tile": int(tile) if tile.isdecimal() else tile,
+        "max_memory": None if max_memory is None else memory.parse(max_memory),
+    }
+
+
 def _check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool) -> None:
     to_standard_output = [job for job in jobs if job.output == STANDARD_STREAM]
     if to_standard_output and json:
@@ -381,15 +401,19 @@ def _describe(codec: Codec, role: Literal["decoder", "encoder"], console: Consol
     return description
 
 
-def _report(
-    console: Console, job: Job, info: FileInfo, timings: Timings, engine: Description, more: dict[str, Any]
-) -> None:
+def _report(console: Console, job: Job, result: Encoded | Decoded, engine: Description, more: dict[str, Any]) -> None:
+    info, timings, tiles = result.info, result.timings, result.tiles
     seconds = asdict(timings)
     console.say(
         f"{job.input} -> {job.output}  {info.width}x{info.height}  {info.file_bytes} bytes  "
         f"{info.bits_per_pixel:.3f} bpp  {timings.total:.3f} s"
     )
     console.say("  " + "  ".join(f"{stage} {value * 1000:.1f} ms" for stage, value in seconds.items()), level=1)
+    if tiles.count > 1:
+        console.say(
+            f"  {tiles.count} tiles of {tiles.width}x{tiles.height}, {tiles.overhead:.0%} more pixels than the picture",
+            level=1,
+        )
     facts = {
         "input": job.input,
         "output": job.output,
@@ -397,7 +421,7 @@ def _report(
         **asdict(info),
         "bits_per_pixel": info.bits_per_pixel,
     }
-    console.record({**facts, "seconds": seconds, "engine": asdict(engine), **more})
+    console.record({**facts, "seconds": seconds, "engine": asdict(engine), "tiles": asdict(tiles), **more})
 
 
 def _plain(value: Any) -> Any:

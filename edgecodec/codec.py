@@ -1,4 +1,4 @@
-"""Pictures to coded files and back: one bundle, one entropy model, one engine call per picture."""
+"""Pictures to coded files and back: one bundle, one entropy model, one engine call per picture or tile of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,9 @@ from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
 from edgecodec.noise import normal_noise
-from edgecodec.padding import Pixels, aligned, check_room, crop
+from edgecodec.padding import Pixels, aligned, as_stored, check_room
 from edgecodec.side_information import Keep, Labels, SideInformation
+from edgecodec.tiling import TileChoice, Tiler, Tiles
 from edgecodec.timings import Timings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Decoded:
     xmp: bytes | None
     info: FileInfo
     timings: Timings
+    tiles: Tiles
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def open_bundle(
     precision: str | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
+    tile: TileChoice = "auto",
+    max_memory: int | None = None,
 ) -> Codec:
     """Open a bundle for decoding and encoding.
 
@@ -71,13 +75,18 @@ def open_bundle(
     threads of the engine and the entropy model, None for all that this process may use. Graphs are loaded when they are
     first needed.
 
+    tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
+    every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
+    beside the weights, None for half of what is available.
+
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """
     if threads is not None and threads < 1:
         raise InvalidArgument(f"threads is {threads}", hint="give 1 or more")
     require_engine(engine)
     asked = knobs.given(alpha=alpha, beta=beta)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads)
+    tiler = Tiler(tile, max_memory)
+    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, tiler)
 
 
 class Codec:
@@ -94,6 +103,7 @@ class Codec:
         precision: str | None,
         limits: Limits,
         threads: int | None,
+        tiler: Tiler,
     ) -> None:
         self.info: BundleInfo = bundle.info
         self._asked = asked
@@ -103,7 +113,8 @@ class Codec:
         self._require(asked)
         self._model: EntropyModel = bundle.entropy_model()
         self._graphs = LoadedGraphs(bundle, engine, Options(threads))
-        self._encoder = Encoder(self.info, self._model, self._graphs, self._threads)
+        self._tiler = tiler
+        self._encoder = Encoder(self.info, self._model, self._graphs, tiler, self._threads)
 
     def __enter__(self) -> Codec:
         return self
@@ -256,23 +267,31 @@ class Codec:
         """Latents to pixels: the engine, and a crop."""
         file, info = parsed.file, parsed.file.info
         graph = self._graph(info, asked)
-        engine = self._graphs.synthesis(graph)
-        start = perf_counter()
         rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
-        inputs = {port: parsed.latents[name].astype(np.float32)[None] for name, port in graph.inputs.items()}
+        plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
+        engine = self._graphs.synthesis(graph, frugal=plan.frugal)
+        start = perf_counter()
+        strides = {latent.name: latent.stride for latent in self.info.decoder_latents}
+        maps = [(port, strides[name], parsed.latents[name]) for name, port in graph.inputs.items()]
         if (noise := graph.noise) is not None:
             values = normal_noise(info.noise_seed, noise.channels, rows // noise.stride, columns // noise.stride)
-            inputs[noise.input] = values.astype(np.float32)[None]
-        before_engine = perf_counter()
-        image = engine.run(inputs)[graph.output]
-        run = perf_counter() - before_engine
-        if image.dtype != np.uint8 or image.shape != (rows, columns, 3):
-            raise EngineFailed(
-                f"gave {image.dtype} {image.shape} for an image of uint8 {(rows, columns, 3)}", where=graph.file
-            )
-        pixels = crop(image, info.width, info.height, greyscale=info.greyscale)
+            maps.append((noise.input, noise.stride, values))
+        picture = np.empty((info.height, info.width, 3), np.uint8)
+        run = 0.0
+        for window in plan.windows():
+            inputs = {}
+            for port, stride, values in maps:
+                given_rows, given_columns = window.given(stride)
+                inputs[port] = values[:, given_rows, given_columns].astype(np.float32)[None]
+            before_engine = perf_counter()
+            image = engine.run(inputs)[graph.output]
+            run += perf_counter() - before_engine
+            _require_image(image, window.size(1), graph.file)
+            core = picture[window.core(1)]
+            core[...] = image[window.kept(1)][: core.shape[0], : core.shape[1]]
+        pixels = as_stored(picture, greyscale=info.greyscale)
         timings = Timings(parsed.parse, parsed.entropy, run, perf_counter() - start - run)
-        return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings)
+        return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles())
 
     def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
         """The decoder for a file, which decides the quality where decoders differ in it."""
@@ -291,6 +310,11 @@ class Codec:
     def _require(self, asked: Knobs) -> SynthesisGraph:
         """Some decoder for these knobs, whatever the others: what does not exist is found out before any work."""
         return knobs.choose(self._baked, asked, {})
+
+
+def _require_image(image: npt.NDArray[Any], size: tuple[int, int], graph: str) -> None:
+    if image.dtype != np.uint8 or image.shape != (*size, 3):
+        raise EngineFailed(f"gave {image.dtype} {image.shape} for an image of uint8 {(*size, 3)}", where=graph)
 
 
 def _usable_processors() -> int:

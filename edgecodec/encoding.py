@@ -18,6 +18,7 @@ from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, Out
 from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs
 from edgecodec.padding import Pixels, check_room, encoder_side, pad
+from edgecodec.tiling import Tiler, Tiles
 from edgecodec.timings import Timings
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Encoded:
     info: FileInfo
     timings: Timings
     notes: tuple[str, ...]
+    tiles: Tiles
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Prepared:
 class Encoder:
     """Encodes with the analysis graphs and the entropy model of one bundle."""
 
-    def __init__(self, info: BundleInfo, model: EntropyModel, graphs: LoadedGraphs, threads: int) -> None:
+    def __init__(self, info: BundleInfo, model: EntropyModel, graphs: LoadedGraphs, tiler: Tiler, threads: int) -> None:
         self._info = info
         self._model = model
         self._graphs = graphs
+        self._tiler = tiler
         self._threads = threads
 
     def engine(self) -> Engine:
@@ -81,9 +84,14 @@ class Encoder:
         return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), given, noise_seed or 0)
 
     def encode(self, prepared: Prepared, asked: Knobs) -> Encoded:
-        """At one choice of knobs. Raises KnobUnavailable, OutOfRange, EngineUnavailable, EngineFailed."""
+        """At one choice of knobs.
+
+        In tiles, a value halfway between two integers may be rounded otherwise than in the whole picture: another
+        file, and as good a one. Raises KnobUnavailable, OutOfRange, LimitExceeded, OutOfMemory, EngineUnavailable,
+        EngineFailed.
+        """
         graph, scalars = self._point(asked)
-        latents, engine_seconds = self._analyse(prepared, graph, scalars)
+        latents, engine_seconds, tiles = self._analyse(prepared, graph, scalars)
         picture = prepared.picture
         height, width = picture.pixels.shape[:2]
         start = perf_counter()
@@ -104,7 +112,8 @@ class Encoder:
         )
         info = container.parse(data).info
         parse = perf_counter() - before_container
-        return Encoded(data, latents, info, Timings(parse, before_container - start, engine_seconds, 0), picture.notes)
+        timings = Timings(parse, before_container - start, engine_seconds, 0)
+        return Encoded(data, latents, info, timings, picture.notes, tiles)
 
     def encode_to_rate(self, prepared: Prepared, target_bpp: float) -> Encoded:
         """At the knob that gives the largest file of at most `target_bpp` bits per pixel, all included.
@@ -154,20 +163,33 @@ class Encoder:
             return name, np.linspace(scalar.low, scalar.high, _SCALAR_POINTS).tolist()
         raise KnobUnavailable("the bundle codes at one rate only", where="target_bpp")
 
-    def _analyse(self, prepared: Prepared, graph: AnalysisGraph, scalars: Knobs) -> tuple[Latents, float]:
+    def _analyse(self, prepared: Prepared, graph: AnalysisGraph, scalars: Knobs) -> tuple[Latents, float, Tiles]:
         """All encoder latents, and the seconds the engine took."""
-        height, width = prepared.picture.pixels.shape[:2]
-        inputs: dict[str, npt.NDArray[Any]] = {graph.input: prepared.padded}
-        inputs.update({name: np.array(value, np.float32) for name, value in scalars.items()})
-        if graph.size_input is not None:
-            inputs[graph.size_input] = np.array([height, width], np.int64)
-        engine = self._graphs.analysis(graph)
-        start = perf_counter()
-        outputs = engine.run(inputs)
-        seconds = perf_counter() - start
-        shapes = self._model.encoder_shapes(width, height)
-        made = {name: _symbols(outputs[port], shapes[name], name) for name, port in graph.outputs.items()}
-        return {**prepared.given, **made}, seconds
+        size = np.array(prepared.picture.pixels.shape[:2], np.int64)
+        padded = prepared.padded
+        plan = self._tiler.plan(graph, padded.shape[0], padded.shape[1], self._model.alignment)
+        engine = self._graphs.analysis(graph, frugal=plan.frugal)
+        shapes = self._model.encoder_shapes(int(size[1]), int(size[0]))
+        strides = {latent.name: latent.stride for latent in self._info.encoder_latents}
+        made = {name: np.empty(shapes[name], np.int16) for name in graph.outputs}
+        knob_inputs = {name: np.array(value, np.float32) for name, value in scalars.items()}
+        seconds = 0.0
+        for window in plan.windows():
+            given = window.given(1)
+            inputs: dict[str, npt.NDArray[Any]] = {graph.input: np.ascontiguousarray(padded[given]), **knob_inputs}
+            if graph.size_input is not None:
+                # What of the window is picture and not padding.
+                beyond = [each.stop for each in given]
+                inputs[graph.size_input] = np.minimum(size, beyond) - [each.start for each in given]
+            start = perf_counter()
+            outputs = engine.run(inputs)
+            seconds += perf_counter() - start
+            for name, port in graph.outputs.items():
+                stride = strides[name]
+                symbols = _symbols(outputs[port], (shapes[name][0], *window.size(stride)), name)
+                (rows, columns), (kept_rows, kept_columns) = window.core(stride), window.kept(stride)
+                made[name][:, rows, columns] = symbols[:, kept_rows, kept_columns]
+        return {**prepared.given, **made}, seconds, plan.tiles()
 
 
 def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from edgecodec.bundle import Bundle
 from edgecodec.engines import Engine, Graph, Options, Port, open_engine
@@ -12,29 +13,35 @@ from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 
 
 class LoadedGraphs:
-    """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged."""
+    """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged.
+
+    frugal: as engines have it. A graph is loaded once only: where it is first wanted fast and then frugal, it stays
+    frugal from then on.
+    """
 
     def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
         self._bundle = bundle
         self._engine_name = engine
         self._options = options
         self._engines: dict[str, Engine] = {}
+        self._frugal: set[str] = set()
         self._loading = threading.Lock()
 
-    def analysis(self, graph: AnalysisGraph) -> Engine:
+    def analysis(self, graph: AnalysisGraph, *, frugal: bool = False) -> Engine:
         return self._engine(
             graph.file,
+            frugal,
             (Port(graph.input, 3, 1),),
             _ports(self._bundle.info.encoder_latents, graph.outputs),
             scalars=tuple(graph.scalars),
             size=graph.size_input,
         )
 
-    def synthesis(self, graph: SynthesisGraph) -> Engine:
+    def synthesis(self, graph: SynthesisGraph, *, frugal: bool = False) -> Engine:
         inputs = _ports(self._bundle.info.decoder_latents, graph.inputs)
         if graph.noise is not None:
             inputs += (Port(graph.noise.input, graph.noise.channels, graph.noise.stride),)
-        return self._engine(graph.file, inputs, (Port(graph.output, 3, 1),))
+        return self._engine(graph.file, frugal, inputs, (Port(graph.output, 3, 1),))
 
     def close(self) -> None:
         """Release the engines. A later call loads what it needs again."""
@@ -42,10 +49,12 @@ class LoadedGraphs:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
+            self._frugal.clear()
 
     def _engine(
         self,
         file: str,
+        frugal: bool,
         inputs: tuple[Port, ...],
         outputs: tuple[Port, ...],
         *,
@@ -53,9 +62,14 @@ class LoadedGraphs:
         size: str | None = None,
     ) -> Engine:
         with self._loading:
+            if frugal and file not in self._frugal:
+                # Not closed: another thread may be running it. Its memory goes with the last who does.
+                self._engines.pop(file, None)
+                self._frugal.add(file)
             if file not in self._engines:
                 graph = Graph(self._bundle.checked_graph(file), inputs, outputs, scalars, size)
-                self._engines[file] = open_engine(self._engine_name, graph, self._options)
+                options = replace(self._options, frugal=file in self._frugal)
+                self._engines[file] = open_engine(self._engine_name, graph, options)
             return self._engines[file]
 
 

@@ -47,11 +47,22 @@ class Scalar:
 
 
 @dataclass(frozen=True)
+class Tiling:
+    """halo: how far the graph looks before and after a tile, in units of the entropy model's alignment.
+
+    None where tiles would not come out as the whole does; reason: why not.
+    """
+
+    halo: tuple[int, int] | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class AnalysisGraph:
     """Encoder graph. outputs: the graph's name of each latent it makes, by latent; a user gives the others.
 
     size_input: the graph's name of the picture's height and width, if it wants them. scalars: by knob, which is also
-    the graph's name.
+    the graph's name. bytes_per_pixel: of memory, weights not among them, or None where it was not estimated.
     """
 
     file: str
@@ -60,6 +71,8 @@ class AnalysisGraph:
     size_input: str | None
     scalars: Mapping[str, Scalar]
     outputs: Mapping[str, str]
+    tiling: Tiling
+    bytes_per_pixel: float | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class Noise:
 class SynthesisGraph:
     """One baked decoder. inputs: the graph's name of each decoder latent, by latent.
 
-    tolerance_levels: how far a golden pixel may be off on another engine, of 255.
+    tolerance_levels: how far a golden pixel may be off on another engine, of 255. bytes_per_pixel: as above.
     """
 
     file: str
@@ -85,6 +98,8 @@ class SynthesisGraph:
     noise: Noise | None
     output: str
     tolerance_levels: int
+    tiling: Tiling
+    bytes_per_pixel: float | None
 
 
 @dataclass(frozen=True)
@@ -311,6 +326,8 @@ class _Manifest:
             size_input=size_input,
             scalars={name: _scalar(each) for name, each in node.optional("scalars", {}).fields().items()},
             outputs=_ports(node["outputs"], made),
+            tiling=_tiling(node),
+            bytes_per_pixel=_bytes_per_pixel(node),
         )
 
     def _read_given(self, node: _Node) -> dict[str, Given]:
@@ -337,6 +354,8 @@ class _Manifest:
             noise=None if noise.value is None else _noise(noise),
             output=node["output"].text(),
             tolerance_levels=node["tolerance"]["levels"].integer(0, 255),
+            tiling=_tiling(node),
+            bytes_per_pixel=_bytes_per_pixel(node),
         )
 
     def _golden(self, node: _Node) -> Golden:
@@ -400,6 +419,26 @@ def _one_given(node: _Node) -> Given:
 
 def _noise(node: _Node) -> Noise:
     return Noise(node["input"].text(), node["channels"].integer(1, 65535), node["stride"].integer(1, 65535))
+
+
+def _tiling(node: _Node) -> Tiling:
+    tiling = node.optional("tiling", {"reason": "its export did not say how far it looks"})
+    if "reason" in tiling.fields():
+        return Tiling(None, tiling["reason"].text())
+    sides = [each.integer(0, _LARGEST_SIDE) for each in tiling["halo"].elements()]
+    if len(sides) != 2:
+        tiling["halo"].fail("is not two numbers, of units before a tile and after it")
+    return Tiling((sides[0], sides[1]))
+
+
+def _bytes_per_pixel(node: _Node) -> float | None:
+    memory = node.optional("memory", None)
+    if memory.value is None:
+        return None
+    amount = memory["bytes_per_pixel"].number()
+    if not 0 < amount <= _LARGEST_SIZE:
+        memory["bytes_per_pixel"].fail(f"is {amount:g}")
+    return amount
 
 
 def _ports(node: _Node, latents: Iterable[LatentSpec]) -> dict[str, str]:

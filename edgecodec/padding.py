@@ -54,11 +54,10 @@ def pad(pixels: Pixels, rows: int, columns: int, rule: PaddingRule) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def crop(image: Pixels, width: int, height: int, *, greyscale: bool) -> Pixels:
-    """The inverse of `pad` for a decoder's uint8 (rows, columns, 3). Grey is the mean of the channels, rounded."""
-    image = image[:height, :width]
-    if greyscale:
-        total = np.add(image[:, :, 0], image[:, :, 1], dtype=np.uint16)
-        total += image[:, :, 2]
-        return ((total + 1) // 3).astype(np.uint8)
-    return np.ascontiguousarray(image)
+def as_stored(picture: Pixels, *, greyscale: bool) -> Pixels:
+    """uint8 (height, width, 3) of a decoder as the file's own kind. Grey is the mean of the channels, rounded."""
+    if not greyscale:
+        return picture
+    total = np.add(picture[:, :, 0], picture[:, :, 1], dtype=np.uint16)
+    total += picture[:, :, 2]
+    return ((total + 1) // 3).astype(np.uint8)

@@ -18,6 +18,10 @@ from edgecodec.engines import require_engine
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Golden, GoldenPicture, Knobs, SynthesisGraph
+from edgecodec.tiling import Tiler
+
+#: Golden pictures are small.
+_WHOLE = Tiler("off", None)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def _hash(bundle: Bundle, name: str) -> str:
 
 
 def _latents(bundle: Bundle, golden: Golden) -> str:
-    codec = Codec(bundle, "auto", {}, None, Limits(), None)
+    codec = Codec(bundle, "auto", {}, None, Limits(), None, _WHOLE)
     digest = hashlib.sha256()
     for latent in codec.decode_latents(bundle.checked(golden.file)).values():
         digest.update(latent.astype("<i2").tobytes())
@@ -90,7 +94,7 @@ def _pixels(
     bundle: Bundle, golden: Golden, expected: GoldenPicture, graph: SynthesisGraph, engine: str, threads: int | None
 ) -> str:
     asked = _decoder_knobs(bundle, golden, expected)
-    with Codec(bundle, engine, asked, graph.precision, Limits(), threads) as codec:
+    with Codec(bundle, engine, asked, graph.precision, Limits(), threads, _WHOLE) as codec:
         decoded = codec.decode(bundle.checked(golden.file)).pixels
         name = codec.describe_engine().name
     reference = picture.read(bundle.checked(expected.file), Limits()).pixels

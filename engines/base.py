@@ -44,9 +44,13 @@ class Graph:
 
 @dataclass(frozen=True)
 class Options:
-    """threads: of the processor, 1 or more, or None for the engine's own choice."""
+    """threads: of the processor, 1 or more, or None for the engine's own choice.
+
+    frugal: whether memory is to be returned as soon as it can be, which takes time, rather than kept for what follows.
+    """
 
     threads: int | None = None
+    frugal: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from edgecodec.export.manifest import (
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
 from edgecodec.export.points import Asked, Baking, Knobs, baking_of, suffix
 from edgecodec.export.side_information import banded_labels, central_mask
+from edgecodec.export.tiling import analysis_needs, synthesis_needs
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
 VERIFIED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
@@ -145,9 +146,9 @@ def _write_graphs(
         name = f"analysis{suffix(knobs)}.onnx"
         progress(name)
         point = baking.encoder(knobs)
-        export_analysis(model, point, folder / name, share_weights=share)
+        needs = analysis_needs(export_analysis(model, point, folder / name, share_weights=share), model)
         errors[name] = verify_analysis(folder / name, model, point, checked)
-        manifest["analysis"].append(analysis_entry(name, model, point, errors[name]))
+        manifest["analysis"].append(analysis_entry(name, model, point, errors[name], needs))
 
     grid = model.latent_alignment()
     checked = [crop(picture, *VERIFIED_SIZE), crop(picture, 3 * grid, 2 * grid)]
@@ -156,10 +157,10 @@ def _write_graphs(
         name = f"synthesis{suffix(knobs)}.onnx"
         progress(name)
         point = baking.decoder(knobs)
-        export_synthesis(model, point, folder / name, share_weights=share)
+        needs = synthesis_needs(export_synthesis(model, point, folder / name, share_weights=share), model)
         latents = [each for setting, each in coded if all(knobs.get(knob, at) == at for knob, at in setting.items())]
         errors[name] = verify_synthesis(folder / name, model, point, latents)
-        manifest["synthesis"].append(synthesis_entry(name, model, point, errors[name]))
+        manifest["synthesis"].append(synthesis_entry(name, model, point, errors[name], needs))
     return errors
 
 

@@ -72,8 +72,8 @@ def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: En
     }
 
 
-def analysis_entry(file: str, model: LearnedCodec, point: Point, error: float) -> Manifest:
-    """The entry of an analysis graph whose largest difference from PyTorch is `error`."""
+def analysis_entry(file: str, model: LearnedCodec, point: Point, error: float, needs: Manifest) -> Manifest:
+    """The entry of an analysis graph whose largest difference from PyTorch is `error`. needs: its tiling and memory."""
     return {
         "file": file,
         "knobs": point.knobs,
@@ -82,10 +82,11 @@ def analysis_entry(file: str, model: LearnedCodec, point: Point, error: float) -
         "scalars": {name: asdict(scalar) for name, scalar in point.scalars.items()},
         "outputs": {latent.name: latent.name for latent in model.encoder_latents()},
         "check": _check(error),
+        **needs,
     }
 
 
-def synthesis_entry(file: str, model: LearnedCodec, point: Point, error: float) -> Manifest:
+def synthesis_entry(file: str, model: LearnedCodec, point: Point, error: float, needs: Manifest) -> Manifest:
     """The entry of a synthesis graph, alike."""
     noise = model.noise()
     return {
@@ -97,6 +98,7 @@ def synthesis_entry(file: str, model: LearnedCodec, point: Point, error: float) 
         "output": "image",
         "check": _check(error),
         "tolerance": {"levels": TOLERANCE_LEVELS},
+        **needs,
     }
 
 

@@ -1,0 +1,208 @@
+"""Large pictures in tiles: which parts of a picture an engine is given one after the other, and what is kept of each.
+
+Only engine calls are tiled. Each is given a window: a core, whose result is kept, and around it a halo as wide as the
+graph looks, so that the core comes out as it does in the whole picture, up to the last bits of floats. Windows begin
+and end on the entropy model's grid, so that each holds whole positions of every latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from edgecodec import memory
+from edgecodec.errors import InvalidArgument, LimitExceeded, OutOfMemory
+from edgecodec.manifest import AnalysisGraph, SynthesisGraph
+
+#: "auto": tiles where one call would take more memory than allowed. A number: pixels a side of a core. "off": never.
+TileChoice = int | Literal["auto", "off"]
+
+#: Of the manifest's estimate. Engines that keep memory for the next call hold up to twice what a call needs.
+_KEEPING, _FRUGAL = 2.0, 1.4
+#: Of the memory that is available now, where nothing is said.
+_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Span:
+    """A window along one axis, in units: start to stop is given to the engine, first to last is kept."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of the picture, in units of `unit` pixels. Methods are about a map of one position every `stride` pixels.
+
+    given: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
+    own map. size: rows and columns of the window.
+    """
+
+    unit: int
+    rows: Span
+    columns: Span
+
+    def given(self, stride: int) -> tuple[slice, slice]:
+        rows, columns = self.rows, self.columns
+        return self._slice(rows.start, rows.stop, stride), self._slice(columns.start, columns.stop, stride)
+
+    def core(self, stride: int) -> tuple[slice, slice]:
+        rows, columns = self.rows, self.columns
+        return self._slice(rows.first, rows.last, stride), self._slice(columns.first, columns.last, stride)
+
+    def kept(self, stride: int) -> tuple[slice, slice]:
+        rows, columns = self.rows, self.columns
+        return (
+            self._slice(rows.first - rows.start, rows.last - rows.start, stride),
+            self._slice(columns.first - columns.start, columns.last - columns.start, stride),
+        )
+
+    def size(self, stride: int) -> tuple[int, int]:
+        ratio = self.unit // stride
+        return (self.rows.stop - self.rows.start) * ratio, (self.columns.stop - self.columns.start) * ratio
+
+    def _slice(self, start: int, stop: int, stride: int) -> slice:
+        ratio = self.unit // stride
+        return slice(start * ratio, stop * ratio)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What a picture was worked on in. height, width: pixels of the largest. overhead: their sum over the picture's
+    own size, less 1.
+    """
+
+    count: int
+    height: int
+    width: int
+    overhead: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Windows over a picture of whole units. frugal: whether the engine should return memory rather than be fast."""
+
+    unit: int
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+    frugal: bool
+
+    def windows(self) -> Iterator[Window]:
+        """Row by row; their cores cover every unit once. All are of one size."""
+        for rows in self.rows:
+            for columns in self.columns:
+                yield Window(self.unit, rows, columns)
+
+    def tiles(self) -> Tiles:
+        height, width = (max(each.stop - each.start for each in axis) for axis in (self.rows, self.columns))
+        covered = [sum(each.stop - each.start for each in axis) / axis[-1].stop for axis in (self.rows, self.columns)]
+        count = len(self.rows) * len(self.columns)
+        return Tiles(count, height * self.unit, width * self.unit, covered[0] * covered[1] - 1)
+
+
+def spans(side: int, core: int, before: int, after: int) -> tuple[Span, ...]:
+    """Windows of equal length over `side` units, each `before` and `after` units longer than a core.
+
+    At the picture's ends there is nothing to look at, so that the cores there take their halo's place.
+    """
+    length = core + before + after
+    if length >= side:
+        return (Span(0, side, 0, side),)
+    starts = [*range(0, side - length, core), side - length]
+    bounds = [0, *(start + before for start in starts[1:]), side]
+    return tuple(
+        Span(start, start + length, first, last)
+        for start, first, last in zip(starts, bounds[:-1], bounds[1:], strict=True)
+    )
+
+
+def cheapest_cores(sides: tuple[int, int], before: int, after: int, largest: float) -> tuple[int, int] | None:
+    """Core sides for which the windows, none of more than `largest` square units, are the least in sum.
+
+    None if even the smallest window is larger.
+    """
+    candidates = []
+    for side in sides:
+        rest = max(side - before - after, 1)
+        cores = {side} | {-(-rest // count) for count in range(1, rest + 1)}
+        lengths = {core: spans(side, core, before, after) for core in cores}
+        candidates.append([(core, each[0].stop, len(each) * each[0].stop) for core, each in lengths.items()])
+    fitting = [
+        (total * other_total, core, other_core)
+        for core, length, total in candidates[0]
+        for other_core, other_length, other_total in candidates[1]
+        if length * other_length <= largest
+    ]
+    return min(fitting)[1:] if fitting else None
+
+
+def check_choice(tile: TileChoice) -> None:
+    """Raise InvalidArgument for what is no choice."""
+    if isinstance(tile, str) and tile in ("auto", "off"):
+        return
+    if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
+        raise InvalidArgument(f"tile is {tile!r}", hint="give auto, off, or the pixels a side")
+
+
+class Tiler:
+    """Decides on tiles. max_memory: bytes that one engine call may take, None for half of what is available."""
+
+    def __init__(self, tile: TileChoice, max_memory: int | None) -> None:
+        """Raises InvalidArgument."""
+        check_choice(tile)
+        if max_memory is not None and max_memory < 1:
+            raise InvalidArgument(f"max_memory is {max_memory} bytes", hint="give 1 or more")
+        self._tile = tile
+        self._max_memory = max_memory
+
+    def plan(self, graph: AnalysisGraph | SynthesisGraph, height: int, width: int, unit: int) -> Plan:
+        """For a graph over height x width pixels, in units of `unit` pixels.
+
+        Raises LimitExceeded or OutOfMemory where neither the whole nor a tile fits.
+        """
+        sides = (-(-height // unit), -(-width // unit))
+        if isinstance(self._tile, int):
+            core = -(-self._tile // unit)
+            if max(sides) <= core:
+                return _plan(unit, sides, sides, (0, 0), frugal=False)
+            return _plan(unit, sides, (core, core), self._halo(graph, f"a tile of {self._tile} pixels"), frugal=True)
+        allowed = self._allowed()
+        if self._tile == "off" or graph.bytes_per_pixel is None or allowed is None:
+            return _plan(unit, sides, sides, (0, 0), frugal=False)
+        needed = height * width * graph.bytes_per_pixel
+        if needed * _FRUGAL <= allowed:
+            return _plan(unit, sides, sides, (0, 0), frugal=needed * _KEEPING > allowed)
+        what = f"{memory.words(allowed)}, where {memory.words(needed * _FRUGAL)} are needed for {width}x{height} pixels"
+        halo = self._halo(graph, what)
+        cores = cheapest_cores(sides, *halo, allowed / _FRUGAL / graph.bytes_per_pixel / unit**2)
+        if cores is None:
+            raise self._refusal(graph, f"{what}, and the smallest tile does not fit either")
+        return _plan(unit, sides, cores, halo, frugal=True)
+
+    def _allowed(self) -> float | None:
+        if self._max_memory is not None:
+            return self._max_memory
+        available = memory.available()
+        return None if available is None else available * _SHARE
+
+    def _halo(self, graph: AnalysisGraph | SynthesisGraph, limit: str) -> tuple[int, int]:
+        if graph.tiling.halo is None:
+            raise self._refusal(graph, f"{limit}, and this network cannot be tiled: {graph.tiling.reason}")
+        return graph.tiling.halo
+
+    def _refusal(self, graph: AnalysisGraph | SynthesisGraph, problem: str) -> LimitExceeded | OutOfMemory:
+        asked = self._max_memory is not None or isinstance(self._tile, int)
+        return (LimitExceeded if asked else OutOfMemory)(
+            f"the picture is larger than {problem}" if isinstance(self._tile, int) else f"there is room for {problem}",
+            where=graph.file,
+            hint="allow more memory (--max-memory), shrink the picture, or try it whole all the same (--tile off)",
+        )
+
+
+def _plan(unit: int, sides: tuple[int, int], cores: tuple[int, int], halo: tuple[int, int], *, frugal: bool) -> Plan:
+    rows, columns = (spans(side, core, *halo) for side, core in zip(sides, cores, strict=True))
+    return Plan(unit, rows, columns, frugal)
