@@ -6,16 +6,18 @@ networks one is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec.export.calibration import CalibrationPictures, crop, load_calibration_pictures, to_tensor
+from edgecodec.export.calibration import CalibrationPictures, Picture, crop, load_calibration_pictures, to_tensor
 from edgecodec.export.card import model_card
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint
 from edgecodec.export.entropy import Freezer, Observation, freezer_of
@@ -34,6 +36,7 @@ from edgecodec.export.manifest import (
 )
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
 from edgecodec.export.points import Asked, Baking, Knobs, baking_of, suffix
+from edgecodec.export.side_information import banded_labels, central_mask
 from edgecodec.export.tiling import analysis_needs, synthesis_needs
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
@@ -41,7 +44,6 @@ VERIFIED_SIZE = (128, 192)  # pixels, height and width; multiples of every align
 GOLDEN_SIZE = (133, 203)  # no multiples of any alignment, so that padding is covered
 
 Progress = Callable[[str], None]
-Setting = tuple[Knobs, Observation]
 DecoderLatents = dict[str, npt.NDArray[np.int16]]
 
 
@@ -90,7 +92,7 @@ def export_bundle(
         main.family,
         main.preset,
         tuple({"role": role, "name": path.name, "sha256": sha256_of(path)} for role, path in roles.items() if path),
-        _class_names(main, model),
+        class_names(main, model),
     )
     pictures = load_calibration_pictures(calibration, model.latent_alignment())
     return write_bundle(output, source, baking, pictures, force=force, progress=progress)
@@ -110,12 +112,10 @@ def write_bundle(
     with appearing_whole(output, force) as folder:
         progress("freezing the entropy model")
         freezer = freezer_of(baking.model)
-        calibrating = _observe(freezer, baking, pictures.calibrating)
-        measuring = _observe(freezer, baking, pictures.measuring)
-        frozen = freezer.freeze([observation for _, observation in calibrating]).to_bytes()
+        frozen = freezer.freeze(_observe(freezer, baking, pictures.calibrating)).to_bytes()
         (folder / "entropy.bin").write_bytes(frozen)
         entropy = EntropyModel(frozen)
-        cost = measure(freezer, entropy, [observation for _, observation in measuring])
+        cost = measure(freezer, entropy, _observe(freezer, baking, pictures.measuring))
         manifest = new_manifest(source, baking, entropy, cost)
         errors = _write_graphs(folder, baking, freezer, entropy, pictures.measuring[0], manifest, progress)
 
@@ -133,7 +133,7 @@ def _write_graphs(
     baking: Baking,
     freezer: Freezer,
     entropy: EntropyModel,
-    picture: npt.NDArray[np.uint8],
+    picture: Picture,
     manifest: Manifest,
     progress: Progress,
 ) -> dict[str, float]:
@@ -152,7 +152,7 @@ def _write_graphs(
 
     grid = model.latent_alignment()
     checked = [crop(picture, *VERIFIED_SIZE), crop(picture, 3 * grid, 2 * grid)]
-    coded = [(setting, _decoder_latents(entropy, observed)) for setting, observed in _observe(freezer, baking, checked)]
+    coded = _coded(freezer, baking, entropy, checked)
     for knobs in decoders:
         name = f"synthesis{suffix(knobs)}.onnx"
         progress(name)
@@ -164,14 +164,36 @@ def _write_graphs(
     return errors
 
 
-def _observe(freezer: Freezer, baking: Baking, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[Setting]:
-    """Every picture at one of the settings at least, and every setting with one of the pictures."""
-    settings = baking.settings()
-    observed = []
+def _covering(settings: Sequence[Knobs], pictures: Sequence[Picture]) -> Iterator[tuple[Knobs, Picture]]:
+    """Pairs in which every setting and every picture comes at least once."""
     for i in range(max(len(settings), len(pictures))):
-        setting = settings[i % len(settings)]
-        observed.append((setting, freezer.observe(to_tensor(pictures[i % len(pictures)]), **setting)))
-    return observed
+        yield settings[i % len(settings)], pictures[i % len(pictures)]
+
+
+def _observe(freezer: Freezer, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
+    return [freezer.observe(to_tensor(picture), **knobs) for knobs, picture in _covering(baking.settings(), pictures)]
+
+
+def _coded(
+    freezer: Freezer, baking: Baking, entropy: EntropyModel, pictures: Sequence[Picture]
+) -> list[tuple[Knobs, DecoderLatents]]:
+    """At each setting, what the frozen model decodes of one picture at least."""
+    coded = []
+    for knobs, picture in _covering(baking.settings(), pictures):
+        given = _side_information(baking.model, *picture.shape[:2])
+        coded.append((knobs, _decoder_latents(entropy, freezer.observe(to_tensor(picture), **knobs, **given))))
+    return coded
+
+
+def _side_information(model: LearnedCodec, height: int, width: int) -> dict[str, Tensor]:
+    """Side latents (1, 1, h, w) by name."""
+    made = {}
+    for latent in model.side_latents():
+        rows, columns = height // latent.stride, width // latent.stride
+        labels = latent.name == "labels"
+        plane = banded_labels(model.classes(), rows, columns) if labels else central_mask(rows, columns)
+        made[latent.name] = torch.from_numpy(plane)[None, None].float()
+    return made
 
 
 def _decoder_latents(entropy: EntropyModel, observation: Observation) -> DecoderLatents:
@@ -181,7 +203,7 @@ def _decoder_latents(entropy: EntropyModel, observation: Observation) -> Decoder
     return entropy.decode(payload, width=width, height=height, lanes=lanes)
 
 
-def _class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
+def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
     """Names of the labels: those of the checkpoint's notes, or their numbers. Raises CheckpointRejected."""
     numbers = tuple(map(str, range(model.classes())))
     names = tuple(filter(None, checkpoint.notes.get("classes", "").split(","))) or numbers

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 import edgecodec
 from edgecodec.export.calibration import Picture
 from edgecodec.export.points import Knobs, suffix
+from edgecodec.export.side_information import banded_labels, central_mask
+from edgecodec.manifest import Given
 
 ENGINE = "onnxruntime"
 FOLDER = "golden"
@@ -48,15 +49,13 @@ def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
     return {"file": file, "knobs": knobs, "latents_sha256": digest.hexdigest(), "pictures": pictures}
 
 
-def _side_information(given: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
-    """Labels in upright bands, all classes in turn, and a mask that keeps the middle of the picture."""
+def _side_information(given: Mapping[str, Given], picture: Picture) -> dict[str, Any]:
+    """By the names of the codec's `encode`."""
     height, width = picture.shape[:2]
     made: dict[str, Any] = {}
     for each in given.values():
         if each.kind == "labels":
-            bands = np.arange(width) * len(each.classes) // width
-            made["labels"] = np.broadcast_to(bands.astype(np.uint8), (height, width))
+            made["labels"] = banded_labels(len(each.classes), height, width)
         else:
-            made["keep"] = np.zeros((height, width), np.uint8)
-            made["keep"][height // 4 : -height // 4, width // 4 : -width // 4] = 1
+            made["keep"] = central_mask(height, width)
     return made

@@ -58,6 +58,7 @@ def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: En
             "float_bits": round(cost.float_bits),
             "integer_bits": round(cost.integer_bits),
             "overhead_percent": round(cost.overhead_percent, 4),
+            **{name: round(bits) for name, bits in cost.compared_bits.items()},
         },
         "provenance": {
             "checkpoints": list(source.checkpoints),

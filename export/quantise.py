@@ -1,8 +1,8 @@
-"""Post-training quantisation: the float scale network to an integer net that picks the same coding tables.
+"""Post-training quantisation: a float network to an integer net that gives table indices, or values of a known unit.
 
 Symmetric quantisation (Jacob et al. 2018, section 2): one scale per output channel for weights, one per layer for
-activations, biases in the accumulator's unit. The last layer is never brought back to a scale: its accumulators are
-compared with the table boundaries, so scales from 0.11 to 256 need no wide fixed point.
+activations, biases in the accumulator's unit. Where table indices are wanted the last layer is never brought back to a
+scale: its accumulators are compared with the table boundaries, so scales from 0.11 to 256 need no wide fixed point.
 
 Weights take one byte where that is precise enough and two where it is not. The caller's cost function decides.
 """
@@ -10,8 +10,9 @@ Weights take one byte where that is precise enough and two where it is not. The 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,13 @@ from edgecodec.export.integer_net import (
     IntegerLayer,
     IntegerNet,
     Requantise,
+    ValueTable,
     sum_bounds,
 )
 
 FloatArray = npt.NDArray[np.float64]
 
-ACTIVATION_BITS = 12  # magnitude of an activation, at most; fewer where accumulators would not fit 32 bits
+ACTIVATION_BITS = 12
 INPUT_BITS = 13  # of the hyperlatent: each unit is a whole symbol, so its fraction needs the room
 HEADROOM = 2.0  # activations may be this much larger than on the calibration pictures before they saturate
 LARGEST_SHIFT = 62
@@ -41,11 +43,65 @@ MULTIPLIER_BITS = 30
 
 @dataclass(frozen=True)
 class InputFormat:
-    """Fixed point of the net's input: integer = real * 2^shift, clipped to low..high."""
+    """What a net takes: integers in low..high. units: (in,) real values of their 1, or (1,) where all have the same."""
+
+    units: FloatArray
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """integer = real * 2^shift, clipped to low..high."""
 
     shift: int
     low: int
     high: int
+
+    @property
+    def format(self) -> InputFormat:
+        return InputFormat(np.array([2.0**-self.shift]), self.low, self.high)
+
+
+class Output(Protocol):
+    """What becomes of the accumulators of a last layer."""
+
+    def epilogue(self, units: FloatArray) -> Requantise | Index | ValueTable:
+        """units: (out,) real value of an accumulator's 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class IndexOutput:
+    """Table indices. boundaries: (T,) real outputs at which the index grows by one, ascending."""
+
+    boundaries: FloatArray
+
+    def epilogue(self, units: FloatArray) -> Index:
+        return Index(_integer_thresholds(self.boundaries, units))
+
+
+@dataclass(frozen=True)
+class ValueOutput:
+    """Integers of the real value `unit`, of all channels or (out,) of each, clipped to low..high."""
+
+    unit: float | FloatArray
+    low: int
+    high: int
+
+    def epilogue(self, units: FloatArray) -> Requantise:
+        return _requantise(units / self.unit, 1.0, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class TableOutput:
+    """What entries hold for each integer of the value output, the first for its lowest."""
+
+    values: ValueOutput
+    entries: IntArray
+
+    def epilogue(self, units: FloatArray) -> ValueTable:
+        return ValueTable(self.values.epilogue(units), self.entries)
 
 
 @dataclass(frozen=True)
@@ -73,18 +129,26 @@ class _Stage:
 
 
 class Quantiser:
-    """Makes integer forms of one scale network.
+    """Makes integer forms of one network.
 
     network: convolutions, transposed convolutions, ReLU and LeakyReLU only, else CheckpointRejected.
-    samples: hyperlatents (1, N, h, w) with their medians added, from the calibration pictures.
-    boundaries: (T,) real outputs at which the table index grows by one, ascending.
+    samples: float inputs (1, in, h, w) from the calibration pictures. form: of the integers that stand for them.
+    activation_bits: of the magnitudes between layers, at most; fewer where accumulators would not fit 32 bits.
     """
 
-    def __init__(self, network: nn.Sequential, samples: Sequence[Tensor], boundaries: FloatArray) -> None:
+    def __init__(
+        self,
+        network: nn.Sequential,
+        samples: Iterable[Tensor],
+        form: InputFormat,
+        output: Output,
+        activation_bits: int = ACTIVATION_BITS,
+    ) -> None:
         self._stages = _stages(network)
-        self._boundaries = boundaries
+        self._form = form
+        self._activation_bits = activation_bits
+        self._output = output
         self._peaks = _peaks(self._stages, samples)
-        self.input_format = self._choose_input_format()
 
     def __len__(self) -> int:
         """Number of layers."""
@@ -92,36 +156,32 @@ class Quantiser:
 
     def build(self, weight_bytes: Sequence[int]) -> IntegerNet:
         """The integer net whose layer k has weights of weight_bytes[k] bytes, 1 or 2. Its sums provably fit 32 bits."""
-        form = self.input_format
-        unit, low, high = 2.0**-form.shift, form.low, form.high
+        # Weights of the first layer take in the units of its inputs; from there on a layer's input has one unit.
+        unit, low, high = 1.0, self._form.low, self._form.high
         layers = []
         for k, stage in enumerate(self._stages):
-            weight, bias, weight_units = _quantise_weights(stage, unit, low, high, weight_bytes[k])
+            input_units = 1.0 if k else self._form.units
+            weight, bias, weight_units = _quantise_weights(
+                stage.weight * input_units, stage.bias / unit, low, high, weight_bytes[k]
+            )
             units = weight_units * unit
-            epilogue: Requantise | Index
+            epilogue: Requantise | Index | ValueTable
             if k + 1 == len(self._stages):
-                epilogue = Index(_integer_thresholds(self._boundaries, units))
+                epilogue = self._output.epilogue(units)
             else:
                 unit, low, high = self._activation_format(k)
                 epilogue = _requantise(units / unit, stage.negative_slope, low, high)
             layers.append(_layer(stage, weight_bytes[k], weight, bias, epilogue))
-        return IntegerNet(form.low, form.high, tuple(layers))
-
-    def _choose_input_format(self) -> InputFormat:
-        largest = (1 << INPUT_BITS) - 1
-        shift = min(max(math.floor(math.log2(largest / (self._peaks[0] * HEADROOM))), 0), 14)
-        while shift > 0 and not _bytes_fit(self._stages[0], -largest, largest):
-            shift, largest = shift - 1, largest >> 1
-        return InputFormat(shift, -largest, largest)
+        return IntegerNet(self._form.low, self._form.high, tuple(layers))
 
     def _activation_format(self, k: int) -> tuple[float, int, int]:
         """Real value of one unit, and the range, of what layer k hands to layer k + 1."""
         reach = self._peaks[k + 1] * HEADROOM
         signed = self._stages[k].negative_slope > 0
-        for bits in range(ACTIVATION_BITS, 1, -1):
+        for bits in range(self._activation_bits, 1, -1):
             high = (1 << (bits - signed)) - 1
             low = -high if signed else 0
-            if _bytes_fit(self._stages[k + 1], low, high):
+            if _bytes_fit(self._stages[k + 1].weight, low, high):
                 break
         return reach / high, low, high
 
@@ -142,6 +202,17 @@ def cheapest_precision(quantiser: Quantiser, cost: Callable[[IntegerNet], float]
             trials.append((cost(candidate), k, wider, candidate))
         reached, _, weight_bytes, net = min(trials, key=lambda trial: trial[:2])
     return net
+
+
+def fixed_point_input(networks: Sequence[nn.Sequential], samples: Sequence[Tensor]) -> FixedPoint:
+    """The finest fixed point of `samples` that every one of the networks can take with one-byte weights."""
+    largest = (1 << INPUT_BITS) - 1
+    peak = max([1e-6, *(float(x.abs().max()) for x in samples)])
+    shift = min(max(math.floor(math.log2(largest / (peak * HEADROOM))), 0), 14)
+    weights = [_stages(network)[0].weight for network in networks]
+    while shift > 0 and not all(_bytes_fit(weight, -largest, largest) for weight in weights):
+        shift, largest = shift - 1, largest >> 1
+    return FixedPoint(shift, -largest, largest)
 
 
 def _stages(network: nn.Sequential) -> list[_Stage]:
@@ -168,7 +239,7 @@ def _is_plain(module: nn.Conv2d | nn.ConvTranspose2d) -> bool:
 
 
 @torch.no_grad()
-def _peaks(stages: Sequence[_Stage], samples: Sequence[Tensor]) -> list[float]:
+def _peaks(stages: Sequence[_Stage], samples: Iterable[Tensor]) -> list[float]:
     """Largest magnitude of the input and of every hidden layer's activations over the samples."""
     peaks = [1e-6] * len(stages)
     for x in samples:
@@ -178,9 +249,8 @@ def _peaks(stages: Sequence[_Stage], samples: Sequence[Tensor]) -> list[float]:
     return peaks
 
 
-def _bytes_fit(stage: _Stage, low: int, high: int) -> bool:
-    """Whether one-byte weights at full precision keep the stage's sums in 32 bits for inputs in low..high."""
-    weight = stage.weight
+def _bytes_fit(weight: FloatArray, low: int, high: int) -> bool:
+    """Whether one-byte weights at full precision keep a layer's sums in 32 bits for inputs in low..high."""
     # Biases are left out: fewer activation bits would not make them smaller.
     needed = _weight_units_for_32_bits(weight, np.zeros(len(weight)), low, high)
     return bool((needed <= np.abs(weight).max((1, 2, 3)) / 127).all())
@@ -197,18 +267,17 @@ def _weight_units_for_32_bits(weight: FloatArray, bias: FloatArray, low: int, hi
 
 
 def _quantise_weights(
-    stage: _Stage, unit: float, low: int, high: int, weight_bytes: int
+    weight: FloatArray, bias: FloatArray, low: int, high: int, weight_bytes: int
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Integer weights, integer biases and the (out,) real values of one weight unit; `unit` is that of the input."""
-    weight, bias = stage.weight, stage.bias
+    """Integer weights, integer biases and the (out,) real values of one weight unit; `bias` in units of the input."""
     largest = 127 if weight_bytes == 1 else 32767
     units = np.maximum.reduce([
         np.abs(weight).max((1, 2, 3)) / largest,
-        _weight_units_for_32_bits(weight, bias / unit, low, high),
+        _weight_units_for_32_bits(weight, bias, low, high),
         np.full(len(bias), 1e-12),
     ])  # fmt: skip
     quantised = np.rint(weight / units.reshape(-1, 1, 1, 1)).astype(np.int64)
-    return quantised, np.rint(bias / (units * unit)).astype(np.int64), units
+    return quantised, np.rint(bias / units).astype(np.int64), units
 
 
 def _integer_thresholds(boundaries: FloatArray, units: FloatArray) -> IntArray:

@@ -1,8 +1,10 @@
 // Coded pictures that are anything at all, but for the CRC-32, which an attacker would get right as well: each is
 // refused with a status, or decodes to the same latents with every set of kernels, which code to something that does so
 // again.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <vector>
@@ -16,7 +18,7 @@ using Bytes = std::vector<uint8_t>;
 // Larger pictures only take longer.
 constexpr uint32_t kMaxPixels = 1 << 15;
 
-Bytes read(const std::string &path) {
+Bytes read(const std::filesystem::path &path) {
     std::ifstream file(path, std::ios::binary);
     return Bytes(std::istreambuf_iterator<char>(file), {});
 }
@@ -35,13 +37,24 @@ struct Models {
     }
 };
 
+std::vector<std::filesystem::path> model_files() {
+    std::vector<std::filesystem::path> files;
+    for (const auto &entry : std::filesystem::directory_iterator(EDGECODEC_GOLDEN)) {
+        if (entry.path().extension() == ".bin") files.push_back(entry.path());
+    }
+    // The same input is of the same model wherever the fuzzer runs.
+    std::sort(files.begin(), files.end());
+    require(!files.empty());
+    return files;
+}
+
 std::vector<Models> open_models() {
     std::vector<Models> all;
     for (const std::string &kernels : available_kernels()) {
         require(ec_core_kernels_force(kernels.c_str(), nullptr) == EC_OK);
         all.push_back({kernels, {}});
-        for (const char *name : {"tiny.bin", "channels.bin", "scales.bin", "chain.bin", "steps.bin", "small.bin"}) {
-            const Bytes bytes = read(std::string(EDGECODEC_GOLDEN "/") + name);
+        for (const std::filesystem::path &file : model_files()) {
+            const Bytes bytes = read(file);
             all.back().models.emplace_back(bytes.data(), bytes.size());
             require(static_cast<bool>(all.back().models.back()));
         }

@@ -6,7 +6,8 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,14 @@ def photo(request: pytest.FixtureRequest) -> Path:
     """Each photograph's file in turn."""
     path: Path = request.param
     return path
+
+
+@pytest.fixture(scope="session")
+def family_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a bundle exported from a tiny codec of a family, by the name that tests/tiny_codecs.py gives it.
+
+    Made when it is first asked for, and shared: no test may change it.
+    """
+    from tiny_codecs import write_tiny_bundle  # which needs torch
+
+    return cache(lambda name: write_tiny_bundle(name, tmp_path_factory.mktemp("families") / name))

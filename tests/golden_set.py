@@ -10,12 +10,12 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 
 @dataclass(frozen=True)
 class Golden:
-    """A line of digests.txt."""
+    """A line of digests.txt, which says what its fields are."""
 
     picture: str
     model: str
     writer: str
-    digests: list[str]
+    digests: tuple[str, ...]
 
     def data(self) -> bytes:
         return (GOLDEN / self.picture).read_bytes()
@@ -27,7 +27,7 @@ class Golden:
 def _listed() -> list[Golden]:
     lines = (GOLDEN / "digests.txt").read_text(encoding="ascii").splitlines()
     fields = (line.split() for line in lines if not line.startswith("#"))
-    return [Golden(picture, model, writer, digests) for picture, model, writer, *digests in fields]
+    return [Golden(picture, model, writer, tuple(digests)) for picture, model, writer, *digests in fields]
 
 
 GOLDENS = _listed()

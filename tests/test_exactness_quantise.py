@@ -25,7 +25,16 @@ from edgecodec.export.families import Hific, Hyperprior
 from edgecodec.export.families.hific import Preset as HificPreset
 from edgecodec.export.families.hyperprior import Preset as HyperpriorPreset
 from edgecodec.export.integer_net import INT32_MAX, INT32_MIN, IntegerNet
-from edgecodec.export.quantise import InputFormat, Quantiser, cheapest_precision
+from edgecodec.export.quantise import (
+    FixedPoint,
+    IndexOutput,
+    InputFormat,
+    Quantiser,
+    TableOutput,
+    ValueOutput,
+    cheapest_precision,
+    fixed_point_input,
+)
 
 Integers = npt.NDArray[np.int64]
 
@@ -39,20 +48,26 @@ def scale_network(family: str) -> tuple[nn.Sequential, int]:
     return Hyperprior(HyperpriorPreset(16, 24)).scale_network(), 16
 
 
+def index_quantiser(network: nn.Sequential, samples: list[torch.Tensor]) -> tuple[Quantiser, FixedPoint]:
+    """As for a scale network, in the fixed point chosen for its samples."""
+    form = fixed_point_input([network], samples)
+    return Quantiser(network, samples, form.format, IndexOutput(gaussian_scale_boundaries())), form
+
+
 def quantiser(family: str, spread: float) -> tuple[Quantiser, int]:
     network, channels = scale_network(family)
     samples = [spread * torch.randn(1, channels, 3, 4, generator=torch.Generator().manual_seed(k)) for k in range(3)]
-    return Quantiser(network, samples, gaussian_scale_boundaries()), channels
+    return index_quantiser(network, samples)[0], channels
 
 
-def inputs_for(form: InputFormat, channels: int) -> dict[str, Integers]:
-    """Inputs (1, channels, 5, 3) inside the format: random, and the two that drive sums to their bounds."""
+def inputs_for(net: IntegerNet, channels: int) -> dict[str, Integers]:
+    """Inputs (1, channels, 5, 3) inside the net's bounds: random, and the two that drive sums to theirs."""
     generator = np.random.default_rng(11)
     shape = (1, channels, 5, 3)
     return {
-        "random": generator.integers(form.low, form.high + 1, shape),
-        "highest": np.full(shape, form.high, np.int64),
-        "alternating": np.where(generator.random(shape) < 0.5, form.low, form.high),
+        "random": generator.integers(net.low, net.high + 1, shape),
+        "highest": np.full(shape, net.high, np.int64),
+        "alternating": np.where(generator.random(shape) < 0.5, net.low, net.high),
     }
 
 
@@ -65,7 +80,7 @@ def test_the_native_library_computes_the_same_indices(
     made, channels = quantiser(family, spread)
     net = made.build(weight_bytes)
     native = NativeNet(net_bytes(net))
-    for values in inputs_for(made.input_format, channels).values():
+    for values in inputs_for(net, channels).values():
         np.testing.assert_array_equal(native.run(values[0]), net.run(values)[0])
 
 
@@ -90,7 +105,7 @@ def test_activations_give_up_bits_before_wide_layers_overflow() -> None:
     for convolution in (wide[0], wide[2]):
         # Weights of one size and sign are the worst a layer can be: 10,000 taps at full scale.
         nn.init.constant_(convolution.weight, 0.01)
-    made = Quantiser(wide, [torch.ones(1, 400, 1, 1)], gaussian_scale_boundaries())
+    made, _ = index_quantiser(wide, [torch.ones(1, 400, 1, 1)])
     net = made.build((1, 1))
     assert net.high < 1 << 13
     assert all(least >= INT32_MIN and most <= INT32_MAX for least, most in net.accumulator_bounds())
@@ -103,10 +118,10 @@ def test_indices_are_those_of_the_nearest_scale_up_to_ties(family: str) -> None:
     samples = [2 * torch.randn(1, channels, 4, 4, generator=torch.Generator().manual_seed(9))]
     with torch.no_grad():
         network[-1].bias.copy_(torch.linspace(0.1, 6, len(network[-1].bias)))
-        made = Quantiser(network, samples, gaussian_scale_boundaries())
+        made, form = index_quantiser(network, samples)
         net = made.build((2, 2, 2))
-        fixed = np.rint(samples[0].double().numpy() * 2.0**made.input_format.shift).astype(np.int64)
-        scales = network((torch.from_numpy(fixed).double() * 2.0**-made.input_format.shift).float()).double().numpy()
+        fixed = np.rint(samples[0].double().numpy() * 2.0**form.shift).astype(np.int64)
+        scales = network((torch.from_numpy(fixed).double() * 2.0**-form.shift).float()).double().numpy()
     distance = np.abs(np.log(np.maximum(scales, 0.11))[..., None] - np.log(gaussian_scales()))
     nearest = distance.argmin(-1)
     indices = net.run(fixed)
@@ -122,10 +137,42 @@ def test_one_number_through_a_net_gets_the_nearest_of_64_scales(scale: float) ->
     network = nn.Sequential(nn.Conv2d(1, 1, 1))
     nn.init.zeros_(network[0].weight)
     nn.init.constant_(network[0].bias, scale)
-    made = Quantiser(network, [torch.ones(1, 1, 1, 1)], gaussian_scale_boundaries())
+    made, _ = index_quantiser(network, [torch.ones(1, 1, 1, 1)])
     index = int(made.build((2,)).run(np.zeros((1, 1, 1, 1), np.int64))[0, 0, 0, 0])
     distances = np.abs(np.log(gaussian_scales()) - math.log(max(scale, 0.11)))
     assert distances[index] <= distances.min() + 1e-6
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_values_are_those_of_the_float_net_in_the_unit_asked_for(table: bool) -> None:
+    """Inputs of one net may have units a thousand times apart."""
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Conv2d(5, 24, 5, padding=2), nn.ReLU(), nn.Conv2d(24, 3, 3, padding=1))
+    units = np.array([1.0, 0.1, 0.01, 0.3, 1e-3])
+    network[0].weight.data /= torch.from_numpy(units).float().reshape(1, -1, 1, 1)
+    integers = np.random.default_rng(4).integers(-2000, 2001, (1, 5, 6, 7))
+    sample = torch.from_numpy(integers * units.reshape(1, -1, 1, 1)).float()
+    with torch.no_grad():
+        wanted = network(sample).double().numpy()
+    unit = float(np.abs(wanted).max()) / 500
+    output: ValueOutput | TableOutput = ValueOutput(unit, -600, 600)
+    if table:
+        output = TableOutput(output, np.rint(200 * np.tanh(np.arange(-600, 601) / 300)).astype(np.int64))
+    net = Quantiser(network, [sample], InputFormat(units, -2000, 2000), output).build((2, 2))
+    found = net.run(integers)
+    np.testing.assert_array_equal(NativeNet(net_bytes(net)).run(integers[0]), found[0])
+    expected = 200 * np.tanh(wanted / unit / 300) if table else wanted / unit
+    assert np.abs(found - expected).max() < 2
+    assert np.abs(found).max() > 100
+
+
+def test_values_out_of_reach_are_clipped() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 1, 1))
+    nn.init.constant_(network[0].weight, 1.0)
+    nn.init.zeros_(network[0].bias)
+    net = Quantiser(network, [], InputFormat(np.ones(1), -1000, 1000), ValueOutput(0.5, -300, 400)).build((1,))
+    values = net.run(np.array([-1000, -1, 0, 3, 1000]).reshape(1, 1, 1, 5))
+    assert values.ravel().tolist() == [-300, -2, 0, 6, 400]
 
 
 def test_freezing_costs_at_most_0_15_percent_on_pictures_that_did_not_calibrate() -> None:
@@ -173,4 +220,4 @@ def test_layers_widen_only_while_the_budget_is_exceeded() -> None:
 )
 def test_a_network_without_an_integer_form_is_refused(network: nn.Sequential) -> None:
     with pytest.raises(CheckpointRejected):
-        Quantiser(network, [torch.ones(1, 2, 4, 4)], gaussian_scale_boundaries())
+        index_quantiser(network, [torch.ones(1, 2, 4, 4)])

@@ -22,19 +22,20 @@ from edgecodec.entropy import EntropyModel as NativeModel
 from edgecodec.errors import BadModel
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.coding_tables import coded_bits
+from edgecodec.export.entropy.scale_hyperprior import Observation, ScaleHyperpriorFreezer, fixed_point
 from edgecodec.export.entropy_file import Affine, EntropyModel, model_id, table_set_bytes
-from edgecodec.export.freeze import Latents, fixed_point, freeze, latents_of
 from edgecodec.export.integer_net import Requantise
 
 
 @cache
-def latents() -> list[Latents]:
-    return [latents_of(tiny_model(), to_tensor(picture)) for picture in tiny_halves().calibrating]
+def observations() -> list[Observation]:
+    freezer = ScaleHyperpriorFreezer(tiny_model())
+    return [freezer.observe(to_tensor(picture)) for picture in tiny_halves().calibrating]
 
 
 @cache
 def tiny_entropy() -> EntropyModel:
-    return freeze(tiny_model(), latents())
+    return ScaleHyperpriorFreezer(tiny_model()).freeze(observations())
 
 
 class Reader:
@@ -136,7 +137,7 @@ def test_the_native_library_picks_the_tables_that_the_cost_was_measured_with() -
     native = NativeModel(entropy.to_bytes())
     affine = entropy.steps[1]
     assert isinstance(affine, Affine)
-    for picture in latents():
+    for picture in observations():
         height, width = (16 * side for side in picture.r.shape[2:])
         values = {"z": picture.z[0].astype(np.int16), "r": picture.r[0].astype(np.int16)}
         indices = native.indices(values, "r", width=width, height=height)
@@ -148,7 +149,7 @@ def test_the_native_coder_takes_about_the_ideal_number_of_bits() -> None:
     native = NativeModel(entropy.to_bytes())
     affine = entropy.steps[1]
     assert isinstance(affine, Affine)
-    for picture in latents():
+    for picture in observations():
         height, width = (16 * side for side in picture.r.shape[2:])
         values = {"z": picture.z[0].astype(np.int16), "r": picture.r[0].astype(np.int16)}
         channels = np.broadcast_to(np.arange(8).reshape(1, 8, 1, 1), picture.z.shape)

@@ -125,7 +125,9 @@ def test_training_reaches_every_weight(model: Tunable, image: Tensor) -> None:
     assert model.masker.importance[0][0].weight.grad.abs().sum() > 0
 
 
-def test_training_draws_n(model: Tunable, image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_draws_n_and_validation_does_not(
+    model: Tunable, image: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[float] = []
     plain = model.masker.straight_through
 
@@ -135,9 +137,12 @@ def test_training_draws_n(model: Tunable, image: Tensor, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(model.masker, "straight_through", noted)
     with torch.no_grad():
+        model(image)
+        assert seen == [0.0]
+        model.train()
         for _ in range(20):
             model(image)
-    assert len(set(seen)) == 20
+    assert len(set(seen)) == 21
     assert -2 <= min(seen) < -0.5 < 0.5 < max(seen) <= 2
 
 

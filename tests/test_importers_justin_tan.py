@@ -24,7 +24,7 @@ from edgecodec.export.families import Hific
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.hific import Preset, ReflectConv2d, mirror
 from edgecodec.export.importers.justin_tan import JustinTan
-from edgecodec.export.quantise import Quantiser
+from edgecodec.export.quantise import IndexOutput, InputFormat, Quantiser
 
 VECTORS = Path(__file__).parent / "data" / "vectors" / "hific_jt.npz"
 WIDTHS, M, N, BLOCKS = (4, 6, 8, 10, 12), 7, 9, 2
@@ -217,7 +217,7 @@ def test_an_imported_model_gets_an_integer_entropy_model_of_its_likelihood(likel
 def test_mirrored_edges_have_no_integer_form() -> None:
     network = torch.nn.Sequential(ReflectConv2d(2, 2, 3, margins=(1, 1, 1, 1)))
     with pytest.raises(CheckpointRejected, match="without an integer form"):
-        Quantiser(network, [torch.ones(1, 2, 4, 4)], gaussian_scale_boundaries())
+        Quantiser(network, [], InputFormat(np.ones(1), -1, 1), IndexOutput(gaussian_scale_boundaries()))
 
 
 def test_options_and_shapes_tell_the_preset(tmp_path: Path) -> None:

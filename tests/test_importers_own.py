@@ -10,7 +10,7 @@ import torch
 from make_tiny_bundle import PRESET, tiny_model
 from safetensors.torch import load_file, save_file
 
-from edgecodec.errors import CannotRead, CheckpointRejected
+from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import Hific
 
@@ -116,3 +116,23 @@ def test_code_in_a_pytorch_file_is_never_run(tmp_path: Path) -> None:
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(CannotRead):
         read_checkpoint(tmp_path / "nothing.safetensors")
+
+
+def test_a_named_family_must_be_the_files_own(saved: Path) -> None:
+    checkpoint = read_checkpoint(saved)
+    assert read_checkpoint(saved, checkpoint.family).tensors.keys() == checkpoint.tensors.keys()
+    with pytest.raises(CheckpointRejected, match=f"is of family {checkpoint.family}, not crdr"):
+        read_checkpoint(saved, "crdr")
+    with pytest.raises(InvalidArgument, match=r"unknown family 'jpeg'.*crdr"):
+        read_checkpoint(saved, "jpeg")
+
+
+def test_a_named_family_leaves_only_its_own_importers(tmp_path: Path) -> None:
+    torch.save(
+        {"encoder.blocks.5.weight": torch.zeros(1), "hyper_bottleneck.quantiles": torch.zeros(1)}, tmp_path / "x"
+    )
+    with pytest.raises(CheckpointRejected, match="does not fit the layout of NeuralCompression"):
+        read_checkpoint(tmp_path / "x")
+    with pytest.raises(CheckpointRejected, match=r"not known of hyperprior .*CompressAI") as caught:
+        read_checkpoint(tmp_path / "x", "hyperprior")
+    assert "NeuralCompression" not in str(caught.value)

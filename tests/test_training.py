@@ -14,9 +14,10 @@ from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Hific, build
+from edgecodec.export.families import Hific, Tunable, build
 from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_tunable import initialise_tunable
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
@@ -40,6 +41,20 @@ def test_the_initial_transform_already_carries_photographs(photos: PhotoSet) -> 
     with torch.no_grad():
         error = (model.synthesis(model.analysis(unseen)) - unseen).square().mean()
     assert -10 * math.log10(float(error)) > 20  # a random start gives 8
+
+
+def test_the_initial_transform_of_few_symbols_carries_photographs_at_every_rate(photos: PhotoSet) -> None:
+    torch.manual_seed(0)
+    model = build("tunable", "compact")
+    assert isinstance(model, Tunable)
+    initialise_tunable(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.eval()
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    with torch.no_grad():
+        rebuilt = [model(unseen, n)[0] for n in (-2.0, 0.0, 2.0)]
+    psnr = [-10 * math.log10(float((picture - unseen).square().mean())) for picture in rebuilt]
+    assert psnr == sorted(psnr, reverse=True)
+    assert psnr[0] > 19 and psnr[1] > 18  # a random start gives 8
 
 
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])

@@ -7,10 +7,20 @@ from typing import Any
 
 from edgecodec.errors import InternalError
 from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.channel_slices import ChannelSlicesFreezer
+from edgecodec.export.entropy.finite_alphabet import FiniteAlphabetFreezer
+from edgecodec.export.entropy.masked_prefix import MaskedPrefixFreezer
+from edgecodec.export.entropy.mixture import MixtureFreezer
 from edgecodec.export.entropy.scale_hyperprior import ScaleHyperpriorFreezer
-from edgecodec.export.families import LearnedCodec, ScaleHyperprior
+from edgecodec.export.families import Agustsson, Crdr, Fidelity, LearnedCodec, ScaleHyperprior, Tunable
 
-FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = ((ScaleHyperprior, ScaleHyperpriorFreezer),)
+FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = (
+    (Agustsson, FiniteAlphabetFreezer),
+    (Crdr, ChannelSlicesFreezer),
+    (Fidelity, MixtureFreezer),
+    (ScaleHyperprior, ScaleHyperpriorFreezer),
+    (Tunable, MaskedPrefixFreezer),
+)
 
 __all__ = ["FREEZERS", "Freezer", "Observation", "freezer_of"]
 

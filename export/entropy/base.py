@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -22,10 +22,10 @@ class Observation(Protocol):
 class Freezer(Protocol):
     """Observes pictures with a model and freezes its entropy side."""
 
-    def observe(self, image: Tensor, **knobs: float) -> Any:
+    def observe(self, image: Tensor, **given: Any) -> Any:
         """The Observation of (1, 3, H, W) float32 in [0, 1], sides multiples of the model's `latent_alignment`.
 
-        knobs: those of the model's `encode`.
+        given: knobs of the model's `encode`, and side latents (1, 1, h, w) by name.
         """
 
     def freeze(self, observations: Sequence[Any]) -> EntropyModel:
@@ -33,3 +33,11 @@ class Freezer(Protocol):
 
     def float_bits(self, observations: Sequence[Any]) -> float:
         """Ideal bits of these pictures under the model in floats: its own rounding, its tables or its likelihood."""
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A freezer that knows what pictures would take otherwise."""
+
+    def compared_bits(self, observations: Sequence[Any]) -> dict[str, float]:
+        """By name: bits of these pictures as others code them, or bound them."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from edgecodec.entropy import EntropyModel
-from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.base import Comparing, Freezer, Observation
 
 
 @dataclass(frozen=True)
 class EntropyCost:
-    """Ideal bits of all pictures under either model, and how many more the integer one needs."""
+    """Ideal bits of all pictures under either model, and how many more the integer one needs.
+
+    compared_bits: by name, what they would take otherwise.
+    """
 
     pictures: int
     float_bits: float
     integer_bits: float
+    compared_bits: dict[str, float] = field(default_factory=dict)
 
     @property
     def overhead_percent(self) -> float:
@@ -27,7 +31,8 @@ class EntropyCost:
 def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Observation]) -> EntropyCost:
     """The cost on pictures, which should not be those that calibrated `entropy`."""
     integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
-    return EntropyCost(len(observations), freezer.float_bits(observations), integer_bits)
+    compared_bits = freezer.compared_bits(observations) if isinstance(freezer, Comparing) else {}
+    return EntropyCost(len(observations), freezer.float_bits(observations), integer_bits, compared_bits)
 
 
 def integer_bits_of(entropy: EntropyModel, observation: Observation) -> int:

@@ -23,7 +23,7 @@ from edgecodec.export.coding_tables import (
 from edgecodec.export.entropy_file import Affine, Apply, Code, EntropyModel, TableIndices, Values
 from edgecodec.export.families.hyperprior import ALIGNMENT, HYPERLATENT_STRIDE, LATENT_STRIDE, ScaleHyperprior
 from edgecodec.export.integer_net import IntArray, IntegerNet
-from edgecodec.export.quantise import Quantiser, cheapest_precision
+from edgecodec.export.quantise import IndexOutput, Quantiser, cheapest_precision, fixed_point_input
 
 # Share of r's bits that narrower weights may cost on the calibration pictures before a layer gets wider ones.
 PRECISION_BUDGET = 0.0005
@@ -63,8 +63,9 @@ class ScaleHyperpriorFreezer:
     def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
         """The integer entropy model, with activations ranged on the observed pictures."""
         samples = [torch.from_numpy(each.z).float() + self._medians for each in observations]
-        quantiser = Quantiser(self._model.scale_network(), samples, gaussian_scale_boundaries())
-        form = quantiser.input_format
+        network = self._model.scale_network()
+        form = fixed_point_input([network], samples)
+        quantiser = Quantiser(network, samples, form.format, IndexOutput(gaussian_scale_boundaries()))
         offsets = np.rint(np.ldexp(self._medians.flatten().double().numpy(), form.shift)).astype(np.int64)
         affine = Affine("z_fixed", "z", form.shift, offsets, form.low, form.high)
         float_bits = sum(coded_bits(self._r_tables, each.float_indices, each.r) for each in observations)

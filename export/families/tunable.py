@@ -87,20 +87,24 @@ class Tunable(LearnedCodec):
 
     def encode(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, ...]:
         """symbols (B, 16, H/8, W/8) in 0..3, 0 where masked. n: scalar in [-2, 2]."""
-        omega = self.analysis(2 * image - 1)
-        return (nearest_level(omega, LOWEST, LEVELS) * self.masker(omega, n),)
+        return (self.quantise(self.analysis(2 * image - 1), n),)
+
+    def quantise(self, omega: Tensor, n: Tensor | float) -> Tensor:
+        """The symbols of omega, as `encode` gives them."""
+        return nearest_level(omega, LOWEST, LEVELS) * self.masker(omega, n)
 
     def decode(self, *latents: Tensor) -> Tensor:
         (symbols,) = latents
         return (torch.tanh(self.synthesis(symbols)) + 1) / 2
 
     def forward(self, image: Tensor, n: Tensor | float | None = None) -> tuple[Tensor, Rates]:
-        """Training pass at `n`, or at one drawn uniformly from [-2, 2] for the batch.
+        """Training pass at `n`. Without one: drawn uniformly from [-2, 2] for the batch, or 0 in evaluation mode.
 
         Symbols are hard with the gradient of their soft assignment, and so is the mask. The paper's loss has no
         rate; `Rates.latent` is that of a static code per channel for the kept symbols.
         """
-        n = image.new_empty(()).uniform_(SMALLEST_N, LARGEST_N) if n is None else n
+        if n is None:
+            n = image.new_empty(()).uniform_(SMALLEST_N, LARGEST_N) if self.training else 0.0
         omega = self.analysis(2 * image - 1)
         q, assignment = soft_to_hard(omega, LOWEST, LEVELS)
         mask = self.masker.straight_through(omega, n)

@@ -1,10 +1,11 @@
 // Decodes the golden pictures with every set of kernels of this processor and 1 and 2 threads, compares their latents
-// with the listed digests, and codes them again to the same bytes. Through the C interface alone, so that it runs where
-// no Python does.
+// with the listed digests, and, where these are all that an encoder needs, codes them again to the same bytes. Through
+// the C interface alone, so that it runs where no Python does.
 //
 //     golden FOLDER
 //
 // Prints the digests it found; the status is 1 if anything differs.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -51,6 +52,15 @@ std::vector<Golden> listed(const std::string &path) {
     return all;
 }
 
+// The tensors an encoder is handed, or a decoder gives.
+using Describe = ec_status (*)(const ec_core_model *, uint32_t, ec_core_tensor *);
+
+std::vector<ec_core_tensor> tensors(const ec_core_model *model, uint32_t count, Describe describe) {
+    std::vector<ec_core_tensor> all(count);
+    for (uint32_t i = 0; i < count; ++i) describe(model, i, &all[i]);
+    return all;
+}
+
 // CRC-32 as on a little-endian machine, whatever this one is.
 std::string digest(const char *name, const std::vector<int16_t> &values) {
     Bytes bytes;
@@ -76,13 +86,12 @@ public:
         if (ec_core_model_id(opened) != head_.model_id) throw std::runtime_error("is of another model");
 
         const uint32_t alignment = ec_core_model_alignment(opened);
-        for (uint32_t i = 0; i < ec_core_model_decoder_latent_count(opened); ++i) {
-            ec_core_tensor tensor{};
-            ec_core_model_decoder_latent(opened, i, &tensor);
+        given_ = tensors(opened, ec_core_model_decoder_latent_count(opened), ec_core_model_decoder_latent);
+        handed_ = tensors(opened, ec_core_model_encoder_latent_count(opened), ec_core_model_encoder_latent);
+        for (const ec_core_tensor &tensor : given_) {
             const auto side = [&](size_t pixels) {
                 return (pixels + alignment - 1) / alignment * (alignment / tensor.stride);
             };
-            names_.push_back(tensor.name);
             latents_.emplace_back(tensor.channels * side(head_.height) * side(head_.width));
         }
         for (std::vector<int16_t> &latent : latents_) addresses_.push_back(latent.data());
@@ -93,13 +102,19 @@ public:
         call(ec_core_decode, model_.get(), head_.width, head_.height, head_.lanes, payload,
              static_cast<size_t>(head_.payload.size), addresses_.data(), threads);
         std::vector<std::string> digests;
-        for (size_t i = 0; i < latents_.size(); ++i) digests.push_back(digest(names_[i], latents_[i]));
+        for (size_t i = 0; i < latents_.size(); ++i) digests.push_back(digest(given_[i].name, latents_[i]));
         return digests;
     }
 
-    // Whether the decoded latents give the file's bytes. An encoder of residuals rounds what a decoder gives to the symbols
-    // that made it.
+    // Whether the decoded latents give the file's bytes. They may have other names than what an encoder is handed, and
+    // other values where it rounds them to the symbols that made them.
     bool encodes_to_itself(uint32_t threads) const {
+        const auto alike = [](const ec_core_tensor &a, const ec_core_tensor &b) {
+            return a.channels == b.channels && a.stride == b.stride;
+        };
+        if (!std::equal(given_.begin(), given_.end(), handed_.begin(), handed_.end(), alike)) {
+            throw std::runtime_error("an encoder is handed other tensors than a decoder gives");
+        }
         Bytes payload(ec_core_encode_bound(model_.get(), head_.width, head_.height));
         uint32_t lanes = head_.lanes;
         size_t written = 0;
@@ -124,7 +139,7 @@ private:
     Bytes file_;
     ec_core_container head_{};
     std::unique_ptr<ec_core_model, Close> model_;
-    std::vector<const char *> names_;
+    std::vector<ec_core_tensor> given_, handed_;
     std::vector<std::vector<int16_t>> latents_;
     std::vector<int16_t *> addresses_;
 };

@@ -1,0 +1,101 @@
+"""Freezing family tunable: symbols 0..3 of which each position keeps the first few channels.
+
+Order of decoding: how many channels there are at each position up to the last that is not 0, by the counts to the left
+and above; then the symbols of those channels, by their neighbours in the channel. The mask itself is never coded, since
+a masked entry is 0 like others. The last coded symbol of a position is not 0, and has tables of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgecodec.export.coding_tables import IntArray
+from edgecodec.export.entropy.contexts import FrozenContexts, count_symbols, freeze_contexts
+from edgecodec.export.entropy.static_huffman import code_lengths, count_scanned
+from edgecodec.export.entropy_file import Context, EntropyModel, Values
+from edgecodec.export.families.tunable import LEVELS, LOWEST, STRIDE, Tunable
+
+# One encoder serves all rates, and once omega is there, symbols at further n are nearly free. Tables are made of all of
+# these: of one n for each picture they take 7 % more bits.
+CALIBRATED_N = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """symbols: (K, h, w) of one picture, and what they are at every CALIBRATED_N."""
+
+    symbols: IntArray
+    at_every_n: tuple[IntArray, ...]
+
+    @property
+    def latents(self) -> dict[str, IntArray]:
+        """What an encoder is handed."""
+        return {"symbols": self.symbols}
+
+
+class MaskedPrefixFreezer:
+    """Observes pictures with a model and freezes its entropy side."""
+
+    def __init__(self, model: Tunable) -> None:
+        self._model = model
+        self._lengths: FrozenContexts
+        self._symbols: FrozenContexts
+        self._huffman: IntArray
+
+    @torch.no_grad()
+    def observe(self, image: Tensor, n: float = 0.0) -> Observation:
+        """image: (1, 3, H, W) float32 in [0, 1], sides multiples of 8. n: in [-2, 2]."""
+        omega = self._model.analysis(2 * image - 1)
+        symbols, *at_every_n = (self._model.quantise(omega, each)[0].long().numpy() for each in (n, *CALIBRATED_N))
+        return Observation(symbols, tuple(at_every_n))
+
+    def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
+        """The entropy model with tables for the observed pictures."""
+        channels = self._model.preset.latent_channels
+        calibrating = [symbols for each in observations for symbols in each.at_every_n]
+        lengths, symbols = _counts(calibrating)
+        self._lengths, self._symbols = freeze_contexts(lengths, 0), freeze_contexts(symbols, LOWEST)
+        self._huffman = code_lengths(sum(count_scanned(each, LEVELS) for each in calibrating))
+        return EntropyModel(
+            alignment=STRIDE,
+            tensors=(Values("lengths", 1, STRIDE), Values("symbols", channels, STRIDE, decoder_latent=True)),
+            table_sets=(self._lengths.tables, self._symbols.tables),
+            nets=(),
+            steps=(
+                Context("lengths", 0, 0, self._lengths.numbers, prefix_of="symbols"),
+                Context("symbols", 1, LOWEST, self._symbols.numbers, limit="lengths"),
+            ),
+        )
+
+    def float_bits(self, observations: Sequence[Observation]) -> float:
+        """Ideal bits under the probabilities that the frozen tables were made of. Call `freeze` before."""
+        lengths, symbols = _counts([each.symbols for each in observations])
+        return self._lengths.float_bits(lengths) + self._symbols.float_bits(symbols)
+
+    def compared_bits(self, observations: Sequence[Observation]) -> dict[str, float]:
+        """What the paper's own entropy coder would take. Call `freeze` before."""
+        scanned = sum(count_scanned(each.symbols, LEVELS) for each in observations)
+        return {"static_huffman_bits": float((scanned * self._huffman).sum())}
+
+
+def _counts(pictures: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
+    """Of lengths and of symbols (K, h, w), in their contexts."""
+    limits = [_lengths(symbols) for symbols in pictures]
+    return (
+        sum(count_symbols(each[None], 0, len(pictures[0]) + 1) for each in limits),
+        sum(
+            count_symbols(symbols, LOWEST, LEVELS, limit, ends=True)
+            for symbols, limit in zip(pictures, limits, strict=True)
+        ),
+    )
+
+
+def _lengths(symbols: IntArray) -> IntArray:
+    """(h, w): how many channels there are up to the last that is not 0."""
+    numbers = np.arange(1, len(symbols) + 1).reshape(-1, 1, 1)
+    return (numbers * (symbols != 0)).max(0)

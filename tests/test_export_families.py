@@ -1,0 +1,212 @@
+"""A bundle of every family: exported, opened by the runtime alone, encoded with and decoded with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from make_tiny_bundle import tiny_pictures
+from tiny_codecs import tiny_codec
+
+import edgecodec
+from edgecodec.entropy import EntropyModel
+from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, VerificationFailed
+from edgecodec.export.bundle import class_names
+from edgecodec.export.checkpoint import Checkpoint
+from edgecodec.export.points import baking_of
+from edgecodec.export.verify import verify_synthesis
+from edgecodec.export.weights import SMALLEST, stored_weights
+from edgecodec.verify import verify
+
+FAMILIES = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "tunable")
+Bundles = Callable[[str], Path]
+
+
+def picture(height: int = 71, width: int = 85) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(tiny_pictures()[1][:height, :width])
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def given(name: str) -> dict[str, npt.NDArray[np.uint8]]:
+    """What a codec takes beside the picture."""
+    if name != "agustsson-sc":
+        return {}
+    keep = np.zeros((71, 85), np.uint8)
+    keep[20:60, 10:50] = 1
+    return {"labels": (picture()[:, :, 0] // 52).astype(np.uint8), "keep": keep}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_bundle_is_verified_on_the_machine_that_made_it(family_bundle: Bundles, name: str) -> None:
+    checks = list(verify(family_bundle(name), "onnxruntime", threads=1))
+    assert all(check.passed for check in checks), [check for check in checks if not check.passed]
+    subjects = {check.subject for check in checks}
+    assert any("latents" in subject for subject in subjects)
+    assert any("synthesis" in subject and "golden" in subject for subject in subjects)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_picture_goes_through_a_file_and_comes_back(family_bundle: Bundles, name: str) -> None:
+    with edgecodec.open_bundle(family_bundle(name), engine="onnxruntime", threads=1) as codec:
+        coded = codec.encode(picture(), **given(name))
+        decoded = codec.decode(coded.data)
+        latents = codec.decode_latents(coded.data)
+        assert decoded.pixels.shape == picture().shape
+        assert {latent.name for latent in codec.info.decoder_latents} == latents.keys()
+        for latent in codec.info.decoder_latents:
+            if latent.name in coded.latents and "mask" not in coded.latents:
+                np.testing.assert_array_equal(latents[latent.name], coded.latents[latent.name])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_manifest_describes_the_codec(family_bundle: Bundles, name: str) -> None:
+    folder, model = family_bundle(name), tiny_codec(name)
+    manifest = manifest_of(folder)
+    entropy = EntropyModel((folder / "entropy.bin").read_bytes())
+    assert manifest["image"] == {
+        "alignment": model.ALIGNMENT,
+        "padding": model.PADDING,
+        "smallest_side": model.SMALLEST_SIDE,
+    }
+    assert entropy.alignment == model.latent_alignment()
+    for side, latents in (
+        ("encoder_latents", (*model.side_latents(), *model.encoder_latents())),
+        ("decoder_latents", model.decoder_latents()),
+    ):
+        listed = [(each["name"], each["channels"], each["stride"]) for each in manifest[side]]
+        assert listed == [(each.name, each.channels, each.stride) for each in latents]
+    assert set(manifest["given"]) == {latent.name for latent in model.side_latents()}
+    assert all(entry["check"]["max_abs_error"] < 1e-4 for entry in (*manifest["analysis"], *manifest["synthesis"]))
+    assert manifest["entropy_cost"]["integer_bits"] > 1000
+
+
+def test_what_only_some_families_have(family_bundle: Bundles) -> None:
+    manifests = {name: manifest_of(family_bundle(name)) for name in FAMILIES}
+    scalars = {"n": {"low": -2.0, "high": 2.0, "default": 0.0}}
+    for name, manifest in manifests.items():
+        (first, *_), (decoder, *_) = manifest["analysis"], manifest["synthesis"]
+        assert first["scalars"] == (scalars if name == "tunable" else {})
+        assert first["size_input"] == ("size" if name == "fidelity" else None)
+        noise = {"input": "noise", "channels": 2, "stride": 16}
+        assert decoder["noise"] == (noise if name == "agustsson-sc" else None)
+    labels = manifests["agustsson-sc"]["given"]["labels"]
+    assert labels == {"kind": "labels", "classes": [f"class {i}" for i in range(5)]}
+    assert manifests["agustsson-sc"]["given"]["mask"] == {"kind": "mask"}
+    assert manifests["crdr"]["default_knobs"] == {"quality": 3.0, "beta": 3.84}
+    assert manifests["tunable"]["default_knobs"] == {"n": 0.0}
+
+
+def test_class_names_come_from_the_checkpoint_or_are_numbers() -> None:
+    model = tiny_codec("agustsson-sc")
+    named = Checkpoint("agustsson", "tiny", {"classes": "sky,road,tree,car,wall"}, {})
+    assert class_names(named, model) == ("sky", "road", "tree", "car", "wall")
+    assert class_names(replace(named, notes={}), model) == ("0", "1", "2", "3", "4")
+    assert class_names(replace(named, notes={}), tiny_codec("hific")) == ()
+    with pytest.raises(CheckpointRejected, match="name 2 classes, its labels have 5"):
+        class_names(replace(named, notes={"classes": "sky,road"}), model)
+
+
+def test_every_quality_has_an_encoder_decoders_and_a_golden_file(family_bundle: Bundles) -> None:
+    manifest = manifest_of(family_bundle("crdr"))
+    qualities = [{"quality": 0.0}, {"quality": 3.0}]
+    assert [entry["knobs"] for entry in manifest["analysis"]] == qualities
+    assert [entry["file"] for entry in manifest["analysis"]] == ["analysis-quality0.onnx", "analysis-quality3.onnx"]
+    assert [entry["knobs"] for entry in manifest["synthesis"]] == [{**each, "beta": 3.84} for each in qualities]
+    assert [entry["knobs"] for entry in manifest["golden"]] == qualities
+    for golden in manifest["golden"]:
+        assert [entry["knobs"] for entry in golden["pictures"]] == [{**golden["knobs"], "beta": 3.84}]
+
+
+def test_a_file_says_its_quality_and_one_that_was_not_baked_is_refused(family_bundle: Bundles) -> None:
+    with edgecodec.open_bundle(family_bundle("crdr"), engine="onnxruntime", threads=1) as codec:
+        files = {quality: codec.encode(picture(), quality=quality) for quality in (0, 3)}
+        assert [encoded.info.quality for encoded in files.values()] == [0, 3]
+        low, high = (codec.decode(encoded.data).pixels for encoded in files.values())
+        assert np.abs(low.astype(int) - high).max() > 0
+        with pytest.raises(KnobUnavailable, match="0, 3"):
+            codec.encode(picture(), quality=2)
+
+
+def test_a_larger_n_gives_a_smaller_file(family_bundle: Bundles) -> None:
+    with edgecodec.open_bundle(family_bundle("tunable"), engine="onnxruntime", threads=1) as codec:
+        sizes = [len(codec.encode(picture(), n=n).data) for n in (-2, 0, 2)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[2]
+
+
+def test_only_what_is_kept_is_coded(family_bundle: Bundles) -> None:
+    with edgecodec.open_bundle(family_bundle("agustsson-sc"), engine="onnxruntime", threads=1) as codec:
+        coded = codec.encode(picture(), **given("agustsson-sc"))
+        latents = codec.decode_latents(coded.data)
+        mask = coded.latents["mask"]
+        np.testing.assert_array_equal(latents["symbols"], coded.latents["symbols"] * mask)
+        assert 0 < mask.mean() < 1 and latents["symbols"].any()
+        other = codec.encode(picture(), **given("agustsson-sc"), seed=9)
+        assert not np.array_equal(codec.decode(other.data).pixels, codec.decode(coded.data).pixels)
+
+
+def test_latents_of_a_codec_that_pads_them_itself_cover_the_larger_grid(family_bundle: Bundles) -> None:
+    with edgecodec.open_bundle(family_bundle("hific-reflect"), engine="onnxruntime", threads=1) as codec:
+        for height, width in ((16, 16), (65, 48), (71, 85)):
+            coded = codec.encode(picture(height, width))
+            rows, columns = -(-height // 64), -(-width // 64)
+            assert coded.latents["z"].shape == (8, rows, columns)
+            assert coded.latents["r"].shape == (8, 4 * rows, 4 * columns)
+            assert codec.decode(coded.data).pixels.shape == (height, width, 3)
+
+
+def test_baked_points_store_their_unchanged_weights_once(family_bundle: Bundles) -> None:
+    folder = family_bundle("crdr")
+    graphs = sorted(folder.glob("synthesis*.onnx"))
+    used = [set(stored_weights(onnx.load(path, load_external_data=False))) for path in graphs]
+    files = {f"weights/{path.name}": path for path in (folder / "weights").iterdir()}
+    assert used[0] | used[1] == files.keys() <= manifest_of(folder)["files"].keys()
+    for name, path in files.items():
+        data = path.read_bytes()
+        assert len(data) >= SMALLEST and name == f"weights/{hashlib.sha256(data).hexdigest()[:16]}.bin"
+
+    synthesis = tiny_codec("crdr").synthesis
+    inside = [module.inside.weight for module in synthesis.modules() if hasattr(module, "inside")]
+    large = [weight for weight in inside if weight.nbytes >= SMALLEST]
+    assert len(large) == len(used[0] & used[1]) == 9
+    on_disk = sum(path.stat().st_size for path in (*graphs, *files.values()))
+    alone = sum(onnx.load(path).ByteSize() for path in graphs)
+    assert alone - on_disk > 0.95 * sum(weight.nbytes for weight in large)
+
+
+@pytest.fixture
+def copy(family_bundle: Bundles, tmp_path: Path) -> Path:
+    """Of CRDR's bundle, to be damaged."""
+    return Path(shutil.copytree(family_bundle("crdr"), tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("files", ["weights/*.bin", "analysis-quality3.onnx", "synthesis*quality3.onnx", "entropy.bin"])
+def test_a_changed_file_is_found(copy: Path, files: str) -> None:
+    for path in copy.glob(files):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(BundleChanged), edgecodec.open_bundle(copy, engine="onnxruntime", threads=1) as codec:
+        codec.decode(codec.encode(picture()).data)
+
+
+def test_changed_weights_fail_verification(copy: Path) -> None:
+    for path in (copy / "weights").iterdir():
+        path.write_bytes((np.frombuffer(path.read_bytes(), np.float32) + 0.01).tobytes())
+    model = tiny_codec("crdr")
+    decoder = baking_of(model).decoder({"quality": 3.0, "beta": 3.84})
+    latents = {"y_hat": np.random.default_rng(0).integers(-300, 300, (16, 4, 8))}
+    with pytest.raises(VerificationFailed, match="differs"):
+        verify_synthesis(copy / "synthesis-beta3.84-quality3.onnx", model, decoder, [latents])
