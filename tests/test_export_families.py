@@ -19,7 +19,7 @@ from tiny_codecs import tiny_codec
 
 import edgecodec
 from edgecodec.entropy import EntropyModel
-from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, VerificationFailed
+from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
 from edgecodec.export.bundle import class_names
 from edgecodec.export.checkpoint import Checkpoint
 from edgecodec.export.points import baking_of
@@ -210,3 +210,71 @@ def test_changed_weights_fail_verification(copy: Path) -> None:
     latents = {"y_hat": np.random.default_rng(0).integers(-300, 300, (16, 4, 8))}
     with pytest.raises(VerificationFailed, match="differs"):
         verify_synthesis(copy / "synthesis-beta3.84-quality3.onnx", model, decoder, [latents])
+
+
+# ---- in tiles ------------------------------------------------------------------------------------------------------
+
+TILED = ("crdr", "fidelity", "hific", "hific-reflect", "hyperprior")
+WHOLE_MAPS = "it takes statistics of whole maps (ReduceMean)"
+
+
+def mirrored(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """A large picture: a small one mirrored over and over."""
+    small = tiny_pictures()[2]
+    return np.pad(small, ((0, height), (0, width), (0, 0)), mode="reflect")[:height, :width]
+
+
+def differences(bundle: Path, whole: Path, pixels: npt.NDArray[np.uint8], tile: int) -> tuple[int, ...]:
+    """Between tiles and the whole: the largest of latents and the largest of pixels, and how many of each differ."""
+    with (
+        edgecodec.open_bundle(bundle, engine="onnxruntime", threads=1, tile=tile) as codec,
+        edgecodec.open_bundle(whole, engine="onnxruntime", threads=1, tile="off") as reference,
+    ):
+        encoded, expected = codec.encode(pixels), reference.encode(pixels)
+        decoded, painted = codec.decode(expected.data), reference.decode(expected.data)
+    assert encoded.tiles.count > 1 and decoded.tiles.count > 1
+    assert all(each.any() for each in expected.latents.values()) and painted.pixels.std() > 1
+    latents = np.concatenate([(encoded.latents[name] - each).ravel() for name, each in expected.latents.items()])
+    levels = decoded.pixels.astype(int) - painted.pixels
+    return int(abs(latents).max()), int(abs(levels).max()), np.count_nonzero(latents), np.count_nonzero(levels)
+
+
+@pytest.mark.parametrize("name", TILED)
+@pytest.mark.parametrize(("size", "tile"), [((700, 330), 64), ((333, 801), 130), ((1100, 257), 250)])
+def test_tiles_are_the_whole_within_a_rounding(
+    family_bundle: Bundles, name: str, size: tuple[int, int], tile: int
+) -> None:
+    """Sums of floats depend on a map's size in their last bits, so that a tie may fall otherwise."""
+    pixels = mirrored(*size)
+    latent, level, latents, levels = differences(family_bundle(name), family_bundle(name), pixels, tile)
+    assert max(latent, level) <= 1
+    assert max(latents, levels) <= 1e-3 * pixels.size
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_without_a_halo_tiles_are_not_the_whole(family_bundle: Bundles, tmp_path: Path, name: str) -> None:
+    bundle = Path(shutil.copytree(family_bundle(name), tmp_path / "none.bundle"))
+    manifest = manifest_of(bundle)
+    for entry in (*manifest["analysis"], *manifest["synthesis"]):
+        entry["tiling"] = {"halo": [0, 0]}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    _, _, latents, levels = differences(bundle, family_bundle(name), mirrored(200, 260), 64)
+    assert latents > 20 and levels > 200
+
+
+def test_what_looks_at_whole_maps_is_not_tiled(family_bundle: Bundles) -> None:
+    """The masker of tunable acts in the encoder only, instance norm in both."""
+    tunable, agustsson = (manifest_of(family_bundle(name)) for name in ("tunable", "agustsson-sc"))
+    for entry in (*tunable["analysis"], *agustsson["analysis"], *agustsson["synthesis"]):
+        assert entry["tiling"] == {"reason": WHOLE_MAPS}
+    assert tunable["synthesis"][0]["tiling"].keys() == {"halo"}
+    with edgecodec.open_bundle(family_bundle("tunable"), engine="onnxruntime", threads=1, tile=64) as codec:
+        pixels = mirrored(330, 410)
+        with pytest.raises(LimitExceeded, match="whole maps"):
+            codec.encode(pixels)
+        with edgecodec.open_bundle(family_bundle("tunable"), engine="onnxruntime", threads=1) as whole:
+            data = whole.encode(pixels).data
+            expected = whole.decode(data).pixels.astype(int)
+        decoded = codec.decode(data)
+    assert decoded.tiles.count > 1
+    assert abs(decoded.pixels - expected).max() <= 1

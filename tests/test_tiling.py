@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import pytest
-import torch
 from blurred_codec import HALO, blurred_codec
 from command_line import run_command as run
-from conftest import PHOTOS, TINY
+from conftest import PHOTOS
 from hypothesis import given
 from hypothesis import strategies as st
-from make_bundles import BLOCK, Recipe, plain
-from make_tiny_bundle import PRESET
+from make_bundles import BLOCK, plain
 from PIL import Image
-from reference_coder import Table
-from reference_entropy_model import Affine, Code, Model, Tensor
 
 import edgecodec
 from edgecodec import memory
 from edgecodec.codec import Codec
 from edgecodec.errors import InvalidArgument, LimitExceeded, NotABundle, OutOfMemory
-from edgecodec.export.families import (
-    Agustsson,
-    Crdr,
-    Fidelity,
-    Hific,
-    LearnedCodec,
-    Tunable,
-    agustsson,
-    crdr,
-    fidelity,
-    hific,
-    tunable,
-)
-from edgecodec.export.graphs import export_analysis, export_synthesis
-from edgecodec.export.manifest import analysis_entry, synthesis_entry
-from edgecodec.export.points import baking_of
-from edgecodec.export.tiling import analysis_needs, synthesis_needs
 from edgecodec.tiling import Span, cheapest_cores, spans
 
 Pixels = npt.NDArray[np.uint8]
@@ -261,133 +236,3 @@ def test_amounts_of_memory() -> None:
         with pytest.raises(InvalidArgument):
             memory.parse(text)
     assert memory.words(4 << 30) == "4.0 GB" and memory.words(5 << 20) == "5 MB"
-
-
-# ---- real networks, random weights ---------------------------------------------------------------------------------
-
-SMALL: dict[str, LearnedCodec] = {}
-
-
-@cache
-def _model(name: str) -> LearnedCodec:
-    torch.manual_seed(5)
-    mirrored = hific.Preset((4, 6, 6, 8, 8), 6, 6, 1, "reflect", True, "half up", "logistic", pads_latent=True)
-    made: dict[str, Any] = {
-        "hific, mirrored": lambda: Hific(mirrored),
-        "crdr": lambda: Crdr(crdr.Preset((8, 4), (8, 4), 8, 4, 4, 2, 1, (4, 4), 2, 4)),
-        "fidelity": lambda: Fidelity(fidelity.Preset(8, 6, (4, 4))),
-        "tunable": lambda: Tunable(tunable.Preset((4, 6, 8), encoder_blocks=1, decoder_blocks=2)),
-        "agustsson": lambda: Agustsson(agustsson.Preset("GC", 4, (4, 4, 4, 4, 4), 1)),
-    }
-    model: LearnedCodec = made[name]().eval().requires_grad_(False)
-    # Random networks fade, and latents would be 0.
-    if isinstance(model, Hific):
-        model.analysis[-1].weight *= 60
-    if isinstance(model, Hific | Crdr):
-        model.hyper_analysis[-1].weight *= 60
-    return model
-
-
-def _bundle(name: str, folder: Path) -> Path:
-    """Of exported graphs and plain tables. y_hat, where there is such a latent, is y."""
-    model = _model(name)
-    baking = baking_of(model)
-    defaults = baking.default_knobs()
-    encoder = baking.encoder({name: value for name, value in defaults.items() if name in baking.encoder_knobs()[0]})
-    decoder = baking.decoder({name: value for name, value in defaults.items() if name in baking.decoder_knobs()[0]})
-    analysis = export_analysis(model, encoder, folder / "analysis.onnx")
-    synthesis = export_synthesis(model, decoder, folder / "synthesis.onnx")
-    entries = [
-        (analysis_entry("", model, encoder, 0, analysis_needs(analysis, model)), analysis),
-        (synthesis_entry("", model, decoder, 0, synthesis_needs(synthesis, model)), synthesis),
-    ]
-    for entry, _ in entries:
-        del entry["file"]
-    padding = {"alignment": model.ALIGNMENT, "padding": model.PADDING, "smallest_side": model.SMALLEST_SIDE}
-    fields = {"image": padding, "default_knobs": defaults}
-    return Recipe(_tables(model), entries[:1], entries[1:], fields).write(folder / "test.bundle")
-
-
-def _tables(model: LearnedCodec) -> Model:
-    given = {latent.name for latent in model.decoder_latents()}
-    coded = model.encoder_latents()
-    tensors = [Tensor(each.name, each.channels, each.stride, decoder_latent=each.name in given) for each in coded]
-    steps: list[Any] = [Code(each.name, i) for i, each in enumerate(coded)]
-    if "y_hat" in given:
-        y = coded[-1]
-        tensors.append(Tensor("y_hat", y.channels, y.stride, decoder_latent=True))
-        steps.append(Affine("y_hat", "y", 0, np.zeros(y.channels, np.int64), -(2**15), 2**15 - 1))
-    flat = Table((2**14 // 16,) * 16)
-    return Model(model.latent_alignment(), tensors, [[flat] * each.channels for each in coded], [], steps)
-
-
-def _close(tiled: npt.NDArray[Any], whole: npt.NDArray[Any]) -> None:
-    """Floats are summed in another order where a convolution's map has another size: some ties fall otherwise."""
-    difference = np.abs(tiled.astype(int) - whole)
-    assert difference.max() <= 1
-    assert (difference > 0).mean() < 1e-3
-
-
-@pytest.fixture(scope="module", params=["hific", "hific, mirrored", "crdr", "fidelity"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("exported")
-    yield _tiny_with_halo(folder) if request.param == "hific" else _bundle(request.param, folder)
-
-
-def _tiny_with_halo(folder: Path) -> Path:
-    """The trained tiny bundle, and what export says of its graphs today."""
-    import shutil
-
-    bundle = Path(shutil.copytree(TINY, folder / "tiny.bundle"))
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    model = Hific(PRESET)
-    for role, needs in (("analysis", analysis_needs), ("synthesis", synthesis_needs)):
-        for entry in manifest[role]:
-            entry.update(needs(onnx.load(bundle / entry["file"], load_external_data=False), model))
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
-    return bundle
-
-
-@pytest.mark.parametrize(("size", "tile"), [((700, 330), 64), ((333, 801), 130), ((257, 1100), 250)])
-def test_families(exported: Path, size: tuple[int, int], tile: int) -> None:
-    picture = _picture(*size)
-    whole = _whole(exported)
-    expected = whole.encode(picture)
-    with edgecodec.open_bundle(exported, "onnxruntime", threads=1, tile=tile) as codec:
-        encoded = codec.encode(picture)
-        decoded = codec.decode(expected.data)
-    assert encoded.tiles.count > 1 and decoded.tiles.count > 1
-    for name, each in expected.latents.items():
-        assert each.any()
-        _close(encoded.latents[name], each)
-    reference = whole.decode(expected.data).pixels
-    assert reference.std() > 0.5
-    _close(decoded.pixels, reference)
-
-
-def test_the_comparison_would_show_a_missing_halo(exported: Path, tmp_path: Path) -> None:
-    import shutil
-
-    bundle = Path(shutil.copytree(exported, tmp_path / "none.bundle"))
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    for entry in (*manifest["analysis"], *manifest["synthesis"]):
-        entry["tiling"] = {"halo": [0, 0]}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
-    latents, pixels = _both(bundle, _picture(200, 260), _whole(exported), tile=64)
-    assert latents > 20 and pixels > 200
-
-
-def test_statistics_of_whole_pictures(tmp_path: Path) -> None:
-    """The masker of tunable acts on the encoder's side only; instance norm of agustsson on both."""
-    analysis, synthesis = (
-        json.loads((_bundle("tunable", tmp_path) / "manifest.json").read_text())[role][0]
-        for role in ("analysis", "synthesis")
-    )
-    assert analysis["tiling"] == {"reason": "it takes statistics of whole maps (ReduceMean)"}
-    assert set(synthesis["tiling"]) == {"halo"}
-
-
-def test_agustsson(tmp_path: Path) -> None:
-    manifest = json.loads((_bundle("agustsson", tmp_path) / "manifest.json").read_text())
-    for entry in (*manifest["analysis"], *manifest["synthesis"]):
-        assert entry["tiling"] == {"reason": "it takes statistics of whole maps (ReduceMean)"}
