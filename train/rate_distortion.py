@@ -45,8 +45,8 @@ class RateDistortionRecipe:
     warm_up: int = 100
     average_decay: float = 0.999
     gradient_norm: float = 1.0
-    # Share of the steps after which batch norms take their stored statistics: a batch's own depend on its rate, while in
-    # use all rates have the same.
+    # Share of the steps after which batch norms take their stored statistics. A batch's own depend on its rate, but all
+    # rates have the same ones in use.
     settled_norms: float = 0.7
     seed: int = 1
 
