@@ -15,6 +15,7 @@ from PIL import Image
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import Hific, Tunable, build
+from edgecodec.export.families.tunable import Preset as TunablePreset
 from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
 from edgecodec.train.initialise_tunable import initialise_tunable
@@ -22,6 +23,7 @@ from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
     settle_medians,
+    settle_norms,
     train_rate_distortion,
 )
 
@@ -66,6 +68,17 @@ def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Pa
     resumed = train_rate_distortion(photos, tmp_path / "broken.safetensors", recipe, save_every=2)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_settled_norms_keep_the_statistics_of_all_rates() -> None:
+    model = Tunable(TunablePreset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1)).train()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    settle_norms(model)
+    rebuilt, _ = model(torch.rand(2, 3, 64, 64))
+    rebuilt.mean().backward()
+    assert model.training  # n is still drawn
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+    assert all(parameter.grad is not None for parameter in model.synthesis.parameters())
 
 
 def test_the_second_stage_touches_the_decoder_only(photos: PhotoSet, tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ class RateDistortionRecipe:
     warm_up: int = 100
     average_decay: float = 0.999
     gradient_norm: float = 1.0
+    # Share of the steps after which batch norms take their stored statistics. A batch's own depend on its rate, but all
+    # rates have the same ones in use.
+    settled_norms: float = 0.7
     seed: int = 1
 
 
@@ -92,6 +95,8 @@ def train_rate_distortion(
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
         for group in optimiser.param_groups:
             group["lr"] = rate
+        if step >= recipe.settled_norms * recipe.steps:
+            settle_norms(model)
         rebuilt, rates, distortion_weight = training_pass(model, image, recipe.distortion_weight)
         bits_per_pixel = sum(rates) / image[:, 0].numel()
         distortion = nn.functional.mse_loss(rebuilt, image)
@@ -136,6 +141,13 @@ def training_pass(model: LearnedCodec, image: Tensor, distortion_weight: float) 
 
 def _densities(model: nn.Module) -> list[FactorizedDensity]:
     return [module for module in model.modules() if isinstance(module, FactorizedDensity)]
+
+
+def settle_norms(model: nn.Module) -> None:
+    """Batch norms take their stored statistics and leave them as they are."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 @torch.no_grad()
