@@ -6,11 +6,11 @@ generator, whose top 24 bits are spread evenly over an interval. Nothing but exa
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
 import torch
+from drawn_numbers import uniform
 from torch import Tensor
 
 WIDTHS = (60, 120, 240, 480, 960)
@@ -76,15 +76,4 @@ def _interval(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
 
 
 def _draw(name: str, shape: tuple[int, ...], middle: float, half: float) -> np.ndarray:
-    count = math.prod(shape)
-    state = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
-    words = np.arange(1, count + 1, dtype=np.uint64)
-    words *= np.uint64(0x9E3779B97F4A7C15)
-    words += state
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        words ^= words >> np.uint64(shift)
-        words *= np.uint64(factor)
-    words ^= words >> np.uint64(31)
-    odd = 2 * (words >> np.uint64(40)).astype(np.int32) + 1 - (1 << 24)
-    unit = odd.astype(np.float32) * np.float32(2.0**-24)
-    return (unit * np.float32(half) + np.float32(middle)).reshape(shape)
+    return uniform(name, shape) * np.float32(half) + np.float32(middle)

@@ -6,7 +6,6 @@ A number is the splitmix64 hash of (SHA-256 of the name, index), of which 24 bit
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from drawn_numbers import uniform
 from torch import Tensor
 
 FloatArray = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ def released_tensors(layout: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
 
 def drawn(name: str, shape: Sequence[int]) -> FloatArray:
     """The tensor `name`."""
-    unit = _unit(name, math.prod(shape))
+    unit = uniform(name, (math.prod(shape),))
     kind, values = next((kind, values) for pattern, kind, values in _RULES if re.search(pattern, name))
     if kind == "quantiles":
         centre, below, above = (
@@ -83,14 +83,3 @@ _QUANTILES = ((0.0, 0.9), (10.0, 4.0), (10.0, 4.0))  # middle and half width: me
 def _scaled(unit: FloatArray, middle: float, half_width: float) -> FloatArray:
     scaled: FloatArray = unit * np.float32(half_width) + np.float32(middle)
     return scaled
-
-
-def _unit(name: str, count: int) -> FloatArray:
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    with np.errstate(over="ignore"):
-        state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
-        state ^= state >> np.uint64(31)
-    odd = 2 * (state >> np.uint64(40)).astype(np.int64) + 1 - (1 << 24)
-    return odd.astype(np.float32) * np.float32(2.0**-24)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from drawn_numbers import centred, top_bits
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -97,43 +98,14 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
     return total.hexdigest()
 
 
-def picture(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Ramps, stripes, twelve soft discs and noise, in integers: (height, width, 3)."""
-    rows, columns = np.mgrid[:height, :width].astype(np.int64)
-    phase = (columns + 2 * rows) % 74
-    stripes = 255 * np.minimum(phase, 74 - phase) // 37
-    drawn = np.stack([255 * columns // (width - 1), 255 * rows // (height - 1), stripes], -1)
-    for disc in _splitmix("discs", 72).reshape(12, 6):
-        across, down, radius, *colour = (int(value) for value in disc)
-        square = (10 + radius % 50) ** 2
-        cover = np.maximum(square - (columns - across % width) ** 2 - (rows - down % height) ** 2, 0)[..., None]
-        drawn += (np.array([value % 256 for value in colour]) - drawn) * cover // square
-    noise = _top_bits("noise", drawn.size).reshape(drawn.shape) % 17 - 8
-    return np.clip(drawn + noise, 0, 255).astype(np.uint8)
-
-
-def _splitmix(name: str, count: int) -> npt.NDArray[np.uint64]:
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state += np.uint64(seed)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        state ^= state >> np.uint64(shift)
-        state *= np.uint64(factor)
-    return state ^ (state >> np.uint64(31))
-
-
-def _top_bits(name: str, count: int) -> npt.NDArray[np.int64]:
-    return (_splitmix(name, count) >> np.uint64(40)).astype(np.int64)
-
-
 def _uniform(name: str, shape: Shape, decoder: str) -> npt.NDArray[np.float32]:
     """Odd multiples of 2^-24 between -1 and 1. In the second decoder about three in ten are drawn anew."""
     count = math.prod(shape)
-    bits = _top_bits(name, count)
+    bits = top_bits(name, count)
     if decoder == "gan" and "decoder" in name:
-        anew = _top_bits(name + "@sel", count) < 5033165
-        bits = np.where(anew, _top_bits(name + "@gan", count), bits)
-    return ((2 * bits + 1 - (1 << 24)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+        anew = top_bits(name + "@sel", count) < 5033165
+        bits = np.where(anew, top_bits(name + "@gan", count), bits)
+    return centred(bits).reshape(shape)
 
 
 _GAINS = (

@@ -1,13 +1,10 @@
-"""Weights and a picture that are the same bits on every machine, in place of trained ones, which nobody may ship.
+"""Weights that are the same bits on every machine, in place of trained ones, which nobody may ship.
 
-The vectors in tests/data/vectors were computed by the public implementations with these. Every number is
-splitmix64 (Steele, Lea, Flood 2014) of a counter, seeded by the SHA-256 of the tensor's name, and from there on only
-additions, multiplications and square roots.
+Of tests/drawn_numbers.py, and from there on only additions, multiplications and square roots.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,28 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from drawn_numbers import Floats, uniform
 from torch import Tensor
 
-Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 #: A pattern of tensor names, and how a tensor of that name and shape is made of numbers in (-1, 1).
 Rule = tuple[str, Callable[[Floats], Floats]]
-
-
-def splitmix64(name: str, count: int) -> npt.NDArray[np.uint64]:
-    """The first `count` outputs of the generator that `name` seeds."""
-    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state += np.frombuffer(hashlib.sha256(name.encode()).digest()[:8], "<u8")
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        state ^= state >> np.uint64(shift)
-        state *= np.uint64(factor)
-    return state ^ (state >> np.uint64(31))
-
-
-def uniform(name: str, shape: Shape) -> Floats:
-    """Odd multiples of 2^-24 between -1 and 1."""
-    top = (splitmix64(name, math.prod(shape)) >> np.uint64(40)).astype(np.int32)
-    return ((2 * top + 1 - (1 << 24)).astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
 
 
 def between(low: float, high: float) -> Callable[[Floats], Floats]:
@@ -157,21 +138,6 @@ def stand_in(layout: Mapping[str, Shape], rules: Sequence[Rule]) -> dict[str, Te
         make = next(make for pattern, make in rules if re.search(pattern, name))
         state[name] = torch.from_numpy(np.ascontiguousarray(make(uniform(name, shape))))
     return state
-
-
-def picture(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """(height, width, 3): ramps, stripes, twelve soft discs and some noise."""
-    rows, columns = np.mgrid[:height, :width].astype(np.int64)
-    phase = (columns + 2 * rows) % 74
-    stripes = 255 * np.minimum(phase, 74 - phase) // 37
-    image = np.stack([255 * columns // (width - 1), 255 * rows // (height - 1), stripes], -1)
-    for disc in splitmix64("discs", 72).reshape(12, 6):
-        x, y, radius, *colour = (int(number) for number in disc)
-        squared = (10 + radius % 50) ** 2
-        weight = np.maximum(squared - (columns - x % width) ** 2 - (rows - y % height) ** 2, 0)[..., None]
-        image = image + (np.array([channel % 256 for channel in colour]) - image) * weight // squared
-    noise = (splitmix64("noise", image.size) >> np.uint64(40)).astype(np.int64).reshape(image.shape) % 17 - 8
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
 def as_input(image: npt.NDArray[Any], alignment: int) -> Tensor:

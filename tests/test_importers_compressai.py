@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import released_layouts
 import torch
+from drawn_numbers import picture
 from make_tiny_bundle import tiny_pictures
-from stand_in_weights import BMSHJ2018_HYPERPRIOR, MBT2018_MEAN, as_input, picture, stand_in
+from stand_in_weights import BMSHJ2018_HYPERPRIOR, MBT2018_MEAN, as_input, stand_in
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import drawn_numbers
 import fidelity_origin as origin
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_the_weights_are_those_the_vectors_were_made_with(decoder: str) -> None:
 
 
 def test_analysis_and_rounding(model: Fidelity, vectors: dict[str, Tensor]) -> None:
-    picture = torch.from_numpy(origin.picture(HEIGHT, WIDTH)).permute(2, 0, 1)[None] / 255
+    picture = torch.from_numpy(drawn_numbers.picture(HEIGHT, WIDTH)).permute(2, 0, 1)[None] / 255
     image = F.pad(picture, (0, -WIDTH % model.ALIGNMENT, 0, -HEIGHT % model.ALIGNMENT), value=0.5)
     assert model.PADDING == "grey"
     assert largest(model.analysis(2 * image - 1) - vectors["y"]) < 1.6e-4

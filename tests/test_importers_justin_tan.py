@@ -11,8 +11,9 @@ import pytest
 import released_layouts
 import torch
 import torch.nn.functional as F
+from drawn_numbers import picture
 from make_tiny_bundle import tiny_pictures
-from stand_in_weights import JUSTIN_TAN, as_input, picture, stand_in
+from stand_in_weights import JUSTIN_TAN, as_input, stand_in
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected

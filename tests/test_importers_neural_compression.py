@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import released_layouts
 import torch
-from stand_in_weights import NEURAL_COMPRESSION, as_input, picture, stand_in
+from drawn_numbers import picture
+from stand_in_weights import NEURAL_COMPRESSION, as_input, stand_in
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
