@@ -46,12 +46,15 @@ class Shape:
         return f"{self.kernel}x{self.kernel} {self.inputs} -> {self.outputs}"
 
 
-LAYERS = [
-    (Shape(3, 320, 320), (16, 24)),
-    (Shape(5, 512, 224), (32, 48)),
-    (Shape(5, 224, 128), (32, 48)),
-    (Shape(3, 128, 32), (32, 48)),
-    (Shape(1, 640, 640), (16, 24)),
+#: Layers alone, and small ones also as they occur: behind others, so that tensors need not be reordered around each.
+STACKS: list[tuple[tuple[Shape, ...], tuple[int, int]]] = [
+    ((Shape(3, 320, 320),), (16, 24)),
+    ((Shape(5, 512, 224),), (32, 48)),
+    ((Shape(5, 224, 128),), (32, 48)),
+    ((Shape(3, 128, 32),), (32, 48)),
+    ((Shape(1, 640, 640),), (16, 24)),
+    ((Shape(5, 512, 224), Shape(5, 224, 128), Shape(3, 128, 32)), (32, 48)),
+    ((Shape(1, 384, 384), Shape(1, 384, 640), Shape(1, 640, 640), Shape(1, 640, 288)), (16, 24)),
 ]
 
 #: The context model: slices of 32 channels of 320, of which at most five are read, on the grid of 768x512 pixels.
@@ -69,10 +72,10 @@ def main() -> None:
         native.force_kernels(given.kernels)
     print(f"kernels {native.kernels()}, ONNX Runtime {onnxruntime.__version__}, medians of {given.rounds} rounds")
 
-    print_head("layer", "grid", "threads", "ms", "GMAC/s", "ratio of wall time", "ratio of CPU time")
-    for shape, grid in LAYERS:
+    print_head("layers", "grid", "threads", "ms", "GMAC/s", "ratio of wall time", "ratio of CPU time")
+    for shapes, grid in STACKS:
         for threads in given.threads:
-            print_layer(shape, grid, threads, given.rounds)
+            print_stack(shapes, grid, threads, given.rounds)
 
     print_head("context model of CRDR, 768x512", "threads", "wall s", "CPU s", "GMAC/s")
     for bits in (8, 10):
@@ -83,11 +86,11 @@ def print_head(*columns: str) -> None:
     print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
 
 
-def print_layer(shape: Shape, grid: tuple[int, int], threads: int, rounds: int) -> None:
+def print_stack(shapes: Sequence[Shape], grid: tuple[int, int], threads: int, rounds: int) -> None:
     """One row: medians of our times, and of our speed over ONNX Runtime's."""
     generator = np.random.default_rng(0)
-    ours = runner(IntegerNet(0, 255, (layer(shape, generator),)), grid)
-    theirs = onnx_convolution(shape, grid, threads)
+    ours = runner(IntegerNet(0, 255, tuple(layer(shape, generator) for shape in shapes)), grid)
+    theirs = onnx_convolutions(shapes, grid, threads)
     times, ratios = [], []
     ours(threads)
     theirs()
@@ -97,9 +100,12 @@ def print_layer(shape: Shape, grid: tuple[int, int], threads: int, rounds: int) 
         ratios.append((other[0] / own[0], other[1] / own[1]))
     wall, _ = medians(times)
     by_wall, by_cpu = medians(ratios)
-    rate = products(shape, grid) / wall / 1e9
+    rate = sum(products(shape, grid) for shape in shapes) / wall / 1e9
     rows, columns = grid
-    print(f"| {shape} | {rows}x{columns} | {threads} | {1e3 * wall:.2f} | {rate:.0f} | {by_wall:.2f} | {by_cpu:.2f} |")
+    print(
+    names = ", ".join(map(str, shapes))
+        f"| {names} | {rows}x{columns} | {threads} | {1e3 * wall:.2f} | {rate:.0f} | {by_wall:.2f} | {by_cpu:.2f} |"
+    )
 
 
 def print_context_model(bits: int, threads: Sequence[int]) -> None:
@@ -187,28 +193,33 @@ def context_model(bits: int) -> list[tuple[Callable[[int], None], int]]:
     return nets
 
 
-def onnx_convolution(shape: Shape, grid: tuple[int, int], threads: int) -> Job:
+def onnx_convolutions(shapes: Sequence[Shape], grid: tuple[int, int], threads: int) -> Job:
     """QLinearConv with unsigned activations, signed weights of one scale a channel, and no zero points."""
     generator = np.random.default_rng(0)
-    size = (shape.outputs, shape.inputs, shape.kernel, shape.kernel)
-    weight = np.clip(np.rint(generator.normal(0, 20, size)), -127, 127)
-    constants = {
-        "w": weight.astype(np.int8),
-        "x_scale": np.float32(1 / 64),
-        "x_zero": np.uint8(0),
-        "w_scale": np.full(shape.outputs, 1 / 64, np.float32),
-        "w_zero": np.zeros(shape.outputs, np.int8),
-        "y_scale": np.float32(1),
-        "y_zero": np.uint8(0),
-        "bias": np.zeros(shape.outputs, np.int32),
-    }
-    order = ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "bias"]
+    constants: dict[str, npt.NDArray[Any]] = {}
+    nodes = []
+    for i, shape in enumerate(shapes):
+        size = (shape.outputs, shape.inputs, shape.kernel, shape.kernel)
+        weight = np.clip(np.rint(generator.normal(0, 20, size)), -127, 127)
+        values = {
+            "x_scale": np.float32(1 / 64),
+            "x_zero": np.uint8(0),
+            "w": weight.astype(np.int8),
+            "w_scale": np.full(shape.outputs, 1 / 64, np.float32),
+            "w_zero": np.zeros(shape.outputs, np.int8),
+            "y_scale": np.float32(1),
+            "y_zero": np.uint8(0),
+            "bias": np.zeros(shape.outputs, np.int32),
+        }
+        constants |= {f"{name}{i}": np.asarray(value) for name, value in values.items()}
+        inputs = [f"x{i}", *(f"{name}{i}" for name in values)]
+        nodes.append(helper.make_node("QLinearConv", inputs, [f"x{i + 1}"], pads=[shape.kernel // 2] * 4))
     graph = helper.make_graph(
-        [helper.make_node("QLinearConv", order, ["y"], pads=[shape.kernel // 2] * 4)],
-        "layer",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, shape.inputs, *grid])],
-        [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, shape.outputs, *grid])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        nodes,
+        "layers",
+        [helper.make_tensor_value_info("x0", TensorProto.UINT8, [1, shapes[0].inputs, *grid])],
+        [helper.make_tensor_value_info(f"x{len(shapes)}", TensorProto.UINT8, [1, shapes[-1].outputs, *grid])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     onnx.checker.check_model(model)
@@ -216,8 +227,8 @@ def onnx_convolution(shape: Shape, grid: tuple[int, int], threads: int) -> Job:
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    x = generator.integers(0, 256, (1, shape.inputs, *grid)).astype(np.uint8)
-    return lambda: session.run(None, {"x": x})
+    x = generator.integers(0, 256, (1, shapes[0].inputs, *grid)).astype(np.uint8)
+    return lambda: session.run(None, {"x0": x})
 
 
 if __name__ == "__main__":
