@@ -102,10 +102,8 @@ def print_stack(shapes: Sequence[Shape], grid: tuple[int, int], threads: int, ro
     by_wall, by_cpu = medians(ratios)
     rate = sum(products(shape, grid) for shape in shapes) / wall / 1e9
     rows, columns = grid
-    print(
     names = ", ".join(map(str, shapes))
-        f"| {names} | {rows}x{columns} | {threads} | {1e3 * wall:.2f} | {rate:.0f} | {by_wall:.2f} | {by_cpu:.2f} |"
-    )
+    print(f"| {names} | {rows}x{columns} | {threads} | {1e3 * wall:.2f} | {rate:.0f} | {by_wall:.2f} | {by_cpu:.2f} |")
 
 
 def print_context_model(bits: int, threads: Sequence[int]) -> None:
