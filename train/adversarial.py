@@ -56,6 +56,7 @@ class AdversarialRecipe:
     adversarial_weight: float = 0.2
     faithful_share: float = 0.25  # of the batches has beta 0, where there is a beta
     discriminator_alone: int = 200  # steps before its judgement counts
+    gradient_norm: float = 1.0
     average_decay: float = 0.998
     seed: int = 2
 
@@ -175,7 +176,7 @@ def train_adversarial(
             loss = loss + realism * recipe.adversarial_weight * believed
         decoder_optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(decoder, 1.0)
+        nn.utils.clip_grad_norm_(decoder, recipe.gradient_norm)
         decoder_optimiser.step()
         averaged.update_parameters(model)
 
