@@ -175,7 +175,7 @@ def train_adversarial(
             believed = nn.functional.softplus(-discriminator(rebuilt, shown)).mean()
             loss = loss + realism * recipe.adversarial_weight * believed
         decoder_optimiser.zero_grad()
-        loss.backward()
+        loss.backward(inputs=decoder)
         nn.utils.clip_grad_norm_(decoder, recipe.gradient_norm)
         decoder_optimiser.step()
         averaged.update_parameters(model)
