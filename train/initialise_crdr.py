@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edgecodec.export.checkpoint import Checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.crdr import (
+    BETA_FREQUENCIES,
     AttentionBlock,
     Crdr,
     InterpolatedChannelAttention,
@@ -68,7 +69,8 @@ def initialise_crdr(model: Crdr, photographs: Tensor) -> None:
 def add_realism(checkpoint: Checkpoint) -> Checkpoint:
     """A CRDR checkpoint of many rates in the preset with beta, where every beta gives the picture it gave before.
 
-    Any other checkpoint is returned as it is.
+    What is learned at one beta has to hold for its neighbours too, so the embedding hears each frequency of beta the
+    less the higher it is. Any other checkpoint is returned as it is.
     """
     if checkpoint.family != Crdr.FAMILY or not checkpoint.preset.endswith(WITHOUT_REALISM):
         return checkpoint
@@ -78,6 +80,8 @@ def add_realism(checkpoint: Checkpoint) -> Checkpoint:
         if isinstance(module, RealismResidualUnit):
             for projection in (module.entered, module.within, module.left):
                 _silence(projection)
+    slower = 0.5 ** torch.arange(BETA_FREQUENCIES)
+    model.realism.layers[0].weight *= torch.cat([slower, slower])  # sines, then cosines
     return replace(checkpoint, preset=preset, tensors=model.state_dict() | checkpoint.tensors)
 
 
