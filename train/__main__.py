@@ -43,11 +43,25 @@ def adversarial(
     first_stage: Annotated[Path, typer.Option(help="Checkpoint of the stage before.")],
     output: Output,
     steps: int = AdversarialRecipe.steps,
+    batch: int = AdversarialRecipe.batch,
+    learning_rate: float = AdversarialRecipe.learning_rate,
+    ms_ssim_weight: float = AdversarialRecipe.ms_ssim_weight,
+    adversarial_weight: float = AdversarialRecipe.adversarial_weight,
+    gradient_norm: float = AdversarialRecipe.gradient_norm,
     seed: int = AdversarialRecipe.seed,
     threads: Threads = 2,
 ) -> None:
     """Last stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
-    train_adversarial(_prepare(photos, threads), first_stage, output, AdversarialRecipe(steps=steps, seed=seed))
+    recipe = AdversarialRecipe(
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        ms_ssim_weight=ms_ssim_weight,
+        adversarial_weight=adversarial_weight,
+        gradient_norm=gradient_norm,
+        seed=seed,
+    )
+    train_adversarial(_prepare(photos, threads), first_stage, output, recipe)
 
 
 @app.command()

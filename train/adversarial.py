@@ -50,12 +50,11 @@ class AdversarialRecipe:
     crop: int = 192  # MS-SSIM with five scales needs more than 160
     learning_rate: float = 2e-4
     final_learning_rate: float = 1e-5
-    fresh_factor: float = 10.0  # on the learning rate of what starts in this stage: the layers that hear beta
     discriminator_learning_rate: float = 1e-3
     ms_ssim_weight: float = 2.0
     mse_weight: float = 5e-4
     adversarial_weight: float = 0.2
-    faithful_share: float = 0.25  # of the batches has beta 0, where there is a beta
+    faithful_share: float = 1 / 3  # of the batches has beta 0, where there is a beta
     discriminator_alone: int = 200  # steps before its judgement counts
     gradient_norm: float = 1.0
     average_decay: float = 0.998
@@ -135,20 +134,17 @@ def train_adversarial(
     Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do.
     """
     torch.manual_seed(recipe.seed)
-    stage_before = read_checkpoint(first_stage)
-    checkpoint = add_realism(stage_before)
+    checkpoint = add_realism(read_checkpoint(first_stage))
     model = load_model(checkpoint).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decoder = [parameter for name, parameter in model.named_parameters() if name.startswith(model.DECODER_PREFIXES)]
     model.requires_grad_(False)
-    learned, fresh = [], []
-    for name, parameter in model.named_parameters():
-        if name.startswith(model.DECODER_PREFIXES):
-            (learned if name in stage_before.tensors else fresh).append(parameter.requires_grad_())
+    for parameter in decoder:
+        parameter.requires_grad_(True)
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
     )
     discriminator = PatchDiscriminator(model.decoder_latents()[-1]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    groups = [{"params": learned, "factor": 1.0}, {"params": fresh, "factor": recipe.fresh_factor}]
-    decoder_optimiser = torch.optim.Adam(groups, lr=recipe.learning_rate)
+    decoder_optimiser = torch.optim.Adam(decoder, lr=recipe.learning_rate)
     discriminator_optimiser = torch.optim.Adam(
         discriminator.parameters(), lr=recipe.discriminator_learning_rate, betas=(0.5, 0.9)
     )
@@ -174,7 +170,7 @@ def train_adversarial(
         latents, shown = decoder_input(model, image, knobs)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate)
         for group in decoder_optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
+            group["lr"] = rate
 
         rebuilt = model.decode(*latents, **knobs)
         loss = recipe.mse_weight * 255**2 * nn.functional.mse_loss(rebuilt, image)
@@ -183,8 +179,8 @@ def train_adversarial(
             believed = nn.functional.softplus(-discriminator(rebuilt, shown)).mean()
             loss = loss + realism * recipe.adversarial_weight * believed
         decoder_optimiser.zero_grad()
-        loss.backward(inputs=learned + fresh)
-        nn.utils.clip_grad_norm_(learned + fresh, recipe.gradient_norm)
+        loss.backward(inputs=decoder)
+        nn.utils.clip_grad_norm_(decoder, recipe.gradient_norm)
         decoder_optimiser.step()
         averaged.update_parameters(model)
 

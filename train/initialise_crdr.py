@@ -17,6 +17,7 @@ from edgecodec.export.checkpoint import Checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.crdr import (
     BETA_FREQUENCIES,
+    LARGEST_BETA,
     AttentionBlock,
     Crdr,
     InterpolatedChannelAttention,
@@ -69,8 +70,9 @@ def initialise_crdr(model: Crdr, photographs: Tensor) -> None:
 def add_realism(checkpoint: Checkpoint) -> Checkpoint:
     """A CRDR checkpoint of many rates in the preset with beta, where every beta gives the picture it gave before.
 
-    What is learned at one beta has to hold for its neighbours too, so the embedding hears each frequency of beta the
-    less the higher it is. Any other checkpoint is returned as it is.
+    The embedding starts as a curve from zero, at beta 0, to length 1 at the other end: beta 0 is left alone by what
+    other betas teach. Neighbours learn alike, because each frequency of beta is heard the less the higher it is. Any
+    other checkpoint is returned as it is.
     """
     if checkpoint.family != Crdr.FAMILY or not checkpoint.preset.endswith(WITHOUT_REALISM):
         return checkpoint
@@ -80,8 +82,13 @@ def add_realism(checkpoint: Checkpoint) -> Checkpoint:
         if isinstance(module, RealismResidualUnit):
             for projection in (module.entered, module.within, module.left):
                 _silence(projection)
-    slower = 0.5 ** torch.arange(BETA_FREQUENCIES)
-    model.realism.layers[0].weight *= torch.cat([slower, slower])  # sines, then cosines
+    enter, _, leave = model.realism.layers
+    slower = 0.25 ** torch.arange(BETA_FREQUENCIES)
+    enter.weight *= torch.cat([slower, slower])  # sines, then cosines
+    leave.bias -= model.realism(0.0).flatten()
+    size = model.realism(LARGEST_BETA).norm()
+    leave.weight /= size
+    leave.bias /= size
     return replace(checkpoint, preset=preset, tensors=model.state_dict() | checkpoint.tensors)
 
 
