@@ -50,6 +50,7 @@ class AdversarialRecipe:
     crop: int = 192  # MS-SSIM with five scales needs more than 160
     learning_rate: float = 2e-4
     final_learning_rate: float = 1e-5
+    fresh_factor: float = 10.0  # on the learning rate of what starts in this stage: the layers that hear beta
     discriminator_learning_rate: float = 1e-3
     ms_ssim_weight: float = 2.0
     mse_weight: float = 5e-4
@@ -134,17 +135,21 @@ def train_adversarial(
     Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do.
     """
     torch.manual_seed(recipe.seed)
-    checkpoint = add_realism(read_checkpoint(first_stage))
+    stage_before = read_checkpoint(first_stage)
+    checkpoint = add_realism(stage_before)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decoder = [parameter for name, parameter in model.named_parameters() if name.startswith(model.DECODER_PREFIXES)]
     model.requires_grad_(False)
-    for parameter in decoder:
+    decoder = {name: each for name, each in model.named_parameters() if name.startswith(model.DECODER_PREFIXES)}
+    for parameter in decoder.values():
         parameter.requires_grad_(True)
+    learned = [parameter for name, parameter in decoder.items() if name in stage_before.tensors]
+    fresh = [parameter for name, parameter in decoder.items() if name not in stage_before.tensors]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
     )
     discriminator = PatchDiscriminator(model.decoder_latents()[-1]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decoder_optimiser = torch.optim.Adam(decoder, lr=recipe.learning_rate)
+    groups = [{"params": learned, "factor": 1.0}, {"params": fresh, "factor": recipe.fresh_factor}]
+    decoder_optimiser = torch.optim.Adam(groups, lr=recipe.learning_rate)
     discriminator_optimiser = torch.optim.Adam(
         discriminator.parameters(), lr=recipe.discriminator_learning_rate, betas=(0.5, 0.9)
     )
@@ -170,7 +175,7 @@ def train_adversarial(
         latents, shown = decoder_input(model, image, knobs)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate)
         for group in decoder_optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
 
         rebuilt = model.decode(*latents, **knobs)
         loss = recipe.mse_weight * 255**2 * nn.functional.mse_loss(rebuilt, image)
@@ -179,8 +184,8 @@ def train_adversarial(
             believed = nn.functional.softplus(-discriminator(rebuilt, shown)).mean()
             loss = loss + realism * recipe.adversarial_weight * believed
         decoder_optimiser.zero_grad()
-        loss.backward(inputs=decoder)
-        nn.utils.clip_grad_norm_(decoder, recipe.gradient_norm)
+        loss.backward(inputs=learned + fresh)
+        nn.utils.clip_grad_norm_(learned + fresh, recipe.gradient_norm)
         decoder_optimiser.step()
         averaged.update_parameters(model)
 
