@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
-from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Hific, Tunable, build
+from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.families import Crdr, Hific, Tunable, build
 from edgecodec.export.families.tunable import Preset as TunablePreset
-from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
+from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_crdr import add_realism
 from edgecodec.train.initialise_tunable import initialise_tunable
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
@@ -81,19 +82,47 @@ def test_settled_norms_keep_the_statistics_of_all_rates() -> None:
     assert all(parameter.grad is not None for parameter in model.synthesis.parameters())
 
 
-def test_the_second_stage_touches_the_decoder_only(photos: PhotoSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "preset"), [("hific", "compact"), ("fidelity", "compact"), ("crdr", "compact"), ("agustsson", "compact")]
+)
+def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, photos: PhotoSet, tmp_path: Path) -> None:
     first = tmp_path / "first.safetensors"
     torch.manual_seed(0)
-    model = build("hific", "compact")
-    assert isinstance(model, Hific)
-    initialise_as_transform(model, random_crops(photos.training, 128, 8, np.random.default_rng(0)))
-    save_checkpoint(first, model, "hific", "compact", {})
-    recipe = AdversarialRecipe(steps=2, batch=1, discriminator_alone=1)
+    model = build(family, preset)
+    save_checkpoint(first, model, family, preset, {})
+    recipe = AdversarialRecipe(steps=1, batch=1, discriminator_alone=0, faithful_share=0)
     train_adversarial(photos, first, tmp_path / "second.safetensors", recipe)
     before, after = (read_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in ("first", "second"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed
-    assert all(name.startswith("synthesis.") for name in changed)
+    assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
+
+
+def test_beta_starts_without_effect() -> None:
+    torch.manual_seed(0)
+    multirate = build("crdr", "compact-multirate")
+    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict())
+    model = load_model(add_realism(stored))
+    assert isinstance(model, Crdr) and isinstance(multirate, Crdr)
+    latent = torch.randint(-200, 200, (1, 96, 4, 4)).float()
+    with torch.no_grad():
+        expected = multirate.decode(latent, 1.5)
+        for beta in (0.0, 2.56, 3.84, 5.12):
+            assert torch.equal(model.decode(latent, 1.5, beta), expected)
+    assert (
+        add_realism(Checkpoint("crdr", "compact", {}, model.state_dict())).tensors.keys() == model.state_dict().keys()
+    )
+
+
+def test_realism_weighs_as_much_as_beta_asks() -> None:
+    assert realism_at({"quality": 1.0, "beta": 0.0}) == 0
+    assert realism_at({"quality": 1.0, "beta": 2.56}) == 1
+    assert realism_at({}) == 1
+    model, generator = build("crdr", "compact"), np.random.default_rng(0)
+    drawn = [draw_knobs(model, 0.25, generator) for _ in range(2000)]
+    assert {knobs["quality"] for knobs in drawn} == {0, 1, 2, 3, 4}
+    betas = [knobs["beta"] for knobs in drawn]
+    assert 0.2 < betas.count(0.0) / len(betas) < 0.3
+    assert max(betas) == 5.12
 
 
 def test_medians_settle_where_the_density_is_halved() -> None:

@@ -40,13 +40,13 @@ def rate_distortion(
 @app.command()
 def adversarial(
     photos: Photos,
-    first_stage: Annotated[Path, typer.Option(help="Checkpoint of the first stage.")],
+    first_stage: Annotated[Path, typer.Option(help="Checkpoint of the stage before.")],
     output: Output,
     steps: int = AdversarialRecipe.steps,
     seed: int = AdversarialRecipe.seed,
     threads: Threads = 2,
 ) -> None:
-    """Second stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
+    """Last stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
     train_adversarial(_prepare(photos, threads), first_stage, output, AdversarialRecipe(steps=steps, seed=seed))
 
 
