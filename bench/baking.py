@@ -3,8 +3,8 @@
     python bench/baking.py MODEL... [--picture FILE] [--rounds N] [--threads N]
 
 A MODEL is CHECKPOINT (crdr: quality and beta), CHECKPOINT+MSE_CHECKPOINT (alpha), or FAMILY/PRESET for random weights.
-Both graphs run on 768x512 pixels in ONNX Runtime on the processor, in turn; the ratio is the median of the ratios of all
-rounds. "same" is the largest difference between the two in what they compute, "apart" the mean difference between the
+Both graphs run on 768x512 pixels in ONNX Runtime on the processor, in turn; the ratio is the median of all rounds'
+ratios. "same" is the largest difference between the two in what they compute, "apart" the mean difference between the
 pictures of two baked points, in levels of 255: a knob without effect would leave it at 0.
 """
 

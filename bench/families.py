@@ -4,7 +4,7 @@
 
 A model has the weights of FOLDER/FAMILY-PRESET.safetensors where that file exists; then PICTURE is coded with it.
 Otherwise its weights are random, for work and memory do not depend on them, and the symbols of a picture of that size
-are drawn from a Laplace distribution. A bundle is written with the family's default knobs. Export and decode each run in
+are drawn from a Laplace distribution. A bundle is written with the default knobs. Export and decode each run in
 a process of their own, whose peak is all of its memory: interpreter, libraries, weights and activations (Linux).
 """
 
@@ -33,7 +33,7 @@ from edgecodec.export.bundle import export_bundle
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.entropy import freezer_of
 from edgecodec.export.entropy_file import Apply, Mixture
-from edgecodec.export.families import FAMILIES, LearnedCodec, build
+from edgecodec.export.families import FAMILIES, build
 from edgecodec.export.integer_net import Crop, IntegerNet, PixelShuffle
 from edgecodec.export.points import baking_of
 
@@ -162,9 +162,7 @@ def drawn_file(codec: edgecodec.Codec, picture: Path, family: str) -> bytes:
     model = EntropyModel((Path(codec.info.path) / "entropy.bin").read_bytes())
     payload, lanes = model.encode(drawn_latents(model, family, 1.0, width, height), width=width, height=height)
     quality = codec.info.default_knobs.get("quality")
-    return container.write(
-        payload, width=width, height=height, lanes=lanes, model_id=model.model_id, quality=quality
-    )
+    return container.write(payload, width=width, height=height, lanes=lanes, model_id=model.model_id, quality=quality)
 
 
 if __name__ == "__main__":

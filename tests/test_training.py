@@ -14,11 +14,12 @@ from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Crdr, Hific, Tunable, build
+from edgecodec.export.families import Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.tunable import Preset as TunablePreset
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
 from edgecodec.train.initialise_crdr import add_realism
+from edgecodec.train.initialise_fidelity import initialise_fidelity
 from edgecodec.train.initialise_tunable import initialise_tunable
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
@@ -58,6 +59,19 @@ def test_the_initial_transform_of_few_symbols_carries_photographs_at_every_rate(
     psnr = [-10 * math.log10(float((picture - unseen).square().mean())) for picture in rebuilt]
     assert psnr == sorted(psnr, reverse=True)
     assert psnr[0] > 19 and psnr[1] > 18  # a random start gives 8
+
+
+def test_the_initial_transform_with_its_context_carries_photographs_at_a_low_rate(photos: PhotoSet) -> None:
+    torch.manual_seed(0)
+    model = build("fidelity", "compact")
+    assert isinstance(model, Fidelity)
+    initialise_fidelity(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.eval()
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    with torch.no_grad():
+        rebuilt, rates = model(unseen)
+    assert -10 * math.log10(float((rebuilt - unseen).square().mean())) > 23  # a random start gives 9
+    assert float(sum(rates)) / unseen[:, 0].numel() < 0.23  # without its neighbours it takes 0.24
 
 
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
