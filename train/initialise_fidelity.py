@@ -1,12 +1,12 @@
 """A start for the fidelity-controllable codec that already is a transform codec, with its distributions.
 
-From a random start, colours took more than three thousand steps to appear. Here every strided stage starts as the best
-linear map of 2x2 blocks of the stage before it, measured on photographs, and every doubling as the transpose:
+From a random start three thousand steps bring no colours. Here every strided stage starts as the best linear map of
+2x2 blocks of the stage before it, measured on photographs, and every doubling as the transpose:
 
 * The shortcut of a strided block sees one pixel of four, so it is the body that carries the blocks, as pairs (v, -v):
   their rectified difference is v again, but for a factor. A GDN is nearly the identity while gamma is small.
-* The shortcut of a doubling sees all that it needs and is linear, so the body starts small.
-* Other residual blocks start as identities, and attention as a constant factor.
+* The shortcut of a doubling sees all that it needs and is linear.
+* All other bodies start silent, and attention as a constant factor.
 
 The mixture starts around the best linear prediction from the neighbours, which the context network carries as pairs.
 """
