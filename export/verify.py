@@ -85,7 +85,9 @@ def _verify(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Arra
             raise VerificationFailed("does not give what it decided", where=path.name)
     largest = max(errors)
     if largest > LARGEST_ERROR:
-        raise VerificationFailed(f"differs from PyTorch by {largest:.2e}, more than {LARGEST_ERROR:.0e}", where=path.name)
+        raise VerificationFailed(
+            f"differs from PyTorch by {largest:.2e}, more than {LARGEST_ERROR:.0e}", where=path.name
+        )
     return largest
 
 
