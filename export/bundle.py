@@ -85,7 +85,7 @@ def export_bundle(
     progress("reading checkpoints")
     main = read_checkpoint(checkpoint, family)
     model = load_model(main)
-    mse = None if mse_checkpoint is None else read_checkpoint(mse_checkpoint, family).tensors
+    mse = None if mse_checkpoint is None else load_model(read_checkpoint(mse_checkpoint, family))
     baking = baking_of(model, Asked(alphas, qualities, betas), mse)
     roles = {"main": checkpoint, "mse": mse_checkpoint}
     source = Source(

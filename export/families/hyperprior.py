@@ -170,7 +170,7 @@ class Hyperprior(ScaleHyperprior):
     PRESETS: ClassVar = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
+        super().__init__(preset)
         n, m = preset.transform_channels, preset.latent_channels
         self.latent_channels, self.hyperlatent_channels = m, n
         self.predicts_means = preset.predicts_means

@@ -76,8 +76,7 @@ class Tunable(LearnedCodec):
     DECODER_PREFIXES = ("synthesis.",)
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
-        self.preset = preset
+        super().__init__(preset)
         self.analysis = Pyramid(preset)
         self.masker = Masker(preset)
         self.synthesis = _synthesis(preset)
