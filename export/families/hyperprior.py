@@ -116,12 +116,12 @@ class ScaleHyperprior(LearnedCodec):
         y = self.analysis(image)
         z = self.hyper_analysis(self.hyper_input(y))
         medians = self.density.medians.reshape(1, -1, 1, 1)
-        z_rounded = round_straight_through(z - medians) + medians
+        z_rounded = round_straight_through(z - medians, self.round) + medians
         z_noisy = add_uniform_noise(z) if self.training else z_rounded
         mean = self.mean(z_rounded)
         residual = y if mean is None else y - mean
-        noisy = add_uniform_noise(residual) if self.training else torch.round(residual)
-        rebuilt = round_straight_through(residual)
+        noisy = add_uniform_noise(residual) if self.training else self.round(residual)
+        rebuilt = round_straight_through(residual, self.round)
         rebuilt = rebuilt if mean is None else rebuilt + mean
         likelihood = gaussian_likelihood if self.likelihood == "gaussian" else logistic_likelihood
         rates = Rates(
