@@ -8,11 +8,13 @@ only then does every baked decoder read the same files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
+from edgecodec.export.configuration import configuration_differences
 
 
 def interpolate(
@@ -37,15 +39,24 @@ def _mix(mse: Tensor, main: Tensor, alpha: float) -> Tensor:
 
 
 def require_interpolation(
-    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], alphas: Sequence[float], decoder_prefixes: Sequence[str]
+    main: Mapping[str, Tensor],
+    mse: Mapping[str, Tensor],
+    alphas: Sequence[float],
+    decoder_prefixes: Sequence[str],
+    configurations: tuple[Any, Any] | None = None,
 ) -> None:
     """Raise InvalidArgument for an alpha outside 0 to 1 or none at all.
 
     Raise CheckpointRejected, with the list, where keys, shapes or types differ, or a single bit outside the decoder.
+    configurations: the presets of both, where there are any; equal weights of other conventions (padding, rounding,
+    range of the pictures) are another codec, so no field of theirs may differ.
     """
     if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
         raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
-    problems = [f"{name}: only in the main checkpoint" for name in main if name not in mse]
+    problems = (
+        [f"configuration, {line}" for line in configuration_differences(*configurations)] if configurations else []
+    )
+    problems += [f"{name}: only in the main checkpoint" for name in main if name not in mse]
     problems += [f"{name}: only in the mse checkpoint" for name in mse if name not in main]
     for name in (name for name in main if name in mse):
         a, b = main[name], mse[name]

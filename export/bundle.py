@@ -7,7 +7,7 @@ networks one is in memory at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from edgecodec.export.calibration import CalibrationPictures, Picture, crop, loa
 from edgecodec.export.card import model_card
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint
 from edgecodec.export.entropy import Freezer, Observation, freezer_of
-from edgecodec.export.entropy.cost import EntropyCost, as_int16, measure, size_of
+from edgecodec.export.entropy.cost import EntropyCost, as_int16, measure, size_of, summed
 from edgecodec.export.families import LearnedCodec
 from edgecodec.export.golden import write_golden
 from edgecodec.export.graphs import export_analysis, export_synthesis
@@ -85,7 +85,7 @@ def export_bundle(
     progress("reading checkpoints")
     main = read_checkpoint(checkpoint, family)
     model = load_model(main)
-    mse = None if mse_checkpoint is None else read_checkpoint(mse_checkpoint, family).tensors
+    mse = None if mse_checkpoint is None else load_model(read_checkpoint(mse_checkpoint, family))
     baking = baking_of(model, Asked(alphas, qualities, betas), mse)
     roles = {"main": checkpoint, "mse": mse_checkpoint}
     source = Source(
@@ -112,10 +112,11 @@ def write_bundle(
     with appearing_whole(output, force) as folder:
         progress("freezing the entropy model")
         freezer = freezer_of(baking.model)
-        frozen = freezer.freeze(_observe(freezer, baking, pictures.calibrating)).to_bytes()
+        frozen = freezer.freeze(_observe_all(freezer, baking, pictures.calibrating)).to_bytes()
         (folder / "entropy.bin").write_bytes(frozen)
         entropy = EntropyModel(frozen)
-        cost = measure(freezer, entropy, _observe(freezer, baking, pictures.measuring))
+        progress("measuring the entropy model")
+        cost = _measure(freezer, entropy, baking, pictures.measuring)
         manifest = new_manifest(source, baking, entropy, cost)
         errors = _write_graphs(folder, baking, freezer, entropy, pictures.measuring[0], manifest, progress)
 
@@ -170,8 +171,26 @@ def _covering(settings: Sequence[Knobs], pictures: Sequence[Picture]) -> Iterato
         yield settings[i % len(settings)], pictures[i % len(pictures)]
 
 
-def _observe(freezer: Freezer, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
-    return [freezer.observe(to_tensor(picture), **knobs) for knobs, picture in _covering(baking.settings(), pictures)]
+def _observe(freezer: Freezer, knobs: Knobs, pictures: Sequence[Picture]) -> list[Observation]:
+    return [freezer.observe(to_tensor(picture), **knobs) for picture in pictures]
+
+
+def _observe_all(freezer: Freezer, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
+    """Every picture at every setting.
+
+    What pictures differ in and what settings differ in must not be mixed up: few pictures at one quality do not span
+    its activations. All observations are held at once. Of CRDR at full size one takes 12 MB and as much again while
+    nets are made, which is less than its graphs need later in the export.
+    """
+    return [each for knobs in baking.settings() for each in _observe(freezer, knobs, pictures)]
+
+
+def _measure(freezer: Freezer, entropy: EntropyModel, baking: Baking, pictures: Sequence[Picture]) -> EntropyCost:
+    """Of every picture at every setting; those of one setting are in memory at a time."""
+    return summed([
+        replace(measure(freezer, entropy, _observe(freezer, knobs, pictures)), knobs=knobs)
+        for knobs in baking.settings()
+    ])  # fmt: skip
 
 
 def _coded(

@@ -87,9 +87,14 @@ def _numbers(manifest: Mapping[str, Any]) -> list[str]:
         *lines,
         f"* Sides are padded to multiples of {image['alignment']} pixels, {border}, and cropped back.",
         f"* The integer entropy model costs {cost['overhead_percent']:+.3f} % bits against the float one, on "
-        f"{cost['pictures']} photographs that did not calibrate it.",
+        f"{cost['pictures']} photographs that did not calibrate it{_by_setting(cost)}.",
         "",
     ]
+
+
+def _by_setting(cost: Mapping[str, Any]) -> str:
+    settings = [f"{each['overhead_percent']:+.3f} % at {_knobs(each['knobs'])}" for each in cost.get("by_setting", [])]
+    return f": {', '.join(settings)}" if settings else ""
 
 
 def _latents(latents: Sequence[Mapping[str, Any]]) -> str:

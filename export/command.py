@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
 from edgecodec.export.bundle import ExportReport, export_bundle
+from edgecodec.export.points import suffix
 
 
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
@@ -56,4 +57,5 @@ def summary(report: ExportReport) -> list[str]:
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
+    lines += [f"    at {suffix(each.knobs)[1:]}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
     return lines

@@ -53,13 +53,7 @@ def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: En
         "synthesis": [],
         "default_knobs": baking.default_knobs(),
         "golden": [],
-        "entropy_cost": {
-            "pictures": cost.pictures,
-            "float_bits": round(cost.float_bits),
-            "integer_bits": round(cost.integer_bits),
-            "overhead_percent": round(cost.overhead_percent, 4),
-            **{name: round(bits) for name, bits in cost.compared_bits.items()},
-        },
+        "entropy_cost": _entropy_cost(cost),
         "provenance": {
             "checkpoints": list(source.checkpoints),
             "versions": {
@@ -119,6 +113,22 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _entropy_cost(cost: EntropyCost) -> Manifest:
+    """In bits. Of several settings the whole, and each by its knobs."""
+    entry = {
+        "pictures": cost.pictures,
+        "float_bits": round(cost.float_bits),
+        "integer_bits": round(cost.integer_bits),
+        "overhead_percent": round(cost.overhead_percent, 4),
+        **{name: round(bits) for name, bits in cost.compared_bits.items()},
+    }
+    if cost.knobs:
+        entry["knobs"] = cost.knobs
+    if cost.by_setting:
+        entry["by_setting"] = [_entropy_cost(each) for each in cost.by_setting]
+    return entry
 
 
 def _latents(latents: Sequence[LatentSpec]) -> list[Manifest]:

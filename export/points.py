@@ -20,7 +20,6 @@ from edgecodec.export.families.crdr_baking import bake_decoder, bake_encoder
 from edgecodec.export.families.tunable import LARGEST_N, SMALLEST_N, fold_batch_norm
 
 Knobs = dict[str, float]
-State = Mapping[str, Tensor]
 
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
 DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
@@ -75,8 +74,8 @@ class Baking:
     BAKED: ClassVar[tuple[str, ...]] = ()
     INPUTS: ClassVar[Mapping[str, Scalar]] = {}
 
-    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: State | None = None) -> None:
-        """mse: state dict of a second model with the same encoder. Raises InvalidArgument for a knob there is not."""
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
+        """mse: a second model with the same encoder. Raises InvalidArgument for a knob there is not."""
         self.model, self.asked, self.mse = model, asked, mse
         known = [*self.baked_knobs(), *(f"{name} (given when a picture is encoded)" for name in self.INPUTS)]
         hint = f"its knobs: {', '.join(known) or 'none'}"
@@ -124,12 +123,18 @@ class Interpolation(Baking):
 
     BAKED = ("alpha",)
 
-    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: State | None = None) -> None:
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
         """Raises CheckpointRejected too, where the two models differ outside their decoders."""
         super().__init__(model, asked, mse)
         if mse is not None:
             self.alphas = _distinct(DEFAULT_ALPHAS if asked.alpha is None else asked.alpha)
-            require_interpolation(model.state_dict(), mse, self.alphas, model.DECODER_PREFIXES)
+            require_interpolation(
+                model.state_dict(),
+                mse.state_dict(),
+                self.alphas,
+                model.DECODER_PREFIXES,
+                configurations=(model.preset, mse.preset),
+            )
         elif asked.alpha is not None:
             raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
 
@@ -145,7 +150,7 @@ class Interpolation(Baking):
             return super().decoder(knobs)
         prefixes = self.model.DECODER_PREFIXES
         mixed = copy.deepcopy(self.model)
-        mixed.load_state_dict(interpolate(self.model.state_dict(), self.mse, knobs["alpha"], prefixes))
+        mixed.load_state_dict(interpolate(self.model.state_dict(), self.mse.state_dict(), knobs["alpha"], prefixes))
         module = Decoder(mixed)
         return Point(knobs, module, module)
 
@@ -156,7 +161,7 @@ class RateAndRealism(Baking):
     BAKED = ("quality", "beta")
     model: Crdr
 
-    def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: State | None = None) -> None:
+    def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
         """quality is rounded to 1/64. Raises InvalidArgument for values out of range."""
         super().__init__(model, asked, mse)
         qualities = range(model.levels) if asked.quality is None else asked.quality
@@ -223,7 +228,7 @@ BAKINGS: tuple[tuple[type[LearnedCodec], type[Baking]], ...] = (
 )
 
 
-def baking_of(model: LearnedCodec, asked: Asked = NOTHING, mse: State | None = None) -> Baking:
+def baking_of(model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> Baking:
     """How `model` is baked. Raises InvalidArgument for knobs its family has not, and what the baking raises."""
     (kind,) = (baking for family, baking in BAKINGS if isinstance(model, family))
     return kind(model, asked, mse)

@@ -114,7 +114,7 @@ def make_tiny_bundle(output: Path) -> ExportReport:
     """Write the bundle to `output`, which must not exist."""
     main = tiny_model()
     mse = second_decoder(main)
-    baking = Interpolation(main, Asked(alpha=ALPHAS), mse.state_dict())
+    baking = Interpolation(main, Asked(alpha=ALPHAS), mse)
     return write_bundle(output, Source("hific", "tiny"), baking, tiny_halves())
 
 

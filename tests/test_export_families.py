@@ -97,6 +97,19 @@ def test_the_manifest_describes_the_codec(family_bundle: Bundles, name: str) -> 
     assert manifest["entropy_cost"]["integer_bits"] > 1000
 
 
+def test_the_manifest_says_what_integers_cost_at_every_setting(family_bundle: Bundles) -> None:
+    settings = {"crdr": [{"quality": 0}, {"quality": 3}], "tunable": [{"n": n} for n in (0, -2, 2, -1, 1)], "hific": []}
+    for name, expected in settings.items():
+        cost = manifest_of(family_bundle(name))["entropy_cost"]
+        parts = cost.pop("by_setting", [])
+        assert [part.pop("knobs") for part in parts] == expected
+        assert all(part.keys() == cost.keys() and part["pictures"] == cost["pictures"] == 2 for part in parts)
+        for bits in ("float_bits", "integer_bits") if parts else ():
+            assert sum(part[bits] for part in parts) == pytest.approx(cost[bits], abs=len(parts))
+        card = (family_bundle(name) / "README.md").read_text()
+        assert all(f"{part['overhead_percent']:+.3f} % at " in card for part in parts)
+
+
 def test_what_only_some_families_have(family_bundle: Bundles) -> None:
     manifests = {name: manifest_of(family_bundle(name)) for name in FAMILIES}
     scalars = {"n": {"low": -2.0, "high": 2.0, "default": 0.0}}

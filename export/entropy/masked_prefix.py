@@ -20,17 +20,12 @@ from edgecodec.export.entropy.static_huffman import code_lengths, count_scanned
 from edgecodec.export.entropy_file import Context, EntropyModel, Values
 from edgecodec.export.families.tunable import LEVELS, LOWEST, STRIDE, Tunable
 
-# One encoder serves all rates, and once omega is there, symbols at further n are nearly free. Tables are made of all of
-# these: of one n for each picture they take 7 % more bits.
-CALIBRATED_N = (-2.0, -1.0, 0.0, 1.0, 2.0)
-
 
 @dataclass(frozen=True)
 class Observation:
-    """symbols: (K, h, w) of one picture, and what they are at every CALIBRATED_N."""
+    """symbols: (K, h, w) of one picture at one n."""
 
     symbols: IntArray
-    at_every_n: tuple[IntArray, ...]
 
     @property
     def latents(self) -> dict[str, IntArray]:
@@ -50,14 +45,13 @@ class MaskedPrefixFreezer:
     @torch.no_grad()
     def observe(self, image: Tensor, n: float = 0.0) -> Observation:
         """image: (1, 3, H, W) float32 in [0, 1], sides multiples of 8. n: in [-2, 2]."""
-        omega = self._model.analysis(2 * image - 1)
-        symbols, *at_every_n = (self._model.quantise(omega, each)[0].long().numpy() for each in (n, *CALIBRATED_N))
-        return Observation(symbols, tuple(at_every_n))
+        (symbols,) = self._model.encode(image, n)
+        return Observation(symbols[0].long().numpy())
 
     def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
-        """The entropy model with tables for the observed pictures."""
+        """The entropy model with tables for the observed pictures, which should come at several n: it serves all."""
         channels = self._model.preset.latent_channels
-        calibrating = [symbols for each in observations for symbols in each.at_every_n]
+        calibrating = [each.symbols for each in observations]
         lengths, symbols = _counts(calibrating)
         self._lengths, self._symbols = freeze_contexts(lengths, 0), freeze_contexts(symbols, LOWEST)
         self._huffman = code_lengths(sum(count_scanned(each, LEVELS) for each in calibrating))

@@ -76,8 +76,7 @@ class Tunable(LearnedCodec):
     DECODER_PREFIXES = ("synthesis.",)
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
-        self.preset = preset
+        super().__init__(preset)
         self.analysis = Pyramid(preset)
         self.masker = Masker(preset)
         self.synthesis = _synthesis(preset)
@@ -87,11 +86,8 @@ class Tunable(LearnedCodec):
 
     def encode(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, ...]:
         """symbols (B, 16, H/8, W/8) in 0..3, 0 where masked. n: scalar in [-2, 2]."""
-        return (self.quantise(self.analysis(2 * image - 1), n),)
-
-    def quantise(self, omega: Tensor, n: Tensor | float) -> Tensor:
-        """The symbols of omega, as `encode` gives them."""
-        return nearest_level(omega, LOWEST, LEVELS) * self.masker(omega, n)
+        omega = self.analysis(2 * image - 1)
+        return (nearest_level(omega, LOWEST, LEVELS) * self.masker(omega, n),)
 
     def decode(self, *latents: Tensor) -> Tensor:
         (symbols,) = latents
