@@ -14,10 +14,10 @@ import torch
 
 import edgecodec
 from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.export.baking import Baking, Point
 from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import takes_size
-from edgecodec.export.points import Baking, Point
 
 MANIFEST = "manifest.json"
 SCHEMA = 1

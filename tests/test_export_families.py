@@ -27,9 +27,9 @@ from tiny_codecs import tiny_codec
 import edgecodec
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
+from edgecodec.export.baking import baking_of
 from edgecodec.export.bundle import class_names
 from edgecodec.export.checkpoint import Checkpoint
-from edgecodec.export.points import baking_of
 from edgecodec.export.verify import verify_synthesis
 from edgecodec.export.weights import SMALLEST, stored_weights
 from edgecodec.verify import verify
