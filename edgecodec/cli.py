@@ -124,6 +124,15 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs to calibrate on. [default: built in]")
     ] = None,
+    entropy_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--entropy-from",
+            metavar="BUNDLE",
+            help="Earlier bundle of the same checkpoint: keep its entropy model, so that its files decode. "
+            "[default: calibrate a new one]",
+        ),
+    ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -143,6 +152,7 @@ def export(
             output,
             mse_checkpoint=mse_checkpoint,
             calibration=calibration,
+            entropy_from=entropy_from,
             force=force,
             progress=lambda line: console.say(line, level=1),
             **{name: text for name, text in asked.items() if text is not None},
