@@ -106,11 +106,16 @@ def _numbers(manifest: Mapping[str, Any]) -> list[str]:
     if decoded != coded:
         lines.append(f"* Decoded: {_latents(decoded)}.")
     border = "mirrored" if image["padding"] == "reflect" else "grey"
+    kept = manifest["provenance"].get("entropy")
+    if kept:
+        lines.append(f"* The entropy model is that of `{kept['bundle']}`, whose files decode with this one too.")
+    # A kept model may have been calibrated on these very photographs.
+    unseen = "" if kept else " that did not calibrate it"
     return [
         *lines,
         f"* Sides are padded to multiples of {image['alignment']} pixels, {border}, and cropped back.",
         f"* The integer entropy model costs {cost['overhead_percent']:+.3f} % bits against the float one, on "
-        f"{cost['pictures']} photographs that did not calibrate it{_by_setting(cost)}.",
+        f"{cost['pictures']} photographs{unseen}{_by_setting(cost)}.",
         "",
     ]
 
