@@ -64,6 +64,20 @@ def test_the_smallest_picture_is_coded() -> None:
     assert 0 <= picture.min() <= picture.max() <= 1
 
 
+@pytest.mark.parametrize("where", ["everywhere", "residual_blocks"])
+def test_only_norms_in_residual_blocks_let_brightness_and_contrast_through(where: str) -> None:
+    torch.manual_seed(0)
+    model, image = small(replace(SMALL, instance_norm=where)), torch.rand(1, 3, 64, 96)
+    tinted = 0.5 * image + torch.tensor([0.1, 0.2, 0.5]).reshape(1, 3, 1, 1)
+    projected, other = model.analysis(image), model.analysis(tinted)
+    change = (other - projected).abs().mean() / (projected - projected.mean((2, 3), keepdim=True)).abs().mean()
+    assert change < 0.01 if where == "everywhere" else change > 0.1
+    norms = [name for name, module in model.named_modules() if isinstance(module, InstanceNorm)]
+    in_blocks = [name for name in norms if name.startswith("synthesis.residual_blocks.")]
+    assert len(in_blocks) == 2 * SMALL.residual_blocks
+    assert (norms == in_blocks) == (where == "residual_blocks")
+
+
 def test_nothing_is_coded_where_the_mask_is_zero() -> None:
     torch.manual_seed(0)
     model, image = small(SMALL_SC), torch.rand(1, 3, 64, 96)
