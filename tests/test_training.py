@@ -14,10 +14,11 @@ from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Crdr, Fidelity, Hific, Tunable, build
+from edgecodec.export.families import Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.tunable import Preset as TunablePreset
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_agustsson import initialise_agustsson
 from edgecodec.train.initialise_crdr import add_realism
 from edgecodec.train.initialise_fidelity import initialise_fidelity
 from edgecodec.train.initialise_tunable import initialise_tunable
@@ -72,6 +73,19 @@ def test_the_initial_transform_with_its_context_carries_photographs_at_a_low_rat
         rebuilt, rates = model(unseen)
     assert -10 * math.log10(float((rebuilt - unseen).square().mean())) > 23  # a random start gives 9
     assert float(sum(rates)) / unseen[:, 0].numel() < 0.23  # without its neighbours it takes 0.24
+
+
+@pytest.mark.parametrize(("preset", "least"), [("compact", 18.5), ("compact-sc", 20)])
+def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoSet, preset: str, least: float) -> None:
+    torch.manual_seed(0)
+    model = build("agustsson", preset)
+    assert isinstance(model, Agustsson)
+    initialise_agustsson(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    labels = [torch.zeros(8, 1, 128, 128)] if model.side_latents() else []
+    with torch.no_grad():
+        error = (model.decode(*labels, *model.encode(unseen)) - unseen).square().mean()
+    assert -10 * math.log10(float(error)) > least  # a random start gives 11
 
 
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
