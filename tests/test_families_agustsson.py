@@ -161,6 +161,23 @@ def test_instance_norm_keeps_its_statistics_in_float32() -> None:
     torch.testing.assert_close(normalised.double(), wanted, rtol=0, atol=2e-3)
 
 
+def test_instance_norm_does_not_magnify_roundings_of_an_even_map() -> None:
+    """Two of them in a row, so that the second would magnify what the first had left."""
+    values = torch.tensor([-37.1, 0.3, 1000.7]).reshape(1, 3, 1, 1)
+    once = InstanceNorm(3, 1e-5)(values.expand(1, 3, 37, 53))
+    twice = InstanceNorm(3, 1e-5)(once + values)
+    assert max(once.abs().max(), twice.abs().max()) < 1e-6
+
+
+def test_a_picture_of_one_label_does_not_depend_on_the_order_of_sums() -> None:
+    model = small(SMALL_SC)
+    for width in (96, 128):
+        labels, symbols = torch.zeros(1, 1, 80, width), torch.zeros(1, 3, 10, width // 8)
+        doubles = copy.deepcopy(model).double()
+        picture, wanted = model.decode(labels, symbols), doubles.decode(labels.double(), symbols.double())
+        torch.testing.assert_close(picture.double(), wanted, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("preset", [SMALL, replace(SMALL_SC, noise_channels=2)])
 def test_training_reaches_every_weight_and_keeps_to_the_bound(preset: Preset) -> None:
     model = small(preset).train().requires_grad_(True)

@@ -148,8 +148,11 @@ class InstanceNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        full = x.float()
-        centred = full - full.mean((2, 3), keepdim=True)
+        centred = x.float()
+        # Twice, because the first mean of an even map, as of one label, is off by a rounding, which is another one on
+        # another engine and which 1 / sqrt(epsilon) magnifies, again in every layer.
+        for _ in range(2):
+            centred = centred - centred.mean((2, 3), keepdim=True)
         variance = (centred * centred).mean((2, 3), keepdim=True)
         return (centred / torch.sqrt(variance + self.epsilon) * self.gamma + self.beta).to(x.dtype)
 
