@@ -3,7 +3,8 @@
 From a random start the symbols say next to nothing for thousands of steps. Here every stage starts linear: channels
 come in pairs (v, -v), whose rectified difference is v again; each halving is the best linear map of 2x2 blocks of the
 stage before it, each doubling the transpose. Residual blocks start as identities and the label branch nearly silent.
-Five levels are few for the strongest component, so it has several channels, whose thresholds interleave.
+Five levels are few for the two strongest components, brightness and one of colour: each has two channels, whose
+thresholds interleave. With one, all colours but strong ones start grey.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from edgecodec.export.families.agustsson import LOWEST, Agustsson, ResidualBlock, SelectiveSynthesis
 from edgecodec.train.initialise import SPARE, at_centre, principal_blocks, set_pairs
 
-STRONGEST = 3  # channels of the strongest component
-REACH = 1.8  # standard deviations of a component that the outermost symbols stand for
+DOUBLED = 2  # components with two channels each
+REACH = 1.6  # standard deviations of a component that the outermost symbols stand for
 INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
 
 
@@ -41,12 +42,12 @@ def initialise_agustsson(model: Agustsson, photographs: Tensor) -> None:
         features = _halve(halving.convolution, features, bases)
 
     channels = torch.arange(model.preset.latent_channels)
-    component = (channels - (STRONGEST - 1)).clamp_min(0)
+    component = torch.cat((torch.arange(DOUBLED).repeat_interleave(2), channels[DOUBLED:-DOUBLED]))
     gain = (-LOWEST / (REACH * features.std((0, 2, 3))))[component]
     coded = torch.zeros(len(channels), int(component[-1]) + 1)
     coded[channels, component] = gain
     set_pairs(projection.weight, at_centre(coded), paired_output=False)
-    projection.bias[:STRONGEST] = (torch.arange(STRONGEST) - (STRONGEST - 1) / 2) / STRONGEST
+    projection.bias[: 2 * DOUBLED] = torch.tensor([-0.25, 0.25]).repeat(DOUBLED)
     decoded = torch.zeros_like(coded.T)
     decoded[component, channels] = 1 / (gain * component.bincount()[component])
 
