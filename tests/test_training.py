@@ -14,7 +14,7 @@ from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Agustsson, Crdr, Fidelity, Hific, Tunable, build
+from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.tunable import Preset as TunablePreset
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
@@ -22,6 +22,7 @@ from edgecodec.train.initialise_agustsson import initialise_agustsson
 from edgecodec.train.initialise_crdr import add_realism
 from edgecodec.train.initialise_fidelity import initialise_fidelity
 from edgecodec.train.initialise_tunable import initialise_tunable
+from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
@@ -94,8 +95,11 @@ def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoS
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
     whole = train_rate_distortion(photos, tmp_path / "whole.safetensors", recipe, save_every=2)
+    drawn = 3 * recipe.batch + (64 if FAMILIES[family] in INITIALISERS else 0)
+    broken = PhotoSet(_Stopping(photos.training, drawn), photos.validation, {})
     with pytest.raises(_Stop):
-        train_rate_distortion(_stopping_after(photos, 3), tmp_path / "broken.safetensors", recipe, save_every=2)
+        train_rate_distortion(broken, tmp_path / "broken.safetensors", recipe, save_every=2)
+    assert (tmp_path / "broken.state").exists()
     resumed = train_rate_distortion(photos, tmp_path / "broken.safetensors", recipe, save_every=2)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -284,8 +288,3 @@ class _Stopping(list):  # type: ignore[type-arg]
         if self._left < 0:
             raise _Stop
         return super().__getitem__(index)
-
-
-def _stopping_after(photos: PhotoSet, batches: int) -> PhotoSet:
-    """The same photographs, which end the run when the batch of two after `batches` is drawn."""
-    return PhotoSet(_Stopping(photos.training, 2 * batches), photos.validation, {})
