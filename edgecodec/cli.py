@@ -125,6 +125,15 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs to calibrate on. [default: built in]")
     ] = None,
+    entropy_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--entropy-from",
+            metavar="BUNDLE",
+            help="Earlier bundle of the same checkpoint: keep its entropy model, so that its files decode. "
+            "[default: calibrate a new one]",
+        ),
+    ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -144,6 +153,7 @@ def export(
             output,
             mse_checkpoint=mse_checkpoint,
             calibration=calibration,
+            entropy_from=entropy_from,
             force=force,
             progress=console.say,
             **{name: text for name, text in asked.items() if text is not None},

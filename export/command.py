@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
+from edgecodec.export.baking import suffix
 from edgecodec.export.bundle import ExportReport, export_bundle
-from edgecodec.export.points import suffix
 
 
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
@@ -27,11 +27,12 @@ def export_command(
     beta: str | None = None,
     family: str | None = None,
     calibration: Path | None = None,
+    entropy_from: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> ExportReport:
     """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--quality 0,2,4] [--beta 0,3.84]
-    [--family NAME] [--calibration DIR] -o DIR [--force]`.
+    [--family NAME] [--calibration DIR] [--entropy-from BUNDLE] -o DIR [--force]`.
 
     Errors are those of `export_bundle`.
     """
@@ -43,6 +44,7 @@ def export_command(
         mse_checkpoint,
         alphas,
         calibration,
+        entropy_from=entropy_from,
         qualities=qualities,
         betas=betas,
         family=family,

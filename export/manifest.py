@@ -14,10 +14,11 @@ import torch
 
 import edgecodec
 from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.export.baking import Baking, Point
 from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import takes_size
-from edgecodec.export.points import Baking, Point
+from edgecodec.export.kept_entropy import KeptEntropy
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -36,7 +37,9 @@ class Source:
     classes: tuple[str, ...] = ()
 
 
-def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: EntropyCost) -> Manifest:
+def new_manifest(
+    source: Source, baking: Baking, entropy: EntropyModel, cost: EntropyCost, kept: KeptEntropy | None
+) -> Manifest:
     """All but the graphs, the golden pictures and the files."""
     model = baking.model
     return {
@@ -61,6 +64,7 @@ def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: En
                 "onnx": onnx.__version__,
                 "torch": torch.__version__,
             },
+            **({"entropy": dict(kept.origin)} if kept else {}),
         },
         "files": {},
     }

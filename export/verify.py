@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgecodec.errors import VerificationFailed
+from edgecodec.export.baking import Point
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import AnalysisGraph, SynthesisGraph, synthesis_inputs, takes_size
-from edgecodec.export.points import Point
 from edgecodec.noise import normal_noise
 
 LARGEST_ERROR = 1e-4  # absolute for values up to 1, relative to the largest value beyond

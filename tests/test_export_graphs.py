@@ -21,6 +21,7 @@ from tiny_codecs import PRESETS, tiny_codec
 from torch import nn
 
 from edgecodec.errors import VerificationFailed
+from edgecodec.export.baking import Baking, Knobs, Point, baking_of, suffix
 from edgecodec.export.calibration import crop
 from edgecodec.export.families import LearnedCodec
 from edgecodec.export.graphs import (
@@ -30,7 +31,6 @@ from edgecodec.export.graphs import (
     synthesis_inputs,
     takes_size,
 )
-from edgecodec.export.points import Baking, Knobs, Point, baking_of, suffix
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
 #: One of each kind of graph; the others differ in weights alone.

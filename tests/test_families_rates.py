@@ -82,7 +82,7 @@ def test_halves_are_rounded_as_configured(name: str) -> None:
     torch.testing.assert_close(picture, model.decode(z, r), rtol=0, atol=1e-5)
     assert (picture - model.decode(z, other.reshape(1, -1, 1, 1).expand_as(r))).abs().max() > 1e-2
     freezer = freezer_of(model)
-    assert float(sum(rates)) == pytest.approx(freezer.float_bits([freezer.observe(image())]), rel=0.01)
+    assert float(sum(rates)) == pytest.approx(freezer.float_bits([freezer.observe(image())]), rel=0.02)
 
 
 @torch.no_grad()

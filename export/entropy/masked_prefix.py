@@ -48,13 +48,17 @@ class MaskedPrefixFreezer:
         (symbols,) = self._model.encode(image, n)
         return Observation(symbols[0].long().numpy())
 
-    def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
-        """The entropy model with tables for the observed pictures, which should come at several n: it serves all."""
-        channels = self._model.preset.latent_channels
-        calibrating = [each.symbols for each in observations]
-        lengths, symbols = _counts(calibrating)
+    def count(self, observations: Sequence[Observation]) -> None:
+        """Take the probabilities of symbols from pictures, which should come at several n: one model serves all."""
+        pictures = [each.symbols for each in observations]
+        lengths, symbols = _counts(pictures)
         self._lengths, self._symbols = freeze_contexts(lengths, 0), freeze_contexts(symbols, LOWEST)
-        self._huffman = code_lengths(sum(count_scanned(each, LEVELS) for each in calibrating))
+        self._huffman = code_lengths(sum(count_scanned(each, LEVELS) for each in pictures))
+
+    def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
+        """The entropy model with tables for the observed pictures."""
+        self.count(observations)
+        channels = self._model.preset.latent_channels
         return EntropyModel(
             alignment=STRIDE,
             tensors=(Values("lengths", 1, STRIDE), Values("symbols", channels, STRIDE, decoder_latent=True)),
@@ -67,12 +71,12 @@ class MaskedPrefixFreezer:
         )
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits under the probabilities that the frozen tables were made of. Call `freeze` before."""
+        """Ideal bits under the probabilities that were counted. Call `count` or `freeze` before."""
         lengths, symbols = _counts([each.symbols for each in observations])
         return self._lengths.float_bits(lengths) + self._symbols.float_bits(symbols)
 
     def compared_bits(self, observations: Sequence[Observation]) -> dict[str, float]:
-        """What the paper's own entropy coder would take. Call `freeze` before."""
+        """What the paper's own entropy coder would take. Call `count` or `freeze` before."""
         scanned = sum(count_scanned(each.symbols, LEVELS) for each in observations)
         return {"static_huffman_bits": float((scanned * self._huffman).sum())}
 
