@@ -195,8 +195,8 @@ def _observe_all(freezer: Freezer, baking: Baking, pictures: Sequence[Picture]) 
     """Every picture at every setting.
 
     Were pictures shared out among the settings, few would range the activations of each. All observations are held at
-    once. Of CRDR at full size, with eight photographs at five qualities, this adds 0.3 GB to a peak of 2.3 GB, and with
-    the measuring three minutes of one core to an export of ten.
+    once. Of CRDR at full size, with eight photographs at five qualities, that adds 0.3 GB to a peak of 2.3 GB, and with
+    the measuring three minutes of one core.
     """
     return [each for knobs in baking.settings() for each in _observe(freezer, knobs, pictures)]
 
