@@ -17,6 +17,7 @@ from torch import Tensor
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
+from edgecodec.export.baking import Asked, Baking, Knobs, baking_of, suffix
 from edgecodec.export.calibration import CalibrationPictures, Picture, crop, load_calibration_pictures, to_tensor
 from edgecodec.export.card import model_card
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint
@@ -36,7 +37,6 @@ from edgecodec.export.manifest import (
     write_manifest,
 )
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
-from edgecodec.export.points import Asked, Baking, Knobs, baking_of, suffix
 from edgecodec.export.side_information import banded_labels, central_mask
 from edgecodec.export.tiling import analysis_needs, synthesis_needs
 from edgecodec.export.verify import verify_analysis, verify_synthesis
@@ -212,9 +212,11 @@ def _measure(freezer: Freezer, entropy: EntropyModel, baking: Baking, pictures: 
 def _coded(
     freezer: Freezer, baking: Baking, entropy: EntropyModel, pictures: Sequence[Picture]
 ) -> list[tuple[Knobs, DecoderLatents]]:
-    """At each setting, what the frozen model decodes of one picture at least."""
+    """At each setting and for each encoder, what the frozen model decodes of one picture at least."""
+    settings = baking.settings()
+    settings += [knobs for knobs in baking.encoder_knobs() if knobs not in settings]
     coded = []
-    for knobs, picture in _covering(baking.settings(), pictures):
+    for knobs, picture in _covering(settings, pictures):
         given = _side_information(baking.model, *picture.shape[:2])
         coded.append((knobs, _decoder_latents(entropy, freezer.observe(to_tensor(picture), **knobs, **given))))
     return coded

@@ -53,12 +53,35 @@ def _use(manifest: Mapping[str, Any]) -> list[str]:
     return [
         "## Use",
         "",
-        "    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc",
-        "    edgecodec decode photo.edgc -b THIS_FOLDER -o photo.png",
+        f"    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc{_options(manifest, 'analysis')}",
+        f"    edgecodec decode photo.edgc -b THIS_FOLDER -o decoded.png{_options(manifest, 'synthesis')}",
         "    edgecodec verify THIS_FOLDER",
         "",
+        *_classes(manifest["given"]),
         f"Files carry the model id `{manifest['model_id']}` and decode to the same latents on every machine.",
         "The pixels are the engine's own floating point, so two engines may differ by a grey level.",
+        "",
+    ]
+
+
+def _options(manifest: Mapping[str, Any], role: str) -> str:
+    """What may be asked for with the graphs of a role, at its defaults; and what must be given."""
+    heard = {knob for graph in manifest[role] for knob in (*graph["knobs"], *graph.get("scalars", ()))}
+    if role == "synthesis":
+        heard -= {"quality"}  # which a file brings with it
+    options = [f" --{knob} {value:g}" for knob, value in sorted(manifest["default_knobs"].items()) if knob in heard]
+    if role == "analysis" and manifest["given"]:
+        options.append(" --labels map.png")
+    return "".join(options)
+
+
+def _classes(given: Mapping[str, Any]) -> list[str]:
+    names = [name for each in given.values() for name in each.get("classes", ())]
+    if not names:
+        return []
+    return [
+        f"`map.png` has a class for every pixel: {', '.join(f'{i} {name}' for i, name in enumerate(names))}.",
+        "What neither `--keep mask.png` nor `--keep-classes` names is painted from the map alone.",
         "",
     ]
 

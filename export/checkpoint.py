@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from edgecodec import files
 from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
 from edgecodec.export.configuration import configuration_text, parse_configuration
 from edgecodec.export.families import FAMILIES, LearnedCodec
@@ -40,10 +41,13 @@ def save_checkpoint(
     preset: str,
     notes: dict[str, str],
     dtype: torch.dtype = torch.float32,
+    *,
+    force: bool = True,
 ) -> None:
     """Write every tensor of `model` in `dtype`, with the family and configuration that rebuild it.
 
-    preset: what people call that configuration; it need not be one of the family's named ones.
+    preset: what people call that configuration; it need not be one of the family's named ones. force: replace a file
+    that is already there. Raises OutputExists otherwise, and CannotWrite; `path` is complete or as it was.
     """
     tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
     metadata = {
@@ -53,7 +57,7 @@ def save_checkpoint(
         "configuration": configuration_text(model.preset),
         "notes": json.dumps(notes, sort_keys=True),
     }
-    save_file(tensors, path, metadata)
+    files.write(path, save(tensors, metadata), force=force)
 
 
 def read_checkpoint(path: Path, family: str | None = None) -> Checkpoint:

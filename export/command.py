@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
+from edgecodec.export.baking import suffix
 from edgecodec.export.bundle import ExportReport, export_bundle
-from edgecodec.export.points import suffix
 
 
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:

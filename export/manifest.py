@@ -14,11 +14,11 @@ import torch
 
 import edgecodec
 from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.export.baking import Baking, Point
 from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import takes_size
 from edgecodec.export.kept_entropy import KeptEntropy
-from edgecodec.export.points import Baking, Point
 
 MANIFEST = "manifest.json"
 SCHEMA = 1

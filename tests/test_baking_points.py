@@ -12,9 +12,10 @@ from tiny_codecs import tiny_codec
 from torch import nn
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
+from edgecodec.export.baking import BAKINGS, Asked, baking_of, suffix
+from edgecodec.export.baking.interpolation import Interpolation
 from edgecodec.export.families import FAMILIES, Hific, LearnedCodec
 from edgecodec.export.graphs import export_synthesis
-from edgecodec.export.points import BAKINGS, Asked, Interpolation, baking_of, suffix
 from edgecodec.export.weights import stored_weights
 
 
@@ -84,7 +85,8 @@ def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_q
     pairs = [(1.296875, 0.0), (1.296875, 3.84), (4.0, 0.0), (4.0, 3.84)]
     assert baking.decoder_knobs() == [{"quality": quality, "beta": beta} for quality, beta in pairs]
     assert baking.default_knobs() == {"quality": 1.296875, "beta": 3.84}
-    assert baking.settings() == baking.encoder_knobs()
+    # The entropy model, and with it the model id, is the same whichever qualities are baked.
+    assert baking.settings() == [{"quality": level} for level in range(5)] == baking_of(baking.model).settings()
     assert suffix(baking.decoder_knobs()[3]) == "-beta3.84-quality4"
 
 

@@ -12,17 +12,17 @@ from tiny_codecs import tiny_codec
 from torch import Tensor
 
 from edgecodec.export import bundle
+from edgecodec.export.baking import Asked, baking_of
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.command import summary
 from edgecodec.export.entropy import Freezer, freezer_of
 from edgecodec.export.entropy.cost import EntropyCost, summed
 from edgecodec.export.manifest import Source
-from edgecodec.export.points import Asked, baking_of
 
 N = (-2.0, -1.0, 0.0, 1.0, 2.0)
 ASKED = {"crdr": Asked(quality=(0, 2.5, 4), beta=(3.84,)), "hific": Asked(), "tunable": Asked()}
 SETTINGS: dict[str, list[dict[str, float]]] = {
-    "crdr": [{"quality": 0.0}, {"quality": 2.5}, {"quality": 4.0}],
+    "crdr": [{"quality": float(level)} for level in range(5)],  # all that were trained, whichever are baked
     "hific": [{}],
     "tunable": [{"n": n} for n in N],
 }

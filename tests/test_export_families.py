@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,16 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from command_line import run_command
 from conftest import ENVIRONMENT
 from make_tiny_bundle import tiny_pictures
+from PIL import Image
 from tiny_codecs import tiny_codec
 
 import edgecodec
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
+from edgecodec.export.baking import baking_of
 from edgecodec.export.bundle import class_names
 from edgecodec.export.checkpoint import Checkpoint
-from edgecodec.export.points import baking_of
 from edgecodec.export.verify import verify_synthesis
 from edgecodec.export.weights import SMALLEST, stored_weights
 from edgecodec.verify import verify
@@ -73,6 +76,19 @@ def test_a_picture_goes_through_a_file_and_comes_back(family_bundle: Bundles, na
         for latent in codec.info.decoder_latents:
             if latent.name in coded.latents and "mask" not in coded.latents:
                 np.testing.assert_array_equal(latents[latent.name], coded.latents[latent.name])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_commands_of_the_card_work(family_bundle: Bundles, name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture()).save("photo.png")
+    Image.fromarray(np.zeros(picture().shape[:2], np.uint8)).save("map.png")
+    card = (family_bundle(name) / "README.md").read_text()
+    commands = [shlex.split(line)[1:] for line in card.splitlines() if line.startswith("    edgecodec ")]
+    assert [command[0] for command in commands] == ["encode", "decode", "verify"]
+    for command in commands:
+        outcome = run_command(*(str(family_bundle(name)) if word == "THIS_FOLDER" else word for word in command))
+        assert outcome.status == 0, outcome.talk
 
 
 @pytest.mark.parametrize("name", FAMILIES)

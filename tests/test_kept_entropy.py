@@ -24,13 +24,13 @@ import edgecodec
 from edgecodec.errors import BundleChanged, ModelMismatch, NotABundle
 from edgecodec.export import bundle as bundle_module
 from edgecodec.export import export_bundle
+from edgecodec.export.baking import baking_of
 from edgecodec.export.calibration import CalibrationPictures
 from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families import Hyperprior, LearnedCodec
 from edgecodec.export.kept_entropy import LARGEST_OVERHEAD, LARGEST_OVERHEAD_OF_COUNTS, keep_entropy, require_fit
 from edgecodec.export.manifest import Source
-from edgecodec.export.points import baking_of
 from edgecodec.verify import verify
 
 Bundles = Callable[[str], Path]
