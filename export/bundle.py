@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
@@ -37,7 +35,7 @@ from edgecodec.export.manifest import (
     write_manifest,
 )
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
-from edgecodec.export.side_information import banded_labels, central_mask
+from edgecodec.export.side_information import side_latents
 from edgecodec.export.tiling import analysis_needs, synthesis_needs
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
@@ -217,20 +215,9 @@ def _coded(
     settings += [knobs for knobs in baking.encoder_knobs() if knobs not in settings]
     coded = []
     for knobs, picture in _covering(settings, pictures):
-        given = _side_information(baking.model, *picture.shape[:2])
+        given = side_latents(baking.model, *picture.shape[:2])
         coded.append((knobs, _decoder_latents(entropy, freezer.observe(to_tensor(picture), **knobs, **given))))
     return coded
-
-
-def _side_information(model: LearnedCodec, height: int, width: int) -> dict[str, Tensor]:
-    """Side latents (1, 1, h, w) by name."""
-    made = {}
-    for latent in model.side_latents():
-        rows, columns = height // latent.stride, width // latent.stride
-        labels = latent.name == "labels"
-        plane = banded_labels(model.classes(), rows, columns) if labels else central_mask(rows, columns)
-        made[latent.name] = torch.from_numpy(plane)[None, None].float()
-    return made
 
 
 def _decoder_latents(entropy: EntropyModel, observation: Observation) -> DecoderLatents:
