@@ -232,5 +232,7 @@ def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
     numbers = tuple(map(str, range(model.classes())))
     names = tuple(filter(None, checkpoint.notes.get("classes", "").split(","))) or numbers
     if len(names) != len(numbers):
-        raise CheckpointRejected(f"its notes name {len(names)} classes, its labels have {len(numbers)} values")
+        raise CheckpointRejected(
+            f"its notes name {len(names)} classes, its labels have {len(numbers)} values", where=checkpoint.where
+        )
     return names
