@@ -41,7 +41,7 @@ _DAMAGE = (
 _TENSORFLOW = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _TENSORFLOW_HINT = (
     "a TensorFlow checkpoint becomes an .npz of its variables with tensorflow.train.load_checkpoint and numpy.savez;"
-    " edgecodec's README.md has the lines"
+    " docs/families.md has the lines"
 )
 
 __all__ = ["FORMAT", "Checkpoint", "load_model", "read_checkpoint", "save_checkpoint"]
@@ -163,7 +163,7 @@ def _read_own(path: Path) -> Checkpoint:
     try:
         notes = {str(key): str(value) for key, value in json.loads(metadata["notes"]).items()}
         family, preset = metadata["family"], metadata["preset"]
-    except (KeyError, ValueError, AttributeError) as error:
+    except (KeyError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointRejected(f"its metadata is incomplete: {error!r}") from error
     configuration = None
     if "configuration" in metadata and family in FAMILIES:

@@ -187,9 +187,9 @@ def test_the_prefix_by_which_tensorflow_names_a_checkpoint_is_known_by_its_index
     assert "tensorflow.train.load_checkpoint" in str(refused.value.hint)
 
 
-def test_the_lines_of_the_readme_save_the_raw_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"```python\n(import numpy, tensorflow\n.*?)```", readme, re.DOTALL)
+def test_the_documented_lines_save_the_raw_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documented = (Path(__file__).parents[1] / "docs" / "families.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(import numpy, tensorflow\n.*?)```", documented, re.DOTALL)
     assert lines in dedent(str(agustsson_tf1.__doc__).split(":\n\n")[-1] + "\n")
     raw = {"generator/decoder/conv2d/kernel", "generator/encoder_image/InstanceNorm_1/beta"}
     averages = {f"{name}/ExponentialMovingAverage" for name in raw}
