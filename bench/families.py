@@ -2,7 +2,7 @@
 
     python bench/families.py PICTURE [--models FAMILY/PRESET ...] [--checkpoints FOLDER] [--rounds N] [--threads N]
 
-A model has the weights of FOLDER/FAMILY-PRESET.safetensors where that file exists; then PICTURE is coded with it.
+A model has the weights of FOLDER/FAMILY-PRESET[-mse].safetensors if there is one; then PICTURE is coded with it.
 Otherwise its weights are random, for work and memory do not depend on them, and the symbols of a picture of that size
 are drawn from a Laplace distribution. A bundle is written with the default knobs. Export and decode each run in
 a process of their own, whose peak is all of its memory: interpreter, libraries, weights and activations (Linux).
@@ -57,17 +57,18 @@ def main() -> None:
     for model in given.models:
         family, preset = model.split("/")
         with tempfile.TemporaryDirectory() as folder:
-            shipped = given.checkpoints / f"{family}-{preset}.safetensors"
+            named = [given.checkpoints / f"{family}-{preset}{part}.safetensors" for part in ("", "-mse")]
+            shipped = [file for file in named if file.exists()]
             checkpoint, bundle = Path(folder) / "drawn.safetensors", Path(folder) / "bundle"
-            if shipped.exists():
-                checkpoint = shipped
+            if shipped:
+                checkpoint = shipped[0]
             else:
                 alone(draw, family, preset, checkpoint)
             counts, _ = alone(count, checkpoint)
             (seconds, size, decoders), export_peak = alone(export, checkpoint, bundle)
-            drawn = None if shipped.exists() else family
+            drawn = None if shipped else family
             timings, decode_peak = alone(decode, bundle, given.picture, drawn, given.rounds, given.threads)
-        weights = "trained" if shipped.exists() else "random"
+        weights = "trained" if shipped else "random"
         cells = [f"`{family}` {preset}", weights, *(f"{each:.4g}" for each in counts), str(decoders)]
         cells += [f"{size / 1e6:.1f}", f"{seconds:.0f}", f"{export_peak / 2**30:.1f}"]
         cells += [f"{1e3 * each:.1f}" for each in timings] + [f"{decode_peak / 2**30:.2f}"]
