@@ -26,8 +26,8 @@ from onnxscript import ir
 from torch import Tensor, nn
 from torch.export import Dim
 
+from edgecodec.export.baking import Point
 from edgecodec.export.families.codec import Latent, LearnedCodec
-from edgecodec.export.points import Point
 from edgecodec.export.weights import store_weights, weight_bytes
 
 OPSET = 18
@@ -149,7 +149,7 @@ def _export(
     path: Path,
     share_weights: bool,
 ) -> onnx.ModelProto:
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             module.eval(),
             tuple(arguments),
@@ -173,7 +173,7 @@ def _export(
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """The exporter reports its own deprecations and missing extras; none of them concerns the caller."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

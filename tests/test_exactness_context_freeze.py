@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -47,14 +48,15 @@ def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Ob
     codec.train()(torch.cat(pictures(3)))
     freezer = MaskedPrefixFreezer(codec.eval())
     measured, *calibrating = pictures(3)
-    model = freezer.freeze([freezer.observe(image) for image in calibrating])
+    model = freezer.freeze([freezer.observe(image, n) for image in calibrating for n in (-2.0, -1.0, 0.0, 1.0, 2.0)])
     return freezer, model, [freezer.observe(measured, n) for n in (-2.0, 0.0, 2.0)]
 
 
 @cache
 def alphabet_codec(mode: str) -> Agustsson:
     torch.manual_seed(0)
-    model = Agustsson(Agustsson.PRESETS["compact" if mode == "GC" else "compact-sc"]).eval().requires_grad_(False)
+    preset = Agustsson.PRESETS["compact" if mode == "GC" else "compact-sc"]
+    model = Agustsson(replace(preset, instance_norm="everywhere")).eval().requires_grad_(False)
     model.analysis[1].weight *= 4
     return model
 

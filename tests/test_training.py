@@ -14,12 +14,15 @@ from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Crdr, Hific, Tunable, build
+from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.tunable import Preset as TunablePreset
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_agustsson import initialise_agustsson
 from edgecodec.train.initialise_crdr import add_realism
+from edgecodec.train.initialise_fidelity import initialise_fidelity
 from edgecodec.train.initialise_tunable import initialise_tunable
+from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
@@ -27,6 +30,8 @@ from edgecodec.train.rate_distortion import (
     settle_norms,
     train_rate_distortion,
 )
+from edgecodec.train.scenes import SceneSet, load_scenes, random_labelled_crops, random_masks
+from edgecodec.train.selective import SelectiveRecipe, train_selective
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +65,41 @@ def test_the_initial_transform_of_few_symbols_carries_photographs_at_every_rate(
     assert psnr[0] > 19 and psnr[1] > 18  # a random start gives 8
 
 
+def test_the_initial_transform_with_its_context_carries_photographs_at_a_low_rate(photos: PhotoSet) -> None:
+    torch.manual_seed(0)
+    model = build("fidelity", "compact")
+    assert isinstance(model, Fidelity)
+    initialise_fidelity(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.eval()
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    with torch.no_grad():
+        rebuilt, rates = model(unseen)
+    assert -10 * math.log10(float((rebuilt - unseen).square().mean())) > 23  # a random start gives 9
+    assert float(sum(rates)) / unseen[:, 0].numel() < 0.23  # without its neighbours it takes 0.24
+
+
+@pytest.mark.parametrize(("preset", "least"), [("compact", 18.5), ("compact-sc", 20)])
+def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoSet, preset: str, least: float) -> None:
+    torch.manual_seed(0)
+    model = build("agustsson", preset)
+    assert isinstance(model, Agustsson)
+    initialise_agustsson(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    labels = [torch.zeros(8, 1, 128, 128)] if model.side_latents() else []
+    with torch.no_grad():
+        error = (model.decode(*labels, *model.encode(unseen)) - unseen).square().mean()
+    assert -10 * math.log10(float(error)) > least  # a random start gives 11
+
+
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
     whole = train_rate_distortion(photos, tmp_path / "whole.safetensors", recipe, save_every=2)
+    drawn = 3 * recipe.batch + (64 if FAMILIES[family] in INITIALISERS else 0)
+    broken = PhotoSet(_Stopping(photos.training, drawn), photos.validation, {})
     with pytest.raises(_Stop):
-        train_rate_distortion(_stopping_after(photos, 3), tmp_path / "broken.safetensors", recipe, save_every=2)
+        train_rate_distortion(broken, tmp_path / "broken.safetensors", recipe, save_every=2)
+    assert (tmp_path / "broken.state").exists()
     resumed = train_rate_distortion(photos, tmp_path / "broken.safetensors", recipe, save_every=2)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -154,6 +188,83 @@ def test_photographs_come_from_shards_in_order_of_name(tmp_path: Path) -> None:
     assert [int(photo[0, 0, 0]) for photo in found.validation] == [ord("b")]
 
 
+@pytest.fixture
+def scenes_file(photos: PhotoSet, tmp_path: Path) -> Path:
+    """Two scenes to train on and one to validate on, whose labels are their brightness in twelve steps."""
+    picture = Image.fromarray(photos.training[0][:144, :160])
+    labels = Image.fromarray((np.asarray(picture.convert("L")).astype(np.uint16) * 12 // 256).astype(np.uint8))
+    names = "".join(f"{number} class{number} 1 2 3\n" for number in range(12))
+    files: dict[str, bytes] = {"classes.txt": b"# number name colour\n" + names.encode()}
+    for name in ("train/{}/a", "train/{}/b", "val/{}/a", "test/{}/a"):
+        for folder, content in (("images", picture), ("labels", labels)):
+            stream = io.BytesIO()
+            content.save(stream, "PNG")
+            files[f"{name.format(folder)}.png"] = stream.getvalue()
+    return _archive(tmp_path / "scenes.tar", files)
+
+
+def _archive(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
+    scenes = load_scenes(scenes_file)
+    assert (len(scenes.training), len(scenes.validation)) == (2, 1)
+    assert scenes.classes == tuple(f"class{number}" for number in range(12))
+    image, labels = random_labelled_crops(scenes.training, 64, 3, np.random.default_rng(0))
+    assert image.shape == (3, 3, 64, 64) and labels.shape == (3, 1, 64, 64)
+    luma = (image * torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+    assert (luma * 255 * 12 / 256 - labels - 0.5).abs().max() < 0.6
+
+
+def test_masks_are_boxes_or_classes() -> None:
+    labels = torch.zeros(64, 1, 32, 48)
+    labels[:, :, 5:] = 1
+    masks = random_masks(labels, 2, 8, np.random.default_rng(0))
+    assert masks.shape == (64, 1, 4, 6)
+    assert masks.unique().tolist() == [0, 1]
+    rows = {tuple(mask[0].sum(1).tolist()) for mask in masks}
+    assert {(0, 0, 0, 0), (6, 0, 0, 0), (6, 6, 6, 6)} <= rows  # class 1 begins inside the first row of cells
+    assert any(0 < sum(row) < 6 for row in rows)
+
+
+def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: Path) -> None:
+    scenes, recipe = load_scenes(scenes_file), SelectiveRecipe(steps=2, batch=1, crop=64)
+    whole = train_selective(scenes, tmp_path / "whole.safetensors", recipe, save_every=1)
+    broken = SceneSet(_Stopping(scenes.training, 64 + 1), scenes.validation, scenes.classes)
+    with pytest.raises(_Stop):
+        train_selective(broken, tmp_path / "broken.safetensors", recipe, save_every=1)
+    resumed = train_selective(scenes, tmp_path / "broken.safetensors", recipe, save_every=1)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "content", "said"),
+    [
+        ("classes.txt", b"0 all\n", "there is a label"),
+        ("train/labels/a.png", None, "there is no train/labels/a.png"),
+        ("val/images/a.png", None, "no pictures in val"),
+    ],
+)
+def test_scenes_that_lack_something_are_refused(
+    scenes_file: Path, tmp_path: Path, changed: str, content: bytes | None, said: str
+) -> None:
+    with tarfile.open(scenes_file) as archive:
+        files = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}  # type: ignore[union-attr]
+    files.pop(changed)
+    if content is not None:
+        files[changed] = content
+    with pytest.raises(ValueError, match=said):
+        load_scenes(_archive(tmp_path / "other.tar", files))
+
+
 def test_a_shard_without_pictures_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
@@ -165,16 +276,15 @@ class _Stop(Exception):
     pass
 
 
-def _stopping_after(photos: PhotoSet, batches: int) -> PhotoSet:
-    """The same photographs, which end the run when the batch after `batches` is drawn."""
+class _Stopping(list):  # type: ignore[type-arg]
+    """The same elements, which end the run when more than `most` of them were taken."""
 
-    class Interrupting(list):  # type: ignore[type-arg]
-        drawn = 0
+    def __init__(self, elements: list, most: int) -> None:  # type: ignore[type-arg]
+        super().__init__(elements)
+        self._left = most
 
-        def __getitem__(self, index):  # type: ignore[no-untyped-def]
-            Interrupting.drawn += 1
-            if Interrupting.drawn > batches * 2:
-                raise _Stop
-            return super().__getitem__(index)
-
-    return PhotoSet(Interrupting(photos.training), photos.validation, {})
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        self._left -= 1
+        if self._left < 0:
+            raise _Stop
+        return super().__getitem__(index)

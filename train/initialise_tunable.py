@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import LEVELS, LOWEST, Pyramid, ResidualBlock, Tunable
-from edgecodec.train.initialise import SPARE, principal_blocks
+from edgecodec.train.initialise import SPARE, at_centre, principal_blocks, set_pairs
 
 REACH = 2.2  # standard deviations of a component that the highest symbol stands for
 INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
@@ -44,16 +44,16 @@ def initialise_tunable(model: Tunable, photographs: Tensor) -> None:
     gain = (LEVELS - 1) / (REACH * features[:, :components].std((0, 2, 3)))
     # Of a component's two channels one follows the other: a prefix holds the strongest components.
     neighbours = torch.arange(2 * components).reshape(2, components).T.flatten()
-    x = _set_linear(narrow, _at_centre(torch.eye(len(bases[-1])) / Pyramid.WEIGHTS[0]), Pyramid.WEIGHTS[0] * x)
-    x = _set_linear(latent, _at_centre(gain.diag()), x)
+    x = _set_linear(narrow, at_centre(torch.eye(len(bases[-1])) / Pyramid.WEIGHTS[0]), Pyramid.WEIGHTS[0] * x)
+    x = _set_linear(latent, at_centre(gain.diag()), x)
     latent[0].weight.copy_(latent[0].weight[neighbours])
     for values in (latent[1].weight, latent[1].bias, latent[1].running_mean, latent[1].running_var):
         values.copy_(values[neighbours])
 
     narrow, wide, *doublings = _layers(model.synthesis)
-    x = _set_linear(narrow, _at_centre((1 / gain).diag()), nearest_level(x, LOWEST, LEVELS))
+    x = _set_linear(narrow, at_centre((1 / gain).diag()), nearest_level(x, LOWEST, LEVELS))
     narrow[0].weight.copy_(narrow[0].weight[:, neighbours])
-    x = _set_linear(wide, _at_centre(torch.eye(components)), x)
+    x = _set_linear(wide, at_centre(torch.eye(components)), x)
     for doubling, basis in zip(doublings, reversed(bases), strict=True):
         x = _set_linear(doubling, basis, x)
     image = model.synthesis[-1]
@@ -69,30 +69,10 @@ def _layers(network: nn.Sequential) -> list[nn.Sequential]:
     return [each for each in network if isinstance(each, nn.Sequential)]
 
 
-def _at_centre(matrix: Tensor) -> Tensor:
-    """(outputs, inputs) as filters of size 1."""
-    return matrix[:, :, None, None]
-
-
 def _set_linear(layer: nn.Sequential, filters: Tensor, x: Tensor, *, paired_input: bool = True) -> Tensor:
-    """What the layer (convolution, batch norm, ReLU) makes of `x` when it maps pairs by `filters`, as far as these go.
-
-    filters: (outputs, inputs, 1 or 2, 1 or 2), or (inputs, outputs, ...) of a transposed convolution. Others start
-    random and small.
-    """
+    """What the layer (convolution, batch norm, ReLU) makes of `x` when it maps pairs by `filters`."""
     convolution, norm, _ = layer
-    size = convolution.kernel_size[0]
-    ends = [channels // 2 for channels in convolution.weight.shape[:2]]
-    if not paired_input:
-        ends[1] = convolution.in_channels
-    first = (size - filters.shape[2] + 1) // 2
-    rows, columns = (min(pair) for pair in zip(filters.shape[:2], ends, strict=True))
-    taps = slice(first, first + filters.shape[2])
-    linear = torch.randn(*ends, size, size) * SPARE / (ends[1] * size**2) ** 0.5
-    linear[:rows] = 0
-    linear[:rows, :columns, taps, taps] = filters[:rows, :columns]
-    block = torch.cat((linear, -linear), 1) if paired_input else linear
-    convolution.weight.copy_(torch.cat((block, -block)))
+    set_pairs(convolution.weight, filters, paired_input=paired_input)
     convolution.bias.zero_()
     y = convolution(x)
     norm.running_mean.copy_(y.mean((0, 2, 3)))

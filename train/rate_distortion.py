@@ -17,15 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.checkpoint import save_checkpoint
-from edgecodec.export.families import Crdr, Hific, Tunable, build
+from edgecodec.export.families import Crdr, build
 from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
-from edgecodec.train.initialise import initialise_as_transform
-from edgecodec.train.initialise_crdr import initialise_crdr
-from edgecodec.train.initialise_tunable import initialise_tunable
+from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine
+from edgecodec.train.progress import append_row, cosine, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +59,9 @@ def train_rate_distortion(
     """
     torch.manual_seed(recipe.seed)
     model = build(recipe.family, recipe.preset)
-    if isinstance(model, Hific):
-        initialise_as_transform(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
-    if isinstance(model, Crdr):
-        initialise_crdr(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
-    if isinstance(model, Tunable):
-        initialise_tunable(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+    initialise = INITIALISERS.get(type(model))
+    if initialise is not None:
+        initialise(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
@@ -122,7 +117,7 @@ def train_rate_distortion(
                 "quantile_optimiser": quantile_optimiser.state_dict(),
                 "step": done,
             }
-            torch.save(state, state_file)
+            save_state(state_file, state)
             notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
     return averaged.module  # type: ignore[return-value]
