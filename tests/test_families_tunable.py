@@ -125,25 +125,14 @@ def test_training_reaches_every_weight(model: Tunable, image: Tensor) -> None:
     assert model.masker.importance[0][0].weight.grad.abs().sum() > 0
 
 
-def test_training_draws_n_and_validation_does_not(
-    model: Tunable, image: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[float] = []
-    plain = model.masker.straight_through
-
-    def noted(omega: Tensor, n: Tensor) -> Tensor:
-        seen.append(float(n))
-        return plain(omega, n)
-
-    monkeypatch.setattr(model.masker, "straight_through", noted)
-    with torch.no_grad():
-        model(image)
-        assert seen == [0.0]
-        model.train()
-        for _ in range(20):
-            model(image)
-    assert len(set(seen)) == 21
-    assert -2 <= min(seen) < -0.5 < 0.5 < max(seen) <= 2
+def test_the_trained_rate_is_that_of_the_symbols(model: Tunable, image: Tensor) -> None:
+    (symbols,) = model.encode(image, 0.4)
+    kept = model.masker(model.analysis(2 * image - 1), 0.4) == 1
+    bits = 0.0
+    for channel, there in zip(symbols[0], kept[0], strict=True):
+        counts = channel[there].unique(return_counts=True)[1].double()
+        bits -= float((counts * (counts / counts.sum()).log2()).sum())
+    assert model(image, 0.4)[1].latent.item() == pytest.approx(bits, rel=1e-4)
 
 
 def test_larger_n_trains_towards_fewer_bits(model: Tunable, image: Tensor) -> None:

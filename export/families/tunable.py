@@ -45,6 +45,7 @@ from edgecodec.export.families.hyperprior import Rates
 LOWEST, LEVELS = 0, 4  # the quantisation centres 0..3
 STRIDE = 8
 SMALLEST_N, LARGEST_N = -2.0, 2.0
+MOMENTUM = 0.01  # of the statistics of batch norms, as torch has it: the share of the new batch
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,18 @@ class Tunable(LearnedCodec):
         (symbols,) = latents
         return (torch.tanh(self.synthesis(symbols)) + 1) / 2
 
-    def forward(self, image: Tensor, n: Tensor | float | None = None) -> tuple[Tensor, Rates]:
-        """Training pass at `n`. Without one: drawn uniformly from [-2, 2] for the batch, or 0 in evaluation mode.
+    def forward(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, Rates]:
+        """Training pass at `n`.
 
-        Symbols are hard with the gradient of their soft assignment, and so is the mask. The paper's loss has no
+        Symbols are hard with the gradient of their soft assignment, and so are mask and rate. The paper's loss has no
         rate; `Rates.latent` is that of a static code per channel for the kept symbols.
         """
-        if n is None:
-            n = image.new_empty(()).uniform_(SMALLEST_N, LARGEST_N) if self.training else 0.0
         omega = self.analysis(2 * image - 1)
-        q, assignment = soft_to_hard(omega, LOWEST, LEVELS)
+        q, soft = soft_to_hard(omega, LOWEST, LEVELS)
+        hard = F.one_hot(q.detach().round().long() - LOWEST, LEVELS).to(soft.dtype)
         mask = self.masker.straight_through(omega, n)
-        return self.decode(q * mask), Rates(static_code_bits(assignment, mask), omega.new_zeros(()))
+        bits = static_code_bits(soft + (hard - soft).detach(), mask)
+        return self.decode(q * mask), Rates(bits, omega.new_zeros(()))
 
 
 class Pyramid(nn.Module):
@@ -245,5 +246,5 @@ def _activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Stored statistics in evaluation mode. The momentum is torch's: the share of the new batch."""
-    return nn.BatchNorm2d(channels, eps=1e-4, momentum=0.01)
+    """Stored statistics in evaluation mode."""
+    return nn.BatchNorm2d(channels, eps=1e-4, momentum=MOMENTUM)
