@@ -89,6 +89,19 @@ def test_the_trained_mask_is_the_coded_one(model: Tunable, image: Tensor) -> Non
     torch.testing.assert_close(model.masker.straight_through(omega, 0.4), model.masker(omega, 0.4))
 
 
+def test_in_training_the_last_channel_comes_and_goes(model: Tunable, image: Tensor) -> None:
+    omega = model.analysis(2 * image - 1)
+    coded = model.masker(omega, 0.4)
+    torch.manual_seed(0)
+    model.masker.training = True  # and not its norms
+    missing = [coded - model.masker.straight_through(omega, 0.4) for _ in range(2)]
+    for each in missing:
+        fewer = each.round().sum(1)
+        assert fewer.min() == 0 and fewer.max() == 1
+        assert not each[:, 0].any()
+    assert not torch.equal(*missing)
+
+
 def test_statistics_are_stored_ones_and_each_pictures_own(model: Tunable) -> None:
     torch.manual_seed(3)
     images = torch.rand(2, 3, 32, 48) * torch.tensor([1.0, 0.2]).reshape(2, 1, 1, 1)

@@ -62,7 +62,7 @@ def initialise_tunable(model: Tunable, photographs: Tensor) -> None:
 
     narrow, wide, *doublings = _layers(model.synthesis)
     x = _set_components(narrow, wide, nearest_level(x, LOWEST, LEVELS), eighth, gains)
-    bases[-1][-1] = bases[-1][0]
+    bases[-1][-2:] = bases[-1][0]
     for doubling, basis in zip(doublings[:-1], bases[:0:-1], strict=True):
         x = _set_linear(doubling, basis, x)
     bends = torch.tensor(BENDS).repeat_interleave(3)
@@ -125,29 +125,28 @@ def _set_importance(masker: Masker, omega: Tensor) -> None:
 def _set_components(
     narrow: nn.Sequential, wide: nn.Sequential, symbols: Tensor, eighth: Tensor, gains: Tensor
 ) -> Tensor:
-    """Pairs of components from symbols; those of the strongest, which only one in a quarter shows, first and last."""
+    """Pairs of components from symbols. The strongest is its quarter in the first, what is in it in the last two."""
     channels = symbols.shape[1]
-    # Channel 1 is there three times, less 0, 1 and 2, so that lines can tell its values apart.
+    # Channel 1, and what tells whether it is odd; level at its values, so that no gradient mistakes it for more.
+    bends = torch.tensor([k + side for k in range(LEVELS - 1) for side in (0.25, 0.75)])
+    odd = 2 * torch.tensor([(-1.0) ** (k + side) for k in range(LEVELS - 1) for side in (0, 1)])
+    first = 1 + len(bends)  # of the other symbols
     matrix, bias = torch.zeros(narrow[0].out_channels, channels), torch.zeros(narrow[0].out_channels)
-    matrix[:3, 0] = 1
-    matrix[3 : channels + 2, 1:] = torch.eye(channels - 1)
-    bias[1:3] = torch.tensor([-1.0, -2.0])
+    matrix[:first, 0] = 1
+    bias[1:first] = -bends
+    matrix[first : first + channels - 1, 1:] = torch.eye(channels - 1)
     x = _set(narrow, _spared(narrow, matrix), bias, symbols)
 
     half = wide[0].out_channels // 2
     matrix, bias = torch.zeros(2 * half, len(matrix)), torch.zeros(2 * half)
-    step = eighth / (LEVELS - 0.5)
-    far = 4 * eighth
-    above, below = torch.tensor([step, -step]), torch.tensor([-step, step])
-    for row, remainder, coarse, middle in (
-        (half - 1, below, far * torch.tensor([1.0, 0, 0]), 3 * eighth - 3 * far),
-        (0, above, far * torch.tensor([1.0, 0, -2]), eighth - 2 * far),
-        (half, above, far * torch.tensor([1.0, -2, 0]), eighth - far),
-        (2 * half - 1, below, far * torch.tensor([-1.0, 0, 0]), 3 * eighth),
-    ):
-        matrix[row, :3], matrix[row, 3:5], bias[row] = coarse, remainder, middle
+    matrix[0, 0], bias[half] = 2 * eighth, 3 * eighth
+    above, below = first, first + 1  # the middle of the quarter, or the other way round in an odd one
+    matrix[[half - 2, half - 1, -2, -1], [above, below, below, above]] = eighth / (LEVELS - 0.5)
+    matrix[[half - 2, -2], 1:first] = -eighth * odd
+    matrix[[half - 1, -1], 1:first] = eighth * odd
+    bias[[half - 1, -1]] = -eighth
     for i, gain in enumerate(gains, 1):
-        pair = matrix[:, 2 * i + 3 : min(2 * i + 5, channels + 2)]
+        pair = matrix[:, first + 2 * i : min(first + 2 * i + 2, first + channels - 1)]
         pair[i] = torch.tensor([1, -1])[: pair.shape[1]] / gain
         pair[half + i] = -pair[i]
     return _set(wide, _spared(wide, matrix), bias, x)

@@ -158,19 +158,26 @@ class Masker(nn.Module):
 
         The sigmoid is gone from both sides: standardised >= logit((k - 1) / K), and channel 1 is always kept.
         """
-        return self._hard(self.standardised(omega, n))
+        standardised = self.standardised(omega, n)
+        return _after_a_one((standardised >= self.thresholds).to(standardised.dtype))
 
     def straight_through(self, omega: Tensor, n: Tensor | float) -> Tensor:
-        """The same mask with the gradient of K * sigmoid - (k - 1) clipped to [0, 1] (Mentzer et al. 2018)."""
+        """The same mask with the gradient of K * sigmoid - (k - 1) clipped to [0, 1] (Mentzer et al. 2018).
+
+        In training that is how likely a channel is kept. At a channel that always is, the decoder expects it, so that
+        the gradient says nothing of what it would be to lose it; the mean of the gradients with and without it does.
+        """
         standardised = self.standardised(omega, n)
         channels = self.thresholds.shape[1] + 1
-        below = torch.arange(channels, device=omega.device).reshape(1, -1, 1, 1)
+        below = torch.arange(1, channels, device=omega.device).reshape(1, -1, 1, 1)
         soft = (channels * torch.sigmoid(standardised) - below).clamp(0, 1)
-        return soft + (self._hard(standardised) - soft).detach()
+        hard = soft > torch.rand_like(standardised) if self.training else standardised >= self.thresholds
+        return _after_a_one(soft + (hard.to(soft.dtype) - soft).detach())
 
-    def _hard(self, standardised: Tensor) -> Tensor:
-        others = (standardised >= self.thresholds).to(standardised.dtype)
-        return torch.cat((torch.ones_like(others[:, :1]), others), 1)
+
+def _after_a_one(others: Tensor) -> Tensor:
+    """Channels 2 to K (B, K - 1, h, w) of a mask, and channel 1, which is always kept, before them."""
+    return torch.cat((torch.ones_like(others[:, :1]), others), 1)
 
 
 class ResidualBlock(nn.Module):
