@@ -18,11 +18,7 @@ def draw_quality(model: Crdr) -> tuple[int, float]:
 
 
 def draw_n(model: Tunable) -> tuple[float, float]:
-    """n, uniform in its range (Wu et al. 2020); one more halves the weight.
-
-    Under one weight for all, n would learn to do nothing: the error grows faster and faster as channels go, so it is
-    smallest on average where every n keeps equally many.
-    """
+    """n, uniform in its range (Wu et al. 2020); one more halves the weight, about as it doubles the error."""
     n = float(torch.empty(()).uniform_(SMALLEST_N, LARGEST_N))
     return n, 2.0**-n
 

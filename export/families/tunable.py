@@ -101,13 +101,16 @@ class Tunable(LearnedCodec):
     def forward(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, Rates]:
         """Training pass at `n`.
 
-        Symbols are hard with the gradient of their soft assignment, and so are mask and rate. The paper's loss has no
-        rate; `Rates.latent` is that of a static code per channel for the kept symbols.
+        Symbols are hard with the gradient of their soft assignment, and so is the rate. The paper's loss has no rate;
+        `Rates.latent` is that of a static code per channel for the kept symbols. The mask has no gradient: what the
+        map would learn first is to spread until n does nothing, since the error is least on average where every n
+        keeps equally many channels.
         """
         omega = self.analysis(2 * image - 1)
         q, soft = soft_to_hard(omega, LOWEST, LEVELS)
         hard = F.one_hot(q.detach().round().long() - LOWEST, LEVELS).to(soft.dtype)
-        mask = self.masker.straight_through(omega, n)
+        with torch.no_grad():
+            mask = self.masker(omega, n)
         bits = static_code_bits(soft + (hard - soft).detach(), mask)
         return self.decode(q * mask), Rates(bits, omega.new_zeros(()))
 
@@ -159,25 +162,8 @@ class Masker(nn.Module):
         The sigmoid is gone from both sides: standardised >= logit((k - 1) / K), and channel 1 is always kept.
         """
         standardised = self.standardised(omega, n)
-        return _after_a_one((standardised >= self.thresholds).to(standardised.dtype))
-
-    def straight_through(self, omega: Tensor, n: Tensor | float) -> Tensor:
-        """The same mask with the gradient of K * sigmoid - (k - 1) clipped to [0, 1] (Mentzer et al. 2018).
-
-        In training that is how likely a channel is kept. At a channel that always is, the decoder expects it, so that
-        the gradient says nothing of what it would be to lose it; the mean of the gradients with and without it does.
-        """
-        standardised = self.standardised(omega, n)
-        channels = self.thresholds.shape[1] + 1
-        below = torch.arange(1, channels, device=omega.device).reshape(1, -1, 1, 1)
-        soft = (channels * torch.sigmoid(standardised) - below).clamp(0, 1)
-        hard = soft > torch.rand_like(standardised) if self.training else standardised >= self.thresholds
-        return _after_a_one(soft + (hard.to(soft.dtype) - soft).detach())
-
-
-def _after_a_one(others: Tensor) -> Tensor:
-    """Channels 2 to K (B, K - 1, h, w) of a mask, and channel 1, which is always kept, before them."""
-    return torch.cat((torch.ones_like(others[:, :1]), others), 1)
+        others = (standardised >= self.thresholds).to(standardised.dtype)
+        return torch.cat((torch.ones_like(others[:, :1]), others), 1)
 
 
 class ResidualBlock(nn.Module):
