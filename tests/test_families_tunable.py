@@ -121,6 +121,18 @@ def test_training_reaches_every_weight_but_those_of_the_mask(model: Tunable, ima
         assert parameter.grad is None or parameter.grad.isfinite().all()
 
 
+def test_a_silent_channel_can_be_woken(model: Tunable, image: Tensor) -> None:
+    """Its symbols are all 0, a little below the ReLU, and yet its bias has a gradient."""
+    model.requires_grad_(True)
+    norm = model.analysis.omega[1][1]
+    with torch.no_grad():
+        norm.weight[0], norm.bias[0] = 0, -0.3
+    rebuilt, _ = model(image, -2.0)
+    ((rebuilt - image) ** 2).mean().backward()
+    assert not model.encode(image, -2.0)[0][:, 0].any()
+    assert norm.bias.grad[0] != 0
+
+
 def test_the_trained_rate_is_that_of_the_symbols(model: Tunable, image: Tensor) -> None:
     (symbols,) = model.encode(image, 0.4)
     kept = model.masker(model.analysis(2 * image - 1), 0.4) == 1

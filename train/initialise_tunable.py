@@ -199,7 +199,7 @@ def _set_linear(
 
 def _set(layer: nn.Sequential, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
     """What the layer (convolution, batch norm, ReLU) makes of `x` with these filters, central ones if of size 1."""
-    convolution, norm, _ = layer
+    convolution, norm = layer[:2]
     convolution.weight.zero_()
     first = (convolution.weight.shape[2] - weight.shape[2]) // 2
     taps = slice(first, first + weight.shape[2])

@@ -106,13 +106,14 @@ class Tunable(LearnedCodec):
         map would learn first is to spread until n does nothing, since the error is least on average where every n
         keeps equally many channels.
         """
-        omega = self.analysis(2 * image - 1)
-        q, soft = soft_to_hard(omega, LOWEST, LEVELS)
+        # The nearest centre is the same as behind the ReLU, and silent channels have a gradient that can wake them.
+        y = self.analysis.unrectified(2 * image - 1)
+        q, soft = soft_to_hard(y, LOWEST, LEVELS)
         hard = F.one_hot(q.detach().round().long() - LOWEST, LEVELS).to(soft.dtype)
         with torch.no_grad():
-            mask = self.masker(omega, n)
+            mask = self.masker(torch.relu(y), n)
         bits = static_code_bits(soft + (hard - soft).detach(), mask)
-        return self.decode(q * mask), Rates(bits, omega.new_zeros(()))
+        return self.decode(q * mask), Rates(bits, y.new_zeros(()))
 
 
 class Pyramid(nn.Module):
@@ -126,9 +127,14 @@ class Pyramid(nn.Module):
         self.branches = nn.ModuleList(
             _branch(preset.widths[omitted:], preset.encoder_blocks) for omitted in range(len(self.WEIGHTS))
         )
-        self.omega = nn.Sequential(_same(width, width // 2), _same(width // 2, preset.latent_channels))
+        # Without the last ReLU, which is below.
+        self.omega = nn.Sequential(_same(width, width // 2), _same(width // 2, preset.latent_channels)[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
+        return torch.relu(self.unrectified(image))
+
+    def unrectified(self, image: Tensor) -> Tensor:
+        """omega before its ReLU."""
         scales = (image, F.avg_pool2d(image, 2), F.avg_pool2d(image, 4))
         branches = zip(self.WEIGHTS, self.branches, scales, strict=True)
         return self.omega(sum(weight * branch(scale) for weight, branch, scale in branches))
