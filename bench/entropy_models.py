@@ -18,7 +18,8 @@ import torch
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.export.entropy import freezer_of
-from edgecodec.export.families import build
+from edgecodec.export.families import Agustsson, build
+from edgecodec.export.side_information import banded_labels, central_mask
 
 #: Preset where none is asked for, and the scale of the symbols that are not means of something else.
 FAMILIES = {
@@ -30,6 +31,7 @@ FAMILIES = {
     "agustsson": ("published", 1.0),
 }
 CALIBRATION_SIDE = 256  # pixels
+CLASSES = Agustsson.PRESETS["published-sc"].classes
 
 
 def main() -> None:
@@ -80,8 +82,12 @@ def drawn_latents(model: EntropyModel, family: str, scale: float, width: int, he
         elif family == "tunable":
             prefix = np.arange(shape[0])[:, None, None] < generator.integers(0, shape[0] + 1, shape[1:])
             values = np.abs(values).clip(0, 3) * prefix
+        elif family == "agustsson" and name == "labels":
+            values = banded_labels(CLASSES, *shape[1:])[None]
+        elif family == "agustsson" and name == "mask":
+            values = central_mask(*shape[1:])[None]
         elif family == "agustsson":
-            values = values.clip(-2, 2)
+            values = values.clip(-2, 2) * latents.get("mask", 1)
         latents[name] = np.rint(values).astype(np.int16)
     return latents
 

@@ -178,6 +178,9 @@ def encode(
     keep_classes: Annotated[
         str | None, typer.Option(metavar="C,C...", help="Classes to keep instead, by name or number.")
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="S", help="Of the noise that some decoders take. [default: 0]")
+    ] = None,
     engine: Engine = "auto",
     threads: Threads = None,
     tile: Tile = "auto",
@@ -213,6 +216,7 @@ def encode(
                         target_bpp=target_bpp,
                         labels=labels,
                         keep=kept,
+                        seed=seed,
                     )
                     files.write(job.output, encoded.data, force=force)
                     for note in encoded.notes:

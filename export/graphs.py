@@ -149,7 +149,7 @@ def _export(
     path: Path,
     share_weights: bool,
 ) -> onnx.ModelProto:
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             module.eval(),
             tuple(arguments),
@@ -173,7 +173,7 @@ def _export(
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """The exporter reports its own deprecations and missing extras; none of them concerns the caller."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

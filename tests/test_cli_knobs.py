@@ -20,6 +20,7 @@ class Workplace:
     """A picture, a bundle, and commands on them."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.bundle = recipe.write(folder / "test.bundle")
         self.pixels: npt.NDArray[np.uint8] = painted(np.random.default_rng(0).integers(-128, 128, (3, 8, 12)))
@@ -104,6 +105,14 @@ def test_labels_that_do_not_fit(selective: Workplace) -> None:
     assert status == 2 and "sky, tree, car" in talk
     status, talk = selective.refused(*labels, "--keep", "x.png", "--keep-classes", "car")
     assert status == 2 and "exclude each other" in talk
+
+
+def test_seed(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, with_noise())
+    assert place.encode("--seed", 77) == place.codec.encode(place.pixels, seed=77).data
+    assert place.encode() == place.codec.encode(place.pixels, seed=0).data
+    assert place.refused("--seed", -1)[0] == 2
+    assert Workplace(tmp_path / "plain", plain()).refused("--seed", 1)[0] == 4
 
 
 def test_inspect_says_what_a_file_and_a_bundle_hold(selective: Workplace, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -54,7 +55,8 @@ def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Ob
 @cache
 def alphabet_codec(mode: str) -> Agustsson:
     torch.manual_seed(0)
-    model = Agustsson(Agustsson.PRESETS["compact" if mode == "GC" else "compact-sc"]).eval().requires_grad_(False)
+    preset = Agustsson.PRESETS["compact" if mode == "GC" else "compact-sc"]
+    model = Agustsson(replace(preset, instance_norm="everywhere")).eval().requires_grad_(False)
     model.analysis[1].weight *= 4
     return model
 

@@ -64,6 +64,20 @@ def test_the_smallest_picture_is_coded() -> None:
     assert 0 <= picture.min() <= picture.max() <= 1
 
 
+@pytest.mark.parametrize("where", ["everywhere", "residual_blocks"])
+def test_only_norms_in_residual_blocks_let_brightness_and_contrast_through(where: str) -> None:
+    torch.manual_seed(0)
+    model, image = small(replace(SMALL, instance_norm=where)), torch.rand(1, 3, 64, 96)
+    tinted = 0.5 * image + torch.tensor([0.1, 0.2, 0.5]).reshape(1, 3, 1, 1)
+    projected, other = model.analysis(image), model.analysis(tinted)
+    change = (other - projected).abs().mean() / (projected - projected.mean((2, 3), keepdim=True)).abs().mean()
+    assert change < 0.01 if where == "everywhere" else change > 0.1
+    norms = [name for name, module in model.named_modules() if isinstance(module, InstanceNorm)]
+    in_blocks = [name for name in norms if name.startswith("synthesis.residual_blocks.")]
+    assert len(in_blocks) == 2 * SMALL.residual_blocks
+    assert (norms == in_blocks) == (where == "residual_blocks")
+
+
 def test_nothing_is_coded_where_the_mask_is_zero() -> None:
     torch.manual_seed(0)
     model, image = small(SMALL_SC), torch.rand(1, 3, 64, 96)
@@ -145,6 +159,23 @@ def test_instance_norm_keeps_its_statistics_in_float32() -> None:
     assert normalised.dtype == torch.float16
     wanted = (x.double() - x.double().mean()) / x.double().std(correction=0)
     torch.testing.assert_close(normalised.double(), wanted, rtol=0, atol=2e-3)
+
+
+def test_instance_norm_does_not_magnify_roundings_of_an_even_map() -> None:
+    """Two of them in a row, so that the second would magnify what the first had left."""
+    values = torch.tensor([-37.1, 0.3, 1000.7]).reshape(1, 3, 1, 1)
+    once = InstanceNorm(3, 1e-5)(values.expand(1, 3, 37, 53))
+    twice = InstanceNorm(3, 1e-5)(once + values)
+    assert max(once.abs().max(), twice.abs().max()) < 1e-6
+
+
+def test_a_picture_of_one_label_does_not_depend_on_the_order_of_sums() -> None:
+    model = small(SMALL_SC)
+    for width in (96, 128):
+        labels, symbols = torch.zeros(1, 1, 80, width), torch.zeros(1, 3, 10, width // 8)
+        doubles = copy.deepcopy(model).double()
+        picture, wanted = model.decode(labels, symbols), doubles.decode(labels.double(), symbols.double())
+        torch.testing.assert_close(picture.double(), wanted, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("preset", [SMALL, replace(SMALL_SC, noise_channels=2)])

@@ -13,14 +13,18 @@ import torch
 from PIL import Image
 
 from edgecodec.export.calibration import DEFAULT_FOLDER
-from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families import Hific, Tunable, build
+from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import Preset as TunablePreset
-from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
+from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.drawn_rates import draw_n
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_agustsson import initialise_agustsson
+from edgecodec.train.initialise_crdr import add_realism
+from edgecodec.train.initialise_fidelity import initialise_fidelity
 from edgecodec.train.initialise_tunable import initialise_tunable
+from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
@@ -28,6 +32,8 @@ from edgecodec.train.rate_distortion import (
     settle_norms,
     train_rate_distortion,
 )
+from edgecodec.train.scenes import SceneSet, load_scenes, random_labelled_crops, random_masks
+from edgecodec.train.selective import SelectiveRecipe, train_selective
 
 TINY = TunablePreset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1)
 
@@ -88,12 +94,41 @@ def test_larger_n_is_drawn_with_less_weight_of_the_distortion() -> None:
     assert all(0.25 <= ratio <= 4 for _, ratio in drawn)
 
 
+def test_the_initial_transform_with_its_context_carries_photographs_at_a_low_rate(photos: PhotoSet) -> None:
+    torch.manual_seed(0)
+    model = build("fidelity", "compact")
+    assert isinstance(model, Fidelity)
+    initialise_fidelity(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.eval()
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    with torch.no_grad():
+        rebuilt, rates = model(unseen)
+    assert -10 * math.log10(float((rebuilt - unseen).square().mean())) > 23  # a random start gives 9
+    assert float(sum(rates)) / unseen[:, 0].numel() < 0.23  # without its neighbours it takes 0.24
+
+
+@pytest.mark.parametrize(("preset", "least"), [("compact", 18.5), ("compact-sc", 20)])
+def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoSet, preset: str, least: float) -> None:
+    torch.manual_seed(0)
+    model = build("agustsson", preset)
+    assert isinstance(model, Agustsson)
+    initialise_agustsson(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
+    labels = [torch.zeros(8, 1, 128, 128)] if model.side_latents() else []
+    with torch.no_grad():
+        error = (model.decode(*labels, *model.encode(unseen)) - unseen).square().mean()
+    assert -10 * math.log10(float(error)) > least  # a random start gives 11
+
+
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
     whole = train_rate_distortion(photos, tmp_path / "whole.safetensors", recipe, save_every=2)
+    drawn = 3 * recipe.batch + (64 if FAMILIES[family] in INITIALISERS else 0)
+    broken = PhotoSet(_Stopping(photos.training, drawn), photos.validation, {})
     with pytest.raises(_Stop):
-        train_rate_distortion(_stopping_after(photos, 3), tmp_path / "broken.safetensors", recipe, save_every=2)
+        train_rate_distortion(broken, tmp_path / "broken.safetensors", recipe, save_every=2)
+    assert (tmp_path / "broken.state").exists()
     resumed = train_rate_distortion(photos, tmp_path / "broken.safetensors", recipe, save_every=2)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -109,19 +144,47 @@ def test_settled_norms_keep_their_statistics_and_train() -> None:
     assert all(parameter.grad is not None for parameter in model.synthesis.parameters())
 
 
-def test_the_second_stage_touches_the_decoder_only(photos: PhotoSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "preset"), [("hific", "compact"), ("fidelity", "compact"), ("crdr", "compact"), ("agustsson", "compact")]
+)
+def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, photos: PhotoSet, tmp_path: Path) -> None:
     first = tmp_path / "first.safetensors"
     torch.manual_seed(0)
-    model = build("hific", "compact")
-    assert isinstance(model, Hific)
-    initialise_as_transform(model, random_crops(photos.training, 128, 8, np.random.default_rng(0)))
-    save_checkpoint(first, model, "hific", "compact", {})
-    recipe = AdversarialRecipe(steps=2, batch=1, discriminator_alone=1)
+    model = build(family, preset)
+    save_checkpoint(first, model, family, preset, {})
+    recipe = AdversarialRecipe(steps=1, batch=1, discriminator_alone=0, faithful_share=0)
     train_adversarial(photos, first, tmp_path / "second.safetensors", recipe)
     before, after = (read_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in ("first", "second"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed
-    assert all(name.startswith("synthesis.") for name in changed)
+    assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
+
+
+def test_beta_starts_without_effect() -> None:
+    torch.manual_seed(0)
+    multirate = build("crdr", "compact-multirate")
+    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict())
+    model = load_model(add_realism(stored))
+    assert isinstance(model, Crdr) and isinstance(multirate, Crdr)
+    latent = torch.randint(-200, 200, (1, 96, 4, 4)).float()
+    with torch.no_grad():
+        expected = multirate.decode(latent, 1.5)
+        for beta in (0.0, 2.56, 3.84, 5.12):
+            assert torch.equal(model.decode(latent, 1.5, beta), expected)
+    assert (
+        add_realism(Checkpoint("crdr", "compact", {}, model.state_dict())).tensors.keys() == model.state_dict().keys()
+    )
+
+
+def test_realism_weighs_as_much_as_beta_asks() -> None:
+    assert realism_at({"quality": 1.0, "beta": 0.0}) == 0
+    assert realism_at({"quality": 1.0, "beta": 2.56}) == 1
+    assert realism_at({}) == 1
+    model, generator = build("crdr", "compact"), np.random.default_rng(0)
+    drawn = [draw_knobs(model, 0.25, generator) for _ in range(2000)]
+    assert {knobs["quality"] for knobs in drawn} == {0, 1, 2, 3, 4}
+    betas = [knobs["beta"] for knobs in drawn]
+    assert 0.2 < betas.count(0.0) / len(betas) < 0.3
+    assert max(betas) == 5.12
 
 
 def test_medians_settle_where_the_density_is_halved() -> None:
@@ -153,6 +216,83 @@ def test_photographs_come_from_shards_in_order_of_name(tmp_path: Path) -> None:
     assert [int(photo[0, 0, 0]) for photo in found.validation] == [ord("b")]
 
 
+@pytest.fixture
+def scenes_file(photos: PhotoSet, tmp_path: Path) -> Path:
+    """Two scenes to train on and one to validate on, whose labels are their brightness in twelve steps."""
+    picture = Image.fromarray(photos.training[0][:144, :160])
+    labels = Image.fromarray((np.asarray(picture.convert("L")).astype(np.uint16) * 12 // 256).astype(np.uint8))
+    names = "".join(f"{number} class{number} 1 2 3\n" for number in range(12))
+    files: dict[str, bytes] = {"classes.txt": b"# number name colour\n" + names.encode()}
+    for name in ("train/{}/a", "train/{}/b", "val/{}/a", "test/{}/a"):
+        for folder, content in (("images", picture), ("labels", labels)):
+            stream = io.BytesIO()
+            content.save(stream, "PNG")
+            files[f"{name.format(folder)}.png"] = stream.getvalue()
+    return _archive(tmp_path / "scenes.tar", files)
+
+
+def _archive(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
+    scenes = load_scenes(scenes_file)
+    assert (len(scenes.training), len(scenes.validation)) == (2, 1)
+    assert scenes.classes == tuple(f"class{number}" for number in range(12))
+    image, labels = random_labelled_crops(scenes.training, 64, 3, np.random.default_rng(0))
+    assert image.shape == (3, 3, 64, 64) and labels.shape == (3, 1, 64, 64)
+    luma = (image * torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+    assert (luma * 255 * 12 / 256 - labels - 0.5).abs().max() < 0.6
+
+
+def test_masks_are_boxes_or_classes() -> None:
+    labels = torch.zeros(64, 1, 32, 48)
+    labels[:, :, 5:] = 1
+    masks = random_masks(labels, 2, 8, np.random.default_rng(0))
+    assert masks.shape == (64, 1, 4, 6)
+    assert masks.unique().tolist() == [0, 1]
+    rows = {tuple(mask[0].sum(1).tolist()) for mask in masks}
+    assert {(0, 0, 0, 0), (6, 0, 0, 0), (6, 6, 6, 6)} <= rows  # class 1 begins inside the first row of cells
+    assert any(0 < sum(row) < 6 for row in rows)
+
+
+def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: Path) -> None:
+    scenes, recipe = load_scenes(scenes_file), SelectiveRecipe(steps=2, batch=1, crop=64)
+    whole = train_selective(scenes, tmp_path / "whole.safetensors", recipe, save_every=1)
+    broken = SceneSet(_Stopping(scenes.training, 64 + 1), scenes.validation, scenes.classes)
+    with pytest.raises(_Stop):
+        train_selective(broken, tmp_path / "broken.safetensors", recipe, save_every=1)
+    resumed = train_selective(scenes, tmp_path / "broken.safetensors", recipe, save_every=1)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "content", "said"),
+    [
+        ("classes.txt", b"0 all\n", "there is a label"),
+        ("train/labels/a.png", None, "there is no train/labels/a.png"),
+        ("val/images/a.png", None, "no pictures in val"),
+    ],
+)
+def test_scenes_that_lack_something_are_refused(
+    scenes_file: Path, tmp_path: Path, changed: str, content: bytes | None, said: str
+) -> None:
+    with tarfile.open(scenes_file) as archive:
+        files = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}  # type: ignore[union-attr]
+    files.pop(changed)
+    if content is not None:
+        files[changed] = content
+    with pytest.raises(ValueError, match=said):
+        load_scenes(_archive(tmp_path / "other.tar", files))
+
+
 def test_a_shard_without_pictures_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
@@ -164,16 +304,15 @@ class _Stop(Exception):
     pass
 
 
-def _stopping_after(photos: PhotoSet, batches: int) -> PhotoSet:
-    """The same photographs, which end the run when the batch after `batches` is drawn."""
+class _Stopping(list):  # type: ignore[type-arg]
+    """The same elements, which end the run when more than `most` of them were taken."""
 
-    class Interrupting(list):  # type: ignore[type-arg]
-        drawn = 0
+    def __init__(self, elements: list, most: int) -> None:  # type: ignore[type-arg]
+        super().__init__(elements)
+        self._left = most
 
-        def __getitem__(self, index):  # type: ignore[no-untyped-def]
-            Interrupting.drawn += 1
-            if Interrupting.drawn > batches * 2:
-                raise _Stop
-            return super().__getitem__(index)
-
-    return PhotoSet(Interrupting(photos.training), photos.validation, {})
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        self._left -= 1
+        if self._left < 0:
+            raise _Stop
+        return super().__getitem__(index)

@@ -13,6 +13,8 @@ from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkp
 from edgecodec.train.adversarial import AdversarialRecipe, train_adversarial
 from edgecodec.train.photos import PhotoSet, load_photos
 from edgecodec.train.rate_distortion import RateDistortionRecipe, train_rate_distortion
+from edgecodec.train.scenes import load_scenes
+from edgecodec.train.selective import SelectiveRecipe, train_selective
 
 app = typer.Typer(no_args_is_help=True, help="Train the codecs that edgecodec exports.")
 
@@ -40,14 +42,28 @@ def rate_distortion(
 @app.command()
 def adversarial(
     photos: Photos,
-    first_stage: Annotated[Path, typer.Option(help="Checkpoint of the first stage.")],
+    first_stage: Annotated[Path, typer.Option(help="Checkpoint of the stage before.")],
     output: Output,
     steps: int = AdversarialRecipe.steps,
     seed: int = AdversarialRecipe.seed,
     threads: Threads = 2,
 ) -> None:
-    """Second stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
+    """Last stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
     train_adversarial(_prepare(photos, threads), first_stage, output, AdversarialRecipe(steps=steps, seed=seed))
+
+
+@app.command()
+def selective(
+    scenes: Annotated[Path, typer.Option(help="Tar file of pictures and their label maps (see train/scenes.py).")],
+    output: Output,
+    preset: str = SelectiveRecipe.preset,
+    steps: int = SelectiveRecipe.steps,
+    seed: int = SelectiveRecipe.seed,
+    threads: Threads = 2,
+) -> None:
+    """Selective compression from label maps (agustsson, SC). Resumes if OUTPUT.state is there."""
+    _set_up(threads)
+    train_selective(load_scenes(scenes), output, SelectiveRecipe(preset, steps=steps, seed=seed))
 
 
 @app.command()
@@ -60,10 +76,14 @@ def halve(source: Path, output: Path) -> None:
 
 
 def _prepare(folder: Path, threads: int) -> PhotoSet:
+    _set_up(threads)
+    return load_photos(sorted(folder.glob("*.tar")))
+
+
+def _set_up(threads: int) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    return load_photos(sorted(folder.glob("*.tar")))
 
 
 if __name__ == "__main__":

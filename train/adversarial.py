@@ -1,16 +1,22 @@
-"""Second stage: the decoder alone, for realism. Encoder and entropy model stay as they are, so files do not change.
+"""Last stage: the decoder alone, for realism. Encoder and entropy model stay as they are, so files do not change.
 
-The decoder minimises ms_ssim_weight * (1 - MS-SSIM) + mse_weight * 255^2 * MSE + adversarial_weight * softplus(-D(x)),
-the discriminator the non-saturating loss of Mentzer et al. 2020, equation 7. The discriminator judges patches and sees
-the latent beside the image, as there. Mixing this decoder with the first stage's is what alpha does.
+The decoder minimises
+
+    mse_weight * 255^2 * MSE + realism * (ms_ssim_weight * (1 - MS-SSIM) + adversarial_weight * softplus(-D(x)))
+
+and the discriminator D the non-saturating loss of Mentzer et al. 2020, equation 7. D judges patches and sees the latent
+beside the image, as there. Where the knob is alpha, which mixes this decoder with the stage's before, realism is 1.
+CRDR's decoder hears beta instead, one drawn for every batch, and realism is in proportion to it (Iwai et al. 2024).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,16 +25,25 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.families.hyperprior import ALIGNMENT, LATENT_STRIDE, ScaleHyperprior
+from edgecodec.export.families import Crdr, LearnedCodec, ScaleHyperprior
+from edgecodec.export.families.codec import Latent
+from edgecodec.export.families.crdr import LARGEST_BETA, fixed_point
+from edgecodec.train.initialise_crdr import add_realism
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
 from edgecodec.train.progress import append_row, cosine
 
 logger = logging.getLogger(__name__)
 
 
+Knobs = dict[str, float]  # of `decode`, by name
+
+BETA_STEPS = 100  # beta is drawn from this many values above 0, evenly spaced
+UNIT_BETA = LARGEST_BETA / 2  # where realism is 1
+
+
 @dataclass(frozen=True)
 class AdversarialRecipe:
-    """Everything that decides the second stage's result, besides the photographs and the first stage's checkpoint."""
+    """Everything that decides this stage's result, besides the photographs and the checkpoint it starts from."""
 
     steps: int = 2500
     batch: int = 4
@@ -39,22 +54,24 @@ class AdversarialRecipe:
     ms_ssim_weight: float = 2.0
     mse_weight: float = 5e-4
     adversarial_weight: float = 0.2
+    faithful_share: float = 0.25  # of the batches has beta 0, where there is a beta
     discriminator_alone: int = 200  # steps before its judgement counts
+    gradient_norm: float = 1.0
     average_decay: float = 0.998
     seed: int = 2
 
 
 class PatchDiscriminator(nn.Module):
-    """One logit per patch: (B, 3, H, W) image and (B, M, H/16, W/16) latent to (B, 1, H/8, W/8)."""
+    """One logit per patch: (B, 3, H, W) image and (B, M, H/stride, W/stride) latent to (B, 1, H/8, W/8)."""
 
     LATENT_FEATURES = 12
 
-    def __init__(self, latent_channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 128)) -> None:
+    def __init__(self, latent: Latent, widths: tuple[int, int, int, int] = (32, 64, 128, 128)) -> None:
         super().__init__()
         self.latent = nn.Sequential(
-            spectral_norm(nn.Conv2d(latent_channels, self.LATENT_FEATURES, 3, padding=1)),
+            spectral_norm(nn.Conv2d(latent.channels, self.LATENT_FEATURES, 3, padding=1)),
             nn.LeakyReLU(0.2),
-            nn.Upsample(scale_factor=LATENT_STRIDE),
+            nn.Upsample(scale_factor=latent.stride),
         )
         layers: list[nn.Module] = []
         inputs = 3 + self.LATENT_FEATURES
@@ -68,31 +85,67 @@ class PatchDiscriminator(nn.Module):
         return self.judge(torch.cat([2 * image - 1, self.latent(latent)], 1))
 
 
+class DecoderInput(NamedTuple):
+    """What a batch becomes on its way through the frozen part of a codec.
+
+    latents: what `decode` takes. shown: (B, M, H/stride, W/stride), what the discriminator sees beside the image.
+    """
+
+    latents: tuple[Tensor, ...]
+    shown: Tensor
+
+
+@torch.no_grad()
+def decoder_input(model: LearnedCodec, image: Tensor, knobs: Knobs) -> DecoderInput:
+    """Encode (B, 3, H, W) in [0, 1] as a file would be, rounding and all."""
+    if isinstance(model, Crdr):
+        y = model.analyse(image, knobs["quality"])
+        y_hat = torch.cat([part.y_hat for part in model.slices_of(model.hyperlatent_symbols(y), y)], 1)
+        return DecoderInput((fixed_point(y_hat),), y_hat)
+    latents = model.encode(image)
+    return DecoderInput(latents, model.rebuild(*latents) if isinstance(model, ScaleHyperprior) else latents[-1])
+
+
+def draw_knobs(model: LearnedCodec, faithful_share: float, generator: np.random.Generator) -> Knobs:
+    """The knobs of one batch: for CRDR one of the trained rates, and a beta."""
+    if not isinstance(model, Crdr):
+        return {}
+    faithful = generator.random() < faithful_share
+    beta = 0.0 if faithful else LARGEST_BETA * int(generator.integers(1, BETA_STEPS + 1)) / BETA_STEPS
+    return {"quality": float(generator.integers(model.levels)), "beta": beta}
+
+
+def realism_at(knobs: Knobs) -> float:
+    """Weight of realism for a batch with these knobs."""
+    return knobs["beta"] / UNIT_BETA if "beta" in knobs else 1.0
+
+
 def train_adversarial(
     photos: PhotoSet, first_stage: Path, output: Path, recipe: AdversarialRecipe, save_every: int = 500
-) -> ScaleHyperprior:
+) -> LearnedCodec:
     """Fine-tune the decoder of the checkpoint `first_stage`, or resume from `output`.state, and write `output`.
+
+    A CRDR of many rates gets beta here, and with it the preset that has it.
 
     Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do.
     """
-    checkpoint = read_checkpoint(first_stage)
+    torch.manual_seed(recipe.seed)
+    checkpoint = add_realism(read_checkpoint(first_stage))
     model = load_model(checkpoint).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    decoder = model.synthesis
-    for parameter in decoder.parameters():
+    decoder = [parameter for name, parameter in model.named_parameters() if name.startswith(model.DECODER_PREFIXES)]
+    model.requires_grad_(False)
+    for parameter in decoder:
         parameter.requires_grad_(True)
     averaged = torch.optim.swa_utils.AveragedModel(
-        decoder, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
     )
-    torch.manual_seed(recipe.seed)
-    discriminator = PatchDiscriminator(model.latent_channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decoder_optimiser = torch.optim.Adam(decoder.parameters(), lr=recipe.learning_rate)
+    discriminator = PatchDiscriminator(model.decoder_latents()[-1]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decoder_optimiser = torch.optim.Adam(decoder, lr=recipe.learning_rate)
     discriminator_optimiser = torch.optim.Adam(
         discriminator.parameters(), lr=recipe.discriminator_learning_rate, betas=(0.5, 0.9)
     )
     parts = {
-        "decoder": decoder,
+        "model": model,
         "averaged": averaged,
         "discriminator": discriminator,
         "decoder_optimiser": decoder_optimiser,
@@ -108,57 +161,58 @@ def train_adversarial(
         generator = np.random.default_rng((recipe.seed, step))
         image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
         image = image.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            *_, latent = model.quantise(model.analysis(image))
+        knobs = draw_knobs(model, recipe.faithful_share, generator)
+        realism = realism_at(knobs)
+        latents, shown = decoder_input(model, image, knobs)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate)
         for group in decoder_optimiser.param_groups:
             group["lr"] = rate
 
-        rebuilt = decoder(latent)
-        structure = 1 - ms_ssim(rebuilt.clamp(0, 1), image, data_range=1.0)
-        loss = recipe.ms_ssim_weight * structure
-        loss = loss + recipe.mse_weight * 255**2 * nn.functional.mse_loss(rebuilt, image)
+        rebuilt = model.decode(*latents, **knobs)
+        loss = recipe.mse_weight * 255**2 * nn.functional.mse_loss(rebuilt, image)
+        loss = loss + realism * recipe.ms_ssim_weight * (1 - ms_ssim(rebuilt.clamp(0, 1), image, data_range=1.0))
         if step >= recipe.discriminator_alone:
-            believed = nn.functional.softplus(-discriminator(rebuilt, latent)).mean()
-            loss = loss + recipe.adversarial_weight * believed
+            believed = nn.functional.softplus(-discriminator(rebuilt, shown)).mean()
+            loss = loss + realism * recipe.adversarial_weight * believed
         decoder_optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(decoder, recipe.gradient_norm)
         decoder_optimiser.step()
-        averaged.update_parameters(decoder)
+        averaged.update_parameters(model)
 
-        judged = discriminator(image, latent), discriminator(rebuilt.detach(), latent)
+        # What need not look real teaches the discriminator nothing.
+        judged = discriminator(image, shown), discriminator(rebuilt.detach(), shown)
         doubt = nn.functional.softplus(-judged[0]).mean() + nn.functional.softplus(judged[1]).mean()
         discriminator_optimiser.zero_grad()
-        doubt.backward()
+        (realism * doubt).backward()
         discriminator_optimiser.step()
 
         done = step + 1
         if done % save_every == 0 or done == recipe.steps:
-            quality, loss_of_judge = validate_decoder(model, averaged.module, photos), float(doubt.detach())
-            logger.info("step %d  MS-SSIM %.4f  discriminator %.3f", done, quality, loss_of_judge)
-            append_row(
-                output.with_suffix(".csv"),
-                step=done,
-                learning_rate=rate,
-                ms_ssim=quality,
-                discriminator_loss=loss_of_judge,
-            )
+            scores = validate_decoder(averaged.module, photos) | {"discriminator_loss": float(doubt.detach())}
+            logger.info("step %d  %s", done, "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
+            append_row(output.with_suffix(".csv"), step=done, learning_rate=rate, **scores)
             torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": done}, state_file)
-            model.synthesis = averaged.module
             notes = {"stage": "adversarial", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
-            save_checkpoint(output, model, checkpoint.family, checkpoint.preset, notes)
-            model.synthesis = decoder
-    model.synthesis = averaged.module
-    return model
+            save_checkpoint(output, averaged.module, checkpoint.family, checkpoint.preset, notes)
+    return averaged.module  # type: ignore[return-value]
 
 
 @torch.no_grad()
-def validate_decoder(model: ScaleHyperprior, decoder: nn.Module, photos: PhotoSet) -> float:
-    """Mean MS-SSIM of what `decoder` rebuilds from `model`'s latents, over the held-out photographs."""
-    scores = []
-    for photo in photos.validation:
-        image = whole_photo(photo, ALIGNMENT)
-        *_, latent = model.quantise(model.analysis(image))
-        scores.append(float(ms_ssim(decoder(latent).clamp(0, 1), image, data_range=1.0)))
-    return sum(scores) / len(scores)
+def validate_decoder(model: LearnedCodec, photos: PhotoSet) -> dict[str, float]:
+    """Mean MS-SSIM and PSNR (dB) over the held-out photographs; for CRDR at its middle rate, at both ends of beta."""
+    asked: dict[str, Knobs] = {"": {}}
+    if isinstance(model, Crdr):
+        middle = (model.levels - 1) / 2
+        asked = {f"_beta_{beta:g}": {"quality": middle, "beta": beta} for beta in (0.0, LARGEST_BETA)}
+    scores: dict[str, float] = {}
+    for suffix, knobs in asked.items():
+        similarity, psnr = [], []
+        for photo in photos.validation:
+            image = whole_photo(photo, model.latent_alignment())
+            rebuilt = model.decode(*decoder_input(model, image, knobs).latents, **knobs).clamp(0, 1)
+            similarity.append(float(ms_ssim(rebuilt, image, data_range=1.0)))
+            psnr.append(-10 * math.log10(float(nn.functional.mse_loss(rebuilt, image))))
+        scores[f"ms_ssim{suffix}"] = sum(similarity) / len(similarity)
+        scores[f"psnr_db{suffix}"] = sum(psnr) / len(psnr)
+    return scores

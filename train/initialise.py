@@ -109,6 +109,32 @@ def principal_blocks(features: Tensor, most: int) -> Tensor:
     return strongest.reshape(-1, channels, 2, 2)
 
 
+def at_centre(matrix: Tensor) -> Tensor:
+    """(outputs, inputs) as filters of size 1."""
+    return matrix[:, :, None, None]
+
+
+def set_pairs(weight: Tensor, filters: Tensor, *, paired_input: bool = True, paired_output: bool = True) -> None:
+    """Fill a convolution's `weight` so that its first pairs (v, -v) are mapped by `filters`.
+
+    filters: (outputs, inputs, 1 or 2, 1 or 2), or (inputs, outputs, ...) of a transposed convolution. They lie on the
+    taps that see a pixel, or the 2x2 block of one at half the resolution. Other channels start random and small.
+    paired_input, paired_output: False where the second, or first, dimension holds single channels.
+    """
+    size = weight.shape[2]
+    paired = (paired_output, paired_input)
+    ends = [count // 2 if halved else count for count, halved in zip(weight.shape[:2], paired, strict=True)]
+    first = (size - filters.shape[2] + 1) // 2
+    taps = slice(first, first + filters.shape[2])
+    rows, columns = (min(pair) for pair in zip(filters.shape[:2], ends, strict=True))
+    linear = torch.randn(*ends, size, size) * SPARE / (ends[1] * size**2) ** 0.5
+    linear[:rows] = 0
+    linear[:rows, :columns, taps, taps] = filters[:rows, :columns]
+    if paired_input:
+        linear = torch.cat((linear, -linear), 1)
+    weight.copy_(torch.cat((linear, -linear)) if paired_output else linear)
+
+
 def _widen(basis: Tensor, outputs: int, inputs: int) -> Tensor:
     """The block filters as 3x3 filters of `outputs` x `inputs` channels, unused rows random and small."""
     rows, columns = basis.shape[:2]

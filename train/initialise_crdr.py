@@ -8,14 +8,26 @@ transpose. Channel attention next to the latent starts as the gain of each rate.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from edgecodec.export.families.crdr import AttentionBlock, Crdr, InterpolatedChannelAttention, Knobs, ResidualUnit
+from edgecodec.export.checkpoint import Checkpoint
+from edgecodec.export.families import build
+from edgecodec.export.families.crdr import (
+    AttentionBlock,
+    Crdr,
+    InterpolatedChannelAttention,
+    Knobs,
+    RealismResidualUnit,
+    ResidualUnit,
+)
 from edgecodec.train.initialise import SPARE, principal_blocks
 
 LATENT_GAIN = 1.5  # of the middle rate, for pictures in [-1, 1]: near the best for a rounding step of 1
 ATTENTION = 1.5  # what an attention block multiplies by while its mask is undecided
+WITHOUT_REALISM = "-multirate"  # how presets without beta are named after those with it
 BLOCK = slice(2, 4)  # the taps of a 5x5 kernel that lie on the 2x2 block of a pixel at half the resolution
 
 
@@ -50,6 +62,23 @@ def initialise_crdr(model: Crdr, photographs: Tensor) -> None:
     for mean, scale, part in zip(model.context.mean, model.context.scale, y.chunk(model.slices, 1), strict=True):
         mean[-1].bias.copy_(part.mean((0, 2, 3)))
         scale[-1].bias.copy_(part.std((0, 2, 3)))
+
+
+@torch.no_grad()
+def add_realism(checkpoint: Checkpoint) -> Checkpoint:
+    """A CRDR checkpoint of many rates in the preset with beta, where every beta gives the picture it gave before.
+
+    Any other checkpoint is returned as it is.
+    """
+    if checkpoint.family != Crdr.FAMILY or not checkpoint.preset.endswith(WITHOUT_REALISM):
+        return checkpoint
+    preset = checkpoint.preset.removesuffix(WITHOUT_REALISM)
+    model = build(Crdr.FAMILY, preset)
+    for module in model.modules():
+        if isinstance(module, RealismResidualUnit):
+            for projection in (module.entered, module.within, module.left):
+                _silence(projection)
+    return replace(checkpoint, preset=preset, tensors=model.state_dict() | checkpoint.tensors)
 
 
 def _silence(convolution: nn.Conv2d) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import LEVELS, LOWEST, MOMENTUM, Masker, Pyramid, ResidualBlock, Tunable
-from edgecodec.train.initialise import SPARE, principal_blocks
+from edgecodec.train.initialise import SPARE, at_centre, principal_blocks, set_pairs
 
 FINE = 3  # channels of the strongest component
 REACH = 3.2  # standard deviations of another component that the highest symbol stands for
@@ -86,7 +86,7 @@ def _set_symbols(omega: nn.Sequential, x: Tensor, eighth: Tensor, gains: Tensor)
     filters[-1] = filters[0]
     bias = torch.zeros(half)
     bias[-1] = -2 * eighth
-    x = _set_linear(narrow, _at_centre(filters / Pyramid.WEIGHTS[0]), x, bias=bias)
+    x = _set_linear(narrow, at_centre(filters / Pyramid.WEIGHTS[0]), x, bias=bias)
 
     matrix, bias = torch.zeros(latent[0].out_channels + 1, 2 * half), torch.zeros(latent[0].out_channels + 1)
     matrix[0, [0, half]] = torch.tensor([1.0, -1.0]) / (2 * eighth)
@@ -99,7 +99,7 @@ def _set_symbols(omega: nn.Sequential, x: Tensor, eighth: Tensor, gains: Tensor)
     for i, gain in enumerate(gains, 1):
         matrix[[2 * i + 1, 2 * i + 2], i] = torch.stack((gain, -gain))
         matrix[[2 * i + 1, 2 * i + 2], half + i] = torch.stack((-gain, gain))
-    return _set(latent, _at_centre(matrix[:-1]), bias[:-1], x)
+    return _set(latent, at_centre(matrix[:-1]), bias[:-1], x)
 
 
 def _set_importance(masker: Masker, omega: Tensor) -> None:
@@ -157,11 +157,6 @@ def _layers(network: nn.Sequential) -> list[nn.Sequential]:
     return [each for each in network if isinstance(each, nn.Sequential)]
 
 
-def _at_centre(matrix: Tensor) -> Tensor:
-    """(outputs, inputs) as filters of size 1."""
-    return matrix[:, :, None, None]
-
-
 def _spared(layer: nn.Sequential, matrix: Tensor) -> Tensor:
     """The layer's filters: `matrix` (outputs, inputs) at the centre, rows without anything random and small."""
     weight = torch.randn_like(layer[0].weight) * SPARE / layer[0].weight[0].numel() ** 0.5
@@ -174,27 +169,13 @@ def _spared(layer: nn.Sequential, matrix: Tensor) -> Tensor:
 def _set_linear(
     layer: nn.Sequential, filters: Tensor, x: Tensor, *, bias: Tensor | None = None, paired_input: bool = True
 ) -> Tensor:
-    """What the layer makes of `x` when it maps pairs by `filters`, as far as these go. Others start random and small.
-
-    filters: (outputs, inputs, 1 or 2, 1 or 2), or (inputs, outputs, ...) of a transposed convolution. bias: of both of
-    a pair, for the first outputs.
-    """
-    convolution = layer[0]
-    size = convolution.kernel_size[0]
-    ends = [channels // 2 for channels in convolution.weight.shape[:2]]
-    if not paired_input:
-        ends[1] = convolution.in_channels
-    first = (size - filters.shape[2] + 1) // 2
-    rows, columns = (min(pair) for pair in zip(filters.shape[:2], ends, strict=True))
-    taps = slice(first, first + filters.shape[2])
-    linear = torch.randn(*ends, size, size) * SPARE / (ends[1] * size**2) ** 0.5
-    linear[:rows] = 0
-    linear[:rows, :columns, taps, taps] = filters[:rows, :columns]
-    block = torch.cat((linear, -linear), 1) if paired_input else linear
-    both = torch.zeros(2, convolution.out_channels // 2)
+    """What the layer makes of `x` when it maps pairs by `filters`. bias: of both of a pair, for the first pairs."""
+    weight = torch.empty_like(layer[0].weight)
+    set_pairs(weight, filters, paired_input=paired_input)
+    both = torch.zeros(2, layer[0].out_channels // 2)
     if bias is not None:
         both[:, : len(bias)] = bias
-    return _set(layer, torch.cat((block, -block)), both.flatten(), x)
+    return _set(layer, weight, both.flatten(), x)
 
 
 def _set(layer: nn.Sequential, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:

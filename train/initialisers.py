@@ -10,14 +10,18 @@ from typing import Any
 
 from torch import Tensor
 
-from edgecodec.export.families import Crdr, Hific, LearnedCodec, Tunable
+from edgecodec.export.families import Agustsson, Crdr, Fidelity, Hific, LearnedCodec, Tunable
 from edgecodec.train.initialise import initialise_as_transform
+from edgecodec.train.initialise_agustsson import initialise_agustsson
 from edgecodec.train.initialise_crdr import initialise_crdr
+from edgecodec.train.initialise_fidelity import initialise_fidelity
 from edgecodec.train.initialise_tunable import initialise_tunable
 
 # From a fresh model and photographs (n, 3, H, W), values in [0, 1].
 INITIALISERS: dict[type[LearnedCodec], Callable[[Any, Tensor], None]] = {
+    Agustsson: initialise_agustsson,
     Crdr: initialise_crdr,
+    Fidelity: initialise_fidelity,
     Hific: initialise_as_transform,
     Tunable: initialise_tunable,
 }

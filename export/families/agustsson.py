@@ -44,6 +44,9 @@ class Preset:
     widths: channels from stride 1 to stride 16; the generator mirrors them.
     classes: SC only, the number of values of a label.
     noise_channels: normal noise that the generator takes beside the symbols, stride 16.
+    instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
+        picture's contrast, so that no symbol tells of them and the generator has to guess. "residual_blocks" leaves it
+        out behind all other convolutions, which lets them through.
     projection_norm: whether instance norm and ReLU follow the projection to C channels. The symbols are then 0..2.
     zero_border: where a stride-2 convolution has its row and column of zeros, and a transposed one drops those that are
         too many. "leading": above and left, which is torch's padding of 1. "trailing": below and right, which is
@@ -57,6 +60,7 @@ class Preset:
     residual_blocks: int = 9
     classes: int = 0
     noise_channels: int = 0
+    instance_norm: Literal["everywhere", "residual_blocks"] = "everywhere"
     projection_norm: bool = False
     zero_border: Literal["leading", "trailing"] = "leading"
     epsilon: float = 1e-5
@@ -69,8 +73,8 @@ class Agustsson(LearnedCodec):
     PRESETS: ClassVar = {
         "published": Preset("GC", 8),
         "published-sc": Preset("SC", 8, classes=12),
-        "compact": Preset("GC", 8, (24, 48, 96, 128, 144), 5),
-        "compact-sc": Preset("SC", 8, (24, 48, 96, 128, 144), 3, classes=12),
+        "compact": Preset("GC", 8, (24, 48, 96, 128, 144), 5, instance_norm="residual_blocks"),
+        "compact-sc": Preset("SC", 8, (24, 48, 96, 128, 144), 3, classes=12, instance_norm="residual_blocks"),
     }
     ALIGNMENT = GENERATOR_STRIDE
     SMALLEST_SIDE = 2 * GENERATOR_STRIDE
@@ -144,18 +148,31 @@ class InstanceNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        full = x.float()
-        centred = full - full.mean((2, 3), keepdim=True)
+        centred = x.float()
+        # Twice, because the first mean of an even map, as of one label, is off by a rounding, which is another one on
+        # another engine and which 1 / sqrt(epsilon) magnifies, again in every layer.
+        for _ in range(2):
+            centred = centred - centred.mean((2, 3), keepdim=True)
         variance = (centred * centred).mean((2, 3), keepdim=True)
         return (centred / torch.sqrt(variance + self.epsilon) * self.gamma + self.beta).to(x.dtype)
 
 
-class Normalised(nn.Module):
+class Rectified(nn.Module):
+    """A convolution, ReLU."""
+
+    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.convolution(x))
+
+
+class Normalised(Rectified):
     """A convolution, instance norm, ReLU."""
 
     def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d, epsilon: float) -> None:
-        super().__init__()
-        self.convolution = convolution
+        super().__init__(convolution)
         self.norm = InstanceNorm(convolution.out_channels, epsilon)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -205,13 +222,11 @@ class Generator(nn.Module):
     def __init__(self, inputs: int, preset: Preset) -> None:
         super().__init__()
         widths = preset.widths[::-1]
-        self.head = Normalised(_reflected(inputs + preset.noise_channels, widths[0], 3), preset.epsilon)
+        self.head = _rectified(_reflected(inputs + preset.noise_channels, widths[0], 3), preset)
         self.residual_blocks = nn.Sequential(
             *(ResidualBlock(widths[0], preset.epsilon) for _ in range(preset.residual_blocks))
         )
-        self.doublings = nn.Sequential(
-            *(Normalised(Doubling(*pair, preset), preset.epsilon) for pair in pairwise(widths))
-        )
+        self.doublings = nn.Sequential(*(_rectified(Doubling(*pair, preset), preset) for pair in pairwise(widths)))
         self.image = _reflected(widths[-1], 3, 7)
 
     def forward(self, symbols: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -226,8 +241,8 @@ class SelectiveSynthesis(nn.Module):
         super().__init__()
         penultimate, last = preset.widths[-2:]
         self.expansion = nn.Sequential(
-            Normalised(_reflected(preset.latent_channels, penultimate, 3), preset.epsilon),
-            Normalised(Halving(penultimate, last, preset), preset.epsilon),
+            _rectified(_reflected(preset.latent_channels, penultimate, 3), preset),
+            _rectified(Halving(penultimate, last, preset), preset),
         )
         self.classes = preset.classes
         self.label_analysis = _features(preset.classes, preset.widths, preset)
@@ -247,10 +262,15 @@ def _reflected(inputs: int, outputs: int, size: int) -> nn.Conv2d:
 
 def _features(inputs: int, widths: Sequence[int], preset: Preset) -> nn.Sequential:
     """7x7 stem at full size, then one halving per further width."""
-    stem = Normalised(_reflected(inputs, widths[0], 7), preset.epsilon)
-    return nn.Sequential(stem, *(Normalised(Halving(*pair, preset), preset.epsilon) for pair in pairwise(widths)))
+    stem = _rectified(_reflected(inputs, widths[0], 7), preset)
+    return nn.Sequential(stem, *(_rectified(Halving(*pair, preset), preset) for pair in pairwise(widths)))
 
 
 def _projection(inputs: int, preset: Preset) -> nn.Module:
     convolution = _reflected(inputs, preset.latent_channels, 3)
     return Normalised(convolution, preset.epsilon) if preset.projection_norm else convolution
+
+
+def _rectified(convolution: nn.Conv2d | nn.ConvTranspose2d, preset: Preset) -> Rectified:
+    """With instance norm in between where the preset has it everywhere."""
+    return Normalised(convolution, preset.epsilon) if preset.instance_norm == "everywhere" else Rectified(convolution)

@@ -1,0 +1,169 @@
+"""What every family costs at every size: parameters, work, bundle, export, and a decode of one picture.
+
+    python bench/families.py PICTURE [--models FAMILY/PRESET ...] [--checkpoints FOLDER] [--rounds N] [--threads N]
+
+A model has the weights of FOLDER/FAMILY-PRESET.safetensors where that file exists; then PICTURE is coded with it.
+Otherwise its weights are random, for work and memory do not depend on them, and the symbols of a picture of that size
+are drawn from a Laplace distribution. A bundle is written with the default knobs. Export and decode each run in
+a process of their own, whose peak is all of its memory: interpreter, libraries, weights and activations (Linux).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from entropy_models import drawn_latents
+from large_pictures import resident
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
+import edgecodec
+from edgecodec import container
+from edgecodec.entropy import EntropyModel
+from edgecodec.export.bundle import export_bundle
+from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.entropy import freezer_of
+from edgecodec.export.entropy_file import Apply, Mixture
+from edgecodec.export.families import FAMILIES, build
+from edgecodec.export.integer_net import Crop, IntegerNet, PixelShuffle
+from edgecodec.export.points import baking_of
+
+COUNTED_SIDE = 256  # pixels; work for a pixel does not depend on it
+STAGES = ("parse", "entropy", "engine", "rest")
+
+
+def main() -> None:
+    known = [f"{name}/{preset}" for name, family in FAMILIES.items() for preset in family.PRESETS]
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("picture", type=Path)
+    arguments.add_argument("--models", nargs="+", choices=known, default=known, metavar="FAMILY/PRESET")
+    arguments.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
+    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--threads", type=int, default=2)
+    given = arguments.parse_args()
+
+    heads = ["model", "weights", "parameters, M", "analysis kMAC", "entropy kMAC", "synthesis kMAC", "decoders"]
+    heads += ["bundle MB", "export s", "export GB", *(f"{stage} ms" for stage in STAGES), "decode GB"]
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    for model in given.models:
+        family, preset = model.split("/")
+        with tempfile.TemporaryDirectory() as folder:
+            shipped = given.checkpoints / f"{family}-{preset}.safetensors"
+            checkpoint, bundle = Path(folder) / "drawn.safetensors", Path(folder) / "bundle"
+            if shipped.exists():
+                checkpoint = shipped
+            else:
+                alone(draw, family, preset, checkpoint)
+            counts, _ = alone(count, checkpoint)
+            (seconds, size, decoders), export_peak = alone(export, checkpoint, bundle)
+            drawn = None if shipped.exists() else family
+            timings, decode_peak = alone(decode, bundle, given.picture, drawn, given.rounds, given.threads)
+        weights = "trained" if shipped.exists() else "random"
+        cells = [f"`{family}` {preset}", weights, *(f"{each:.4g}" for each in counts), str(decoders)]
+        cells += [f"{size / 1e6:.1f}", f"{seconds:.0f}", f"{export_peak / 2**30:.1f}"]
+        cells += [f"{1e3 * each:.1f}" for each in timings] + [f"{decode_peak / 2**30:.2f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def alone(work: Callable[..., Any], *given: Any) -> tuple[Any, int]:
+    """What `work` returns in a process of its own, and the most bytes that process held."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(work, *given).result(), process.submit(resident, "VmHWM").result()
+
+
+def draw(family: str, preset: str, checkpoint: Path) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(checkpoint, build(family, preset), family, preset, {})
+
+
+@torch.no_grad()
+def count(checkpoint: Path) -> tuple[float, float, float, float]:
+    """Millions of parameters, and thousands of multiplications for a pixel of the three parts as they are baked."""
+    model = load_model(read_checkpoint(checkpoint))
+    baking = baking_of(model)
+    freezer = freezer_of(model)
+    image = torch.rand(1, 3, COUNTED_SIDE, COUNTED_SIDE)
+    observation = freezer.observe(image)
+    frozen = freezer.freeze([observation])
+    encoder, decoder = baking.encoder(baking.encoder_knobs()[0]), baking.decoder(baking.decoder_knobs()[0])
+    latents = [
+        torch.zeros(1, latent.channels, COUNTED_SIDE // latent.stride, COUNTED_SIDE // latent.stride)
+        for latent in (*model.decoder_latents(), *filter(None, [model.noise()]))
+    ]
+    scalars = [torch.tensor(scalar.default) for scalar in encoder.scalars.values()]
+    work = (macs(encoder.module, image, *scalars), integer_macs(frozen), macs(decoder.module, *latents))
+    return sum(each.numel() for each in model.parameters()) / 1e6, *(each / 1e3 for each in work)
+
+
+def macs(module: torch.nn.Module, *inputs: torch.Tensor) -> float:
+    """Multiplications for a pixel, of convolutions and matrices."""
+    with FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    return counter.get_total_flops() / 2 / COUNTED_SIDE**2
+
+
+def integer_macs(frozen: Any) -> float:
+    """Multiplications for a pixel of all integer nets."""
+    strides = {tensor.name: tensor.stride for tensor in frozen.tensors}
+    nets = [(step.net, strides[step.source]) for step in frozen.steps if isinstance(step, Apply)]
+    nets += [(step.net, strides[step.tensor]) for step in frozen.steps if isinstance(step, Mixture)]
+    return sum(net_macs(frozen.nets[net], stride) for net, stride in nets)
+
+
+def net_macs(net: IntegerNet, stride: float) -> float:
+    total = 0.0
+    for layer in net.layers:
+        if isinstance(layer, Crop):
+            continue
+        if isinstance(layer, PixelShuffle):
+            stride /= layer.factor
+        elif layer.transposed:
+            total += layer.weight.size / stride**2
+            stride /= layer.stride
+        else:
+            stride *= layer.stride
+            total += layer.weight.size / stride**2
+    return total
+
+
+def export(checkpoint: Path, bundle: Path) -> tuple[float, int, int]:
+    """Seconds, bytes of the bundle, and how many decoders it holds."""
+    torch.set_num_threads(2)
+    begin = time.perf_counter()
+    report = export_bundle(checkpoint, bundle)
+    return time.perf_counter() - begin, report.size, len(list(bundle.glob("synthesis*.onnx")))
+
+
+def decode(bundle: Path, picture: Path, drawn: str | None, rounds: int, threads: int) -> list[float]:
+    """Median seconds of every stage, from a file in memory to pixels in memory.
+
+    drawn: the family, if the symbols are to be drawn.
+    """
+    with edgecodec.open_bundle(bundle, threads=threads) as codec:
+        file = codec.encode(picture).data if drawn is None else drawn_file(codec, picture, drawn)
+    with edgecodec.open_bundle(bundle, threads=threads) as codec:
+        codec.decode(file)  # the engine loads its graph with the first picture
+        timings = [codec.decode(file).timings for _ in range(rounds)]
+    return [median(getattr(each, stage) for each in timings) for stage in STAGES]
+
+
+def drawn_file(codec: edgecodec.Codec, picture: Path, family: str) -> bytes:
+    """A file of the picture's size and the bundle's default quality."""
+    width, height = Image.open(picture).size
+    model = EntropyModel((Path(codec.info.path) / "entropy.bin").read_bytes())
+    payload, lanes = model.encode(drawn_latents(model, family, 1.0, width, height), width=width, height=height)
+    quality = codec.info.default_knobs.get("quality")
+    return container.write(payload, width=width, height=height, lanes=lanes, model_id=model.model_id, quality=quality)
+
+
+if __name__ == "__main__":
+    main()

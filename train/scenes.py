@@ -1,0 +1,111 @@
+"""Training pictures with label maps: one tar file, split by its folders, kept in memory as bytes.
+
+classes.txt             a line for each class: its number, its name, and whatever else; # starts a remark
+SPLIT/images/NAME.*     any format Pillow opens; SPLIT is train, val, or one that is not read
+SPLIT/labels/NAME.png   greyscale or palette, whose samples are the numbers of the classes
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from edgecodec.train.photos import Photo, whole_photo
+
+Labels = npt.NDArray[np.uint8]  # (H, W)
+
+
+@dataclass(frozen=True)
+class Scene:
+    photo: Photo
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """classes: their names, in order of their numbers."""
+
+    training: list[Scene]
+    validation: list[Scene]
+    classes: tuple[str, ...]
+
+
+def load_scenes(archive: Path) -> SceneSet:
+    """Read the scenes of the splits train and val, in order of name.
+
+    Raises FileNotFoundError for a missing file; ValueError for one that lacks something, labels of another size than
+    their picture, and labels that are no class.
+    """
+    with tarfile.open(archive) as stored:
+        members = {member.name: stored.extractfile(member) for member in stored.getmembers() if member.isfile()}
+        files = {PurePosixPath(name): stream.read() for name, stream in members.items() if stream is not None}
+    listed = files.get(PurePosixPath("classes.txt"), b"").decode().splitlines()
+    numbered = sorted((int(line.split()[0]), line.split()[1]) for line in listed if line and not line.startswith("#"))
+    classes = tuple(name for _, name in numbered)
+    splits: dict[str, list[Scene]] = {"train": [], "val": []}
+    for file in sorted(files):
+        split, _, folder = str(file.parent).partition("/")
+        if split in splits and folder == "images":
+            splits[split].append(_scene(files, file, len(classes)))
+    for split, scenes in splits.items():
+        if not scenes:
+            raise ValueError(f"{archive}: no pictures in {split}/images")
+    return SceneSet(splits["train"], splits["val"], classes)
+
+
+def _scene(files: dict[PurePosixPath, bytes], file: PurePosixPath, classes: int) -> Scene:
+    label_file = file.parent.parent / "labels" / f"{file.stem}.png"
+    if label_file not in files:
+        raise ValueError(f"{file}: there is no {label_file}")
+    photo = np.asarray(Image.open(io.BytesIO(files[file])).convert("RGB"))
+    labels = np.asarray(Image.open(io.BytesIO(files[label_file])))
+    if labels.shape != photo.shape[:2]:
+        raise ValueError(f"{label_file}: is of shape {labels.shape}, its picture of {photo.shape[:2]}")
+    if labels.max() >= classes:
+        raise ValueError(f"{label_file}: there is a label {labels.max()}, but there are {classes} classes")
+    return Scene(photo, labels)
+
+
+def random_labelled_crops(
+    scenes: Sequence[Scene], side: int, batch: int, generator: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """(batch, 3, side, side) in [0, 1] and labels (batch, 1, side, side), float32: half of the crops are mirrored."""
+    photos, labels = np.empty((batch, side, side, 3), np.uint8), np.empty((batch, side, side), np.uint8)
+    for i in range(batch):
+        scene = scenes[generator.integers(len(scenes))]
+        top, left = (int(generator.integers(room - side + 1)) for room in scene.labels.shape)
+        mirror = slice(None, None, -1 if generator.integers(2) else 1)
+        crop = slice(top, top + side), slice(left, left + side)
+        photos[i], labels[i] = scene.photo[crop][:, mirror], scene.labels[crop][:, mirror]
+    image = torch.from_numpy(photos).permute(0, 3, 1, 2).to(torch.float32) / 255
+    return image, torch.from_numpy(labels)[:, None].to(torch.float32)
+
+
+def whole_scene(scene: Scene, multiple: int) -> tuple[Tensor, Tensor]:
+    """(1, 3, H, W) in [0, 1] and labels (1, 1, H, W), float32, cropped at the right and bottom to a multiple."""
+    image = whole_photo(scene.photo, multiple)
+    height, width = image.shape[2:]
+    return image, torch.from_numpy(scene.labels[:height, :width].copy())[None, None].to(torch.float32)
+
+
+def random_masks(labels: Tensor, classes: int, stride: int, generator: np.random.Generator) -> Tensor:
+    """(B, 1, H/stride, W/stride), 1 where details are kept of (B, 1, H, W): a box, or a random half of the classes."""
+    _, _, height, width = labels.shape
+    masks = torch.zeros(len(labels), 1, height // stride, width // stride)
+    for mask, plane in zip(masks, labels, strict=True):
+        if generator.integers(2):
+            kept = torch.from_numpy(generator.integers(2, size=classes)).to(torch.float32)[plane.long()]
+            mask.copy_(torch.nn.functional.max_pool2d(kept, stride))
+        else:
+            rows, columns = (np.sort(generator.integers(side + 1, size=2)) for side in mask.shape[1:])
+            mask[:, slice(*rows), slice(*columns)] = 1
+    return masks
