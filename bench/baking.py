@@ -14,7 +14,7 @@ import argparse
 import copy
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,12 +27,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from edgecodec.export.baking import Asked, Baking, baking_of
+from edgecodec.export.baking.base import Decoder
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.families import Crdr, LearnedCodec, build
 from edgecodec.export.families.crdr import LATENT_UNIT, InterpolatedChannelAttention, Knobs, fixed_point
 from edgecodec.export.graphs import OPSET, quiet_exporter
-from edgecodec.export.points import Asked, Baking, Decoder, baking_of
 
 WIDTH, HEIGHT = 768, 512
 QUALITIES, BETAS, ALPHAS = (1.0, 3.0), (0.0, 3.84), (0.0, 0.5)
@@ -66,21 +67,19 @@ class Comparison:
     values: Sequence[float]
 
 
-def load(name: str) -> tuple[LearnedCodec, Mapping[str, Tensor] | None]:
-    if not name.endswith(".safetensors"):
-        torch.manual_seed(0)
-        model, mse = build(*name.split("/")).eval(), None
-        if not isinstance(model, Crdr):
-            mse = build(*name.split("/")).state_dict()
-            prefixes = model.DECODER_PREFIXES
-            mse = {key: mse[key] if key.startswith(prefixes) else value for key, value in model.state_dict().items()}
-        return model, mse
-    main, *others = map(Path, name.split("+"))
-    return load_model(read_checkpoint(main)), read_checkpoint(*others).tensors if others else None
+def load(name: str) -> tuple[LearnedCodec, LearnedCodec | None]:
+    if name.endswith(".safetensors"):
+        model, *others = (load_model(read_checkpoint(Path(each))) for each in name.split("+"))
+        return model, others[0] if others else None
+    torch.manual_seed(0)
+    model, other = (build(*name.split("/")).eval() for _ in range(2))
+    encoder = {key: value for key, value in model.state_dict().items() if not key.startswith(model.DECODER_PREFIXES)}
+    other.load_state_dict(other.state_dict() | encoder)
+    return model, other
 
 
 @torch.no_grad()
-def comparisons(model: LearnedCodec, mse: Mapping[str, Tensor] | None, image: Tensor) -> Iterator[Comparison]:
+def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) -> Iterator[Comparison]:
     """Every graph of the model that knobs act in."""
     if isinstance(model, Crdr):
         baking: Baking = baking_of(model, Asked(quality=QUALITIES, beta=BETAS if model.realism else None))
@@ -145,11 +144,10 @@ class DecoderByInput(CrdrByInput):
 class InterpolationByInput(nn.Module):
     """(latents, alpha) through a decoder whose weights are mixed of two decoders' in every run."""
 
-    def __init__(self, model: LearnedCodec, mse: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: LearnedCodec, mse: LearnedCodec) -> None:
         super().__init__()
-        self.main, self.mse = Decoder(model), Decoder(copy.deepcopy(model))
-        self.mse.model.load_state_dict(mse)
-        self.mixed = [f"model.{name}" for name in mse if name.startswith(model.DECODER_PREFIXES)]
+        self.main, self.mse = Decoder(model), Decoder(mse)
+        self.mixed = [f"model.{name}" for name in model.state_dict() if name.startswith(model.DECODER_PREFIXES)]
 
     def forward(self, *inputs: Tensor) -> Tensor:
         *latents, alpha = inputs

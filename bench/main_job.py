@@ -33,9 +33,9 @@ def main() -> None:
 
     with edgecodec.open_bundle(given.bundle, threads=given.threads) as codec:
         file = codec.encode(given.picture).data
-        codec.decode(file)  # the engine loads its graph with the first picture
+        engine = codec.decode(file).engine  # it loads its graph with the first picture
         timings = [codec.decode(file).timings for _ in range(given.rounds)]
-        print(f"kernels {native.kernels()}, engine {codec.describe_engine().name} {codec.describe_engine().version}")
+        print(f"kernels {native.kernels()}, engine {engine.name} {engine.version}")
         report_split(timings)
         report_size(codec, file)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgecodec import files
 from edgecodec.console import Console
-from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, InvalidArgument
+from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, EngineUnavailable, InvalidArgument
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import Limits
 
@@ -46,6 +46,31 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable
         if job.output != STANDARD_STREAM and other != job.input:
             raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
     return jobs
+
+
+def require_one_each(given: str | None, jobs: Sequence[Job], option: str) -> None:
+    """Raise InvalidArgument where `option` gives one file for several inputs."""
+    if given is not None and len(jobs) > 1 and not os.path.isdir(given):
+        raise InvalidArgument(
+            f"{option} {given} is one file for {len(jobs)} pictures",
+            hint="give a folder that has a file of the same name for every picture",
+        )
+
+
+def companion(given: str | None, job: Job) -> str | None:
+    """The file that belongs to a job's input: `given` itself, or the one in the folder `given` with the same stem.
+
+    Raises CannotRead where the folder has none, InvalidArgument where it has several.
+    """
+    if given is None or not os.path.isdir(given):
+        return given
+    stem = Path(job.input).stem
+    found = sorted(str(path) for path in Path(given).iterdir() if path.stem == stem and path.is_file())
+    if not found:
+        raise CannotRead(f"has no file named {stem}", where=given)
+    if len(found) > 1:
+        raise InvalidArgument(f"{', '.join(found)} all belong to {job.input}", hint="keep one of them")
+    return found[0]
 
 
 def _expand(given: str, taken: Callable[[str], bool]) -> list[str]:
@@ -93,9 +118,11 @@ class Tally:
 
     @contextmanager
     def attempt(self, job: Job) -> Iterator[None]:
-        """An EdgecodecError in here is reported, and ends this job only."""
+        """An EdgecodecError in here is reported, and ends this job only. Without an engine there is no next job."""
         try:
             yield
+        except EngineUnavailable:
+            raise
         except EdgecodecError as error:
             error.locate(job.input)
             self._failures.append(error)

@@ -63,17 +63,17 @@ class Bundle:
         self._compare(name, digest.hexdigest())
         return self.root / name
 
-    def checked_graph(self, name: str) -> Path:
-        """The same of a graph and of the weights it shares with others. Raises BundleChanged."""
+    def checked_graph(self, name: str) -> tuple[Path, dict[str, Path]]:
+        """The same of a graph and, by the names it has for them, of the weights it shares with others.
+
+        Raises BundleChanged.
+        """
         shared = [each for each in self.info.files if each.startswith(_WEIGHTS)]
         if not shared:
-            return self.checked(name)
+            return self.checked(name), {}
         graph = self._checked_bytes(name)
-        for each in shared:
-            # ONNX spells out where external data lies: a graph that uses a file contains its name.
-            if each.encode() in graph:
-                self.checked(each)
-        return self.root / name
+        # ONNX spells out where external data lies: a graph that uses a file contains its name.
+        return self.root / name, {each: self.checked(each) for each in shared if each.encode() in graph}
 
     def _checked_bytes(self, name: str) -> bytes:
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import edgecodec
-from edgecodec.batch import Job, Tally, plan
+from edgecodec.batch import Job, Tally, companion, plan, require_one_each
 from edgecodec.console import Console
 from edgecodec.errors import (
     CannotWrite,
@@ -35,7 +35,6 @@ from edgecodec.limits import ANY, Limits
 if TYPE_CHECKING:
     from edgecodec.codec import Codec, Decoded
     from edgecodec.encoding import Encoded
-    from edgecodec.engines import Description
 
 _CODED_SUFFIX = ".edgc"
 _PICTURE_SUFFIXES = frozenset(
@@ -103,7 +102,9 @@ def _global(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Option("--ckpt", metavar="FILE", help="Trained weights (.safetensors).")],
+    checkpoint: Annotated[
+        Path, typer.Option("--ckpt", metavar="FILE", help="Trained weights, as their authors saved them.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Bundle to write.")],
     mse_checkpoint: Annotated[
         Path | None,
@@ -124,6 +125,15 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photographs to calibrate on. [default: built in]")
     ] = None,
+    entropy_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--entropy-from",
+            metavar="BUNDLE",
+            help="Earlier bundle of the same checkpoint: keep its entropy model, so that its files decode. "
+            "[default: calibrate a new one]",
+        ),
+    ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -143,8 +153,9 @@ def export(
             output,
             mse_checkpoint=mse_checkpoint,
             calibration=calibration,
+            entropy_from=entropy_from,
             force=force,
-            progress=lambda line: console.say(line, level=1),
+            progress=console.say,
             **{name: text for name, text in asked.items() if text is not None},
         )
         for line in command.summary(report):
@@ -161,19 +172,26 @@ def encode(
         Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
     ] = "refuse",
     quality: Annotated[
-        float | None, typer.Option(metavar="Q", help="Quality, as exported. [default: bundle's]")
+        float | None,
+        typer.Option(metavar="Q", help="Quality, as exported, 0 for the smallest files. [default: bundle's]"),
     ] = None,
     n: Annotated[
-        float | None, typer.Option("--n", metavar="N", help="Rate knob of tunable codecs. [default: bundle's]")
+        float | None,
+        typer.Option("--n", metavar="N", help="Larger gives smaller files. [default: bundle's]"),
     ] = None,
     target_bpp: Annotated[
-        float | None, typer.Option(metavar="X", help="Largest file within X bits per pixel, instead of a knob.")
+        float | None,
+        typer.Option(
+            metavar="X", help="Instead of a knob: the largest file within X bits per pixel, or the smallest there is."
+        ),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="MAP", help="Picture of class numbers, greyscale or palette.")
+        str | None,
+        typer.Option(metavar="MAP", help="Picture of class numbers, greyscale or palette; or a folder of them."),
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(metavar="MASK", help="Picture that is not 0 where details are kept. [default: all]")
+        str | None,
+        typer.Option(metavar="MASK", help="Picture, or folder of them, not 0 where details are kept. [default: all]"),
     ] = None,
     keep_classes: Annotated[
         str | None, typer.Option(metavar="C,C...", help="Classes to keep instead, by name or number.")
@@ -195,15 +213,17 @@ def encode(
     """Pictures to .edgc files."""
     with _reporting(json, quiet, verbose) as console:
         limits = Limits(max_pixels=max_pixels)
-        kept = _kept(keep, keep_classes)
+        classes = _classes(keep, keep_classes)
         jobs = plan(inputs, output, _CODED_SUFFIX, _PICTURE_SUFFIXES.__contains__)
+        require_one_each(labels, jobs, "--labels")
+        require_one_each(keep, jobs, "--keep")
         _check_standard_output(jobs, json, concatenable=False)
 
         from edgecodec import files, picture
 
         room = _room(tile, max_memory)
         with edgecodec.open_bundle(bundle, engine, limits=limits, threads=threads, **room) as codec:
-            description = _describe(codec, "encoder", console)
+            _say_what_opened(codec, console)
             tally = Tally(console, len(jobs))
             for job in jobs:
                 with tally.attempt(job):
@@ -214,14 +234,14 @@ def encode(
                         quality=quality,
                         n=n,
                         target_bpp=target_bpp,
-                        labels=labels,
-                        keep=kept,
+                        labels=companion(labels, job),
+                        keep=classes or companion(keep, job),
                         seed=seed,
                     )
                     files.write(job.output, encoded.data, force=force)
                     for note in encoded.notes:
                         console.say(f"{job.input}: {note}")
-                    _report(console, job, encoded, description, {"notes": encoded.notes})
+                    _report(console, job, encoded, {"notes": encoded.notes})
         raise typer.Exit(tally.exit_status())
 
 
@@ -260,7 +280,7 @@ def decode(
         limits = Limits(max_pixels=max_pixels)
         room = _room(tile, max_memory)
         with edgecodec.open_bundle(bundle, engine, alpha, beta, precision, limits, threads, **room) as codec:
-            description = _describe(codec, "decoder", console)
+            _say_what_opened(codec, console)
             tally = Tally(console, len(jobs))
             ready: list[tuple[Job, files.Source]] = []
             for job in jobs:
@@ -275,7 +295,7 @@ def decode(
                     painted = picture.Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
                     written = painted.without_metadata() if strip else painted
                     files.write(job.output, picture.to_bytes(written, formats[job.output]), force=force)
-                    _report(console, job, decoded, description, {})
+                    _report(console, job, decoded, {})
         raise typer.Exit(tally.exit_status())
 
 
@@ -358,10 +378,10 @@ def _fail(console: Console, error: EdgecodecError) -> None:
     raise typer.Exit(error.exit_status) from error
 
 
-def _kept(mask: str | None, classes: str | None) -> str | list[str] | None:
+def _classes(mask: str | None, classes: str | None) -> list[str]:
     if mask is not None and classes is not None:
         raise InvalidArgument("--keep and --keep-classes exclude each other", hint="give one")
-    return mask if classes is None else classes.split(",")
+    return [] if classes is None else [name.strip() for name in classes.split(",")]
 
 
 def _room(tile: str, max_memory: str | None) -> dict[str, Any]:
@@ -397,16 +417,13 @@ def _format_of(job: Job) -> str:
     return "png" if job.output == STANDARD_STREAM else picture.format_of(job.output)
 
 
-def _describe(codec: Codec, role: Literal["decoder", "encoder"], console: Console) -> Description:
-    description = codec.describe_engine(role)
-    console.say(f"engine: {description.name} {description.version} on {description.device}", level=1)
-    for name, reason in description.passed_over:
-        console.say(f"not {name}: {reason}", level=1)
-    return description
+def _say_what_opened(codec: Codec, console: Console) -> None:
+    info = codec.info
+    console.say(f"bundle: {info.family} {info.preset}, model {info.model_id}", level=1)
 
 
-def _report(console: Console, job: Job, result: Encoded | Decoded, engine: Description, more: dict[str, Any]) -> None:
-    info, timings, tiles = result.info, result.timings, result.tiles
+def _report(console: Console, job: Job, result: Encoded | Decoded, more: dict[str, Any]) -> None:
+    info, timings, tiles, engine = result.info, result.timings, result.tiles, result.engine
     seconds = asdict(timings)
     console.say(
         f"{job.input} -> {job.output}  {info.width}x{info.height}  {info.file_bytes} bytes  "
@@ -418,6 +435,9 @@ def _report(console: Console, job: Job, result: Encoded | Decoded, engine: Descr
             f"  {tiles.count} tiles of {tiles.width}x{tiles.height}, {tiles.overhead:.0%} more pixels than the picture",
             level=1,
         )
+    console.say(f"  engine: {engine.name} {engine.version} on {engine.device}", level=1)
+    for name, reason in engine.passed_over:
+        console.say(f"  not {name}: {reason}", level=1)
     facts = {
         "input": job.input,
         "output": job.output,

@@ -17,8 +17,7 @@ from edgecodec import container, files, knobs
 from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
 from edgecodec.encoding import Encoded, Encoder
-from edgecodec.engines import Options, require_engine
-from edgecodec.engines.base import Description
+from edgecodec.engines import Description, Options, require_engine
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch
 from edgecodec.limits import Limits
@@ -36,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decoded:
-    """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None."""
+    """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None.
+
+    engine: what painted them.
+    """
 
     pixels: Pixels
     icc: bytes | None
@@ -45,6 +47,7 @@ class Decoded:
     info: FileInfo
     timings: Timings
     tiles: Tiles
+    engine: Description
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,6 @@ class Codec:
     def close(self) -> None:
         """Release the engines. A later call loads what it needs again."""
         self._graphs.close()
-
-    def describe_engine(self, role: Literal["decoder", "encoder"] = "decoder") -> Description:
-        """The engine of the default decoder or of the encoder, loaded if it is not yet.
-
-        Raises EngineUnavailable, EngineFailed, BundleChanged, and KnobUnavailable if the bundle holds no encoder.
-        """
-        if role == "encoder":
-            return self._encoder.engine().describe()
-        # Defaults may be those of another quality than what was asked for exists at.
-        graphs = knobs.matches(self._baked, self._asked, self.info.default_knobs)
-        return self._graphs.synthesis(graphs[0] if graphs else self._require(self._asked)).describe()
 
     def decode(self, source: files.Source, alpha: float | None = None, beta: float | None = None) -> Decoded:
         """Decode one file given as path, bytes or open file; alpha and beta override the codec's for this picture.
@@ -291,7 +283,7 @@ class Codec:
             core[...] = image[window.kept(1)][: core.shape[0], : core.shape[1]]
         pixels = as_stored(picture, greyscale=info.greyscale)
         timings = Timings(parsed.parse, parsed.entropy, run, perf_counter() - start - run)
-        return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles())
+        return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles(), engine.describe())
 
     def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
         """The decoder for a file, which decides the quality where decoders differ in it."""

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from edgecodec import container, knobs, rate_search
 from edgecodec.container import FileInfo
-from edgecodec.engines import Engine
+from edgecodec.engines import Description, Engine
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
 from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs
 from edgecodec.padding import Pixels, check_room, encoder_side, pad
-from edgecodec.tiling import Tiler, Tiles
+from edgecodec.tiling import Plan, Tiler, Tiles
 from edgecodec.timings import Timings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Encoded:
     """data: the coded picture. latents: what the entropy coder was handed, (channels, rows, columns) by name.
 
     notes: what had to be changed in the picture before it could be coded, and the rate that was reached for a target.
+    engine: what made the latents.
     """
 
     data: bytes
@@ -41,6 +42,7 @@ class Encoded:
     timings: Timings
     notes: tuple[str, ...]
     tiles: Tiles
+    engine: Description
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,6 @@ class Encoder:
         self._tiler = tiler
         self._threads = threads
 
-    def engine(self) -> Engine:
-        """The engine of the graph of the default knobs, loaded if it is not yet."""
-        return self._graphs.analysis(self._point({})[0])
-
     def prepare(self, picture: Picture, given: Latents, noise_seed: int | None) -> Prepared:
         """Pad a picture for the graph. Raises OutOfRange if it is too small, KnobUnavailable for a seed without use."""
         height, width = picture.pixels.shape[:2]
@@ -91,7 +89,10 @@ class Encoder:
         EngineFailed.
         """
         graph, scalars = self._point(asked)
-        latents, engine_seconds, tiles = self._analyse(prepared, graph, scalars)
+        rows, columns = prepared.padded.shape[:2]
+        plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
+        engine = self._graphs.analysis(graph, frugal=plan.frugal)
+        latents, engine_seconds = self._analyse(prepared, graph, scalars, engine, plan)
         picture = prepared.picture
         height, width = picture.pixels.shape[:2]
         start = perf_counter()
@@ -113,7 +114,7 @@ class Encoder:
         info = container.parse(data).info
         parse = perf_counter() - before_container
         timings = Timings(parse, before_container - start, engine_seconds, 0)
-        return Encoded(data, latents, info, timings, picture.notes, tiles)
+        return Encoded(data, latents, info, timings, picture.notes, plan.tiles(), engine.describe())
 
     def encode_to_rate(self, prepared: Prepared, target_bpp: float) -> Encoded:
         """At the knob that gives the largest file of at most `target_bpp` bits per pixel, all included.
@@ -163,12 +164,12 @@ class Encoder:
             return name, np.linspace(scalar.low, scalar.high, _SCALAR_POINTS).tolist()
         raise KnobUnavailable("the bundle codes at one rate only", where="target_bpp")
 
-    def _analyse(self, prepared: Prepared, graph: AnalysisGraph, scalars: Knobs) -> tuple[Latents, float, Tiles]:
+    def _analyse(
+        self, prepared: Prepared, graph: AnalysisGraph, scalars: Knobs, engine: Engine, plan: Plan
+    ) -> tuple[Latents, float]:
         """All encoder latents, and the seconds the engine took."""
         size = np.array(prepared.picture.pixels.shape[:2], np.int64)
         padded = prepared.padded
-        plan = self._tiler.plan(graph, padded.shape[0], padded.shape[1], self._model.alignment)
-        engine = self._graphs.analysis(graph, frugal=plan.frugal)
         shapes = self._model.encoder_shapes(int(size[1]), int(size[0]))
         strides = {latent.name: latent.stride for latent in self._info.encoder_latents}
         made = {name: np.empty(shapes[name], np.int16) for name in graph.outputs}
@@ -189,7 +190,7 @@ class Encoder:
                 symbols = _symbols(outputs[port], (shapes[name][0], *window.size(stride)), name)
                 (rows, columns), (kept_rows, kept_columns) = window.core(stride), window.kept(stride)
                 made[name][:, rows, columns] = symbols[:, kept_rows, kept_columns]
-        return {**prepared.given, **made}, seconds, plan.tiles()
+        return {**prepared.given, **made}, seconds
 
 
 def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:

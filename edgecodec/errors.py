@@ -11,7 +11,7 @@
     │   └── LatentsDiffer        32   parsed, but the latents are not those that were encoded
     ├── MismatchError
     │   ├── UnsupportedVersion   40   made by a newer format
-    │   ├── ModelMismatch        41   coded with another model
+    │   ├── ModelMismatch        41   coded with another model, or an entropy model that is not of a checkpoint
     │   ├── BadModel             42   entropy.bin or a graph is damaged or unsafe to run
     │   ├── NotABundle           43   no readable manifest
     │   ├── BundleChanged        44   a file is not the one the manifest describes

@@ -67,7 +67,8 @@ class LoadedGraphs:
                 self._engines.pop(file, None)
                 self._frugal.add(file)
             if file not in self._engines:
-                graph = Graph(self._bundle.checked_graph(file), inputs, outputs, scalars, size)
+                path, weights = self._bundle.checked_graph(file)
+                graph = Graph(path, inputs, outputs, scalars, size, weights)
                 options = replace(self._options, frugal=file in self._frugal)
                 self._engines[file] = open_engine(self._engine_name, graph, options)
             return self._engines[file]

@@ -95,12 +95,12 @@ def _pixels(
 ) -> str:
     asked = _decoder_knobs(bundle, golden, expected)
     with Codec(bundle, engine, asked, graph.precision, Limits(), threads, _WHOLE) as codec:
-        decoded = codec.decode(bundle.checked(golden.file)).pixels
-        name = codec.describe_engine().name
+        decoded = codec.decode(bundle.checked(golden.file))
+    pixels, name = decoded.pixels, decoded.engine.name
     reference = picture.read(bundle.checked(expected.file), Limits()).pixels
-    if decoded.shape != reference.shape:
-        raise VerificationFailed(f"decodes to {decoded.shape}, the golden picture is {reference.shape}")
-    difference = int(np.abs(decoded.astype(np.int16) - reference).max())
+    if pixels.shape != reference.shape:
+        raise VerificationFailed(f"decodes to {pixels.shape}, the golden picture is {reference.shape}")
+    difference = int(np.abs(pixels.astype(np.int16) - reference).max())
     if difference > graph.tolerance_levels:
         raise VerificationFailed(
             f"{name} is off by {difference} levels, {graph.tolerance_levels} are allowed",

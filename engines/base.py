@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Graph:
     """One ONNX file and what the manifest promises about it.
 
     scalars: inputs of one number, of whatever rank the graph declares. size: the input that takes a picture's size.
+    weights: files outside `path`, by the graph's names for them. Any of these paths may be a link to anywhere.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Graph:
     outputs: tuple[Port, ...]
     scalars: tuple[str, ...] = ()
     size: str | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

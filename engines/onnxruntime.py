@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy.typing as npt
@@ -48,7 +51,8 @@ class OnnxRuntime(Engine):
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:
-            session = runtime.InferenceSession(str(graph.path), sess_options=settings, providers=[provider])
+            with _supplied(settings, graph):
+                session = runtime.InferenceSession(str(graph.path), sess_options=settings, providers=[provider])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise EngineFailed(
                 f"ONNX Runtime refuses the graph: {_first_line(error)}", where=graph.path.name
@@ -99,6 +103,24 @@ def _runtime() -> Any:
     # Providers that fail to start log through the process-wide logger, past the session's own setting.
     onnxruntime.set_default_logger_severity(_FATAL)
     return onnxruntime
+
+
+@contextmanager
+def _supplied(settings: Any, graph: Graph) -> Iterator[None]:
+    """While a session is made: its `settings` hold the contents of weights that lie elsewhere than the graph.
+
+    ONNX Runtime 1.24 and newer do not follow links out of the graph's folder, and the stores of model hubs are nothing
+    but links. Older ones follow them, and cannot be handed contents.
+    """
+    folder = graph.path.parent.resolve()
+    linked = not all(path.resolve().is_relative_to(folder) for path in graph.weights.values())
+    with ExitStack() as opened:
+        # Not otherwise: of what it opens by itself, ONNX Runtime copies less. If at all, then all, or it refuses.
+        if linked and hasattr(settings, "add_external_initializers_from_files_in_memory"):
+            files = [opened.enter_context(path.open("rb")) for path in graph.weights.values()]
+            maps = [opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) for file in files]
+            settings.add_external_initializers_from_files_in_memory([*graph.weights], maps, [*map(len, maps)])
+        yield
 
 
 def _check_names(graph: Graph, role: str, promised: set[str], found: Any) -> None:

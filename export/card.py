@@ -53,12 +53,35 @@ def _use(manifest: Mapping[str, Any]) -> list[str]:
     return [
         "## Use",
         "",
-        "    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc",
-        "    edgecodec decode photo.edgc -b THIS_FOLDER -o photo.png",
+        f"    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc{_options(manifest, 'analysis')}",
+        f"    edgecodec decode photo.edgc -b THIS_FOLDER -o decoded.png{_options(manifest, 'synthesis')}",
         "    edgecodec verify THIS_FOLDER",
         "",
+        *_classes(manifest["given"]),
         f"Files carry the model id `{manifest['model_id']}` and decode to the same latents on every machine.",
         "The pixels are the engine's own floating point, so two engines may differ by a grey level.",
+        "",
+    ]
+
+
+def _options(manifest: Mapping[str, Any], role: str) -> str:
+    """What may be asked for with the graphs of a role, at its defaults; and what must be given."""
+    heard = {knob for graph in manifest[role] for knob in (*graph["knobs"], *graph.get("scalars", ()))}
+    if role == "synthesis":
+        heard -= {"quality"}  # which a file brings with it
+    options = [f" --{knob} {value:g}" for knob, value in sorted(manifest["default_knobs"].items()) if knob in heard]
+    if role == "analysis" and manifest["given"]:
+        options.append(" --labels map.png")
+    return "".join(options)
+
+
+def _classes(given: Mapping[str, Any]) -> list[str]:
+    names = [name for each in given.values() for name in each.get("classes", ())]
+    if not names:
+        return []
+    return [
+        f"`map.png` has a class for every pixel: {', '.join(f'{i} {name}' for i, name in enumerate(names))}.",
+        "What neither `--keep mask.png` nor `--keep-classes` names is painted from the map alone.",
         "",
     ]
 
@@ -83,13 +106,23 @@ def _numbers(manifest: Mapping[str, Any]) -> list[str]:
     if decoded != coded:
         lines.append(f"* Decoded: {_latents(decoded)}.")
     border = "mirrored" if image["padding"] == "reflect" else "grey"
+    kept = manifest["provenance"].get("entropy")
+    if kept:
+        lines.append(f"* The entropy model is that of `{kept['bundle']}`, whose files decode with this one too.")
+    # A kept model may have been calibrated on these very photographs.
+    unseen = "" if kept else " that did not calibrate it"
     return [
         *lines,
         f"* Sides are padded to multiples of {image['alignment']} pixels, {border}, and cropped back.",
         f"* The integer entropy model costs {cost['overhead_percent']:+.3f} % bits against the float one, on "
-        f"{cost['pictures']} photographs that did not calibrate it.",
+        f"{cost['pictures']} photographs{unseen}{_by_setting(cost)}.",
         "",
     ]
+
+
+def _by_setting(cost: Mapping[str, Any]) -> str:
+    settings = [f"{each['overhead_percent']:+.3f} % at {_knobs(each['knobs'])}" for each in cost.get("by_setting", [])]
+    return f": {', '.join(settings)}" if settings else ""
 
 
 def _latents(latents: Sequence[Mapping[str, Any]]) -> str:

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from safetensors.torch import save
+from torch import Tensor
 
+from edgecodec import files
 from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
+from edgecodec.export.configuration import configuration_text, parse_configuration
 from edgecodec.export.families import FAMILIES, LearnedCodec
 from edgecodec.export.importers import IMPORTERS, Checkpoint
 
@@ -33,12 +35,29 @@ __all__ = ["FORMAT", "Checkpoint", "load_model", "read_checkpoint", "save_checkp
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, family: str, preset: str, notes: dict[str, str], dtype: torch.dtype = torch.float32
+    path: Path,
+    model: LearnedCodec,
+    family: str,
+    preset: str,
+    notes: dict[str, str],
+    dtype: torch.dtype = torch.float32,
+    *,
+    force: bool = True,
 ) -> None:
-    """Write every tensor of `model` in `dtype`, with the family and preset that rebuild it."""
+    """Write every tensor of `model` in `dtype`, with the family and configuration that rebuild it.
+
+    preset: what people call that configuration; it need not be one of the family's named ones. force: replace a file
+    that is already there. Raises OutputExists otherwise, and CannotWrite; `path` is complete or as it was.
+    """
     tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
-    metadata = {"format": FORMAT, "family": family, "preset": preset, "notes": json.dumps(notes, sort_keys=True)}
-    save_file(tensors, path, metadata)
+    metadata = {
+        "format": FORMAT,
+        "family": family,
+        "preset": preset,
+        "configuration": configuration_text(model.preset),
+        "notes": json.dumps(notes, sort_keys=True),
+    }
+    files.write(path, save(tensors, metadata), force=force)
 
 
 def read_checkpoint(path: Path, family: str | None = None) -> Checkpoint:
@@ -127,7 +146,15 @@ def _read_own(path: Path) -> Checkpoint:
         family, preset = metadata["family"], metadata["preset"]
     except (KeyError, ValueError, AttributeError) as error:
         raise CheckpointRejected(f"its metadata is incomplete: {error!r}", where=str(path)) from error
-    return Checkpoint(family, preset, notes, {name: tensor.float() for name, tensor in tensors.items()})
+    configuration = None
+    if "configuration" in metadata and family in FAMILIES:
+        kind = type(next(iter(FAMILIES[family].PRESETS.values())))
+        try:
+            configuration = parse_configuration(kind, metadata["configuration"])
+        except CheckpointRejected as error:
+            error.locate(str(path))
+            raise
+    return Checkpoint(family, preset, notes, {name: tensor.float() for name, tensor in tensors.items()}, configuration)
 
 
 def _read_foreign(path: Path) -> Mapping[str, Any]:

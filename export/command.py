@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
+from edgecodec.export.baking import suffix
 from edgecodec.export.bundle import ExportReport, export_bundle
 
 
@@ -26,11 +27,12 @@ def export_command(
     beta: str | None = None,
     family: str | None = None,
     calibration: Path | None = None,
+    entropy_from: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> ExportReport:
     """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--quality 0,2,4] [--beta 0,3.84]
-    [--family NAME] [--calibration DIR] -o DIR [--force]`.
+    [--family NAME] [--calibration DIR] [--entropy-from BUNDLE] -o DIR [--force]`.
 
     Errors are those of `export_bundle`.
     """
@@ -42,6 +44,7 @@ def export_command(
         mse_checkpoint,
         alphas,
         calibration,
+        entropy_from=entropy_from,
         qualities=qualities,
         betas=betas,
         family=family,
@@ -56,4 +59,5 @@ def summary(report: ExportReport) -> list[str]:
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
+    lines += [f"    at {suffix(each.knobs)[1:]}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
     return lines

@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 import edgecodec
+from edgecodec.export.baking import Knobs, suffix
 from edgecodec.export.calibration import Picture
-from edgecodec.export.points import Knobs, suffix
 from edgecodec.export.side_information import banded_labels, central_mask
 from edgecodec.manifest import Given
 

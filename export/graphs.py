@@ -26,8 +26,8 @@ from onnxscript import ir
 from torch import Tensor, nn
 from torch.export import Dim
 
+from edgecodec.export.baking import Point
 from edgecodec.export.families.codec import Latent, LearnedCodec
-from edgecodec.export.points import Point
 from edgecodec.export.weights import store_weights, weight_bytes
 
 OPSET = 18

@@ -14,10 +14,11 @@ import torch
 
 import edgecodec
 from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.export.baking import Baking, Point
 from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import takes_size
-from edgecodec.export.points import Baking, Point
+from edgecodec.export.kept_entropy import KeptEntropy
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -36,7 +37,9 @@ class Source:
     classes: tuple[str, ...] = ()
 
 
-def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: EntropyCost) -> Manifest:
+def new_manifest(
+    source: Source, baking: Baking, entropy: EntropyModel, cost: EntropyCost, kept: KeptEntropy | None
+) -> Manifest:
     """All but the graphs, the golden pictures and the files."""
     model = baking.model
     return {
@@ -53,13 +56,7 @@ def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: En
         "synthesis": [],
         "default_knobs": baking.default_knobs(),
         "golden": [],
-        "entropy_cost": {
-            "pictures": cost.pictures,
-            "float_bits": round(cost.float_bits),
-            "integer_bits": round(cost.integer_bits),
-            "overhead_percent": round(cost.overhead_percent, 4),
-            **{name: round(bits) for name, bits in cost.compared_bits.items()},
-        },
+        "entropy_cost": _entropy_cost(cost),
         "provenance": {
             "checkpoints": list(source.checkpoints),
             "versions": {
@@ -67,6 +64,7 @@ def new_manifest(source: Source, baking: Baking, entropy: EntropyModel, cost: En
                 "onnx": onnx.__version__,
                 "torch": torch.__version__,
             },
+            **({"entropy": dict(kept.origin)} if kept else {}),
         },
         "files": {},
     }
@@ -119,6 +117,22 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _entropy_cost(cost: EntropyCost) -> Manifest:
+    """In bits. Of several settings the whole, and each by its knobs."""
+    entry = {
+        "pictures": cost.pictures,
+        "float_bits": round(cost.float_bits),
+        "integer_bits": round(cost.integer_bits),
+        "overhead_percent": round(cost.overhead_percent, 4),
+        **{name: round(bits) for name, bits in cost.compared_bits.items()},
+    }
+    if cost.knobs:
+        entry["knobs"] = cost.knobs
+    if cost.by_setting:
+        entry["by_setting"] = [_entropy_cost(each) for each in cost.by_setting]
+    return entry
 
 
 def _latents(latents: Sequence[LatentSpec]) -> list[Manifest]:

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgecodec.errors import VerificationFailed
+from edgecodec.export.baking import Point
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import AnalysisGraph, SynthesisGraph, synthesis_inputs, takes_size
-from edgecodec.export.points import Point
 from edgecodec.noise import normal_noise
 
 LARGEST_ERROR = 1e-4  # absolute for values up to 1, relative to the largest value beyond
@@ -83,11 +83,12 @@ def _verify(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Arra
         expected = expected if isinstance(expected, tuple) else (expected,)
         if not all(np.array_equal(a.numpy(), b) for a, b in zip(expected, outputs, strict=True)):
             raise VerificationFailed("does not give what it decided", where=path.name)
-    if not max(errors) <= LARGEST_ERROR:  # not a number is an error too
+    largest = max(errors)
+    if largest > LARGEST_ERROR:
         raise VerificationFailed(
-            f"differs from PyTorch by {max(errors):.2e}, more than {LARGEST_ERROR:.0e}", where=path.name
+            f"differs from PyTorch by {largest:.2e}, more than {LARGEST_ERROR:.0e}", where=path.name
         )
-    return max(errors)
+    return largest
 
 
 class _Instrumented:
@@ -135,7 +136,7 @@ class _Replay(TorchDispatchMode):
         kind, given, taken = next(self._left, ("nothing", None, None))
         if kind not in kinds or given.shape != args[0].shape:
             raise VerificationFailed(f"decides by {kind} where PyTorch decides by {kinds[0]}", where=self._name)
-        self._errors.append(_error(args[0], given))
+        self._errors.append(_error(args[0], given, self._name))
         decided = torch.from_numpy(taken)
         if not torch.equal(function(torch.from_numpy(given), *args[1:], **(kwargs or {})), decided):
             raise VerificationFailed(f"{kind} is not that of its numbers", where=self._name)
@@ -148,6 +149,9 @@ class _Replay(TorchDispatchMode):
         return self._errors
 
 
-def _error(expected: Tensor, actual: Array) -> float:
+def _error(expected: Tensor, actual: Array, name: str) -> float:
+    """Raises VerificationFailed where either holds something that is no number, for no comparison finds that."""
     reference = expected.numpy()
+    if not (np.isfinite(reference).all() and np.isfinite(actual).all()):
+        raise VerificationFailed("gives infinities or what is not a number", where=name, hint="look at the weights")
     return float(np.abs(reference - actual).max() / max(1.0, np.abs(reference).max()))

@@ -19,12 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecodec.export.baking import Asked
+from edgecodec.export.baking.interpolation import Interpolation
 from edgecodec.export.bundle import ExportReport, write_bundle
 from edgecodec.export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec.export.families.blocks import ChannelNorm, round_straight_through
 from edgecodec.export.families.hific import Hific, Preset
 from edgecodec.export.manifest import Source
-from edgecodec.export.points import Asked, Interpolation
 from edgecodec.train.rate_distortion import settle_medians
 
 PRESET = Preset((4, 8, 8, 16, 16), 8, 8, 1)
@@ -114,7 +115,7 @@ def make_tiny_bundle(output: Path) -> ExportReport:
     """Write the bundle to `output`, which must not exist."""
     main = tiny_model()
     mse = second_decoder(main)
-    baking = Interpolation(main, Asked(alpha=ALPHAS), mse.state_dict())
+    baking = Interpolation(main, Asked(alpha=ALPHAS), mse)
     return write_bundle(output, Source("hific", "tiny"), baking, tiny_halves())
 
 

@@ -8,7 +8,7 @@ from make_tiny_bundle import second_decoder, tiny_model
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
-from edgecodec.export.bake import interpolate
+from edgecodec.export.baking.interpolation import interpolate
 from edgecodec.export.families.hyperprior import Hyperprior, Preset
 
 PREFIXES = ("synthesis.",)

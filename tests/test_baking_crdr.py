@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from edgecodec.errors import InvalidArgument
+from edgecodec.export.baking.crdr import AffineMap, OffsetResidualUnit, bake_decoder, bake_encoder
 from edgecodec.export.families.crdr import (
     Crdr,
     InterpolatedChannelAttention,
@@ -18,7 +19,6 @@ from edgecodec.export.families.crdr import (
     Preset,
     RealismResidualUnit,
 )
-from edgecodec.export.families.crdr_baking import AffineMap, OffsetResidualUnit, bake_decoder, bake_encoder
 
 WITH_BETA = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
 WITHOUT_BETA = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,21 @@ from tiny_codecs import tiny_codec
 from torch import nn
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
-from edgecodec.export.families import FAMILIES, LearnedCodec
+from edgecodec.export.baking import BAKINGS, Asked, baking_of, suffix
+from edgecodec.export.baking.interpolation import Interpolation
+from edgecodec.export.families import FAMILIES, Hific, LearnedCodec
 from edgecodec.export.graphs import export_synthesis
-from edgecodec.export.points import BAKINGS, Asked, Interpolation, baking_of, suffix
 from edgecodec.export.weights import stored_weights
 
 
-def second(model: LearnedCodec) -> dict[str, torch.Tensor]:
-    """The state of a model with the same encoder and another decoder."""
-    return {
-        name: tensor + 0.1 if name.startswith(model.DECODER_PREFIXES) else tensor
-        for name, tensor in model.state_dict().items()
-    }
+@torch.no_grad()
+def second(model: LearnedCodec) -> LearnedCodec:
+    """A model with the same encoder and another decoder."""
+    other = copy.deepcopy(model)
+    for name, parameter in other.named_parameters():
+        if name.startswith(model.DECODER_PREFIXES):
+            parameter += 0.1
+    return other
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -48,15 +52,31 @@ def test_two_checkpoints_give_a_decoder_for_each_alpha(name: str) -> None:
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     mixed = baking.decoder({"alpha": 0.25}).module.state_dict()
     for key, tensor in before.items():
-        torch.testing.assert_close(mixed[f"model.{key}"], 0.75 * mse[key] + 0.25 * tensor, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            mixed[f"model.{key}"], 0.75 * mse.state_dict()[key] + 0.25 * tensor, rtol=1e-6, atol=1e-6
+        )
         assert torch.equal(model.state_dict()[key], tensor)
 
 
 def test_a_second_checkpoint_with_another_encoder_is_refused() -> None:
     model = tiny_codec("fidelity")
-    mse = second(model) | {"context.network.0.bias": model.context.network[0].bias + 1}
+    mse = second(model)
+    mse.context.network[0].bias += 1
     with pytest.raises(CheckpointRejected, match=r"context\.network\.0\.bias: outside the decoder"):
         baking_of(model, mse=mse)
+
+
+def test_a_second_checkpoint_of_other_conventions_is_refused_and_they_are_named() -> None:
+    """Equal weights, bit for bit, but another codec."""
+    model = tiny_codec("hific-reflect")
+    mse = Hific(replace(model.preset, padding="zero", rounding="half to even"))
+    mse.load_state_dict(second(model).state_dict())
+    with pytest.raises(CheckpointRejected) as refused:
+        baking_of(model, mse=mse)
+    listed = str(refused.value).splitlines()[1:]
+    assert len(listed) == 2
+    assert "configuration, padding: 'reflect' and 'zero'" in listed[0]
+    assert "configuration, rounding: 'half up' and 'half to even'" in listed[1]
 
 
 def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_quality() -> None:
@@ -65,7 +85,8 @@ def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_q
     pairs = [(1.296875, 0.0), (1.296875, 3.84), (4.0, 0.0), (4.0, 3.84)]
     assert baking.decoder_knobs() == [{"quality": quality, "beta": beta} for quality, beta in pairs]
     assert baking.default_knobs() == {"quality": 1.296875, "beta": 3.84}
-    assert baking.settings() == baking.encoder_knobs()
+    # The entropy model, and with it the model id, is the same whichever qualities are baked.
+    assert baking.settings() == [{"quality": level} for level in range(5)] == baking_of(baking.model).settings()
     assert suffix(baking.decoder_knobs()[3]) == "-beta3.84-quality4"
 
 
@@ -131,6 +152,6 @@ def test_a_graph_alone_keeps_its_weights_inside(tmp_path: Path) -> None:
 def test_an_interpolation_does_not_touch_what_it_was_given() -> None:
     model = copy.deepcopy(tiny_codec("hyperprior"))
     mse = second(model)
-    copies = {name: tensor.clone() for name, tensor in mse.items()}
+    copies = {name: tensor.clone() for name, tensor in mse.state_dict().items()}
     Interpolation(model, Asked(alpha=(0.5,)), mse).decoder({"alpha": 0.5})
-    assert all(torch.equal(mse[name], tensor) for name, tensor in copies.items())
+    assert all(torch.equal(mse.state_dict()[name], tensor) for name, tensor in copies.items())

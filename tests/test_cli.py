@@ -341,7 +341,7 @@ def test_interrupted_leaves_no_rubbish(tmp_path: Path) -> None:
     with _process("decode", "-", *STUB, "-v", "-o", folder / "a.png", stdin=subprocess.PIPE) as process:
         assert process.stderr is not None
         try:
-            assert process.stderr.readline().startswith(b"engine: stub")
+            assert process.stderr.readline().startswith(b"bundle: ")
             time.sleep(0.2)  # long enough to be waiting; if it is not yet, the test is only easier
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=60) == 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from make_bundles import Recipe, analysis, painted, plain, with_labels, with_noi
 from PIL import Image
 
 import edgecodec
+from edgecodec import engines, loading
+from edgecodec.engines import Engine, Graph, Options
+from edgecodec.errors import EngineUnavailable
 
 GAINS = {0.0: 0.125, 1.5: 0.25, 4.0: 1.0}
 
@@ -92,8 +96,63 @@ def test_labels_masks_and_classes(selective: Workplace) -> None:
 
     assert selective.encode("--labels", labels) == expected()
     assert selective.encode("--labels", labels, "--keep", mask) == expected(keep=mask)
-    assert selective.encode("--labels", labels, "--keep-classes", "car,1") == expected(keep=["car", "1"])
+    assert selective.encode("--labels", labels, "--keep-classes", "car, 1") == expected(keep=["car", "1"])
     assert len({expected(), expected(keep=mask), expected(keep=["car"])}) == 3
+
+
+def test_every_picture_has_its_own_labels_and_mask(selective: Workplace) -> None:
+    folder, pixels = selective.folder, selective.pixels
+    pictures = [folder / "a.png", folder / "b.png"]
+    for name, part in (("a", slice(None, 20)), ("b", slice(40, None))):
+        for kind in ("maps", "masks"):
+            (folder / kind).mkdir(exist_ok=True)
+            plane = np.zeros(pixels.shape[:2], np.uint8)
+            plane[part] = 1
+            Image.fromarray(plane).save(folder / kind / f"{name}.png")
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    given = ("--labels", folder / "maps", "--keep", folder / "masks")
+    assert run("encode", *pictures, *selective.engine, *given).status == 0
+    for name in ("a", "b"):
+        expected = selective.codec.encode(
+            pixels, labels=str(folder / "maps" / f"{name}.png"), keep=str(folder / "masks" / f"{name}.png")
+        )
+        assert (folder / f"{name}.edgc").read_bytes() == expected.data
+
+    outcome = run("encode", *pictures, *selective.engine, "--labels", folder / "labels.png", "--force")
+    assert outcome.status == 2 and "one file for 2 pictures" in outcome.talk
+    (folder / "maps" / "b.png").unlink()
+    outcome = run("encode", *pictures, *selective.engine, *given, "--force")
+    assert outcome.status == 1 and "has no file named b" in outcome.talk
+    shutil.copy(folder / "maps" / "a.png", folder / "maps" / "a.bmp")
+    assert run("encode", pictures[0], *selective.engine, *given, "--force").status == 2
+
+
+def test_only_what_the_knobs_ask_for_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Workplace(tmp_path, with_qualities(GAINS, (0.0, 20.0)))
+    loaded: list[str] = []
+
+    def open_engine(name: str, graph: Graph, options: Options) -> Engine:
+        loaded.append(graph.path.name)
+        return engines.open_engine(name, graph, options)
+
+    monkeypatch.setattr(loading, "open_engine", open_engine)
+    place.encode("--quality", 4)
+    assert run("decode", tmp_path / "a.edgc", *place.engine, "--beta", 0, "-o", tmp_path / "out.png").status == 0
+    graphs = [*place.codec.info.analysis, *place.codec.info.synthesis]
+    assert loaded == [
+        graph.file for graph in graphs if graph.knobs in ({"quality": 4.0}, {"quality": 4.0, "beta": 0.0})
+    ]
+
+
+def test_without_an_engine_there_is_no_next_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Workplace(tmp_path, plain())
+
+    def none(*_: object) -> Engine:
+        raise EngineUnavailable("no driver", where="onnxruntime:cuda")
+
+    monkeypatch.setattr(loading, "open_engine", none)
+    outcome = run("encode", tmp_path / "in.png", tmp_path / "in.png", *place.engine, "-o", tmp_path / "out")
+    assert outcome.status == 6 and outcome.talk.count("no driver") == 1
 
 
 def test_labels_that_do_not_fit(selective: Workplace) -> None:

@@ -48,7 +48,7 @@ def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Ob
     codec.train()(torch.cat(pictures(3)))
     freezer = MaskedPrefixFreezer(codec.eval())
     measured, *calibrating = pictures(3)
-    model = freezer.freeze([freezer.observe(image) for image in calibrating])
+    model = freezer.freeze([freezer.observe(image, n) for image in calibrating for n in (-2.0, -1.0, 0.0, 1.0, 2.0)])
     return freezer, model, [freezer.observe(measured, n) for n in (-2.0, 0.0, 2.0)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, picture in enumerate(tiny_pictures()):
         Image.fromarray(picture).save(folder / "photos" / f"{i}.png")
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_preset() -> Iterator[None]:
-    Hific.PRESETS["tiny"] = PRESET
-    yield
-    del Hific.PRESETS["tiny"]
 
 
 def export(inputs: Path, output: Path, **options: object) -> ExportReport:
@@ -170,7 +163,12 @@ def test_what_cannot_work_is_refused_before_any_work(inputs: Path, tmp_path: Pat
     save_checkpoint(tmp_path / "other.safetensors", other, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"analysis\.0\.weight"):
         export_bundle(main, tmp_path / "b", tmp_path / "other.safetensors", progress=progress.append)
-    assert progress == ["reading checkpoints"] * 2
+    signed = Hific(replace(PRESET, signed_images=True))
+    signed.load_state_dict(second_decoder(tiny_model()).state_dict())
+    save_checkpoint(tmp_path / "other.safetensors", signed, "hific", "tiny", {})
+    with pytest.raises(CheckpointRejected, match=r"signed_images: False and True"):
+        export_bundle(main, tmp_path / "b", tmp_path / "other.safetensors", progress=progress.append)
+    assert progress == ["reading checkpoints"] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors"]
 
 

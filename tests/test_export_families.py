@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,16 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from command_line import run_command
 from conftest import ENVIRONMENT
 from make_tiny_bundle import tiny_pictures
+from PIL import Image
 from tiny_codecs import tiny_codec
 
 import edgecodec
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
+from edgecodec.export.baking import baking_of
 from edgecodec.export.bundle import class_names
 from edgecodec.export.checkpoint import Checkpoint
-from edgecodec.export.points import baking_of
 from edgecodec.export.verify import verify_synthesis
 from edgecodec.export.weights import SMALLEST, stored_weights
 from edgecodec.verify import verify
@@ -76,6 +79,19 @@ def test_a_picture_goes_through_a_file_and_comes_back(family_bundle: Bundles, na
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_the_commands_of_the_card_work(family_bundle: Bundles, name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture()).save("photo.png")
+    Image.fromarray(np.zeros(picture().shape[:2], np.uint8)).save("map.png")
+    card = (family_bundle(name) / "README.md").read_text()
+    commands = [shlex.split(line)[1:] for line in card.splitlines() if line.startswith("    edgecodec ")]
+    assert [command[0] for command in commands] == ["encode", "decode", "verify"]
+    for command in commands:
+        outcome = run_command(*(str(family_bundle(name)) if word == "THIS_FOLDER" else word for word in command))
+        assert outcome.status == 0, outcome.talk
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_manifest_describes_the_codec(family_bundle: Bundles, name: str) -> None:
     folder, model = family_bundle(name), tiny_codec(name)
     manifest = manifest_of(folder)
@@ -95,6 +111,19 @@ def test_the_manifest_describes_the_codec(family_bundle: Bundles, name: str) -> 
     assert set(manifest["given"]) == {latent.name for latent in model.side_latents()}
     assert all(entry["check"]["max_abs_error"] < 1e-4 for entry in (*manifest["analysis"], *manifest["synthesis"]))
     assert manifest["entropy_cost"]["integer_bits"] > 1000
+
+
+def test_the_manifest_says_what_integers_cost_at_every_setting(family_bundle: Bundles) -> None:
+    settings = {"crdr": [{"quality": 0}, {"quality": 3}], "tunable": [{"n": n} for n in (0, -2, 2, -1, 1)], "hific": []}
+    for name, expected in settings.items():
+        cost = manifest_of(family_bundle(name))["entropy_cost"]
+        parts = cost.pop("by_setting", [])
+        assert [part.pop("knobs") for part in parts] == expected
+        assert all(part.keys() == cost.keys() and part["pictures"] == cost["pictures"] == 2 for part in parts)
+        for bits in ("float_bits", "integer_bits") if parts else ():
+            assert sum(part[bits] for part in parts) == pytest.approx(cost[bits], abs=len(parts))
+        card = (family_bundle(name) / "README.md").read_text()
+        assert all(f"{part['overhead_percent']:+.3f} % at " in card for part in parts)
 
 
 def test_what_only_some_families_have(family_bundle: Bundles) -> None:

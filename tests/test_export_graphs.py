@@ -21,15 +21,16 @@ from tiny_codecs import PRESETS, tiny_codec
 from torch import nn
 
 from edgecodec.errors import VerificationFailed
+from edgecodec.export.baking import Baking, Knobs, Point, baking_of, suffix
 from edgecodec.export.calibration import crop
 from edgecodec.export.families import LearnedCodec
 from edgecodec.export.graphs import (
     AnalysisGraph,
     SynthesisGraph,
+    export_analysis,
     synthesis_inputs,
     takes_size,
 )
-from edgecodec.export.points import Baking, Knobs, Point, baking_of, suffix
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
 #: One of each kind of graph; the others differ in weights alone.
@@ -323,6 +324,17 @@ def test_verification_fails_a_decoder_of_another_beta(exported: Any) -> None:
     other = baking_of(made.model).decoder({**made.decoder.knobs, "beta": 0.0})
     with pytest.raises(VerificationFailed, match="differs"):
         verify_synthesis(made.synthesis, made.model, other, [drawn_latents(made.model, 64, 64)])
+
+
+@pytest.mark.parametrize("name", ["tunable", "hific"])
+def test_verification_fails_numbers_that_are_none(name: str, tmp_path: Path) -> None:
+    model = copy.deepcopy(tiny_codec(name))
+    for parameter in model.analysis.parameters():
+        parameter.mul_(1e30)  # overflows to infinities, whose difference is no number, in PyTorch as in the graph
+    point = baking_of(model).encoder({})
+    export_analysis(model, point, tmp_path / "analysis.onnx")
+    with pytest.raises(VerificationFailed, match=r"analysis\.onnx: gives infinities"):
+        verify_analysis(tmp_path / "analysis.onnx", model, point, pictures_for(model))
 
 
 def changed(path: Path, tmp_path: Path, change: Any) -> Path:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecodec.export.families.tunable import Preset, Tunable, fold_batch_norm
+from edgecodec.export.baking.tunable import fold_batch_norm
+from edgecodec.export.families.tunable import Preset, Tunable
 
 SMALL = Preset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=2)
 

@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
+from edgecodec.export.baking.crdr import bake_decoder, bake_encoder
 from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.crdr import Crdr
-from edgecodec.export.families.crdr_baking import bake_decoder, bake_encoder
 from edgecodec.export.importers.base import Checkpoint
 from edgecodec.export.importers.crdr import CrdrCheckpoints
 

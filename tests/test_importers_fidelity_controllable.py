@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec.export.bake import interpolate, require_interpolation
+from edgecodec.export.baking.interpolation import interpolate, require_interpolation
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint
 from edgecodec.export.families import Fidelity
 from edgecodec.export.families.blocks import GDN

@@ -28,4 +28,4 @@ def test_other_names_are_attribute_errors() -> None:
 
 def test_codec_methods() -> None:
     methods = {name for name in vars(edgecodec.Codec) if not name.startswith("_")}
-    assert methods == {"close", "decode", "decode_latents", "decode_many", "describe_engine", "encode"}
+    assert methods == {"close", "decode", "decode_latents", "decode_many", "encode"}

@@ -12,6 +12,7 @@ from make_tiny_bundle import PRESET as HIFIC
 from make_tiny_bundle import tiny_halves, tiny_model, tiny_pictures
 from torch import nn
 
+from edgecodec.export.baking import Asked, baking_of
 from edgecodec.export.bundle import write_bundle
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.families import Agustsson, Crdr, Fidelity, Hific, Hyperprior, LearnedCodec, Tunable
@@ -22,7 +23,6 @@ from edgecodec.export.families import hyperprior as hyperprior_module
 from edgecodec.export.families import tunable as tunable_module
 from edgecodec.export.families.crdr import InterpolatedChannelAttention
 from edgecodec.export.manifest import Source
-from edgecodec.export.points import Asked, baking_of
 
 PRESETS = {
     # Its 3x3 convolutions inside units, which no knob reaches, are large enough for files of their own.

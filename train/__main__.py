@@ -70,9 +70,8 @@ def selective(
 def halve(source: Path, output: Path) -> None:
     """Store a checkpoint in half precision, for shipping; it is computed with in single precision as before."""
     checkpoint = read_checkpoint(source)
-    save_checkpoint(
-        output, load_model(checkpoint), checkpoint.family, checkpoint.preset, checkpoint.notes, torch.float16
-    )
+    model = load_model(checkpoint)
+    save_checkpoint(output, model, checkpoint.family, checkpoint.preset, checkpoint.notes, torch.float16, force=False)
 
 
 def _prepare(folder: Path, threads: int) -> PhotoSet:

@@ -30,7 +30,7 @@ from edgecodec.export.families.codec import Latent
 from edgecodec.export.families.crdr import LARGEST_BETA, fixed_point
 from edgecodec.train.initialise_crdr import add_realism
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine
+from edgecodec.train.progress import append_row, cosine, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ def train_adversarial(
             scores = validate_decoder(averaged.module, photos) | {"discriminator_loss": float(doubt.detach())}
             logger.info("step %d  %s", done, "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
             append_row(output.with_suffix(".csv"), step=done, learning_rate=rate, **scores)
-            torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": done}, state_file)
+            save_state(state_file, {name: part.state_dict() for name, part in parts.items()} | {"step": done})
             notes = {"stage": "adversarial", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, checkpoint.family, checkpoint.preset, notes)
     return averaged.module  # type: ignore[return-value]

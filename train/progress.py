@@ -1,10 +1,23 @@
-"""What both training stages keep on disk while they run: a curve for people, and the schedule they follow."""
+"""What training stages keep on disk while they run, and the schedule they follow."""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgecodec import files
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write what a run resumes from. Killed meanwhile, it has the state before."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    files.write(path, content.getbuffer(), force=True)
 
 
 def append_row(curve: Path, **values: float) -> None:

@@ -24,7 +24,7 @@ from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
 from edgecodec.train.drawn_rates import DRAWN_RATES
 from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine
+from edgecodec.train.progress import append_row, cosine, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def train_rate_distortion(
                 "quantile_optimiser": quantile_optimiser.state_dict(),
                 "step": done,
             }
-            torch.save(state, state_file)
+            save_state(state_file, state)
             notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
     return averaged.module  # type: ignore[return-value]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.families import Agustsson, build
 from edgecodec.train.initialisers import INITIALISERS
-from edgecodec.train.progress import append_row, cosine
+from edgecodec.train.progress import append_row, cosine, save_state
 from edgecodec.train.scenes import SceneSet, random_labelled_crops, random_masks, whole_scene
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
                 psnr_kept_db=psnr_kept,
                 psnr_painted_db=psnr_painted,
             )
-            torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": done}, state_file)
+            save_state(state_file, {name: part.state_dict() for name, part in parts.items()} | {"step": done})
             notes = {
                 "stage": "selective",
                 "steps": str(done),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgecodec.errors import InternalError
-from edgecodec.export.entropy.base import Freezer, Observation
+from edgecodec.export.entropy.base import Counting, Freezer, Observation
 from edgecodec.export.entropy.channel_slices import ChannelSlicesFreezer
 from edgecodec.export.entropy.finite_alphabet import FiniteAlphabetFreezer
 from edgecodec.export.entropy.masked_prefix import MaskedPrefixFreezer
@@ -22,7 +22,7 @@ FREEZERS: tuple[tuple[type[LearnedCodec], Callable[[Any], Freezer]], ...] = (
     (Tunable, MaskedPrefixFreezer),
 )
 
-__all__ = ["FREEZERS", "Freezer", "Observation", "freezer_of"]
+__all__ = ["FREEZERS", "Counting", "Freezer", "Observation", "freezer_of"]
 
 
 def freezer_of(model: LearnedCodec) -> Freezer:

@@ -36,6 +36,14 @@ class Freezer(Protocol):
 
 
 @runtime_checkable
+class Counting(Protocol):
+    """A freezer whose float model is not the checkpoint's, but made of counts over pictures."""
+
+    def count(self, observations: Sequence[Any]) -> None:
+        """Make the float model. `freeze` does so too."""
+
+
+@runtime_checkable
 class Comparing(Protocol):
     """A freezer that knows what pictures would take otherwise."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,15 +13,18 @@ from edgecodec.export.entropy.base import Comparing, Freezer, Observation
 
 @dataclass(frozen=True)
 class EntropyCost:
-    """Ideal bits of all pictures under either model, and how many more the integer one needs.
+    """Ideal bits of `pictures` pictures under either model, and how many more the integer one needs.
 
-    compared_bits: by name, what they would take otherwise.
+    compared_bits: by name, what they would take otherwise. knobs: at which the pictures were coded. by_setting: where
+    they were coded at several knobs, the cost at each; the whole is the sum.
     """
 
     pictures: int
     float_bits: float
     integer_bits: float
     compared_bits: dict[str, float] = field(default_factory=dict)
+    knobs: dict[str, float] = field(default_factory=dict)
+    by_setting: tuple[EntropyCost, ...] = ()
 
     @property
     def overhead_percent(self) -> float:
@@ -33,6 +36,21 @@ def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Obse
     integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
     compared_bits = freezer.compared_bits(observations) if isinstance(freezer, Comparing) else {}
     return EntropyCost(len(observations), freezer.float_bits(observations), integer_bits, compared_bits)
+
+
+def summed(costs: Sequence[EntropyCost]) -> EntropyCost:
+    """The cost of the same pictures at one setting or more."""
+    if len(costs) == 1:
+        return costs[0]
+    first = costs[0]
+    return replace(
+        first,
+        float_bits=sum(each.float_bits for each in costs),
+        integer_bits=sum(each.integer_bits for each in costs),
+        compared_bits={name: sum(each.compared_bits[name] for each in costs) for name in first.compared_bits},
+        knobs={},
+        by_setting=tuple(costs),
+    )
 
 
 def integer_bits_of(entropy: EntropyModel, observation: Observation) -> int:

@@ -75,9 +75,13 @@ class FiniteAlphabetFreezer:
         mask[:, :, top : top + height, left : left + width] = 1
         return mask
 
+    def count(self, observations: Sequence[Observation]) -> None:
+        """Take the probabilities of symbols from pictures."""
+        self._symbols = freeze_contexts(_counts(observations), LOWEST)
+
     def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
         """The entropy model with tables for the observed pictures."""
-        self._symbols = freeze_contexts(_counts(observations), LOWEST)
+        self.count(observations)
         model = self._model
         channels, stride = model.preset.latent_channels, model.latent_stride
         tensors, steps, limit = [*self._given_tensors()], [*self._given_steps()], None
@@ -102,9 +106,9 @@ class FiniteAlphabetFreezer:
         return tuple(Labels(each.name, classes[each.name]) for each in self._model.side_latents())
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits under the probabilities that the frozen tables were made of, and of what is given, as it is coded.
+        """Ideal bits under the probabilities that were counted, and of what is given, as it is coded.
 
-        Call `freeze` before.
+        Call `count` or `freeze` before.
         """
         return self._symbols.float_bits(_counts(observations)) + sum(map(self._given_bits, observations))
 

@@ -20,17 +20,12 @@ from edgecodec.export.entropy.static_huffman import code_lengths, count_scanned
 from edgecodec.export.entropy_file import Context, EntropyModel, Values
 from edgecodec.export.families.tunable import LEVELS, LOWEST, STRIDE, Tunable
 
-# One encoder serves all rates, and once omega is there, symbols at further n are nearly free. Tables are made of all of
-# these: of one n for each picture they take 7 % more bits.
-CALIBRATED_N = (-2.0, -1.0, 0.0, 1.0, 2.0)
-
 
 @dataclass(frozen=True)
 class Observation:
-    """symbols: (K, h, w) of one picture, and what they are at every CALIBRATED_N."""
+    """symbols: (K, h, w) of one picture at one n."""
 
     symbols: IntArray
-    at_every_n: tuple[IntArray, ...]
 
     @property
     def latents(self) -> dict[str, IntArray]:
@@ -50,17 +45,20 @@ class MaskedPrefixFreezer:
     @torch.no_grad()
     def observe(self, image: Tensor, n: float = 0.0) -> Observation:
         """image: (1, 3, H, W) float32 in [0, 1], sides multiples of 8. n: in [-2, 2]."""
-        omega = self._model.analysis(2 * image - 1)
-        symbols, *at_every_n = (self._model.quantise(omega, each)[0].long().numpy() for each in (n, *CALIBRATED_N))
-        return Observation(symbols, tuple(at_every_n))
+        (symbols,) = self._model.encode(image, n)
+        return Observation(symbols[0].long().numpy())
+
+    def count(self, observations: Sequence[Observation]) -> None:
+        """Take the probabilities of symbols from pictures, which should come at several n: one model serves all."""
+        pictures = [each.symbols for each in observations]
+        lengths, symbols = _counts(pictures)
+        self._lengths, self._symbols = freeze_contexts(lengths, 0), freeze_contexts(symbols, LOWEST)
+        self._huffman = code_lengths(sum(count_scanned(each, LEVELS) for each in pictures))
 
     def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
         """The entropy model with tables for the observed pictures."""
+        self.count(observations)
         channels = self._model.preset.latent_channels
-        calibrating = [symbols for each in observations for symbols in each.at_every_n]
-        lengths, symbols = _counts(calibrating)
-        self._lengths, self._symbols = freeze_contexts(lengths, 0), freeze_contexts(symbols, LOWEST)
-        self._huffman = code_lengths(sum(count_scanned(each, LEVELS) for each in calibrating))
         return EntropyModel(
             alignment=STRIDE,
             tensors=(Values("lengths", 1, STRIDE), Values("symbols", channels, STRIDE, decoder_latent=True)),
@@ -73,12 +71,12 @@ class MaskedPrefixFreezer:
         )
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits under the probabilities that the frozen tables were made of. Call `freeze` before."""
+        """Ideal bits under the probabilities that were counted. Call `count` or `freeze` before."""
         lengths, symbols = _counts([each.symbols for each in observations])
         return self._lengths.float_bits(lengths) + self._symbols.float_bits(symbols)
 
     def compared_bits(self, observations: Sequence[Observation]) -> dict[str, float]:
-        """What the paper's own entropy coder would take. Call `freeze` before."""
+        """What the paper's own entropy coder would take. Call `count` or `freeze` before."""
         scanned = sum(count_scanned(each.symbols, LEVELS) for each in observations)
         return {"static_huffman_bits": float((scanned * self._huffman).sum())}
 

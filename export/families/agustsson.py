@@ -81,8 +81,7 @@ class Agustsson(LearnedCodec):
     DECODER_PREFIXES = ("synthesis.",)
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
-        self.preset = preset
+        super().__init__(preset)
         selective = preset.mode == "SC"
         widths = preset.widths[:-1] if selective else preset.widths
         self.latent_stride = GENERATOR_STRIDE // 2 if selective else GENERATOR_STRIDE

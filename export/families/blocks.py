@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -170,9 +171,9 @@ def add_uniform_noise(x: Tensor) -> Tensor:
     return x + torch.empty_like(x).uniform_(-0.5, 0.5)
 
 
-def round_straight_through(x: Tensor) -> Tensor:
-    """Round half to even forward, identity backward."""
-    return x + (torch.round(x) - x).detach()
+def round_straight_through(x: Tensor, rounding: Callable[[Tensor], Tensor] = torch.round) -> Tensor:
+    """Rounded forward, identity backward. rounding: half to even unless said otherwise."""
+    return x + (rounding(x) - x).detach()
 
 
 def nearest_level(y: Tensor, lowest: int, levels: int) -> Tensor:

@@ -36,6 +36,11 @@ class LearnedCodec(nn.Module):
     #: State dict prefixes of the tensors that act after the latents are decoded; network interpolation mixes these.
     DECODER_PREFIXES: ClassVar[tuple[str, ...]]
 
+    def __init__(self, preset: Any) -> None:
+        """preset: of the family's own type, a frozen dataclass. It decides everything but the weights."""
+        super().__init__()
+        self.preset = preset
+
     def encoder_latents(self) -> tuple[Latent, ...]:
         """What `encode` gives, in its order."""
         raise NotImplementedError

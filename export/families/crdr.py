@@ -102,7 +102,7 @@ class Crdr(LearnedCodec):
     DISTORTION_RATIOS: ClassVar = (0.8 / 3.6, 0.8 / 1.8, 1.0, 0.8 / 0.4, 0.8 / 0.1)
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
+        super().__init__(preset)
         m, n = preset.latent_channels, preset.hyperlatent_channels
         self.latent_channels, self.hyperlatent_channels = m, n
         self.slices, self.supports, self.levels = preset.slices, preset.supports, preset.levels

@@ -63,7 +63,7 @@ class Fidelity(LearnedCodec):
     DECODER_PREFIXES = ("synthesis.",)
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
+        super().__init__(preset)
         n, c = preset.channels, preset.latent_channels
         self.latent_channels = c
         self.analysis = nn.Sequential(

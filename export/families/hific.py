@@ -66,7 +66,7 @@ class Hific(ScaleHyperprior):
     }
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
+        super().__init__(preset)
         m, n = preset.latent_channels, preset.hyperlatent_channels
         self.latent_channels, self.hyperlatent_channels = m, n
         self.rounding, self.likelihood = preset.rounding, preset.likelihood

@@ -116,12 +116,12 @@ class ScaleHyperprior(LearnedCodec):
         y = self.analysis(image)
         z = self.hyper_analysis(self.hyper_input(y))
         medians = self.density.medians.reshape(1, -1, 1, 1)
-        z_rounded = round_straight_through(z - medians) + medians
+        z_rounded = round_straight_through(z - medians, self.round) + medians
         z_noisy = add_uniform_noise(z) if self.training else z_rounded
         mean = self.mean(z_rounded)
         residual = y if mean is None else y - mean
-        noisy = add_uniform_noise(residual) if self.training else torch.round(residual)
-        rebuilt = round_straight_through(residual)
+        noisy = add_uniform_noise(residual) if self.training else self.round(residual)
+        rebuilt = round_straight_through(residual, self.round)
         rebuilt = rebuilt if mean is None else rebuilt + mean
         likelihood = gaussian_likelihood if self.likelihood == "gaussian" else logistic_likelihood
         rates = Rates(
@@ -170,7 +170,7 @@ class Hyperprior(ScaleHyperprior):
     PRESETS: ClassVar = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
+        super().__init__(preset)
         n, m = preset.transform_channels, preset.latent_channels
         self.latent_channels, self.hyperlatent_channels = m, n
         self.predicts_means = preset.predicts_means

@@ -27,7 +27,6 @@ Sides are multiples of 8, and 16 or more.
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,7 +35,6 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from edgecodec.export.families.blocks import nearest_level, soft_to_hard, static_code_bits
 from edgecodec.export.families.codec import Latent, LearnedCodec
@@ -77,8 +75,7 @@ class Tunable(LearnedCodec):
     DECODER_PREFIXES = ("synthesis.",)
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
-        self.preset = preset
+        super().__init__(preset)
         self.analysis = Pyramid(preset)
         self.masker = Masker(preset)
         self.synthesis = _synthesis(preset)
@@ -88,11 +85,8 @@ class Tunable(LearnedCodec):
 
     def encode(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, ...]:
         """symbols (B, 16, H/8, W/8) in 0..3, 0 where masked. n: scalar in [-2, 2]."""
-        return (self.quantise(self.analysis(2 * image - 1), n),)
-
-    def quantise(self, omega: Tensor, n: Tensor | float) -> Tensor:
-        """The symbols of omega, as `encode` gives them."""
-        return nearest_level(omega, LOWEST, LEVELS) * self.masker(omega, n)
+        omega = self.analysis(2 * image - 1)
+        return (nearest_level(omega, LOWEST, LEVELS) * self.masker(omega, n),)
 
     def decode(self, *latents: Tensor) -> Tensor:
         (symbols,) = latents
@@ -187,31 +181,6 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
-
-
-def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose batch norms, all behind a convolution, have become part of its weights and bias.
-
-    Exact up to rounding, borders too, because nothing moves forward past a border.
-    """
-    folded = copy.deepcopy(model).eval()
-    for sequence in [module for module in folded.modules() if isinstance(module, nn.Sequential)]:
-        for i in range(1, len(sequence)):
-            norm, before = sequence[i], sequence[i - 1]
-            if not isinstance(norm, nn.BatchNorm2d):
-                continue
-            before.weight, before.bias = fuse_conv_bn_weights(
-                before.weight,
-                before.bias,
-                norm.running_mean,
-                norm.running_var,
-                norm.eps,
-                norm.weight,
-                norm.bias,
-                transpose=isinstance(before, nn.ConvTranspose2d),
-            )
-            sequence[i] = nn.Identity()
-    return folded
 
 
 def _branch(widths: tuple[int, ...], blocks: int) -> nn.Sequential:

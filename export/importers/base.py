@@ -13,7 +13,7 @@ from torch import Tensor
 class Checkpoint:
     """Which family and preset, free notes, and the tensors by their names in the family's model.
 
-    configuration: the preset itself where it is not one of the family's named ones.
+    configuration: the preset itself; None where it is the family's of that name.
     """
 
     family: str

@@ -21,6 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecodec.container import QUALITY_STEPS
+from edgecodec.export.baking.base import NOTHING, Asked, Baking, Decoder, Encoder, Point, distinct
+from edgecodec.export.baking.base import Knobs as BakedKnobs
+from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.crdr import (
     LATENT_UNIT,
     AttentionBlock,
@@ -32,6 +36,53 @@ from edgecodec.export.families.crdr import (
     Transform,
     fixed_point,
 )
+
+DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
+
+
+class RateAndRealism(Baking):
+    """quality in encoder and decoder; beta, where the model has it, in the decoder."""
+
+    BAKED = ("quality", "beta")
+    model: Crdr
+
+    def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
+        """quality is rounded to 1/64. Raises InvalidArgument for values out of range."""
+        super().__init__(model, asked, mse)
+        qualities = range(model.levels) if asked.quality is None else asked.quality
+        self.qualities = distinct(
+            round(model.checked_quality(quality) * QUALITY_STEPS) / QUALITY_STEPS for quality in qualities
+        )
+        self.betas = distinct(model.checked_beta(beta) for beta in asked.beta or DEFAULT_BETAS if model.realism)
+
+    def baked_knobs(self) -> tuple[str, ...]:
+        return self.BAKED if self.model.realism else ("quality",)
+
+    def encoder_knobs(self) -> list[BakedKnobs]:
+        return [{"quality": quality} for quality in self.qualities]
+
+    def decoder_knobs(self) -> list[BakedKnobs]:
+        betas: list[BakedKnobs] = [{"beta": beta} for beta in self.betas] or [{}]
+        return [{"quality": quality, **beta} for quality in self.qualities for beta in betas]
+
+    def default_knobs(self) -> BakedKnobs:
+        """Those nearest to the middle rate and to the realism of the paper's figures."""
+        middle, realistic = (self.model.levels - 1) / 2, max(DEFAULT_BETAS)
+        return min(
+            self.decoder_knobs(),
+            key=lambda knobs: (abs(knobs["quality"] - middle), abs(knobs.get("beta", 0.0) - realistic)),
+        )
+
+    def settings(self) -> list[BakedKnobs]:
+        """All that were trained, whichever are baked: the entropy model is that of the checkpoint."""
+        return [{"quality": float(level)} for level in range(self.model.levels)]
+
+    def encoder(self, knobs: BakedKnobs) -> Point:
+        return Point(knobs, bake_encoder(self.model, knobs["quality"]), Encoder(self.model, knobs))
+
+    def decoder(self, knobs: BakedKnobs) -> Point:
+        baked = bake_decoder(self.model, knobs["quality"], knobs.get("beta", 0.0))
+        return Point(knobs, baked, Decoder(self.model, knobs))
 
 
 @torch.no_grad()

@@ -7,12 +7,56 @@ only then does every baked decoder read the same files.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
+from edgecodec.export.baking.base import NOTHING, Asked, Baking, Decoder, Knobs, Point, distinct
+from edgecodec.export.configuration import configuration_differences
+from edgecodec.export.families import LearnedCodec
+
+DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
+
+
+class Interpolation(Baking):
+    """Decoders between one trained for fidelity and one trained for realism, where there are two checkpoints."""
+
+    BAKED = ("alpha",)
+
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
+        """Raises CheckpointRejected too, where the two models differ outside their decoders."""
+        super().__init__(model, asked, mse)
+        if mse is not None:
+            self.alphas = distinct(DEFAULT_ALPHAS if asked.alpha is None else asked.alpha)
+            require_interpolation(
+                model.state_dict(),
+                mse.state_dict(),
+                self.alphas,
+                model.DECODER_PREFIXES,
+                configurations=(model.preset, mse.preset),
+            )
+        elif asked.alpha is not None:
+            raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
+
+    def decoder_knobs(self) -> list[Knobs]:
+        return [{}] if self.mse is None else [{"alpha": alpha} for alpha in self.alphas]
+
+    def default_knobs(self) -> Knobs:
+        """The most realistic decoder, which is what the main checkpoint was trained for."""
+        return self.decoder_knobs()[-1]
+
+    def decoder(self, knobs: Knobs) -> Point:
+        if self.mse is None:
+            return super().decoder(knobs)
+        prefixes = self.model.DECODER_PREFIXES
+        mixed = copy.deepcopy(self.model)
+        mixed.load_state_dict(interpolate(self.model.state_dict(), self.mse.state_dict(), knobs["alpha"], prefixes))
+        module = Decoder(mixed)
+        return Point(knobs, module, module)
 
 
 def interpolate(
@@ -37,15 +81,24 @@ def _mix(mse: Tensor, main: Tensor, alpha: float) -> Tensor:
 
 
 def require_interpolation(
-    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], alphas: Sequence[float], decoder_prefixes: Sequence[str]
+    main: Mapping[str, Tensor],
+    mse: Mapping[str, Tensor],
+    alphas: Sequence[float],
+    decoder_prefixes: Sequence[str],
+    configurations: tuple[Any, Any] | None = None,
 ) -> None:
     """Raise InvalidArgument for an alpha outside 0 to 1 or none at all.
 
     Raise CheckpointRejected, with the list, where keys, shapes or types differ, or a single bit outside the decoder.
+    configurations: the presets of both, where there are any; equal weights of other conventions (padding, rounding,
+    range of the pictures) are another codec, so no field of theirs may differ.
     """
     if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
         raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
-    problems = [f"{name}: only in the main checkpoint" for name in main if name not in mse]
+    problems = (
+        [f"configuration, {line}" for line in configuration_differences(*configurations)] if configurations else []
+    )
+    problems += [f"{name}: only in the main checkpoint" for name in main if name not in mse]
     problems += [f"{name}: only in the mse checkpoint" for name in mse if name not in main]
     for name in (name for name in main if name in mse):
         a, b = main[name], mse[name]

@@ -1,0 +1,54 @@
+"""The configuration of a model, its family's frozen `Preset`, as text and compared with another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, asdict, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from edgecodec.errors import CheckpointRejected
+
+
+def configuration_text(configuration: Any) -> str:
+    """As JSON, field by field."""
+    return json.dumps(asdict(configuration), sort_keys=True, allow_nan=False)
+
+
+def parse_configuration(kind: type, text: str) -> Any:
+    """The `kind` of preset that `configuration_text` wrote. Fields that came later have their defaults.
+
+    Raises CheckpointRejected, with the list, for fields that are unknown, missing or of another type.
+    """
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointRejected(f"its configuration is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise CheckpointRejected("its configuration is not an object")
+    hints = get_type_hints(kind)
+    values = {name: _typed(hint, given[name]) for name, hint in hints.items() if name in given}
+    problems = [f"{name}: unknown" for name in sorted(given.keys() - hints.keys())]
+    problems += [f"{each.name}: missing" for each in fields(kind) if each.name not in given and each.default is MISSING]
+    problems += [f"{name}: cannot be {given[name]!r}" for name, value in values.items() if value is None]
+    if problems:
+        raise CheckpointRejected("its configuration is not one of this family:\n  " + "\n  ".join(problems))
+    return kind(**values)
+
+
+def configuration_differences(main: Any, mse: Any) -> list[str]:
+    """A line for each field in which two configurations differ."""
+    a, b = vars(main), vars(mse)
+    return [f"{name}: {a.get(name)!r} and {b.get(name)!r}" for name in sorted(a | b) if a.get(name) != b.get(name)]
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    """The value as a field of that type, or None if it is of another."""
+    if get_origin(hint) is Literal:
+        return value if value in get_args(hint) else None
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if not isinstance(value, list) or len(value) != len(kinds):
+            return None
+        parts = tuple(map(_typed, kinds, value))
+        return None if None in parts else parts
+    return value if type(value) is hint else None

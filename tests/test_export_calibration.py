@@ -1,0 +1,77 @@
+"""Calibration: every photograph at every setting of the encoder, and what integers cost at each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from make_tiny_bundle import tiny_halves
+from tiny_codecs import tiny_codec
+from torch import Tensor
+
+from edgecodec.export import bundle
+from edgecodec.export.baking import Asked, baking_of
+from edgecodec.export.calibration import to_tensor
+from edgecodec.export.command import summary
+from edgecodec.export.entropy import Freezer, freezer_of
+from edgecodec.export.entropy.cost import EntropyCost, summed
+from edgecodec.export.manifest import Source
+
+N = (-2.0, -1.0, 0.0, 1.0, 2.0)
+ASKED = {"crdr": Asked(quality=(0, 2.5, 4), beta=(3.84,)), "hific": Asked(), "tunable": Asked()}
+SETTINGS: dict[str, list[dict[str, float]]] = {
+    "crdr": [{"quality": float(level)} for level in range(5)],  # all that were trained, whichever are baked
+    "hific": [{}],
+    "tunable": [{"n": n} for n in N],
+}
+Shown = tuple[int, tuple[tuple[str, float], ...]]  # number of a picture, knobs
+
+
+class Seen(Exception):
+    """The export has come far enough."""
+
+
+class Recording:
+    """A freezer that notes which of the calibrating pictures it is shown at which knobs, and freezes nothing."""
+
+    def __init__(self, freezer: Freezer) -> None:
+        self._freezer = freezer
+        self._pictures = [to_tensor(picture) for picture in tiny_halves().calibrating]
+        self._shown: list[tuple[Any, Shown]] = []
+
+    def observe(self, image: Tensor, **knobs: float) -> Any:
+        observation = self._freezer.observe(image, **knobs)
+        (i,) = (i for i, picture in enumerate(self._pictures) if picture.equal(image))
+        self._shown.append((observation, (i, tuple(knobs.items()))))
+        return observation
+
+    def freeze(self, observations: list[Any]) -> None:
+        raise Seen(Counter(shown for given in observations for each, shown in self._shown if each is given))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_calibrating_picture_is_seen_once_at_every_setting(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "freezer_of", lambda model: Recording(freezer_of(model)))
+    baking = baking_of(tiny_codec(name), ASKED[name])
+    with pytest.raises(Seen) as stopped:
+        bundle.write_bundle(tmp_path / "b", Source(name, "tiny"), baking, tiny_halves())
+    pictures = range(len(tiny_halves().calibrating))
+    assert len(pictures) > 1
+    assert stopped.value.args == ({(i, tuple(knobs.items())): 1 for i in pictures for knobs in SETTINGS[name]},)
+
+
+def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
+    parts = [
+        EntropyCost(8, 1000.0, 1001, {"bound": 5.0}, {"n": -2.0}),
+        EntropyCost(8, 500.0, 499, {"bound": 4.0}, {"n": 0.5}),
+    ]
+    whole = summed(parts)
+    assert (whole.pictures, whole.float_bits, whole.integer_bits, whole.knobs) == (8, 1500, 1500, {})
+    assert whole.compared_bits == {"bound": 9} and whole.by_setting == tuple(parts)
+    assert summed(parts[:1]) == parts[0]
+    lines = summary(bundle.ExportReport(Path("b"), "89abcdef", {}, whole, 1))
+    assert [line.split() for line in lines[-2:]] == [["at", "n-2", "+0.100", "%"], ["at", "n0.5", "-0.200", "%"]]
