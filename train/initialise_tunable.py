@@ -13,7 +13,7 @@ What the symbols mean, from the first channel on, 0 where it is masked always be
   reflected code, so that an encoder of rectified lines can do it, and symbols stay close where quarters meet.
 * The rest: rectified pairs of the next components, the strongest first.
 
-The importance map starts as the rank of a position among all by how much is in those pairs.
+The importance map is the rank of a position among all by how much is in those pairs. Training leaves it like that.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def _set_symbols(omega: nn.Sequential, x: Tensor, eighth: Tensor, gains: Tensor)
     bias[-1] = -2 * eighth
     x = _set_linear(narrow, at_centre(filters / Pyramid.WEIGHTS[0]), x, bias=bias)
 
+    # One more than there are, which is cut off in the end: the last pair has a channel only.
     matrix, bias = torch.zeros(latent[0].out_channels + 1, 2 * half), torch.zeros(latent[0].out_channels + 1)
     matrix[0, [0, half]] = torch.tensor([1.0, -1.0]) / (2 * eighth)
     bias[0] = (LEVELS - 1) / 2
@@ -179,7 +180,10 @@ def _set_linear(
 
 
 def _set(layer: nn.Sequential, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """What the layer (convolution, batch norm, ReLU) makes of `x` with these filters, central ones if of size 1."""
+    """What the layer (convolution, batch norm, ReLU) makes of `x`, when the batch norm only adds `bias`.
+
+    weight: its filters, or what is at their centre.
+    """
     convolution, norm = layer[:2]
     convolution.weight.zero_()
     first = (convolution.weight.shape[2] - weight.shape[2]) // 2
