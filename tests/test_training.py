@@ -134,6 +134,17 @@ def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Pa
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
+def test_a_decoder_learns_alone_where_the_encoder_is_given(photos: PhotoSet, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "first.safetensors", build("tunable", "compact"), "tunable", "compact", {})
+    recipe = RateDistortionRecipe("tunable", steps=2, batch=1, crop=64)
+    train_rate_distortion(photos, tmp_path / "second.safetensors", recipe, encoder=tmp_path / "first.safetensors")
+    before, after = (read_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in ("first", "second"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("synthesis.") for name in changed)
+
+
 def test_settled_norms_keep_their_statistics_and_train() -> None:
     model = Tunable(TINY).train()
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -34,6 +34,7 @@ def rate_distortion(
     batch: int = RateDistortionRecipe.batch,
     learning_rate: float = RateDistortionRecipe.learning_rate,
     average_decay: float = RateDistortionRecipe.average_decay,
+    encoder: Annotated[Path | None, typer.Option(help="Checkpoint whose decoder alone learns on.")] = None,
     bfloat16: Annotated[bool, typer.Option(help="Faster where the processor has it.")] = RateDistortionRecipe.bfloat16,
     seed: int = RateDistortionRecipe.seed,
     threads: Threads = 2,
@@ -50,7 +51,7 @@ def rate_distortion(
         bfloat16=bfloat16,
         seed=seed,
     )
-    train_rate_distortion(_prepare(photos, threads), output, recipe)
+    train_rate_distortion(_prepare(photos, threads), output, recipe, encoder=encoder)
 
 
 @app.command()

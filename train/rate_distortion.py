@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecodec.export.checkpoint import save_checkpoint
+from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
@@ -49,18 +49,18 @@ class RateDistortionRecipe:
 
 
 def train_rate_distortion(
-    photos: PhotoSet, output: Path, recipe: RateDistortionRecipe, save_every: int = 1000
+    photos: PhotoSet, output: Path, recipe: RateDistortionRecipe, save_every: int = 1000, encoder: Path | None = None
 ) -> LearnedCodec:
     """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
+
+    encoder: a checkpoint of the recipe's codec to start from. Its encoder stays, and the decoder alone learns, which
+    goes faster when symbols mean what they meant.
 
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
     step, learning rate, and bits per pixel and PSNR (dB) of rounded latents on the held-out photographs.
     """
     torch.manual_seed(recipe.seed)
-    model = build(recipe.family, recipe.preset)
-    initialise = INITIALISERS.get(type(model))
-    if initialise is not None:
-        initialise(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+    model = _start(photos, recipe) if encoder is None else _decoder_alone(encoder)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
@@ -68,7 +68,7 @@ def train_rate_distortion(
     # Quantiles describe a density and have a loss of their own; a codec may have no such density.
     quantiles = [density.quantiles for density in _densities(model)]
     auxiliary = {id(parameter) for parameter in quantiles}
-    weights = [parameter for parameter in model.parameters() if id(parameter) not in auxiliary]
+    weights = [each for each in model.parameters() if each.requires_grad and id(each) not in auxiliary]
     optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
     quantile_optimiser = torch.optim.Adam([{"params": quantiles}], lr=1e-3)
     state_file, curve_file = output.with_suffix(".state"), output.with_suffix(".csv")
@@ -120,6 +120,21 @@ def train_rate_distortion(
             notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
     return averaged.module  # type: ignore[return-value]
+
+
+def _start(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
+    model = build(recipe.family, recipe.preset)
+    initialise = INITIALISERS.get(type(model))
+    if initialise is not None:
+        initialise(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+    return model
+
+
+def _decoder_alone(checkpoint: Path) -> LearnedCodec:
+    model = load_model(read_checkpoint(checkpoint)).train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(model.DECODER_PREFIXES))
+    return model
 
 
 def training_pass(model: LearnedCodec, image: Tensor, distortion_weight: float) -> tuple[Tensor, Rates, float]:
