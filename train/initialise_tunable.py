@@ -11,7 +11,8 @@ What the symbols mean, from the first channel on, 0 where it is masked always be
 * Channel 1, which is always kept: in which quarter of its range the strongest component, brightness, lies.
 * Channels 2 and 3, a rectified pair: how far from the middle of that quarter. Quarters are read to and fro, as in a
   reflected code, so that an encoder of rectified lines can do it, and symbols stay close where quarters meet.
-* The rest: rectified pairs of the next components, the strongest first.
+* The rest: rectified pairs of the next components, the strongest over areas first: colours, then edges. What is alike
+  over an area is missed most where it is masked.
 
 The importance map is the rank of a position among all by how much is in those pairs. Training leaves it like that.
 """
@@ -26,6 +27,7 @@ from edgecodec.export.families.tunable import LEVELS, LOWEST, MOMENTUM, Masker, 
 from edgecodec.train.initialise import SPARE, at_centre, principal_blocks, set_pairs
 
 FINE = 3  # channels of the strongest component
+AREA = 4  # positions on a side of an area
 REACH = 3.2  # standard deviations of another component that the highest symbol stands for
 # Standard deviation of the importance map over a picture. n is subtracted from the map before it is divided by that, so
 # for n in [-2, 2] positions keep from nearly all channels to one or two.
@@ -46,16 +48,19 @@ def initialise_tunable(model: Tunable, photographs: Tensor) -> None:
     for *_, last in smaller:
         last[1].weight *= SPARE
 
+    components = 1 + (model.preset.latent_channels - FINE + 1) // 2
     features = x = 2 * photographs - 1
     bases: list[Tensor] = []
     for stage in stages:
         basis = principal_blocks(features, stage[0].out_channels // 2)
+        if stage is stages[-1]:
+            areas = nn.functional.avg_pool2d(nn.functional.conv2d(features, basis[:components], stride=2), AREA)
+            basis[:components] = basis[areas.std((0, 2, 3)).argsort(descending=True)]
         features = nn.functional.conv2d(features, basis, stride=2)
         x = _set_linear(stage, basis, x, paired_input=bool(bases))
         bases.append(basis)
 
     eighth = features[:, 0].abs().max() / 4  # of the range of the strongest component: half a quarter
-    components = 1 + (model.preset.latent_channels - FINE + 1) // 2
     gains = (LEVELS - 1) / (REACH * features[:, 1:components].std((0, 2, 3)))
     x = _set_symbols(model.analysis.omega, Pyramid.WEIGHTS[0] * x, eighth, gains)
     _set_importance(model.masker, x)
