@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
@@ -37,7 +35,7 @@ from edgecodec.export.manifest import (
     write_manifest,
 )
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
-from edgecodec.export.side_information import banded_labels, central_mask
+from edgecodec.export.side_information import side_latents
 from edgecodec.export.tiling import analysis_needs, synthesis_needs
 from edgecodec.export.verify import verify_analysis, verify_synthesis
 
@@ -195,8 +193,8 @@ def _observe_all(freezer: Freezer, baking: Baking, pictures: Sequence[Picture]) 
     """Every picture at every setting.
 
     Were pictures shared out among the settings, few would range the activations of each. All observations are held at
-    once. Of CRDR at full size, with eight photographs at five qualities, this adds 0.3 GB to a peak of 2.3 GB, and with
-    the measuring three minutes of one core to an export of ten.
+    once. Of CRDR at full size, with eight photographs at five qualities, that adds 0.3 GB to a peak of 2.3 GB, and with
+    the measuring three minutes of one core.
     """
     return [each for knobs in baking.settings() for each in _observe(freezer, knobs, pictures)]
 
@@ -217,20 +215,9 @@ def _coded(
     settings += [knobs for knobs in baking.encoder_knobs() if knobs not in settings]
     coded = []
     for knobs, picture in _covering(settings, pictures):
-        given = _side_information(baking.model, *picture.shape[:2])
+        given = side_latents(baking.model, *picture.shape[:2])
         coded.append((knobs, _decoder_latents(entropy, freezer.observe(to_tensor(picture), **knobs, **given))))
     return coded
-
-
-def _side_information(model: LearnedCodec, height: int, width: int) -> dict[str, Tensor]:
-    """Side latents (1, 1, h, w) by name."""
-    made = {}
-    for latent in model.side_latents():
-        rows, columns = height // latent.stride, width // latent.stride
-        labels = latent.name == "labels"
-        plane = banded_labels(model.classes(), rows, columns) if labels else central_mask(rows, columns)
-        made[latent.name] = torch.from_numpy(plane)[None, None].float()
-    return made
 
 
 def _decoder_latents(entropy: EntropyModel, observation: Observation) -> DecoderLatents:
@@ -245,5 +232,7 @@ def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
     numbers = tuple(map(str, range(model.classes())))
     names = tuple(filter(None, checkpoint.notes.get("classes", "").split(","))) or numbers
     if len(names) != len(numbers):
-        raise CheckpointRejected(f"its notes name {len(names)} classes, its labels have {len(numbers)} values")
+        raise CheckpointRejected(
+            f"its notes name {len(names)} classes, its labels have {len(numbers)} values", where=checkpoint.where
+        )
     return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from PIL import Image
 import edgecodec
 from edgecodec.export.baking import Knobs, suffix
 from edgecodec.export.calibration import Picture
-from edgecodec.export.side_information import banded_labels, central_mask
-from edgecodec.manifest import Given
+from edgecodec.export.side_information import side_arguments
 
 ENGINE = "onnxruntime"
 FOLDER = "golden"
@@ -31,7 +30,7 @@ def write_golden(folder: Path, picture: Picture, encoder_knobs: Sequence[Knobs])
 def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
     coded = folder / FOLDER / f"photo{suffix(knobs)}.edgc"
     with edgecodec.open_bundle(folder, engine=ENGINE) as codec:
-        given = _side_information(codec.info.given, picture)
+        given = side_arguments(codec.info.given, *picture.shape[:2])
         coded.write_bytes(codec.encode(picture, **knobs, **given).data)
         digest = hashlib.sha256()
         for values in codec.decode_latents(coded).values():
@@ -47,15 +46,3 @@ def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
         pictures.append({"knobs": dict(graph.knobs), "file": f"{FOLDER}/{file.name}"})
     file = f"{FOLDER}/{coded.name}"
     return {"file": file, "knobs": knobs, "latents_sha256": digest.hexdigest(), "pictures": pictures}
-
-
-def _side_information(given: Mapping[str, Given], picture: Picture) -> dict[str, Any]:
-    """By the names of the codec's `encode`."""
-    height, width = picture.shape[:2]
-    made: dict[str, Any] = {}
-    for each in given.values():
-        if each.kind == "labels":
-            made["labels"] = banded_labels(len(each.classes), height, width)
-        else:
-            made["keep"] = central_mask(height, width)
-    return made

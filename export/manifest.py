@@ -19,9 +19,8 @@ from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.graphs import takes_size
 from edgecodec.export.kept_entropy import KeptEntropy
+from edgecodec.manifest import MANIFEST, SCHEMA
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
 TOLERANCE_LEVELS = 1  # grey levels by which engines may differ from the golden pixels
 
 Manifest = dict[str, Any]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgecodec.errors import CannotWrite, OutputExists
-from edgecodec.export.manifest import MANIFEST
+from edgecodec.manifest import MANIFEST
 
 
 def refuse_existing(output: Path, force: bool) -> None:

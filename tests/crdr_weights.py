@@ -21,6 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 # First match wins. "uniform": between two values. "kernel", "transposed": gain on the range that keeps the variance
 # through a rectifier, the latter also the stride. "skewed": most values near the lower end.
 _RULES: tuple[tuple[str, str, tuple[float, ...]], ...] = (
+    (r"^entropy_model_y\..*bound$", "uniform", (0.11, 0.11)),
     (r"_matrix4$", "uniform", (-0.5, 0.3)),
     (r"_matrix\d$", "uniform", (-1.9, -0.8)),
     (r"_(bias|factor)\d$", "uniform", (-0.5, 0.5)),
@@ -42,11 +43,13 @@ _RULES: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     (r"bias$", "uniform", (-0.1, 0.1)),
     (r"weight$", "kernel", (1.0,)),
 )
-_WITHOUT_VALUES = re.compile(r"^entropy_model_(y\.|z\.(_offset|_quantized_cdf|_cdf_length|target|likelihood))")
+_WITHOUT_VALUES = re.compile(r"^entropy_model_[yz]\.(_offset|_quantized_cdf|_cdf_length|scale_table|target|likelihood)")
 
 
 def released_tensors(layout: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """All tensors of a released file, names to shapes given. Tables and constants, which must not matter, are zero."""
+    """All tensors of a released file, names to shapes given. Tables, targets and bounds of likelihoods are zero: they
+    must not matter.
+    """
     return {
         name: torch.zeros(*shape) if _WITHOUT_VALUES.match(name) else torch.from_numpy(drawn(name, shape))
         for name, shape in layout.items()

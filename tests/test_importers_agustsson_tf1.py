@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +16,10 @@ import torch
 from agustsson_weights import blank, drawn, released_shapes
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected
+from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec.export.checkpoint import read_checkpoint
 from edgecodec.export.families.agustsson import Agustsson
+from edgecodec.export.importers import agustsson_tf1
 from edgecodec.export.importers.agustsson_tf1 import AgustssonTf1
 
 VECTORS = Path(__file__).parent / "data" / "vectors" / "agustsson_gc_C8.npz"
@@ -126,7 +131,7 @@ def _not_an_array(content: dict[str, object]) -> None:
         (_torch_layout, "conv2d_1/kernel: has shape (120, 60, 3, 3), should have (3, 3, 60, 120)"),
         (_transposed_like_plain, "conv2d_transpose/kernel: has shape (3, 3, 960, 480), should have (3, 3, 480, 960)"),
         (_no_projection, "generator/encoder_image/conv2d_5/kernel: missing"),
-        (_not_an_array, "generator/encoder_image/conv2d/bias: has shape (), should have (60,)"),
+        (_not_an_array, "generator/encoder_image/conv2d/bias: has shape str, should have (60,)"),
     ],
 )
 def test_whatever_does_not_fit_is_listed(change: Callable[[dict[str, Tensor]], None], line: str) -> None:
@@ -161,3 +166,38 @@ def test_names_of_another_origin_are_not_recognised(tmp_path: Path) -> None:
     torch.save({f"module.{name}": array for name, array in blank().items()}, tmp_path / "wrapped.pt")
     with pytest.raises(CheckpointRejected, match="Justin-Tan/generative-compression"):
         read_checkpoint(tmp_path / "wrapped.pt")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt.index", "model.ckpt.meta", "model.ckpt.data-00000-of-00001"])
+def test_a_tensorflow_file_is_refused_with_what_to_do(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(bytes(range(7, 207)))
+    with pytest.raises(CheckpointRejected) as refused:
+        read_checkpoint(tmp_path / name)
+    assert "tensorflow.train.load_checkpoint" in str(refused.value.hint)
+    (tmp_path / "other.pt").write_bytes(bytes(range(7, 207)))
+    with pytest.raises(CheckpointRejected) as refused:
+        read_checkpoint(tmp_path / "other.pt")
+    assert refused.value.hint is None
+
+
+def test_the_prefix_by_which_tensorflow_names_a_checkpoint_is_known_by_its_index(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt.index").touch()
+    with pytest.raises(CannotRead) as refused:
+        read_checkpoint(tmp_path / "model.ckpt")
+    assert "tensorflow.train.load_checkpoint" in str(refused.value.hint)
+
+
+def test_the_documented_lines_save_the_raw_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documented = (Path(__file__).parents[1] / "docs" / "families.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(import numpy, tensorflow\n.*?)```", documented, re.DOTALL)
+    assert lines in dedent(str(agustsson_tf1.__doc__).split(":\n\n")[-1] + "\n")
+    raw = {"generator/decoder/conv2d/kernel", "generator/encoder_image/InstanceNorm_1/beta"}
+    averages = {f"{name}/ExponentialMovingAverage" for name in raw}
+    variables = dict.fromkeys(raw | averages | {"discriminator/conv2d/kernel", "global_step"}, np.zeros(3, np.float32))
+    saved = SimpleNamespace(get_variable_to_shape_map=lambda: variables, get_tensor=variables.__getitem__)
+    stand_in = SimpleNamespace(train=SimpleNamespace(load_checkpoint={"model.ckpt": saved}.__getitem__))
+    monkeypatch.setitem(sys.modules, "tensorflow", stand_in)
+    monkeypatch.chdir(tmp_path)
+    exec(lines, {})
+    with np.load(tmp_path / "model.npz") as archive:
+        assert set(archive.files) == raw

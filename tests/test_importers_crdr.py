@@ -26,6 +26,7 @@ from edgecodec.export.importers.crdr import CrdrCheckpoints
 
 VECTORS = Path(__file__).parent / "data" / "vectors" / "crdr"
 LAYOUT: dict[str, list[int]] = json.loads((VECTORS / "layout.json").read_text())
+SCALE_BOUNDS = ("entropy_model_y.scale_bound", "entropy_model_y.lower_bound_scale.bound")
 QUALITY = 1.5
 LATENT_STEP, PICTURE_STEP = 13, 29  # of the stored samples
 
@@ -91,7 +92,9 @@ def test_the_slices_and_the_decoder_give_the_public_implementations_picture(
 
 def released(**changes: Tensor | None) -> dict[str, Tensor]:
     """A released file's tensors without their memory; `changes` replaces some, None removes one."""
-    tensors: dict[str, Tensor | None] = {name: torch.zeros(()).expand(*shape) for name, shape in LAYOUT.items()}
+    tensors: dict[str, Tensor | None] = {
+        name: torch.tensor(0.11 if name in SCALE_BOUNDS else 0.0).expand(*shape) for name, shape in LAYOUT.items()
+    }
     tensors.update({name.replace("__", "."): tensor for name, tensor in changes.items()})
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
@@ -154,9 +157,19 @@ def test_stored_tables_are_never_used() -> None:
     assert not any("cdf" in name or "offset" in name or "table" in name for name in with_tables.tensors)
 
 
-def test_data_parallel_prefixes_are_dropped() -> None:
+@pytest.mark.parametrize("name", SCALE_BOUNDS)
+@pytest.mark.parametrize("bound", [0.0, 0.2, float("nan")])
+def test_another_bound_of_the_scales_is_refused(name: str, bound: float) -> None:
+    with pytest.raises(CheckpointRejected, match=rf"{name}: .* only 0\.11 is supported"):
+        read(released() | {name: torch.tensor([bound])})
+
+
+def test_data_parallel_prefixes_are_dropped_where_all_names_have_them() -> None:
     prefixed = {f"module.{name}": tensor for name, tensor in released().items()}
     assert read(prefixed).tensors.keys() == read(released()).tensors.keys()
+    # The origin's own loader cuts them off each name by itself, but no training of one model writes some of each.
+    mixed = released(encoder__conv1__bias=None) | {"module.encoder.conv1.bias": torch.zeros(192)}
+    assert problems(mixed) == ["module.encoder.conv1.bias: unused", "encoder.conv1.bias: missing"]
 
 
 def test_every_key_that_does_not_fit_is_listed_by_the_files_own_name() -> None:
@@ -169,11 +182,11 @@ def test_every_key_that_does_not_fit_is_listed_by_the_files_own_name() -> None:
         entropy_model_z___matrix5=torch.zeros(192, 1, 3),
     )
     assert problems(changed) == [
-        "decoder.mlp.0.bias: has shape (), should have (512,)",
         "discriminator.conv.weight: unused",
-        "encoder.conv1.weight: missing",
-        "encoder.interp_ca_list.7.weight: has shape (4, 1, 320, 1, 1), should have (5, 1, 320, 1, 1)",
         "entropy_model_z._matrix5: unused",
+        "encoder.conv1.weight: missing",
+        "decoder.mlp.0.bias: has shape (), should have (512,)",
+        "encoder.interp_ca_list.7.weight: has shape (4, 1, 320, 1, 1), should have (5, 1, 320, 1, 1)",
         "hyperdecoder.hd_mu.conv3.weight: has shape (320, 256, 3, 3), should have (256, 320, 3, 3)",
     ]
 

@@ -252,6 +252,13 @@ def test_the_prefix_of_data_parallel_training_changes_nothing() -> None:
     assert all(torch.equal(tensor, plain.tensors[name]) for name, tensor in wrapped.tensors.items())
 
 
+def test_another_bound_of_the_scales_is_refused() -> None:
+    bound = {"Hyperprior.prior_entropy_model.min_scale_tensor": torch.tensor([0.11])}
+    assert JustinTan().read(saved(small() | bound)).family == "hific"
+    with pytest.raises(CheckpointRejected, match=r"min_scale_tensor: .* only 0\.11 is supported"):
+        JustinTan().read(saved(small() | {name: tensor / 2 for name, tensor in bound.items()}))
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

@@ -18,6 +18,7 @@ from command_line import run_command
 from make_tiny_bundle import tiny_pictures
 from PIL import Image
 from tiny_codecs import PRESETS, tiny_codec
+from torch import nn
 
 import edgecodec
 from edgecodec.errors import BundleChanged, ModelMismatch, NotABundle
@@ -251,8 +252,8 @@ def test_counted_probabilities_may_be_those_of_other_pictures_but_not_of_another
         keeping(bundle, name, tiny_codec(name), tmp_path / "b")
     other = copy.deepcopy(tiny_codec(name))
     if name == "tunable":
-        for branch in other.analysis.branches:
-            branch[0][0].weight.copy_(branch[0][0].weight.flip(0))
+        for convolution in (each for each in other.analysis.modules() if isinstance(each, nn.Conv2d)):
+            convolution.weight.copy_(convolution.weight.flip(0))
     else:
         other.analysis[-1].weight.mul_(0.3)
     with pytest.raises(ModelMismatch, match="more than 5 %"):

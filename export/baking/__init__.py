@@ -6,13 +6,13 @@ folded into weights; or the family has none.
 
 from __future__ import annotations
 
-from edgecodec.export.baking.base import NOTHING, Asked, Baking, Knobs, Point, Scalar, suffix
+from edgecodec.export.baking.base import NOTHING, Asked, Baking, Knobs, Point, suffix
 from edgecodec.export.baking.crdr import RateAndRealism
 from edgecodec.export.baking.interpolation import Interpolation
 from edgecodec.export.baking.tunable import ScalarRate
 from edgecodec.export.families import Agustsson, Crdr, Fidelity, LearnedCodec, ScaleHyperprior, Tunable
 
-__all__ = ["BAKINGS", "Asked", "Baking", "Knobs", "Point", "Scalar", "baking_of", "suffix"]
+__all__ = ["BAKINGS", "Asked", "Baking", "Knobs", "Point", "baking_of", "suffix"]
 
 #: How each kind of codec is baked. A new kind is a class above and a line here.
 BAKINGS: tuple[tuple[type[LearnedCodec], type[Baking]], ...] = (

@@ -13,17 +13,9 @@ from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
 from edgecodec.export.families import LearnedCodec
+from edgecodec.manifest import Scalar
 
 Knobs = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """A knob that is an input of the graph."""
-
-    low: float
-    high: float
-    default: float
 
 
 @dataclass(frozen=True)

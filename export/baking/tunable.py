@@ -8,8 +8,9 @@ from typing import ClassVar
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from edgecodec.export.baking.base import Baking, Decoder, Encoder, Knobs, Point, Scalar
+from edgecodec.export.baking.base import Baking, Decoder, Encoder, Knobs, Point
 from edgecodec.export.families.tunable import LARGEST_N, SMALLEST_N, Tunable
+from edgecodec.manifest import Scalar
 
 
 class ScalarRate(Baking):

@@ -8,19 +8,29 @@
 Kernels are (rows, columns, in, out), transposed ones (rows, columns, out, in). That origin has SAME convolutions,
 instance norm with epsilon 1e-6, and instance norm and ReLU after the projection to C channels too. Its evaluation uses
 these raw variables, not their moving averages. Its noise and conditional models are other networks and are refused.
+
+A TensorFlow checkpoint is several files, model.ckpt.index beside model.ckpt.data-00000-of-00001. Where TensorFlow is
+installed, this makes the .npz of one:
+
+    import numpy, tensorflow
+
+    saved = tensorflow.train.load_checkpoint("model.ckpt")
+    names = [name for name in saved.get_variable_to_shape_map() if name.startswith("generator/")]
+    raw = [name for name in names if name.endswith(("/kernel", "/bias", "/gamma", "/beta"))]
+    numpy.savez("model.npz", **{name: saved.get_tensor(name) for name in raw})
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected
 from edgecodec.export.families.agustsson import Agustsson, Preset
 from edgecodec.export.importers.base import Checkpoint
+from edgecodec.export.importers.layout import Shape, entries_of, require_layout, state_shapes
 
 _ENCODER, _DECODER = "generator/encoder_image/", "generator/decoder/"
 _LAST_KERNEL = _ENCODER + "conv2d_5/kernel"  # its outputs are the C channels
@@ -37,39 +47,32 @@ class AgustssonTf1:
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
         """content: arrays by variable name, nothing else."""
-        projection = content.get(_LAST_KERNEL)
+        found = entries_of(content)
+        projection = found.get(_LAST_KERNEL)
         channels = projection.shape[-1] if isinstance(projection, Tensor) and projection.ndim == 4 else 8
         preset = Preset("GC", channels, projection_norm=True, zero_border="trailing", epsilon=1e-6)
-        with torch.device("meta"):
-            expected = Agustsson(preset).state_dict()
-        origins = {name: origin for origin, name in _names(preset)}
-        problems = [f"{name}: unused" for name in sorted(map(str, set(content) - set(origins.values())))]
-        tensors = {}
-        for name, origin in sorted(origins.items(), key=lambda pair: pair[1]):
-            wanted = _shape_at_origin(expected[name])
-            given = content.get(origin)
-            if given is None:
-                problems.append(f"{origin}: missing")
-            elif not isinstance(given, Tensor) or tuple(given.shape) != wanted:
-                problems.append(f"{origin}: has shape {tuple(getattr(given, 'shape', ()))}, should have {wanted}")
-            else:
-                outermost_last = given.permute(3, 2, 0, 1) if given.ndim == 4 else given
-                tensors[name] = outermost_last.reshape(expected[name].shape).float()
-        if problems:
-            listed = "\n  ".join(problems)
-            raise CheckpointRejected(
-                f"does not fit a GC model of {self.ORIGIN}:\n  {listed}",
-                hint="give the raw variables under generator/encoder_image and generator/decoder, and no others",
-            )
+        shapes = state_shapes(Agustsson, preset)
+        names = {name: origin for origin, name in _names(preset)}
+        require_layout(
+            self.ORIGIN,
+            found,
+            {origin: _shape_at_origin(shapes[name]) for name, origin in names.items()},
+            hint="give the raw variables under generator/encoder_image and generator/decoder, and no others",
+        )
+        tensors = {name: _outermost_first(found[origin]).reshape(shapes[name]) for name, origin in names.items()}
         return Checkpoint("agustsson", f"tensorflow1-c{channels}", {"origin": self.ORIGIN}, tensors, preset)
 
 
-def _shape_at_origin(tensor: Tensor) -> tuple[int, ...]:
+def _shape_at_origin(own: Shape) -> Shape:
     """Vectors are flat there, and the two channel axes of kernels come last, in the opposite order."""
-    if tensor.ndim < 4 or tensor.shape[0] == 1:
-        return (tensor.numel(),)
-    outer, inner, rows, columns = tensor.shape
+    if len(own) < 4 or own[0] == 1:
+        return (math.prod(own),)
+    outer, inner, rows, columns = own
     return rows, columns, inner, outer
+
+
+def _outermost_first(stored: Tensor) -> Tensor:
+    return (stored.permute(3, 2, 0, 1) if stored.ndim == 4 else stored).float()
 
 
 def _names(preset: Preset) -> Iterator[tuple[str, str]]:

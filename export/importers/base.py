@@ -13,7 +13,8 @@ from torch import Tensor
 class Checkpoint:
     """Which family and preset, free notes, and the tensors by their names in the family's model.
 
-    configuration: the preset itself; None where it is the family's of that name.
+    configuration: the preset itself; None where it is the family's of that name. where: the file it was read from, for
+    messages.
     """
 
     family: str
@@ -21,6 +22,7 @@ class Checkpoint:
     notes: dict[str, str]
     tensors: dict[str, Tensor]
     configuration: Any = None
+    where: str | None = None
 
 
 class Importer(Protocol):

@@ -10,18 +10,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from edgecodec.export.families.blocks import GDN
 from edgecodec.export.families.hyperprior import Hyperprior, Preset
 from edgecodec.export.importers.base import Checkpoint
 from edgecodec.export.importers.bottleneck import plain_bottlenecks, require_constant
-from edgecodec.export.importers.renaming import (
+from edgecodec.export.importers.layout import (
+    entries_of,
     foreign_names,
     require_layout,
     state_dict_keys,
     state_shapes,
-    tensors_of,
     width,
 )
 
@@ -46,7 +44,7 @@ class CompressAI:
         return {"g_a.6.weight", "h_s.4.weight", "entropy_bottleneck.quantiles"} <= keys
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = _without_constants(plain_bottlenecks(tensors_of(content.get("state_dict", content))))
+        found = _without_constants(plain_bottlenecks(entries_of(content.get("state_dict", content))))
         n = width(found, "g_a.0.bias", PUBLISHED.transform_channels)
         m = width(found, "g_a.6.bias", PUBLISHED.latent_channels)
         preset = Preset(n, m, predicts_means=width(found, "h_s.4.bias", 2 * m) == 2 * m)
@@ -58,10 +56,10 @@ class CompressAI:
         return Checkpoint("hyperprior", model, {"origin": f"CompressAI {model}"}, tensors, preset)
 
 
-def _without_constants(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    kept = dict(tensors)
+def _without_constants(entries: Mapping[str, Any]) -> dict[str, Any]:
+    kept = dict(entries)
     for pattern, value in _GDN_CONSTANTS.items():
-        for name in filter(pattern.search, tensors):
+        for name in filter(pattern.search, entries):
             require_constant(name, kept.pop(name), value)
     return kept
 

@@ -6,21 +6,21 @@ A PyTorch file `{"iter": int, "comp_model": tensors by name}`. Four things diffe
 * channel attention has an axis of length 1 after that of the levels;
 * the last layer of the hyper-synthesis is a transposed convolution of stride 1: a convolution with its kernel turned;
 * tables of frequencies lie beside the parameters. They date from before the last training and fit no density, so they
-  are left out, with the constants of CompressAI's layers.
+  are left out, with what CompressAI's layers keep for training.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected
 from edgecodec.export.families.crdr import Crdr
 from edgecodec.export.importers.base import Checkpoint
+from edgecodec.export.importers.bottleneck import plain_bottlenecks
+from edgecodec.export.importers.layout import Shape, entries_of, require_layout, state_dict_keys, state_shapes
 
 # From our names to the origin's, applied in this order.
 _RENAMED = tuple(
@@ -62,12 +62,6 @@ _STAGES = {
 }
 _RATE = re.compile(r"\.interp_ca_list\.")
 _TURNED = re.compile(r"^hyperdecoder\.hd_(mu|std)\.conv3\.weight$")
-_LATER_SPELLING = re.compile(r"^(entropy_model_z\.)(matrices|biases|factors)\.(\d)$")
-_EARLIER = {"matrices": "_matrix", "biases": "_bias", "factors": "_factor"}
-_LEFT_OUT = re.compile(
-    r"^entropy_model_([zy]\.(_offset|_quantized_cdf|_cdf_length|likelihood_lower_bound\.bound)"
-    r"|z\.target|y\.(scale_table|scale_bound|lower_bound_scale\.bound))$"
-)
 
 
 class CrdrCheckpoints:
@@ -77,54 +71,18 @@ class CrdrCheckpoints:
     FAMILY = "crdr"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
-        stored = content.get("comp_model")
-        return isinstance(stored, Mapping) and any("interp_ca_list." in str(name) for name in stored)
+        return any("interp_ca_list." in key for key in state_dict_keys(content.get("comp_model")))
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = _parameters(content["comp_model"])
+        found = plain_bottlenecks(entries_of(content["comp_model"]))
         has_beta = any(name.startswith("decoder.mlp.") or ".proj_" in name for name in found)
         preset = "published" if has_beta else "published-multirate"
-        with torch.device("meta"):
-            state = Crdr(Crdr.PRESETS[preset]).state_dict()
-        names = {_origin_name(own): own for own in state}
-        shapes = {name: _stored_shape(name, tuple(state[own].shape)) for name, own in names.items()}
-        _refuse([*_unfit(found, shapes)])
+        shapes = state_shapes(Crdr, Crdr.PRESETS[preset])
+        names = {_origin_name(own): own for own in shapes}
+        require_layout(self.ORIGIN, found, {name: _stored_shape(name, shapes[own]) for name, own in names.items()})
         tensors = {own: _converted(name, found[name]).float() for name, own in names.items()}
         notes = {"origin": self.ORIGIN, "iterations": str(content.get("iter", "unknown"))}
         return Checkpoint(Crdr.FAMILY, preset, notes, tensors)
-
-
-def _parameters(stored: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What is stored by name, but for what is left out; all names in one spelling."""
-    found: dict[str, Tensor] = {}
-    problems = []
-    for stored_name, tensor in stored.items():
-        name = _earlier_spelling(str(stored_name).removeprefix("module."))
-        if _LEFT_OUT.match(name):
-            continue
-        if name in found:
-            problems.append(f"{name}: there twice")
-        elif not isinstance(tensor, Tensor):
-            problems.append(f"{name}: not a tensor")
-        else:
-            found[name] = tensor
-    _refuse(problems)
-    return found
-
-
-def _unfit(found: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
-    for name in sorted(found.keys() | shapes.keys()):
-        if name not in shapes:
-            yield f"{name}: unused"
-        elif name not in found:
-            yield f"{name}: missing"
-        elif tuple(found[name].shape) != shapes[name]:
-            yield f"{name}: has shape {tuple(found[name].shape)}, should have {shapes[name]}"
-
-
-def _refuse(problems: Sequence[str]) -> None:
-    if problems:
-        raise CheckpointRejected("not the CRDR model that was published:\n  " + "\n  ".join(problems))
 
 
 def _origin_name(own: str) -> str:
@@ -139,12 +97,7 @@ def _origin_name(own: str) -> str:
     return own
 
 
-def _earlier_spelling(name: str) -> str:
-    """CompressAI before 1.2.7 wrote `_matrix0`, later ones write `matrices.0`."""
-    return _LATER_SPELLING.sub(lambda found: f"{found[1]}{_EARLIER[found[2]]}{found[3]}", name)
-
-
-def _stored_shape(name: str, own: tuple[int, ...]) -> tuple[int, ...]:
+def _stored_shape(name: str, own: Shape) -> Shape:
     """How the origin shapes what this package holds as `own`."""
     if _TURNED.match(name):
         return own[1], own[0], *own[2:]

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected
 from edgecodec.export.families.fidelity import ContextModel, Fidelity
 from edgecodec.export.importers.base import Checkpoint
+from edgecodec.export.importers.layout import entries_of, require_layout, state_dict_keys, state_shapes
 
 PRESET = "published"
-DATA_PARALLEL = "module."
 MASKED = "contextmodel.mask_conv1.conv.weight"
 MASKED_KERNEL = (3, 5)
 
@@ -49,22 +48,16 @@ class FidelityControllable:
     FAMILY = "fidelity"
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
-        tensors = content.get("comp_model")
-        return isinstance(tensors, Mapping) and any("contextmodel." in str(name) for name in tensors)
+        return any(key.startswith("contextmodel.") for key in state_dict_keys(content.get("comp_model")))
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = _without_data_parallel(content["comp_model"])
-        with torch.device("meta"):
-            shapes = {
-                name: tuple(tensor.shape) for name, tensor in Fidelity(Fidelity.PRESETS[PRESET]).state_dict().items()
-            }
+        found = entries_of(content["comp_model"])
+        shapes = state_shapes(Fidelity, Fidelity.PRESETS[PRESET])
         names = {origin_name(name): name for name in shapes}
         expected = {origin: shapes[name] for origin, name in names.items()}
         outputs, gathered, *_ = expected[MASKED]
         expected[MASKED] = (outputs, gathered // len(ContextModel.taps), *MASKED_KERNEL)
-        problems = _mismatches(expected, found)
-        if problems:
-            raise CheckpointRejected(f"not a whole {self.ORIGIN} checkpoint:\n  " + "\n  ".join(problems))
+        require_layout(self.ORIGIN, found, expected)
         tensors = {name: found[origin].float() for origin, name in names.items()}
         tensors[names[MASKED]] = causal_taps(found[MASKED].float())
         return Checkpoint(Fidelity.FAMILY, PRESET, {"origin": self.ORIGIN, "iter": str(content.get("iter"))}, tensors)
@@ -85,20 +78,3 @@ def causal_taps(kernel: Tensor) -> Tensor:
     rows, columns = kernel.shape[2:]
     taps = [kernel[:, :, rows - 1 - up, columns // 2 + right] for up, right in ContextModel.taps]
     return torch.cat(taps, 1)[:, :, None, None]
-
-
-def _without_data_parallel(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Names without the prefix that torch's DataParallel adds, where all of them have it."""
-    if all(name.startswith(DATA_PARALLEL) for name in tensors):
-        return {name.removeprefix(DATA_PARALLEL): tensor for name, tensor in tensors.items()}
-    return dict(tensors)
-
-
-def _mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, Any]) -> list[str]:
-    problems = [f"{name}: unused" for name in sorted(found) if name not in expected]
-    problems += [f"{name}: missing" for name in sorted(expected) if name not in found]
-    for name in sorted(set(expected) & set(found)):
-        given = tuple(found[name].shape) if isinstance(found[name], Tensor) else type(found[name]).__name__
-        if given != expected[name]:
-            problems.append(f"{name}: has shape {given}, should have {expected[name]}")
-    return problems

@@ -24,13 +24,14 @@ from torch import Tensor
 from edgecodec.errors import CheckpointRejected
 from edgecodec.export.families.hific import Hific, Preset
 from edgecodec.export.importers.base import Checkpoint
-from edgecodec.export.importers.renaming import (
+from edgecodec.export.importers.bottleneck import require_scale_bound
+from edgecodec.export.importers.layout import (
     Shape,
+    entries_of,
     foreign_names,
     require_layout,
     state_dict_keys,
     state_shapes,
-    tensors_of,
     width,
 )
 
@@ -44,6 +45,8 @@ LEFT_OUT = {
     "Hyperprior.hyperprior_entropy_model.": "copies of the density and tables made from it",
     "Hyperprior.prior_entropy_model.": "tables of the likelihood",
 }
+
+_SCALE_BOUND = "Hyperprior.prior_entropy_model.min_scale_tensor"
 
 # Options that change the network in ways the family does not have, by the value that leaves it as it is.
 _REQUIRED = {"use_channel_norm": True, "use_latent_mixture_model": False, "sample_noise": False}
@@ -65,7 +68,7 @@ class JustinTan:
         return "args" in content and any(key.startswith("Hyperprior.") for key in keys)
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        state, left_out = _split(tensors_of(content["model_state_dict"]))
+        state, left_out = _split(entries_of(content["model_state_dict"]))
         options = content["args"]
         preset = _preset(options, state)
         shapes = state_shapes(Hific, preset)
@@ -86,15 +89,17 @@ class JustinTan:
         return Checkpoint("hific", "justin-tan", notes, tensors, preset)
 
 
-def _split(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What coding needs, and a note on each part that is left out."""
+def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What coding needs, and a note on each part that is left out. Raises as `require_scale_bound` does."""
+    if _SCALE_BOUND in state:
+        require_scale_bound(_SCALE_BOUND, state[_SCALE_BOUND])
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(LEFT_OUT))}
     counts = {prefix: sum(name.startswith(prefix) for name in state) for prefix in LEFT_OUT}
     notes = {f"left out {prefix}*": f"{count} tensors: {LEFT_OUT[prefix]}" for prefix, count in counts.items() if count}
     return kept, notes
 
 
-def _preset(options: Any, state: Mapping[str, Tensor]) -> Preset:
+def _preset(options: Any, state: Mapping[str, Any]) -> Preset:
     """The preset that options and tensors agree on. Raises CheckpointRejected where they do not."""
     if not isinstance(options, Mapping):
         raise CheckpointRejected(f"args: is a {type(options).__name__}, should hold the options of the training run")

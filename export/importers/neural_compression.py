@@ -12,12 +12,12 @@ from typing import Any
 from edgecodec.export.families.hific import Hific, Preset
 from edgecodec.export.importers.base import Checkpoint
 from edgecodec.export.importers.bottleneck import plain_bottlenecks
-from edgecodec.export.importers.renaming import (
+from edgecodec.export.importers.layout import (
+    entries_of,
     foreign_names,
     require_layout,
     state_dict_keys,
     state_shapes,
-    tensors_of,
     width,
 )
 
@@ -35,7 +35,7 @@ class NeuralCompression:
         return {"encoder.blocks.5.weight", "hyper_bottleneck.quantiles"} <= state_dict_keys(content)
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = plain_bottlenecks(tensors_of(content))
+        found = plain_bottlenecks(entries_of(content))
         preset = Preset(
             widths=tuple(width(found, f"encoder.blocks.{k}.0.bias", PUBLISHED.widths[k]) for k in range(5)),
             latent_channels=width(found, "encoder.blocks.5.bias", PUBLISHED.latent_channels),
