@@ -2,7 +2,7 @@
 
 From a random start the symbols say next to nothing for thousands of steps. Here every stage starts linear: channels
 come in pairs (v, -v), whose rectified difference is v again; each halving is the best linear map of 2x2 blocks of the
-stage before it, each doubling the transpose. Residual blocks start as identities and the label branch nearly silent.
+stage before it, each doubling the transpose. Residual blocks start as identities, the label branch as random.
 Five levels are few for the two strongest components, brightness and one of colour: each has two channels, whose
 thresholds interleave. With one, all colours but strong ones start grey.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.families.agustsson import LOWEST, Agustsson, ResidualBlock, SelectiveSynthesis
-from edgecodec.train.initialise import INVERSE_TANH, SPARE, at_centre, principal_blocks, set_pairs
+from edgecodec.train.initialise import INVERSE_TANH, at_centre, principal_blocks, set_pairs
 
 DOUBLED = 2  # components with two channels each
 REACH = 1.6  # standard deviations of a component that the outermost symbols stand for
@@ -55,9 +55,11 @@ def initialise_agustsson(model: Agustsson, photographs: Tensor) -> None:
         narrow, halving = generator.expansion
         set_pairs(narrow.convolution.weight, at_centre(decoded), paired_input=False)
         features = _halve(halving.convolution, features[:, : len(decoded)], bases)
+        # Without norms PyTorch's own start would leave next to nothing of the labels behind six layers.
+        for layer in (*generator.label_analysis, generator.generator.head):
+            nn.init.kaiming_normal_(layer.convolution.weight)
         generator = generator.generator
         head = generator.head.convolution.weight
-        head *= SPARE
         set_pairs(head[:, : halving.convolution.out_channels], at_centre(torch.eye(features.shape[1])))
     else:
         set_pairs(generator.head.convolution.weight, at_centre(decoded), paired_input=False)
