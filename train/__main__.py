@@ -31,12 +31,27 @@ def rate_distortion(
     preset: str = RateDistortionRecipe.preset,
     distortion_weight: float = RateDistortionRecipe.distortion_weight,
     steps: int = RateDistortionRecipe.steps,
+    batch: int = RateDistortionRecipe.batch,
+    learning_rate: float = RateDistortionRecipe.learning_rate,
+    average_decay: float = RateDistortionRecipe.average_decay,
+    encoder: Annotated[Path | None, typer.Option(help="Checkpoint whose decoder alone learns on.")] = None,
+    bfloat16: Annotated[bool, typer.Option(help="Faster where the processor has it.")] = RateDistortionRecipe.bfloat16,
     seed: int = RateDistortionRecipe.seed,
     threads: Threads = 2,
 ) -> None:
     """First stage: all networks, for rate + lambda * MSE. Resumes if OUTPUT.state is there."""
-    recipe = RateDistortionRecipe(family, preset, distortion_weight, steps, seed=seed)
-    train_rate_distortion(_prepare(photos, threads), output, recipe)
+    recipe = RateDistortionRecipe(
+        family,
+        preset,
+        distortion_weight,
+        steps,
+        batch,
+        learning_rate=learning_rate,
+        average_decay=average_decay,
+        bfloat16=bfloat16,
+        seed=seed,
+    )
+    train_rate_distortion(_prepare(photos, threads), output, recipe, encoder=encoder)
 
 
 @app.command()

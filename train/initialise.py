@@ -21,6 +21,7 @@ from edgecodec.export.families.hific import Hific
 
 ANCHOR = 8.0  # squared anchor over the mean squared norm of the signal: 16 : 1 for the pair
 LATENT_GAIN = 3.0  # near the gain at which a rounding step of 1 is optimal for 0.2 to 0.3 bits per pixel
+INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
 SPARE = 0.1  # relative size of the channels that start random
 
 

@@ -19,8 +19,8 @@ COARSE_TO_FINE = ((0,), (0, 2, 3), (0, 1, 2, 3))
 # How many symbols, distributed as in the coarser context, each context is taken to have seen already.
 BACK_OFF = 32.0
 # Share of all bits that contexts may lose by sharing tables; and the most tables of one step.
-SHARING_BUDGET = 0.001
-MOST_TABLES = 256
+SHARING_BUDGET = 0.0002
+MOST_TABLES = 512
 # As often as this its symbols are said to have come when a table is made of probabilities: nothing is left to smooth.
 CERTAIN = 1 << 30
 

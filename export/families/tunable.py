@@ -43,6 +43,7 @@ from edgecodec.export.families.hyperprior import Rates
 LOWEST, LEVELS = 0, 4  # the quantisation centres 0..3
 STRIDE = 8
 SMALLEST_N, LARGEST_N = -2.0, 2.0
+MOMENTUM = 0.01  # of the statistics of batch norms, as torch has it: the share of the new batch
 
 
 @dataclass(frozen=True)
@@ -91,18 +92,22 @@ class Tunable(LearnedCodec):
         (symbols,) = latents
         return (torch.tanh(self.synthesis(symbols)) + 1) / 2
 
-    def forward(self, image: Tensor, n: Tensor | float | None = None) -> tuple[Tensor, Rates]:
-        """Training pass at `n`. Without one: drawn uniformly from [-2, 2] for the batch, or 0 in evaluation mode.
+    def forward(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, Rates]:
+        """Training pass at `n`.
 
-        Symbols are hard with the gradient of their soft assignment, and so is the mask. The paper's loss has no
-        rate; `Rates.latent` is that of a static code per channel for the kept symbols.
+        Symbols are hard with the gradient of their soft assignment, and so is the rate. The paper's loss has no rate;
+        `Rates.latent` is that of a static code per channel for the kept symbols. The mask has no gradient: what the
+        map would learn first is to spread until n does nothing, since the error is least on average where every n
+        keeps equally many channels.
         """
-        if n is None:
-            n = image.new_empty(()).uniform_(SMALLEST_N, LARGEST_N) if self.training else 0.0
-        omega = self.analysis(2 * image - 1)
-        q, assignment = soft_to_hard(omega, LOWEST, LEVELS)
-        mask = self.masker.straight_through(omega, n)
-        return self.decode(q * mask), Rates(static_code_bits(assignment, mask), omega.new_zeros(()))
+        # The nearest centre is the same as behind the ReLU, and silent channels have a gradient that can wake them.
+        y = self.analysis.unrectified(2 * image - 1)
+        q, soft = soft_to_hard(y, LOWEST, LEVELS)
+        hard = F.one_hot(q.detach().round().long() - LOWEST, LEVELS).to(soft.dtype)
+        with torch.no_grad():
+            mask = self.masker(torch.relu(y), n)
+        bits = static_code_bits(soft + (hard - soft).detach(), mask)
+        return self.decode(q * mask), Rates(bits, y.new_zeros(()))
 
 
 class Pyramid(nn.Module):
@@ -116,9 +121,14 @@ class Pyramid(nn.Module):
         self.branches = nn.ModuleList(
             _branch(preset.widths[omitted:], preset.encoder_blocks) for omitted in range(len(self.WEIGHTS))
         )
-        self.omega = nn.Sequential(_same(width, width // 2), _same(width // 2, preset.latent_channels))
+        # Without the last ReLU, which is below.
+        self.omega = nn.Sequential(_same(width, width // 2), _same(width // 2, preset.latent_channels)[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
+        return torch.relu(self.unrectified(image))
+
+    def unrectified(self, image: Tensor) -> Tensor:
+        """omega before its ReLU."""
         scales = (image, F.avg_pool2d(image, 2), F.avg_pool2d(image, 4))
         branches = zip(self.WEIGHTS, self.branches, scales, strict=True)
         return self.omega(sum(weight * branch(scale) for weight, branch, scale in branches))
@@ -151,17 +161,7 @@ class Masker(nn.Module):
 
         The sigmoid is gone from both sides: standardised >= logit((k - 1) / K), and channel 1 is always kept.
         """
-        return self._hard(self.standardised(omega, n))
-
-    def straight_through(self, omega: Tensor, n: Tensor | float) -> Tensor:
-        """The same mask with the gradient of K * sigmoid - (k - 1) clipped to [0, 1] (Mentzer et al. 2018)."""
         standardised = self.standardised(omega, n)
-        channels = self.thresholds.shape[1] + 1
-        below = torch.arange(channels, device=omega.device).reshape(1, -1, 1, 1)
-        soft = (channels * torch.sigmoid(standardised) - below).clamp(0, 1)
-        return soft + (self._hard(standardised) - soft).detach()
-
-    def _hard(self, standardised: Tensor) -> Tensor:
         others = (standardised >= self.thresholds).to(standardised.dtype)
         return torch.cat((torch.ones_like(others[:, :1]), others), 1)
 
@@ -214,5 +214,5 @@ def _activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Stored statistics in evaluation mode. The momentum is torch's: the share of the new batch."""
-    return nn.BatchNorm2d(channels, eps=1e-4, momentum=0.01)
+    """Stored statistics in evaluation mode."""
+    return nn.BatchNorm2d(channels, eps=1e-4, momentum=MOMENTUM)
