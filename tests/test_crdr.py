@@ -18,9 +18,9 @@ from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.crdr import LATENT_LIMIT, LATENT_UNIT, Crdr, Preset, fixed_point
-from edgecodec.train.initialise_crdr import initialise_crdr
 from edgecodec.train.photos import PhotoSet, random_crops
 from edgecodec.train.rate_distortion import RateDistortionRecipe, train_rate_distortion
+from edgecodec.train.starts.crdr import initialise_crdr
 
 TINY = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
 SLICE = 4  # channels

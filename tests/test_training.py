@@ -19,12 +19,6 @@ from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import Preset as TunablePreset
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
 from edgecodec.train.drawn_rates import draw_n
-from edgecodec.train.initialise import initialise_as_transform
-from edgecodec.train.initialise_agustsson import initialise_agustsson
-from edgecodec.train.initialise_crdr import add_realism
-from edgecodec.train.initialise_fidelity import initialise_fidelity
-from edgecodec.train.initialise_tunable import initialise_tunable
-from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
     RateDistortionRecipe,
@@ -34,6 +28,12 @@ from edgecodec.train.rate_distortion import (
 )
 from edgecodec.train.scenes import SceneSet, load_scenes, random_labelled_crops, random_masks
 from edgecodec.train.selective import SelectiveRecipe, train_selective
+from edgecodec.train.starts import STARTS
+from edgecodec.train.starts.agustsson import initialise_agustsson
+from edgecodec.train.starts.crdr import add_realism
+from edgecodec.train.starts.fidelity import initialise_fidelity
+from edgecodec.train.starts.hific import initialise_hific
+from edgecodec.train.starts.tunable import initialise_tunable
 
 TINY = TunablePreset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1)
 
@@ -48,7 +48,7 @@ def test_the_initial_transform_already_carries_photographs(photos: PhotoSet) -> 
     torch.manual_seed(0)
     model = build("hific", "compact")
     assert isinstance(model, Hific)
-    initialise_as_transform(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    initialise_hific(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
     with torch.no_grad():
         error = (model.synthesis(model.analysis(unseen)) - unseen).square().mean()
@@ -136,7 +136,7 @@ def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoS
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
     whole = train_rate_distortion(photos, tmp_path / "whole.safetensors", recipe, save_every=2)
-    drawn = 3 * recipe.batch + (64 if FAMILIES[family] in INITIALISERS else 0)
+    drawn = 3 * recipe.batch + (64 if FAMILIES[family] in STARTS else 0)
     broken = PhotoSet(_Stopping(photos.training, drawn), photos.validation, {})
     with pytest.raises(_Stop):
         train_rate_distortion(broken, tmp_path / "broken.safetensors", recipe, save_every=2)

@@ -28,9 +28,9 @@ from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkp
 from edgecodec.export.families import Crdr, LearnedCodec, ScaleHyperprior
 from edgecodec.export.families.codec import Latent
 from edgecodec.export.families.crdr import LARGEST_BETA, fixed_point
-from edgecodec.train.initialise_crdr import add_realism
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine, save_state
+from edgecodec.train.progress import append_row, cosine, resume, save_state
+from edgecodec.train.starts.crdr import add_realism
 
 logger = logging.getLogger(__name__)
 
@@ -160,12 +160,8 @@ def train_adversarial(
         "decoder_optimiser": decoder_optimiser,
         "discriminator_optimiser": discriminator_optimiser,
     }
-    state_file, first = output.with_suffix(".state"), 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        first = state["step"]
+    state_file = output.with_suffix(".state")
+    first = resume(state_file, parts)
     for step in range(first, recipe.steps):
         generator = np.random.default_rng((recipe.seed, step))
         image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
@@ -201,7 +197,7 @@ def train_adversarial(
             scores = validate_decoder(averaged.module, photos) | {"discriminator_loss": float(doubt.detach())}
             logger.info("step %d  %s", done, "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
             append_row(output.with_suffix(".csv"), step=done, learning_rate=rate, **scores)
-            save_state(state_file, {name: part.state_dict() for name, part in parts.items()} | {"step": done})
+            save_state(state_file, parts, done)
             notes = {"stage": "adversarial", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, checkpoint.family, checkpoint.preset, notes)
     return averaged.module  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,20 @@ import torch
 from edgecodec import files
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write what a run resumes from. Killed meanwhile, it has the state before."""
+def resume(path: Path, parts: Mapping[str, Any]) -> int:
+    """Load what `save_state` wrote into the same parts, if it has. Returns the steps that are done."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return int(state["step"])
+
+
+def save_state(path: Path, parts: Mapping[str, Any], step: int) -> None:
+    """Write what a run resumes from: models, averages and optimisers. Killed meanwhile, it has the state before."""
     content = io.BytesIO()
-    torch.save(state, content)
+    torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step}, content)
     files.write(path, content.getbuffer(), force=True)
 
 

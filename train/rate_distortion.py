@@ -22,9 +22,9 @@ from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
 from edgecodec.train.drawn_rates import DRAWN_RATES
-from edgecodec.train.initialisers import INITIALISERS
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine, save_state
+from edgecodec.train.progress import append_row, cosine, resume, save_state
+from edgecodec.train.starts import STARTS
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +72,13 @@ def train_rate_distortion(
     optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
     quantile_optimiser = torch.optim.Adam([{"params": quantiles}], lr=1e-3)
     state_file, curve_file = output.with_suffix(".state"), output.with_suffix(".csv")
-    first = 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        quantile_optimiser.load_state_dict(state["quantile_optimiser"])
-        first = state["step"]
+    parts = {
+        "model": model,
+        "averaged": averaged,
+        "optimiser": optimiser,
+        "quantile_optimiser": quantile_optimiser,
+    }
+    first = resume(state_file, parts)
     settle_norms(model)
     for step in range(first, recipe.steps):
         # Crops and noise depend on the step alone, so a resumed run sees what an unbroken one would.
@@ -109,14 +108,7 @@ def train_rate_distortion(
             bpp, psnr = validate(averaged.module, photos)
             logger.info("step %d  %.4f bpp  %.2f dB", done, bpp, psnr)
             append_row(curve_file, step=done, learning_rate=rate, bits_per_pixel=bpp, psnr_db=psnr)
-            state = {
-                "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "quantile_optimiser": quantile_optimiser.state_dict(),
-                "step": done,
-            }
-            save_state(state_file, state)
+            save_state(state_file, parts, done)
             notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
             save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
     return averaged.module  # type: ignore[return-value]
@@ -124,7 +116,7 @@ def train_rate_distortion(
 
 def _start(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
     model = build(recipe.family, recipe.preset)
-    initialise = INITIALISERS.get(type(model))
+    initialise = STARTS.get(type(model))
     if initialise is not None:
         initialise(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
     return model

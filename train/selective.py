@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.families import Agustsson, build
-from edgecodec.train.initialisers import INITIALISERS
-from edgecodec.train.progress import append_row, cosine, save_state
+from edgecodec.train.progress import append_row, cosine, resume, save_state
 from edgecodec.train.scenes import SceneSet, random_labelled_crops, random_masks, whole_scene
+from edgecodec.train.starts import STARTS
 
 logger = logging.getLogger(__name__)
 
@@ -57,19 +57,15 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
     if model.classes() != len(scenes.classes):
         raise ValueError(f"{recipe.preset} has {model.classes()} classes, the scenes have {len(scenes.classes)}")
     start, _ = random_labelled_crops(scenes.training, 128, 64, np.random.default_rng(recipe.seed))
-    INITIALISERS[Agustsson](model, start)
+    STARTS[Agustsson](model, start)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     parts = {"model": model, "averaged": averaged, "optimiser": optimiser}
-    state_file, first = output.with_suffix(".state"), 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        first = state["step"]
+    state_file = output.with_suffix(".state")
+    first = resume(state_file, parts)
     for step in range(first, recipe.steps):
         generator = np.random.default_rng((recipe.seed, step))
         image, labels = random_labelled_crops(scenes.training, recipe.crop, recipe.batch, generator)
@@ -99,7 +95,7 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
                 psnr_kept_db=psnr_kept,
                 psnr_painted_db=psnr_painted,
             )
-            save_state(state_file, {name: part.state_dict() for name, part in parts.items()} | {"step": done})
+            save_state(state_file, parts, done)
             notes = {
                 "stage": "selective",
                 "steps": str(done),

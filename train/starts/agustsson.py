@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.families.agustsson import LOWEST, Agustsson, ResidualBlock, SelectiveSynthesis
-from edgecodec.train.initialise import INVERSE_TANH, at_centre, principal_blocks, set_pairs
+from edgecodec.train.starts.transform import INVERSE_TANH, at_centre, principal_blocks, set_pairs
 
 DOUBLED = 2  # components with two channels each
 REACH = 1.6  # standard deviations of a component that the outermost symbols stand for

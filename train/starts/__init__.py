@@ -11,17 +11,17 @@ from typing import Any
 from torch import Tensor
 
 from edgecodec.export.families import Agustsson, Crdr, Fidelity, Hific, LearnedCodec, Tunable
-from edgecodec.train.initialise import initialise_as_transform
-from edgecodec.train.initialise_agustsson import initialise_agustsson
-from edgecodec.train.initialise_crdr import initialise_crdr
-from edgecodec.train.initialise_fidelity import initialise_fidelity
-from edgecodec.train.initialise_tunable import initialise_tunable
+from edgecodec.train.starts.agustsson import initialise_agustsson
+from edgecodec.train.starts.crdr import initialise_crdr
+from edgecodec.train.starts.fidelity import initialise_fidelity
+from edgecodec.train.starts.hific import initialise_hific
+from edgecodec.train.starts.tunable import initialise_tunable
 
 # From a fresh model and photographs (n, 3, H, W), values in [0, 1].
-INITIALISERS: dict[type[LearnedCodec], Callable[[Any, Tensor], None]] = {
+STARTS: dict[type[LearnedCodec], Callable[[Any, Tensor], None]] = {
     Agustsson: initialise_agustsson,
     Crdr: initialise_crdr,
     Fidelity: initialise_fidelity,
-    Hific: initialise_as_transform,
+    Hific: initialise_hific,
     Tunable: initialise_tunable,
 }

@@ -25,7 +25,7 @@ from edgecodec.export.families.fidelity import (
     ResidualBlock,
     ResidualUpsampling,
 )
-from edgecodec.train.initialise import INVERSE_TANH, SPARE, principal_blocks
+from edgecodec.train.starts.transform import INVERSE_TANH, SPARE, principal_blocks
 
 RIDGE = 1.0  # of that prediction, in squared rounding steps: few photographs measure many neighbours
 LATENT_GAIN = 1.5  # of an orthonormal transform, for pictures in [-1, 1] and a rounding step of 1

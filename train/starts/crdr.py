@@ -25,7 +25,7 @@ from edgecodec.export.families.crdr import (
     RealismResidualUnit,
     ResidualUnit,
 )
-from edgecodec.train.initialise import SPARE, principal_blocks
+from edgecodec.train.starts.transform import SPARE, principal_blocks
 
 LATENT_GAIN = 1.5  # of the middle rate, for pictures in [-1, 1]: near the best for a rounding step of 1
 ATTENTION = 1.5  # what an attention block multiplies by while its mask is undecided

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import LEVELS, LOWEST, MOMENTUM, Masker, Pyramid, ResidualBlock, Tunable
-from edgecodec.train.initialise import SPARE, at_centre, principal_blocks, set_pairs
+from edgecodec.train.starts.transform import SPARE, at_centre, principal_blocks, set_pairs
 
 FINE = 3  # channels of the strongest component
 AREA = 4  # positions on a side of an area

@@ -18,15 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.families.hific import Hific
+from edgecodec.train.starts.transform import SPARE, principal_blocks
 
 ANCHOR = 8.0  # squared anchor over the mean squared norm of the signal: 16 : 1 for the pair
 LATENT_GAIN = 3.0  # near the gain at which a rounding step of 1 is optimal for 0.2 to 0.3 bits per pixel
-INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
-SPARE = 0.1  # relative size of the channels that start random
 
 
 @torch.no_grad()
-def initialise_as_transform(model: Hific, photographs: Tensor) -> None:
+def initialise_hific(model: Hific, photographs: Tensor) -> None:
     """Write the transform measured on `photographs` (n, 3, H, W), values in [0, 1], into the weights of `model`."""
     convolutions = [layer for layer in model.analysis if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in model.analysis if not isinstance(layer, (nn.Conv2d, nn.ReLU))]
@@ -99,41 +98,6 @@ def _set_synthesis(model: Hific, bases: list[Tensor], energy: Tensor, anchor: Te
     image.weight[colours, colours, 3, 3] += 1
     image.weight[colours, half + colours, 3, 3] -= 1
     image.bias.fill_(0.5)
-
-
-def principal_blocks(features: Tensor, most: int) -> Tensor:
-    """(k, c, 2, 2) orthonormal filters: the k <= `most` strongest components of the 2x2 blocks of (n, c, H, W)."""
-    channels = features.shape[1]
-    blocks = nn.functional.unfold(features, 2, stride=2).transpose(0, 1).reshape(4 * channels, -1)
-    _, vectors = torch.linalg.eigh(blocks @ blocks.T / blocks.shape[1])
-    strongest = vectors.flip(1).T[:most]
-    return strongest.reshape(-1, channels, 2, 2)
-
-
-def at_centre(matrix: Tensor) -> Tensor:
-    """(outputs, inputs) as filters of size 1."""
-    return matrix[:, :, None, None]
-
-
-def set_pairs(weight: Tensor, filters: Tensor, *, paired_input: bool = True, paired_output: bool = True) -> None:
-    """Fill a convolution's `weight` so that its first pairs (v, -v) are mapped by `filters`.
-
-    filters: (outputs, inputs, 1 or 2, 1 or 2), or (inputs, outputs, ...) of a transposed convolution. They lie on the
-    taps that see a pixel, or the 2x2 block of one at half the resolution. Other channels start random and small.
-    paired_input, paired_output: False where the second, or first, dimension holds single channels.
-    """
-    size = weight.shape[2]
-    paired = (paired_output, paired_input)
-    ends = [count // 2 if halved else count for count, halved in zip(weight.shape[:2], paired, strict=True)]
-    first = (size - filters.shape[2] + 1) // 2
-    taps = slice(first, first + filters.shape[2])
-    rows, columns = (min(pair) for pair in zip(filters.shape[:2], ends, strict=True))
-    linear = torch.randn(*ends, size, size) * SPARE / (ends[1] * size**2) ** 0.5
-    linear[:rows] = 0
-    linear[:rows, :columns, taps, taps] = filters[:rows, :columns]
-    if paired_input:
-        linear = torch.cat((linear, -linear), 1)
-    weight.copy_(torch.cat((linear, -linear)) if paired_output else linear)
 
 
 def _widen(basis: Tensor, outputs: int, inputs: int) -> Tensor:
