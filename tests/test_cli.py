@@ -338,7 +338,9 @@ def test_interrupted_leaves_no_rubbish(tmp_path: Path) -> None:
     """Standard input that never comes keeps the command waiting for the signal."""
     folder = tmp_path / "out"
     folder.mkdir()
-    with _process("decode", "-", *STUB, "-v", "-o", folder / "a.png", stdin=subprocess.PIPE) as process:
+    # A shell that starts the tests in the background keeps interrupts away from them; here one has to arrive.
+    heard = {"stdin": subprocess.PIPE, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with _process("decode", "-", *STUB, "-v", "-o", folder / "a.png", **heard) as process:
         assert process.stderr is not None
         try:
             assert process.stderr.readline().startswith(b"bundle: ")
