@@ -60,12 +60,15 @@ def require_one_each(given: str | None, jobs: Sequence[Job], option: str) -> Non
 def companion(given: str | None, job: Job) -> str | None:
     """The file that belongs to a job's input: `given` itself, or the one in the folder `given` with the same stem.
 
-    Raises CannotRead where the folder has none, InvalidArgument where it has several.
+    Raises CannotRead where the folder has none or cannot be read, InvalidArgument where it has several.
     """
     if given is None or not os.path.isdir(given):
         return given
     stem = Path(job.input).stem
-    found = sorted(str(path) for path in Path(given).iterdir() if path.stem == stem and path.is_file())
+    try:
+        found = sorted(str(path) for path in Path(given).iterdir() if path.stem == stem and path.is_file())
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error), where=given) from error
     if not found:
         raise CannotRead(f"has no file named {stem}", where=given)
     if len(found) > 1:

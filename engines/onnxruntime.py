@@ -48,6 +48,8 @@ class OnnxRuntime(Engine):
         # pattern makes one block of all tensors of a call, which costs far less time than a block for each.
         settings.enable_cpu_mem_arena = not options.frugal
         settings.enable_mem_pattern = options.frugal
+        # Threads that go on spinning after a call keep the entropy stage of the next picture from the processor.
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:

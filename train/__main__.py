@@ -33,6 +33,7 @@ def rate_distortion(
     steps: int = RateDistortionRecipe.steps,
     batch: int = RateDistortionRecipe.batch,
     learning_rate: float = RateDistortionRecipe.learning_rate,
+    final_learning_rate: float = RateDistortionRecipe.final_learning_rate,
     average_decay: float = RateDistortionRecipe.average_decay,
     encoder: Annotated[Path | None, typer.Option(help="Checkpoint whose decoder alone learns on.")] = None,
     bfloat16: Annotated[bool, typer.Option(help="Faster where the processor has it.")] = RateDistortionRecipe.bfloat16,
@@ -47,6 +48,7 @@ def rate_distortion(
         steps,
         batch,
         learning_rate=learning_rate,
+        final_learning_rate=final_learning_rate,
         average_decay=average_decay,
         bfloat16=bfloat16,
         seed=seed,
@@ -104,8 +106,11 @@ def halve(source: Path, output: Path) -> None:
 
 
 def _prepare(folder: Path, threads: int) -> PhotoSet:
+    shards = sorted(folder.glob("*.tar"))
+    if not shards:
+        raise typer.BadParameter(f"there is no .tar file in {folder}", param_hint="--photos")
     _set_up(threads)
-    return load_photos(sorted(folder.glob("*.tar")))
+    return load_photos(shards)
 
 
 def _set_up(threads: int) -> None:

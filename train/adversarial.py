@@ -185,12 +185,12 @@ def train_adversarial(
         decoder_optimiser.step()
         averaged.update_parameters(model)
 
-        # What need not look real teaches the discriminator nothing.
         judged = discriminator(image, shown), discriminator(rebuilt.detach(), shown)
         doubt = nn.functional.softplus(-judged[0]).mean() + nn.functional.softplus(judged[1]).mean()
-        discriminator_optimiser.zero_grad()
-        (realism * doubt).backward()
-        discriminator_optimiser.step()
+        if realism:  # what need not look real teaches the discriminator nothing
+            discriminator_optimiser.zero_grad()
+            (realism * doubt).backward()
+            discriminator_optimiser.step()
 
         done = step + 1
         if done % save_every == 0 or done == recipe.steps:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgecodec.errors import InvalidArgument
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.blocks import FactorizedDensity
@@ -58,9 +59,11 @@ def train_rate_distortion(
 
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
     step, learning rate, and bits per pixel and PSNR (dB) of rounded latents on the held-out photographs.
+
+    Raises InvalidArgument for an encoder of another codec, and what reading a checkpoint raises.
     """
     torch.manual_seed(recipe.seed)
-    model = _start(photos, recipe) if encoder is None else _decoder_alone(encoder)
+    model = _start(photos, recipe) if encoder is None else _decoder_alone(encoder, recipe)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
@@ -104,7 +107,8 @@ def train_rate_distortion(
         averaged.update_parameters(model)
         done = step + 1
         if done % save_every == 0 or done == recipe.steps:
-            settle_medians(averaged.module)
+            if encoder is None:
+                settle_medians(averaged.module)
             bpp, psnr = validate(averaged.module, photos)
             logger.info("step %d  %.4f bpp  %.2f dB", done, bpp, psnr)
             append_row(curve_file, step=done, learning_rate=rate, bits_per_pixel=bpp, psnr_db=psnr)
@@ -122,8 +126,13 @@ def _start(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
     return model
 
 
-def _decoder_alone(checkpoint: Path) -> LearnedCodec:
-    model = load_model(read_checkpoint(checkpoint)).train()
+def _decoder_alone(path: Path, recipe: RateDistortionRecipe) -> LearnedCodec:
+    checkpoint = read_checkpoint(path)
+    if (checkpoint.family, checkpoint.preset) != (recipe.family, recipe.preset):
+        raise InvalidArgument(
+            f"is {checkpoint.family} {checkpoint.preset}, not {recipe.family} {recipe.preset}", where=str(path)
+        )
+    model = load_model(checkpoint).train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(model.DECODER_PREFIXES))
     return model

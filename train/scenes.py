@@ -49,7 +49,9 @@ def load_scenes(archive: Path) -> SceneSet:
         members = {member.name: stored.extractfile(member) for member in stored.getmembers() if member.isfile()}
         files = {PurePosixPath(name): stream.read() for name, stream in members.items() if stream is not None}
     listed = files.get(PurePosixPath("classes.txt"), b"").decode().splitlines()
-    numbered = sorted((int(line.split()[0]), line.split()[1]) for line in listed if line and not line.startswith("#"))
+    numbered = sorted((int(line.split()[0]), line.split()[1]) for line in listed if line.strip() and line[0] != "#")
+    if [number for number, _ in numbered] != list(range(len(numbered))):
+        raise ValueError(f"{archive}: classes.txt does not number its classes from 0 up, each once")
     classes = tuple(name for _, name in numbered)
     splits: dict[str, list[Scene]] = {"train": [], "val": []}
     for file in sorted(files):

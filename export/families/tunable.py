@@ -43,7 +43,6 @@ from edgecodec.export.families.hyperprior import Rates
 LOWEST, LEVELS = 0, 4  # the quantisation centres 0..3
 STRIDE = 8
 SMALLEST_N, LARGEST_N = -2.0, 2.0
-MOMENTUM = 0.01  # of the statistics of batch norms, as torch has it: the share of the new batch
 
 
 @dataclass(frozen=True)
@@ -215,4 +214,4 @@ def _activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
     """Stored statistics in evaluation mode."""
-    return nn.BatchNorm2d(channels, eps=1e-4, momentum=MOMENTUM)
+    return nn.BatchNorm2d(channels, eps=1e-4)

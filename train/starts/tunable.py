@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.export.families.blocks import nearest_level
-from edgecodec.export.families.tunable import LEVELS, LOWEST, MOMENTUM, Masker, Pyramid, ResidualBlock, Tunable
+from edgecodec.export.families.tunable import LEVELS, LOWEST, Masker, Pyramid, ResidualBlock, Tunable
 from edgecodec.train.starts.transform import SPARE, at_centre, principal_blocks, set_pairs
 
 FINE = 3  # channels of the strongest component
@@ -206,11 +206,12 @@ def _set(layer: nn.Sequential, weight: Tensor, bias: Tensor, x: Tensor) -> Tenso
 def _measure_norms(model: Tunable, modules: list[nn.Module], photographs: Tensor) -> None:
     """Store the statistics of `photographs` in the batch norms of `modules`."""
     norms = [norm for module in modules for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
     model.eval()
     for norm in norms:
         norm.train()
         norm.momentum = 1.0
     model(photographs)
     model.train()
-    for norm in norms:
-        norm.momentum = MOMENTUM
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
