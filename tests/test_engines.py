@@ -38,7 +38,9 @@ class FakeRuntime:
     def set_default_logger_severity(self, severity: int) -> None:
         assert severity == 4
 
-    SessionOptions = SimpleNamespace
+    class SessionOptions(SimpleNamespace):
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            setattr(self, key, value)
 
     def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
         running = providers if self._starts or providers == [CPU] else [CPU]

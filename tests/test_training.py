@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from edgecodec.errors import InvalidArgument
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
@@ -146,15 +147,24 @@ def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Pa
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_a_decoder_learns_alone_where_the_encoder_is_given(photos: PhotoSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["tunable", "hific"])
+def test_a_decoder_learns_alone_where_the_encoder_is_given(family: str, photos: PhotoSet, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "first.safetensors", build("tunable", "compact"), "tunable", "compact", {})
-    recipe = RateDistortionRecipe("tunable", steps=2, batch=1, crop=64)
+    save_checkpoint(tmp_path / "first.safetensors", build(family, "compact"), family, "compact", {})
+    recipe = RateDistortionRecipe(family, steps=2, batch=1, crop=64)
     train_rate_distortion(photos, tmp_path / "second.safetensors", recipe, encoder=tmp_path / "first.safetensors")
     before, after = (read_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in ("first", "second"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.startswith("synthesis.") for name in changed)
+
+
+def test_an_encoder_of_another_codec_is_refused(photos: PhotoSet, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "first.safetensors", build("tunable", "compact"), "tunable", "compact", {})
+    with pytest.raises(InvalidArgument, match="is tunable compact, not hific compact"):
+        train_rate_distortion(
+            photos, tmp_path / "a.safetensors", RateDistortionRecipe("hific"), encoder=tmp_path / "first.safetensors"
+        )
 
 
 def test_settled_norms_keep_their_statistics_and_train() -> None:
