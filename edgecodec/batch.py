@@ -70,7 +70,9 @@ def companion(given: str | None, job: Job) -> str | None:
     except OSError as error:
         raise CannotRead(error.strerror or str(error), where=given) from error
     if not found:
-        raise CannotRead(f"has no file named {stem}", where=given)
+        raise CannotRead(
+            f"has no file named {stem}", where=given, hint="name each like its picture, whatever the ending"
+        )
     if len(found) > 1:
         raise InvalidArgument(f"{', '.join(found)} all belong to {job.input}", hint="keep one of them")
     return found[0]
