@@ -19,7 +19,8 @@ from edgecodec.errors import Corrupt, InvalidArgument, ModelMismatch
 
 @pytest.fixture
 def registered(mosaic: Codec, monkeypatch: pytest.MonkeyPatch) -> Iterator[Codec]:
-    """Pillow as it was before, afterwards."""
+    """Pillow as it was before, afterwards: with every format it has, since formats registered in the copies would be lost."""
+    Image.init()
     monkeypatch.setattr(pillow_plugin, "_codecs", {})
     for registry in ("OPEN", "EXTENSION"):
         monkeypatch.setattr(Image, registry, dict(getattr(Image, registry)))
