@@ -19,7 +19,7 @@ from edgecodec.errors import Corrupt, InvalidArgument, ModelMismatch
 
 @pytest.fixture
 def registered(mosaic: Codec, monkeypatch: pytest.MonkeyPatch) -> Iterator[Codec]:
-    """Pillow as it was before, afterwards: with every format it has, since formats registered in the copies would be lost."""
+    """Pillow as it was before, afterwards. Formats that first came to be registered in the copies would be lost."""
     Image.init()
     monkeypatch.setattr(pillow_plugin, "_codecs", {})
     for registry in ("OPEN", "EXTENSION"):

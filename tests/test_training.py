@@ -27,7 +27,7 @@ from edgecodec.train.rate_distortion import (
     settle_norms,
     train_rate_distortion,
 )
-from edgecodec.train.scenes import SceneSet, load_scenes, random_labelled_crops, random_masks
+from edgecodec.train.scenes import SceneSet, instances_of, load_scenes, random_labelled_crops, random_masks
 from edgecodec.train.selective import SelectiveRecipe, train_selective
 from edgecodec.train.starts import STARTS
 from edgecodec.train.starts.agustsson import initialise_agustsson
@@ -283,15 +283,32 @@ def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
     assert (luma * 255 * 12 / 256 - labels - 0.5).abs().max() < 0.6
 
 
-def test_masks_are_boxes_or_classes() -> None:
-    labels = torch.zeros(64, 1, 32, 48)
-    labels[:, :, 5:] = 1
-    masks = random_masks(labels, 2, 8, np.random.default_rng(0))
-    assert masks.shape == (64, 1, 4, 6)
-    assert masks.unique().tolist() == [0, 1]
-    rows = {tuple(mask[0].sum(1).tolist()) for mask in masks}
-    assert {(0, 0, 0, 0), (6, 0, 0, 0), (6, 6, 6, 6)} <= rows  # class 1 begins inside the first row of cells
-    assert any(0 < sum(row) < 6 for row in rows)
+def test_masks_are_boxes_or_instances() -> None:
+    """Two regions of class 1 on class 0: each of the three is kept or not, whatever becomes of the others."""
+    labels = torch.zeros(256, 1, 32, 48)
+    labels[:, :, 5:, :15] = labels[:, :, :, 33:] = 1
+    masks = random_masks(labels, 8, np.random.default_rng(0))
+    assert masks.shape == (256, 1, 4, 6)
+    left, right, background = torch.zeros(3, 4, 6, dtype=torch.bool)
+    left[:, :2] = right[:, 4:] = background[:, 1:5] = background[0] = True
+    background[0, 5] = False  # the cells 40 to 48 have nothing but the region at the right
+    drawn = {tuple(mask.flatten().tolist()) for mask in masks}
+    unions = [left, right, background, left | right, left | background, right | background]
+    assert {tuple(union.float().flatten().tolist()) for union in unions} <= drawn
+    assert any(0 < mask[0].sum() < 4 for mask in masks)  # a box smaller than any instance
+    assert 0.15 < masks.mean() < 0.45
+
+
+def test_instances_are_connected_regions_of_one_class() -> None:
+    labels = np.array([[3, 3, 0, 3], [0, 3, 0, 3], [0, 0, 3, 3]])
+    instances = instances_of(labels)
+    regions = {tuple(map(tuple, np.argwhere(instances == number))) for number in range(instances.max() + 1)}
+    assert regions == {
+        ((0, 0), (0, 1), (1, 1)),
+        ((0, 3), (1, 3), (2, 2), (2, 3)),
+        ((1, 0), (2, 0), (2, 1)),
+        ((0, 2), (1, 2)),
+    }
 
 
 def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import Tensor
+from scipy.ndimage import label
+from torch import Tensor, nn
 
 from edgecodec.train.photos import Photo, whole_photo
 
 Labels = npt.NDArray[np.uint8]  # (H, W)
+INSTANCES_KEPT = 0.25  # of a crop
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,33 @@ def whole_scene(scene: Scene, multiple: int) -> tuple[Tensor, Tensor]:
     return image, torch.from_numpy(scene.labels[:height, :width].copy())[None, None].to(torch.float32)
 
 
-def random_masks(labels: Tensor, classes: int, stride: int, generator: np.random.Generator) -> Tensor:
-    """(B, 1, H/stride, W/stride), 1 where details are kept of (B, 1, H, W): a box, or a random half of the classes."""
+def random_masks(labels: Tensor, stride: int, generator: np.random.Generator) -> Tensor:
+    """(B, 1, H/stride, W/stride), 1 where details are kept of (B, 1, H, W): half of them boxes, half instances.
+
+    The two ways to draw masks of Agustsson et al. 2019, section 3.2: "random box", and "random instance", where every
+    instance is kept with a probability of a quarter. A cell that has part of one is kept.
+    """
     _, _, height, width = labels.shape
     masks = torch.zeros(len(labels), 1, height // stride, width // stride)
     for mask, plane in zip(masks, labels, strict=True):
         if generator.integers(2):
-            kept = torch.from_numpy(generator.integers(2, size=classes)).to(torch.float32)[plane.long()]
-            mask.copy_(torch.nn.functional.max_pool2d(kept, stride))
+            instances = instances_of(plane[0].numpy())
+            kept = generator.random(instances.max() + 1) < INSTANCES_KEPT
+            mask.copy_(nn.functional.max_pool2d(torch.from_numpy(kept[instances]).to(torch.float32)[None], stride))
         else:
             rows, columns = (np.sort(generator.integers(side + 1, size=2)) for side in mask.shape[1:])
             mask[:, slice(*rows), slice(*columns)] = 1
     return masks
+
+
+def instances_of(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
+    """The number, from 0 up, of the connected region of one class that each position of (H, W) lies in.
+
+    Label maps without instances call two cars that touch one car.
+    """
+    instances, count = np.zeros(labels.shape, np.intp), 0
+    for number in np.unique(labels):
+        regions, found = label(labels == number)
+        instances += np.where(regions, regions + count - 1, 0)
+        count += found
+    return instances

@@ -69,7 +69,7 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
     for step in range(first, recipe.steps):
         generator = np.random.default_rng((recipe.seed, step))
         image, labels = random_labelled_crops(scenes.training, recipe.crop, recipe.batch, generator)
-        mask = random_masks(labels, model.classes(), model.latent_stride, generator)
+        mask = random_masks(labels, model.latent_stride, generator)
         image = image.contiguous(memory_format=torch.channels_last)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
         for group in optimiser.param_groups:
@@ -114,7 +114,7 @@ def validate_selective(model: Agustsson, scenes: SceneSet) -> tuple[float, float
     bits, errors, pixels = 0.0, [0.0, 0.0], [0.0, 0.0]
     for scene in scenes.validation:
         image, labels = whole_scene(scene, model.ALIGNMENT)
-        mask = random_masks(labels, model.classes(), model.latent_stride, generator)
+        mask = random_masks(labels, model.latent_stride, generator)
         rebuilt, rates = model(image, labels, mask)
         bits += float(sum(rates))
         error = (rebuilt - image).square().mean(1, keepdim=True)
