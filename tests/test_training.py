@@ -18,7 +18,7 @@ from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint,
 from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import Preset as TunablePreset
-from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, realism_at, train_adversarial
+from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, grid_energy, realism_at, train_adversarial
 from edgecodec.train.drawn_rates import draw_n
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
 from edgecodec.train.rate_distortion import (
@@ -190,6 +190,18 @@ def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, ph
     before, after = (read_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in ("first", "second"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_a_grid_is_told_from_texture(period: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    texture = 0.1 * torch.randn(2, 3, 67, 130, generator=generator)
+    grid = torch.zeros_like(texture)
+    grid[..., ::period, :] = 0.1
+    one_phase = 1 / period
+    assert grid_energy(grid) == pytest.approx(0.1**2 * one_phase * (1 - one_phase), rel=1e-4)
+    assert grid_energy(texture) < 0.1**2 / 40
+    assert grid_energy(torch.full_like(texture, 0.1)) == pytest.approx(0, abs=1e-12)
 
 
 def test_beta_starts_without_effect() -> None:

@@ -66,7 +66,9 @@ def adversarial(
     learning_rate: float = AdversarialRecipe.learning_rate,
     ms_ssim_weight: float = AdversarialRecipe.ms_ssim_weight,
     adversarial_weight: float = AdversarialRecipe.adversarial_weight,
+    grid_weight: float = AdversarialRecipe.grid_weight,
     gradient_norm: float = AdversarialRecipe.gradient_norm,
+    bfloat16: Annotated[bool, typer.Option(help="Faster where the processor has it.")] = AdversarialRecipe.bfloat16,
     seed: int = AdversarialRecipe.seed,
     threads: Threads = 2,
 ) -> None:
@@ -77,7 +79,9 @@ def adversarial(
         learning_rate=learning_rate,
         ms_ssim_weight=ms_ssim_weight,
         adversarial_weight=adversarial_weight,
+        grid_weight=grid_weight,
         gradient_norm=gradient_norm,
+        bfloat16=bfloat16,
         seed=seed,
     )
     train_adversarial(_prepare(photos, threads), first_stage, output, recipe)
