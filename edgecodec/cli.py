@@ -1,11 +1,13 @@
 """The command line: verbs and their options.
 
-Exit statuses are those of errors.py, and 1: some of many inputs failed, 130: interrupted, 141: nobody reads the output.
+Exit statuses are those of errors.py, and 1: some of many inputs failed, 129, 130 and 143: ended by a hang-up, an
+interrupt or a request to terminate, 141: nobody reads the output.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -13,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -80,7 +83,8 @@ def main() -> None:
     """Entry point of the console script."""
     # Pillow warns about odd pictures in a programmer's words; what matters to a user is in the notes.
     warnings.simplefilter("ignore")
-    app()
+    with _unwinding_on(signal.SIGTERM, signal.SIGHUP):
+        app()
 
 
 def _print_version(asked: bool) -> None:
@@ -187,11 +191,13 @@ def encode(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="MAP", help="Picture of class numbers, greyscale or palette; or a folder of them."),
+        typer.Option(metavar="MAP", help="Class numbers for the picture as shown: greyscale or palette, or a folder."),
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="MASK", help="Picture, or folder of them, not 0 where details are kept. [default: all]"),
+        typer.Option(
+            metavar="MASK", help="Not 0 where the picture as shown keeps details; or a folder. [default: all]"
+        ),
     ] = None,
     keep_classes: Annotated[
         str | None, typer.Option(metavar="C,C...", help="Classes to keep instead, by name or number.")
@@ -345,6 +351,26 @@ def verify(
                 where=str(bundle),
                 hint="fetch or export the bundle again, or use another engine",
             )
+
+
+@contextmanager
+def _unwinding_on(*numbers: signal.Signals) -> Iterator[None]:
+    """These signals end the command as an interrupt does, so that nothing half-written is left behind."""
+    # Who is started to outlive a hang-up (nohup) has it ignored, and keeps that.
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+
+    def unwind(number: int, frame: FrameType | None) -> NoReturn:
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)  # a second one must not cut short the tidying up
+        sys.exit(128 + number)
+
+    for each in taken:
+        signal.signal(each, unwind)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from edgecodec.errors import EdgecodecError
@@ -28,15 +29,15 @@ class Console:
         if self.json:
             print(json.dumps(facts, ensure_ascii=False, allow_nan=False), flush=True)
 
-    def error(self, error: EdgecodecError, facts: Mapping[str, Any] | None = None) -> None:
-        """A failure, for both."""
+    def error(self, error: EdgecodecError, job: Mapping[str, str] | None = None) -> None:
+        """A failure, for both. job: the `input` that was worked on and its `output`, where there are any."""
         hint = f" hint: {error.hint}." if error.hint else ""
         offset = f" (at byte {error.offset})" if error.offset is not None else ""
-        where = f"{error.where}: " if error.where else ""
+        where = "".join(f"{place}: " for place in _places(error.where, job["input"] if job else None))
         print(f"edgecodec: error: {where}{error.message}{offset}.{hint}", file=sys.stderr, flush=True)
         self.record(
             {
-                **(facts or {}),
+                **(job or {}),
                 "ok": False,
                 "code": error.code,
                 "error": type(error).__name__,
@@ -46,3 +47,9 @@ class Console:
                 "offset": error.offset,
             }
         )
+
+
+def _places(where: str | None, worked_on: str | None) -> list[str]:
+    """What to name before a message: the place, and before it the input unless the place is that file or inside it."""
+    within = where is not None and worked_on is not None and PurePath(where).is_relative_to(worked_on)
+    return [place for place in (None if within else worked_on, where) if place is not None]

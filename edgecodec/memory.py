@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import ceil
 from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
@@ -19,16 +20,16 @@ def available() -> int | None:
 
 def parse(text: str) -> int:
     """ "4G", "512M" or plain bytes; K, M, G and T are powers of 1024. Raises InvalidArgument."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise InvalidArgument(f"{text!r} is not an amount of memory", hint="like 4G or 512M")
     return int(float(match[1]) * _SUFFIXES[match[2].upper()])
 
 
 def words(amount: float) -> str:
-    """ "3.9 GB", or in MB below one; of 1024 each, as `parse` takes them."""
-    giga = amount / (1 << 30)
-    return f"{giga:.1f} GB" if giga >= 1 else f"{giga * 1024:.0f} MB"
+    """ "3.9 GB", "512 MB" or "10 KB", as `parse` takes them; rounded up, so that what is named as needed will do."""
+    suffix = next((suffix for suffix in "GM" if amount >= _SUFFIXES[suffix]), "K")
+    return f"{ceil(10 * amount / _SUFFIXES[suffix]) / 10:g} {suffix}B"
 
 
 def _of_the_machine() -> int | None:

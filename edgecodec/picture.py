@@ -33,19 +33,24 @@ ALPHA_CHANNEL_CHOICES: tuple[str, ...] = get_args(AlphaChannel)
 
 EXIF_PREFIX = b"Exif\0\0"  # JPEG's marker in front of the TIFF structure; stored without it
 _ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = 1  # its value that asks for nothing
 _TURNED = range(2, 9)  # its values that ask for a turn or a flip
 _XMP_KEYWORD = "XML:com.adobe.xmp"  # PNG's keyword for it
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright picture. icc, exif (a TIFF structure), xmp: bytes or None. notes: what was changed to get here."""
+    """An upright picture. icc, exif (a TIFF structure), xmp: bytes or None. notes: what was changed to get here.
+
+    orientation: EXIF's, 1 to 8, as it was before the picture was turned upright.
+    """
 
     pixels: Pixels
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     notes: tuple[str, ...] = ()
+    orientation: int = _UPRIGHT
 
     @property
     def greyscale(self) -> bool:
@@ -80,7 +85,8 @@ def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "re
 def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
     """Whole numbers (height, width): what a greyscale or palette picture stores for each pixel, whatever it looks like.
 
-    Raises what `read` raises, and InvalidArgument for pictures whose pixels are colours.
+    Like a picture they are turned upright where the file has an EXIF orientation of its own. Raises what `read` raises,
+    and InvalidArgument for pictures whose pixels are colours.
     """
     with _opened(source, limits) as image:
         if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
@@ -88,7 +94,9 @@ def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
                 f"has pixels of mode {image.mode}", hint="numbers are stored as greyscale or as indices into a palette"
             )
         stretch = _stretch(image)  # known only until the pixels are loaded
-        numbers: npt.NDArray[Any] = np.asarray(image) // stretch
+        image.load()
+        upright, _ = _turned(image)
+        numbers: npt.NDArray[Any] = np.asarray(upright) // stretch
         return numbers
 
 
@@ -125,28 +133,38 @@ def _opened(source: files.Source, limits: Limits) -> Iterator[Image.Image]:
 
 def _convert(image: Image.Image, alpha_channel: AlphaChannel) -> Picture:
     notes: list[str] = []
-    upright, exif, xmp = _upright(image, notes)
+    upright, orientation = _turned(image)
+    exif = _exif(upright, orientation, notes)
     opaque = _flatten(upright, alpha_channel, notes)
     flat = _eight_bits(opaque, notes)
     icc = image.info.get("icc_profile") or None
     if icc is not None and icc[16:20] != (b"GRAY" if flat.mode == "L" else b"RGB "):
         notes.append("dropped an ICC profile of another colour space")
         icc = None
-    return Picture(np.asarray(flat), icc, exif, xmp, tuple(notes))
+    return Picture(np.asarray(flat), icc, exif, _xmp(upright), tuple(notes), orientation or _UPRIGHT)
 
 
-def _upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes | None, bytes | None]:
-    """The picture as it is meant to be seen, its EXIF without orientation, its XMP likewise."""
+def _turned(image: Image.Image) -> tuple[Image.Image, int | None]:
+    """A loaded picture as it is meant to be seen, and the EXIF orientation that it had and no longer has.
+
+    That is None where the EXIF data are unreadable.
+    """
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        turned = ImageOps.exif_transpose(image) if orientation in _TURNED else image
+        orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+        return (ImageOps.exif_transpose(image), orientation) if orientation in _TURNED else (image, _UPRIGHT)
     except (SyntaxError, ValueError, TypeError, KeyError, struct.error, OSError):
+        return image, None
+
+
+def _exif(upright: Image.Image, orientation: int | None, notes: list[str]) -> bytes | None:
+    """EXIF without orientation; a note where it was applied, or nothing could be read."""
+    if orientation is None:
         notes.append("dropped unreadable EXIF data")
-        return image, None, _xmp(image)
-    if turned is not image:
+        return None
+    if orientation != _UPRIGHT:
         notes.append(f"applied EXIF orientation {orientation}")
-    exif = turned.info.get("exif") or None
-    return turned, exif.removeprefix(EXIF_PREFIX) if exif else None, _xmp(turned)
+    exif = upright.info.get("exif") or None
+    return exif.removeprefix(EXIF_PREFIX) if exif else None
 
 
 def _xmp(image: Image.Image) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,10 @@ from edgecodec.limits import Limits
 from edgecodec.manifest import Given
 from edgecodec.padding import aligned
 
-#: Numbers of classes (height, width), or a picture file whose pixels are such numbers.
+if TYPE_CHECKING:
+    from edgecodec.picture import Picture
+
+#: Numbers of classes (height, width) of the upright picture, or a picture file whose pixels are such numbers.
 Labels = npt.NDArray[Any] | files.Source
 
 #: Non-zero where a picture is kept (height, width), such a picture file, or names or numbers of the classes to keep.
@@ -32,8 +35,8 @@ class SideInformation:
         self._model = model
         self._limits = limits
 
-    def latents(self, width: int, height: int, labels: Labels | None, keep: Keep | None) -> Latents:
-        """int16 (1, rows, columns) by name, for a picture of this size in pixels. Without `keep` everything is kept.
+    def latents(self, picture: Picture, labels: Labels | None, keep: Keep | None) -> Latents:
+        """int16 (1, rows, columns) by name, for a picture. Without `keep` everything is kept.
 
         Beyond the picture's edge labels repeat and nothing is kept. A cell of the mask is 1 if any pixel of it is kept.
         Raises KnobUnavailable for what the bundle does not take; InvalidArgument for labels that are missing or not of
@@ -43,13 +46,14 @@ class SideInformation:
             raise KnobUnavailable("the bundle takes no label map", where="labels")
         if keep is not None and self._mask is None:
             raise KnobUnavailable("the bundle takes no mask: it keeps everything", where="keep")
+        height, width = picture.pixels.shape[:2]
         shapes = self._model.encoder_shapes(width, height)
         latents: Latents = {}
         label_map: npt.NDArray[Any] | None = None
         if self._labels is not None:
             if labels is None:
                 raise InvalidArgument("the bundle needs the class of every pixel", hint="give labels (--labels)")
-            label_map = self._label_map(labels, width, height)
+            label_map = self._label_map(labels, picture)
             _, rows, columns = shapes[self._labels]
             padded = np.pad(label_map, ((0, rows - height), (0, columns - width)), mode="edge")
             latents[self._labels] = padded.astype(np.int16)[None]
@@ -58,23 +62,24 @@ class SideInformation:
             if keep is None:
                 latents[self._mask] = np.ones(shape, np.int16)
             else:
-                latents[self._mask] = self._cells(self._kept(keep, label_map, width, height), shape)
+                latents[self._mask] = self._cells(self._kept(keep, label_map, picture), shape)
         return latents
 
-    def _label_map(self, labels: Labels, width: int, height: int) -> npt.NDArray[Any]:
-        plane = self._plane(labels, "labels", width, height)
+    def _label_map(self, labels: Labels, picture: Picture) -> npt.NDArray[Any]:
+        where = files.name_of(labels) or "labels"
+        plane = self._plane(labels, where, picture)
         highest = int(plane.max())
         if int(plane.min()) < 0 or highest >= len(self._classes):
             wrong = highest if highest >= len(self._classes) else int(plane.min())
             raise InvalidArgument(
-                f"there is a label {wrong}", where="labels", hint=f"the classes are 0 to {len(self._classes) - 1}"
+                f"there is a label {wrong}", where=where, hint=f"the classes are 0 to {len(self._classes) - 1}"
             )
         return plane
 
-    def _kept(self, keep: Keep, label_map: npt.NDArray[Any] | None, width: int, height: int) -> npt.NDArray[np.bool_]:
+    def _kept(self, keep: Keep, label_map: npt.NDArray[Any] | None, picture: Picture) -> npt.NDArray[np.bool_]:
         """(height, width)"""
         if not isinstance(keep, list | tuple):
-            return self._plane(keep, "keep", width, height).astype(np.bool_)
+            return self._plane(keep, files.name_of(keep) or "keep", picture).astype(np.bool_)
         if label_map is None:
             raise KnobUnavailable("the bundle has no classes", where="keep", hint="give a mask")
         kept: npt.NDArray[np.bool_] = np.isin(label_map, [number for each in keep for number in self._numbers(each)])
@@ -100,16 +105,22 @@ class SideInformation:
         cells: npt.NDArray[np.int16] = padded.reshape(1, rows, stride, columns, stride).astype(np.int16).max((2, 4))
         return cells
 
-    def _plane(self, source: Any, where: str, width: int, height: int) -> npt.NDArray[Any]:
+    def _plane(self, source: Any, where: str, picture: Picture) -> npt.NDArray[Any]:
         """Whole numbers (height, width)."""
         if isinstance(source, np.ndarray):
             plane = source
         else:
-            from edgecodec import picture
+            from edgecodec import picture as pictures
 
-            plane = picture.read_numbers(source, self._limits)
+            plane = pictures.read_numbers(source, self._limits)
         if plane.dtype.kind not in "biu":
             raise InvalidArgument(f"is of {plane.dtype}, not of whole numbers", where=where)
-        if plane.shape != (height, width):
-            raise InvalidArgument(f"is of shape {plane.shape}, the picture of {(height, width)}", where=where)
+        shape = picture.pixels.shape[:2]
+        if plane.shape != shape:
+            turned = f" once its EXIF orientation {picture.orientation} is applied" if picture.orientation != 1 else ""
+            raise InvalidArgument(
+                f"is of shape {plane.shape}, the picture of {shape}{turned}",
+                where=where,
+                hint="give a number for every pixel of the picture as it is shown",
+            )
         return plane

@@ -165,22 +165,32 @@ class Tiler:
         Raises LimitExceeded or OutOfMemory where neither the whole nor a tile fits.
         """
         sides = (-(-height // unit), -(-width // unit))
+        halo = graph.tiling.halo
         if isinstance(self._tile, int):
             core = -(-self._tile // unit)
             if max(sides) <= core:
                 return _plan(unit, sides, sides, (0, 0), frugal=False)
-            return _plan(unit, sides, (core, core), self._halo(graph, f"a tile of {self._tile} pixels"), frugal=True)
+            if halo is None:
+                raise LimitExceeded(
+                    f"the picture is larger than a tile of {self._tile} pixels, and {_cannot_be_tiled(graph)}",
+                    where=graph.file,
+                    hint="let memory decide (--tile auto), or work on it whole whatever it takes (--tile off)",
+                )
+            return _plan(unit, sides, (core, core), halo, frugal=True)
         allowed = self._allowed()
         if self._tile == "off" or graph.bytes_per_pixel is None or allowed is None:
             return _plan(unit, sides, sides, (0, 0), frugal=False)
         needed = height * width * graph.bytes_per_pixel
         if needed * _FRUGAL <= allowed:
             return _plan(unit, sides, sides, (0, 0), frugal=needed * _KEEPING > allowed)
-        what = f"{memory.words(allowed)}, where {memory.words(needed * _FRUGAL)} are needed for {width}x{height} pixels"
-        halo = self._halo(graph, what)
+        what = f"{memory.words(allowed)}, where {width}x{height} pixels need {memory.words(needed * _FRUGAL)}"
+        if halo is None:
+            raise self._no_room(graph, f"{what}, and {_cannot_be_tiled(graph)}", needed * _FRUGAL)
         cores = cheapest_cores(sides, *halo, allowed / _FRUGAL / graph.bytes_per_pixel / unit**2)
         if cores is None:
-            raise self._refusal(graph, f"{what}, and the smallest tile does not fit either")
+            rows, columns = (spans(side, 1, *halo)[0].stop * unit for side in sides)
+            least = rows * columns * graph.bytes_per_pixel * _FRUGAL
+            raise self._no_room(graph, f"{what}, and the smallest tile, {columns}x{rows}, {memory.words(least)}", least)
         return _plan(unit, sides, cores, halo, frugal=True)
 
     def _allowed(self) -> float | None:
@@ -189,18 +199,18 @@ class Tiler:
         available = memory.available()
         return None if available is None else available * _SHARE
 
-    def _halo(self, graph: AnalysisGraph | SynthesisGraph, limit: str) -> tuple[int, int]:
-        if graph.tiling.halo is None:
-            raise self._refusal(graph, f"{limit}, and this network cannot be tiled: {graph.tiling.reason}")
-        return graph.tiling.halo
-
-    def _refusal(self, graph: AnalysisGraph | SynthesisGraph, problem: str) -> LimitExceeded | OutOfMemory:
-        asked = self._max_memory is not None or isinstance(self._tile, int)
-        return (LimitExceeded if asked else OutOfMemory)(
-            f"the picture is larger than {problem}" if isinstance(self._tile, int) else f"there is room for {problem}",
+    def _no_room(self, graph: AnalysisGraph | SynthesisGraph, what: str, enough: float) -> LimitExceeded | OutOfMemory:
+        """enough: bytes that would do."""
+        return (OutOfMemory if self._max_memory is None else LimitExceeded)(
+            f"there is room for {what}",
             where=graph.file,
-            hint="allow more memory (--max-memory), shrink the picture, or try it whole all the same (--tile off)",
+            hint=f"allow {memory.words(enough)} (--max-memory), shrink the picture, "
+            "or work on it whole whatever it takes (--tile off)",
         )
+
+
+def _cannot_be_tiled(graph: AnalysisGraph | SynthesisGraph) -> str:
+    return f"this network cannot be tiled: {graph.tiling.reason}"
 
 
 def _plan(unit: int, sides: tuple[int, int], cores: tuple[int, int], halo: tuple[int, int], *, frugal: bool) -> Plan:

@@ -150,8 +150,62 @@ def test_labels_are_needed(codec: Codec, picture: Pixels) -> None:
 
 def test_labels_of_another_size(codec: Codec, picture: Pixels, labels: Pixels) -> None:
     for wrong in (labels[:-1], labels[:, 1:], labels[:, :, None], labels.T):
-        with pytest.raises(InvalidArgument, match=r"the picture of \(43, 70\)"):
+        with pytest.raises(InvalidArgument) as caught:
             codec.encode(picture, labels=wrong)
+        assert caught.value.message.endswith("the picture of (43, 70)")
+
+
+def _turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize(("orientation", "quarters"), [(3, 2), (6, 3)])
+def test_maps_and_masks_are_of_the_picture_as_it_is_shown(
+    codec: Codec, picture: Pixels, labels: Pixels, tmp_path: Path, orientation: int, quarters: int
+) -> None:
+    """quarters: counterclockwise, from what is stored to what is shown."""
+    stored, exif = tmp_path / "stored.png", _turned(orientation)
+    Image.fromarray(np.rot90(picture, -quarters).copy()).save(stored, exif=exif)
+    mask = labels == 2
+    expected = codec.encode(picture, labels=labels, keep=mask).latents
+    encoded = codec.encode(stored, labels=labels, keep=mask)
+    assert encoded.notes == (f"applied EXIF orientation {orientation}",)
+    np.testing.assert_equal(encoded.latents, expected)
+    for name, plane in {"labels": labels, "wide": labels.astype(np.uint16), "mask": mask}.items():
+        Image.fromarray(np.rot90(plane, -quarters).copy()).save(tmp_path / f"{name}.png", exif=exif)
+    (tmp_path / "palette.png").write_bytes(_palette(np.rot90(labels, -quarters).copy(), exif=exif))
+    for name in ("labels", "wide", "palette"):
+        own = codec.encode(stored, labels=tmp_path / f"{name}.png", keep=tmp_path / "mask.png")
+        np.testing.assert_equal(own.latents, expected)
+
+
+def test_maps_of_a_turned_picture_as_it_is_stored(
+    codec: Codec, picture: Pixels, labels: Pixels, tmp_path: Path
+) -> None:
+    Image.fromarray(np.rot90(picture).copy()).save(tmp_path / "stored.png", exif=_turned(6))
+    with pytest.raises(InvalidArgument, match=r"of \(43, 70\) once its EXIF orientation 6 is applied") as caught:
+        codec.encode(tmp_path / "stored.png", labels=np.rot90(labels))
+    assert "as it is shown" in (caught.value.hint or "")
+
+
+def test_what_is_wrong_with_a_file_is_said_of_that_file(
+    codec: Codec, picture: Pixels, labels: Pixels, tmp_path: Path
+) -> None:
+    file = tmp_path / "map.png"
+    for wrong in (labels + 4, labels[:-1]):
+        Image.fromarray(wrong).save(file)
+        with pytest.raises(InvalidArgument) as caught:
+            codec.encode(picture, labels=file)
+        assert caught.value.where == str(file)
+    with pytest.raises(InvalidArgument) as caught:
+        codec.encode(picture, labels=labels, keep=file)
+    assert caught.value.where == str(file)
+    for argument in ("labels", "keep"):
+        with pytest.raises(InvalidArgument) as caught:
+            codec.encode(picture, **{"labels": labels, argument: labels[:-1]})
+        assert caught.value.where == argument
 
 
 @pytest.mark.parametrize(("label", "dtype"), [(4, np.uint8), (255, np.uint8), (-1, np.int8), (65535, np.uint16)])

@@ -133,12 +133,26 @@ def test_memory_decides(blurred: Path) -> None:
         counts.append(tiles.count)
     assert counts[0] == 1 < counts[1] < counts[2]
     with edgecodec.open_bundle(blurred, "onnxruntime", max_memory=1000) as codec:
-        with pytest.raises(LimitExceeded, match="the smallest tile does not fit"):
+        with pytest.raises(LimitExceeded, match=r"and the smallest tile, \d+x\d+, \S+ KB"):
             codec.decode(data)
         with pytest.raises(LimitExceeded):
             codec.encode(picture)
     with edgecodec.open_bundle(blurred, "onnxruntime", max_memory=1000, tile="off") as codec:
         assert codec.decode(data).tiles.count == 1
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_as_much_memory_as_the_hint_names_is_enough(tmp_path: Path, tiled: bool) -> None:
+    bundle = blurred_codec(tmp_path / "test.bundle", **({} if tiled else {"tiling": {"reason": "it is a test"}}))
+    picture = _picture(128, 160)
+    with edgecodec.open_bundle(bundle, "onnxruntime", max_memory=1000) as codec, pytest.raises(LimitExceeded) as caught:
+        codec.encode(picture)
+    amount = memory.parse((caught.value.hint or "").removeprefix("allow ").partition(" (--max-memory)")[0])
+    with edgecodec.open_bundle(bundle, "onnxruntime", max_memory=amount) as codec:
+        assert (codec.encode(picture).tiles.count > 1) == tiled
+    less = edgecodec.open_bundle(bundle, "onnxruntime", max_memory=int(0.95 * amount))
+    with less as codec, pytest.raises(LimitExceeded):
+        codec.encode(picture)
 
 
 def test_what_is_free_decides_where_nothing_is_said(blurred: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +178,8 @@ def test_what_cannot_be_tiled_says_why(tmp_path: Path) -> None:
             for call, argument in ((codec.decode, data), (codec.encode, picture)):
                 with pytest.raises(LimitExceeded, match=r"cannot be tiled: it takes statistics of whole maps") as error:
                     call(argument)
-                assert "--tile off" in (error.value.hint or "")
+                hint = error.value.hint or ""
+                assert "--tile off" in hint and ("--max-memory" in hint) == ("max_memory" in options)
             assert codec.encode(picture[:20, :20]).tiles.count == 1
 
 
@@ -225,7 +240,7 @@ def test_commands(blurred: Path, tmp_path: Path) -> None:
 
 
 def test_amounts_of_memory() -> None:
-    assert [memory.parse(text) for text in ("4G", "1.5k", "70", "2 TiB"[:1] + "TiB", "3mb")] == [
+    assert [memory.parse(text) for text in ("4G", "1.5k", "70", "2 TiB", "3mb")] == [
         4 << 30,
         1536,
         70,
@@ -235,4 +250,5 @@ def test_amounts_of_memory() -> None:
     for text in ("", "G", "-1G", "4X", "4GG"):
         with pytest.raises(InvalidArgument):
             memory.parse(text)
-    assert memory.words(4 << 30) == "4.0 GB" and memory.words(5 << 20) == "5 MB"
+    amounts = {4 << 30: "4 GB", (4 << 30) + 1: "4.1 GB", 5 << 20: "5 MB", 1000: "1 KB", 1 << 10: "1 KB", 1: "0.1 KB"}
+    assert {amount: memory.words(amount) for amount in amounts} == amounts
