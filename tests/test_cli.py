@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,27 @@ def test_one_bad_file_does_not_stop_the_others(run: Run, photos: Path) -> None:
     bad = outcome.records[1]
     assert (bad["code"], bad["error"], bad["input"]) == (31, "Corrupt", str(names[1]))
     assert f"edgecodec: error: {names[1]}: " in outcome.talk and "2 of 3 done, 1 failed" in outcome.talk
+
+
+def test_errors_in_the_bundle_say_which_picture_they_stopped(run: Run, file: Path) -> None:
+    other = Path(shutil.copy(file, file.with_name("b.edgc")))
+    outcome = run("decode", file, other, *STUB, "--tile", "32", "--json")
+    assert [line.split(": ")[2:4] for line in outcome.talk.splitlines()[:2]] == [
+        [str(each), "synthesis-alpha1.onnx"] for each in (file, other)
+    ]
+    assert [(record["input"], record["where"]) for record in outcome.records] == [
+        (str(each), "synthesis-alpha1.onnx") for each in (file, other)
+    ]
+
+
+def test_errors_name_each_place_once(run: Run, bundle_copy: Path, file: Path, photo: Path) -> None:
+    manifest = bundle_copy / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": "one"'))
+    file.write_bytes(file.read_bytes()[:-1])
+    talk = run("inspect", bundle_copy, photo, "-q").talk + run("decode", file, *STUB).talk
+    for line, place in zip(talk.splitlines(), (f"{manifest}: schema", str(photo), str(file)), strict=True):
+        before, found, after = line.partition(f"edgecodec: error: {place}: ")
+        assert found and not before and place not in after
 
 
 def test_two_outputs_that_would_be_one(run: Run, photos: Path) -> None:
@@ -334,19 +356,36 @@ def test_a_closed_pipe_ends_quietly(file: Path) -> None:
         assert process.stderr.read() == b"" and process.wait(timeout=60) == 141
 
 
-def test_interrupted_leaves_no_rubbish(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ended_by_a_signal_it_leaves_no_rubbish(tmp_path: Path, number: signal.Signals) -> None:
     """Standard input that never comes keeps the command waiting for the signal."""
     folder = tmp_path / "out"
     folder.mkdir()
-    # A shell that starts the tests in the background keeps interrupts away from them; here one has to arrive.
-    heard = {"stdin": subprocess.PIPE, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    with _process("decode", "-", *STUB, "-v", "-o", folder / "a.png", **heard) as process:
+    with _waiting(folder / "a.png", number, signal.SIG_DFL) as process:
+        process.send_signal(number)
+        assert process.communicate(timeout=60)[1] == b"" and process.returncode == 128 + number
+    assert not list(folder.iterdir())
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path, coded: bytes) -> None:
+    with _waiting(tmp_path / "a.png", signal.SIGHUP, signal.SIG_IGN) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(coded, timeout=60)
+        assert process.returncode == 0 and (tmp_path / "a.png").exists()
+
+
+@contextmanager
+def _waiting(output: Path, number: signal.Signals, action: signal.Handlers) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that waits for standard input, started with this action for a signal.
+
+    A shell that starts the tests in the background keeps interrupts away from them; here one has to arrive.
+    """
+    heard = {"stdin": subprocess.PIPE, "preexec_fn": lambda: signal.signal(number, action)}
+    with _process("decode", "-", *STUB, "-v", "-o", output, **heard) as process:
         assert process.stderr is not None
         try:
             assert process.stderr.readline().startswith(b"bundle: ")
             time.sleep(0.2)  # long enough to be waiting; if it is not yet, the test is only easier
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 130
+            yield process
         finally:
             process.kill()
-    assert not list(folder.iterdir())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import ENVIRONMENT
 from make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from PIL import Image
 
@@ -126,6 +130,26 @@ def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(
     with pytest.raises(VerificationFailed):
         export(inputs, tmp_path / "old", force=True)
     assert contents(tmp_path) == {"old/manifest.json": b"{}"}
+
+
+def test_an_export_that_is_terminated_leaves_nothing(inputs: Path, tmp_path: Path) -> None:
+    """As whoever stops a service or a container does it."""
+    command = [sys.executable, "-m", "edgecodec", "export", "-o", tmp_path / "out" / "tiny.bundle"]
+    command += ["--ckpt", inputs / "main.safetensors", "--ckpt-mse", inputs / "mse.safetensors"]
+    command += ["--alpha", ",".join(map(str, np.linspace(0, 1, 101))), "--calibration", inputs / "photos"]
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT, **default) as process:
+        assert process.stderr is not None
+        try:
+            while process.stderr.readline() != b"freezing the entropy model\n":
+                assert process.poll() is None
+            (begun,) = (tmp_path / "out").iterdir()
+            assert begun.suffix == ".part"
+            process.terminate()
+            assert process.wait(timeout=60) == 143
+        finally:
+            process.kill()
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_force_replaces_a_bundle_with_the_same_bytes_as_any_other_export(

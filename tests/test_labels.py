@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from command_line import run_command
 from make_bundles import BLOCK, CLASSES, LEVEL, painted, plain, read_manifest, with_labels, write_manifest
 from PIL import Image
 
@@ -292,6 +293,24 @@ def test_classes_that_do_not_exist(codec: Codec, picture: Pixels, labels: Pixels
 def test_masks_of_another_size(codec: Codec, picture: Pixels, labels: Pixels) -> None:
     with pytest.raises(InvalidArgument, match="the picture of"):
         codec.encode(picture, labels=labels, keep=np.ones((ROWS, COLUMNS), np.uint8))
+
+
+# ---- the command line ----------------------------------------------------------------------------------------------
+
+
+def test_a_batch_says_which_map_of_which_picture(bundle: Path, picture: Pixels, labels: Pixels, tmp_path: Path) -> None:
+    pictures, maps = tmp_path / "pictures", tmp_path / "maps"
+    for folder in (pictures, maps):
+        folder.mkdir()
+    for name, given in {"a": labels, "b": labels + 4, "c": labels[:-1]}.items():
+        Image.fromarray(picture).save(pictures / f"{name}.bmp")
+        Image.fromarray(given).save(maps / f"{name}.png")
+    options = ("-b", bundle, "--engine", "onnxruntime", "--labels", maps, "-o", tmp_path / "out", "--json", "-q")
+    outcome = run_command("encode", pictures, *options)
+    assert outcome.status == 1 and [record["ok"] for record in outcome.records] == [True, False, False]
+    for name, line, record in zip("bc", outcome.talk.splitlines(), outcome.records[1:], strict=True):
+        assert line.startswith(f"edgecodec: error: {pictures / name}.bmp: {maps / name}.png: ")
+        assert (record["input"], record["where"]) == (f"{pictures / name}.bmp", f"{maps / name}.png")
 
 
 # ---- the manifest --------------------------------------------------------------------------------------------------
