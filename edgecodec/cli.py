@@ -76,7 +76,9 @@ Strip = Annotated[bool, typer.Option("--strip", help="Leave out ICC profile, EXI
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per result on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, show_default=False, help="More; twice for all.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Bundle, stages, tiles and engine too.")
+]
 
 
 def main() -> None:
