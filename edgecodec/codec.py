@@ -205,8 +205,10 @@ class Codec:
         quality, n: knobs of the rate as the bundle has them, None for its defaults. target_bpp: instead of a knob, bits
         per pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height, width) or a
         picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a picture file, or
-        a list of classes; None for everything. Both are of the picture as it is shown, its EXIF orientation applied;
-        picture files of them are turned by their own. seed: of the generator's noise, 0 to 2^64 - 1, None for 0.
+        a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None for 0.
+
+        Labels and masks are of the picture as it is shown, its EXIF orientation applied; files of them are turned by
+        their own.
 
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
