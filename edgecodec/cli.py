@@ -120,7 +120,8 @@ def export(
         str | None, typer.Option(metavar="A,A...", help="Decoders to bake, 0 (--ckpt-mse) to 1 (--ckpt).")
     ] = None,
     quality: Annotated[
-        str | None, typer.Option(metavar="Q,Q...", help="Qualities to bake, for families that have them.")
+        str | None,
+        typer.Option(metavar="Q,Q...", help="Qualities to bake, in steps of 1/64, for families that have them."),
     ] = None,
     beta: Annotated[
         str | None, typer.Option(metavar="B,B...", help="Realism to bake, for families that have it.")
@@ -230,8 +231,10 @@ def encode(
         from edgecodec import files, picture
 
         room = _room(tile, max_memory)
+        wishes: dict[str, Any] = {"quality": quality, "n": n, "target_bpp": target_bpp, "seed": seed}
         with edgecodec.open_bundle(bundle, engine, limits=limits, threads=threads, **room) as codec:
             _say_what_opened(codec, console)
+            codec.check_encoding(**wishes)
             tally = Tally(console, len(jobs))
             for job in jobs:
                 with tally.attempt(job):
@@ -239,12 +242,9 @@ def encode(
                     source = picture.read(job.source(limits), limits, alpha_channel)
                     encoded = codec.encode(
                         source.without_metadata() if strip else source,
-                        quality=quality,
-                        n=n,
-                        target_bpp=target_bpp,
                         labels=companion(labels, job),
                         keep=classes or companion(keep, job),
-                        seed=seed,
+                        **wishes,
                     )
                     files.write(job.output, encoded.data, force=force)
                     for note in encoded.notes:

@@ -187,6 +187,17 @@ class Codec:
         """The integer latents alone, (channels, rows, columns) by name, the same on every machine. Loads no engine."""
         return self._parse(source).latents
 
+    def check_encoding(
+        self,
+        *,
+        quality: float | None = None,
+        n: float | None = None,
+        target_bpp: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Raise what `encode` would for these whatever the picture, InvalidArgument or KnobUnavailable."""
+        self._encoder.check(knobs.given(quality=quality, n=n), target_bpp, seed)
+
     def encode(
         self,
         picture: files.Source | npt.NDArray[np.uint8] | Picture,
@@ -202,10 +213,11 @@ class Codec:
         """Encode a picture file (path, bytes or open file), uint8 (height, width, 3) or (height, width), or a Picture.
 
         alpha_channel: for pictures with transparency: "refuse", "drop", or lay on "white" or "black".
-        quality, n: knobs of the rate as the bundle has them, None for its defaults. target_bpp: instead of a knob, bits
-        per pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height, width) or a
-        picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a picture file, or
-        a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None for 0.
+        quality, n: knobs of the rate as the bundle has them, None for its defaults; quality is rounded to the 1/64 that
+        files hold. target_bpp: instead of a knob, bits per pixel that the whole file may take. labels: the class of
+        every pixel, as whole numbers (height, width) or a picture file of such. keep: what must be as in the picture,
+        non-zero in (height, width) or in a picture file, or a list of classes; None for everything. seed: of the
+        generator's noise, 0 to 2^64 - 1, None for 0.
 
         Labels and masks are of the picture as it is shown, its EXIF orientation applied; files of them are turned by
         their own.
@@ -217,8 +229,7 @@ class Codec:
 
         start = perf_counter()
         asked = knobs.given(quality=quality, n=n)
-        if asked and target_bpp is not None:
-            raise InvalidArgument(f"{knobs.describe(asked)} and a target rate exclude each other", hint="give one")
+        self._encoder.check(asked, target_bpp, seed)
         if isinstance(picture, np.ndarray):
             picture = pictures.from_pixels(picture)
         elif not isinstance(picture, pictures.Picture):
@@ -304,6 +315,7 @@ class Codec:
 
     def _require(self, asked: Knobs) -> SynthesisGraph:
         """Some decoder for these knobs, whatever the others: what does not exist is found out before any work."""
+        knobs.check_known(self.info, "decode", asked)
         return knobs.choose(self._baked, asked, {})
 
 

@@ -58,6 +58,17 @@ class Container:
     xmp: bytes | None
 
 
+def quantised(quality: float) -> float:
+    """The nearest quality that a file can hold, halves to even. What is not finite stays as it is."""
+    return float(np.rint(quality * QUALITY_STEPS) / QUALITY_STEPS)
+
+
+def check_noise_seed(seed: int) -> None:
+    """Raise InvalidArgument for a seed that a file cannot hold."""
+    if not 0 <= seed < 1 << 8 * _SEED_BYTES:
+        raise InvalidArgument(f"a noise seed is 0 to 2^64 - 1, not {seed}")
+
+
 def parse(data: native.Buffer) -> Container:
     """Split a file into its parts. Raises NotEdgc, UnsupportedVersion or Corrupt, each with the offset where known."""
     borrowed = native.view(data)
@@ -110,8 +121,7 @@ def write(
     xmp: bytes | None = None,
 ) -> bytes:
     """The inverse of `parse`. Raises InvalidArgument for what the format cannot hold."""
-    if not 0 <= noise_seed < 1 << 8 * _SEED_BYTES:
-        raise InvalidArgument(f"a noise seed is 0 to 2^64 - 1, not {noise_seed}")
+    check_noise_seed(noise_seed)
     # A picture without a seed has seed 0.
     seed = noise_seed.to_bytes(_SEED_BYTES, "little") if noise_seed else None
     tagged = ((ICC, icc), (EXIF, exif), (XMP, xmp), (NOISE_SEED, seed))

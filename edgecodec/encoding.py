@@ -71,13 +71,28 @@ class Encoder:
         self._tiler = tiler
         self._threads = threads
 
+    def check(self, asked: Knobs, target_bpp: float | None, noise_seed: int | None) -> None:
+        """Raise InvalidArgument or KnobUnavailable for what no picture can be encoded with."""
+        if target_bpp is not None:
+            if asked:
+                raise InvalidArgument(f"{knobs.describe(asked)} and a target rate exclude each other", hint="give one")
+            if not (isfinite(target_bpp) and target_bpp > 0):
+                raise InvalidArgument(
+                    f"the target is {knobs.decimal(target_bpp)} bits per pixel", hint="give a positive number"
+                )
+        if noise_seed is not None:
+            container.check_noise_seed(noise_seed)
+            if not any(graph.noise for graph in self._info.synthesis):
+                raise KnobUnavailable("the bundle's decoders take no noise", where="seed")
+        self._point(asked)
+        if target_bpp is not None:
+            self._rate_points()
+
     def prepare(self, picture: Picture, given: Latents, noise_seed: int | None) -> Prepared:
-        """Pad a picture for the graph. Raises OutOfRange if it is too small, KnobUnavailable for a seed without use."""
+        """Pad a picture for the graph. Raises OutOfRange if it is too small."""
         height, width = picture.pixels.shape[:2]
         padding = self._info.image
         check_room(width, height, padding, self._model.alignment)
-        if noise_seed is not None and not any(graph.noise for graph in self._info.synthesis):
-            raise KnobUnavailable("the bundle's decoders take no noise", where="seed")
         rows, columns = encoder_side(height, padding), encoder_side(width, padding)
         return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), given, noise_seed or 0)
 
@@ -120,10 +135,8 @@ class Encoder:
         """At the knob that gives the largest file of at most `target_bpp` bits per pixel, all included.
 
         That is the best of what a bisection looks at, and the smallest of that where nothing fits; a note says which.
-        Raises KnobUnavailable if no knob of the bundle changes the rate, and InvalidArgument.
+        Raises what `encode` does, and KnobUnavailable if no knob of the bundle changes the rate.
         """
-        if not (isfinite(target_bpp) and target_bpp > 0):
-            raise InvalidArgument(f"the target is {target_bpp} bits per pixel", hint="give a positive number")
         knob, points = self._rate_points()
         tried: dict[int, Encoded] = {}
 
@@ -134,7 +147,8 @@ class Encoder:
         best = rate_search.search(len(points), target_bpp * prepared.pixels / 8, size_of)
         encoded = tried[best]
         reached = encoded.info.bits_per_pixel
-        note = f"{knob} {points[best]:g} gives {reached:.4g} bpp for a target of {target_bpp:g}"
+        chosen, target = knobs.decimal(points[best]), knobs.decimal(target_bpp)
+        note = f"{knob} {chosen} gives {reached:.4g} bpp for a target of {target}"
         if reached > target_bpp:
             note += ", the smallest that was found"
         spent = [attempt.timings for attempt in tried.values()]
@@ -151,8 +165,8 @@ class Encoder:
         graphs = self._info.analysis
         if not graphs:
             raise KnobUnavailable("the bundle holds no encoder", where=self._info.path, hint="export it with one")
-        baked = {name: value for name, value in asked.items() if not any(name in graph.scalars for graph in graphs)}
-        graph = knobs.choose(graphs, baked, self._info.default_knobs)
+        knobs.check_known(self._info, "encode", asked)
+        graph = knobs.choose(graphs, asked, self._info.default_knobs)
         return graph, knobs.scalars(graph.scalars, asked)
 
     def _rate_points(self) -> tuple[str, list[float]]:

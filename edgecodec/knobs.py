@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+from edgecodec.container import quantised
 from edgecodec.errors import KnobUnavailable
-from edgecodec.manifest import AnalysisGraph, Knobs, Scalar, SynthesisGraph
+from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, Scalar, SynthesisGraph
 
 Baked = TypeVar("Baked", AnalysisGraph, SynthesisGraph)
+Verb = Literal["encode", "decode"]
 
 #: The one knob that a coded picture carries, because encoder and decoder must agree on it.
 QUALITY = "quality"
@@ -20,19 +22,30 @@ def given(**values: float | None) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def check_known(info: BundleInfo, verb: Verb, asked: Knobs) -> None:
+    """Raise KnobUnavailable, and say which knobs there are, for one that no graph for `verb` has at any value."""
+    offers = {"encode": _offers(info.analysis), "decode": _offers(info.synthesis)}
+    unknown = sorted(asked.keys() - offers[verb].keys())
+    if unknown:
+        offers["decode"].pop(QUALITY, None)  # which the file brings
+        sides = [f"{_words(offer)} to {each}" for each, offer in offers.items() if offer]
+        hint = f"the knobs are {', '.join(sides)}" if sides else "the bundle has no knobs"
+        raise KnobUnavailable(f"{verb} takes no {' and no '.join(unknown)}", hint=hint)
+
+
 def choose(graphs: Sequence[Baked], asked: Knobs, defaults: Knobs) -> Baked:
     """The first graph baked at the `asked` values, and at the defaults for every other knob. Raises KnobUnavailable."""
     matching = matches(graphs, asked, defaults)
     if not matching:
         raise KnobUnavailable(
-            f"nothing was exported for {describe(asked)}", hint=f"the bundle has {_offer(graphs, asked)}"
+            f"nothing was exported for {describe(asked)}", hint=f"the bundle has {_exported(graphs, asked)}"
         )
     return matching[0]
 
 
 def matches(graphs: Sequence[Baked], asked: Knobs, defaults: Knobs) -> list[Baked]:
     """Every graph that `choose` could return, in the order of the manifest."""
-    return [graph for graph in graphs if _fits(graph.knobs, asked, defaults)]
+    return [graph for graph in graphs if _fits(graph, asked, defaults)]
 
 
 def values(graphs: Sequence[Baked], knob: str) -> list[float]:
@@ -46,8 +59,7 @@ def scalars(inputs: Mapping[str, Scalar], asked: Knobs) -> dict[str, float]:
     for name, value in chosen.items():
         if not inputs[name].low <= value <= inputs[name].high:
             raise KnobUnavailable(
-                f"{name}={value:g} is out of range",
-                hint=f"the bundle takes {inputs[name].low:g} to {inputs[name].high:g}",
+                f"{name}={decimal(value)} is out of range", hint=f"the bundle takes {_range(inputs[name])}"
             )
     return chosen
 
@@ -63,24 +75,57 @@ def with_precision(graphs: Sequence[SynthesisGraph], precision: str | None) -> l
 
 def describe(knobs: Knobs) -> str:
     """For messages: "alpha=0.5 beta=3.84", or "no knobs"."""
-    return " ".join(f"{name}={value:g}" for name, value in sorted(knobs.items())) or "no knobs"
+    return " ".join(f"{name}={decimal(value)}" for name, value in sorted(knobs.items())) or "no knobs"
 
 
-def _offer(graphs: Sequence[Baked], asked: Knobs) -> str:
+def decimal(value: float) -> str:
+    """The shortest decimal that reads back as this very value: "2", "1.296875"."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def _offers(graphs: Sequence[Baked]) -> dict[str, str]:
+    """What may be asked of graphs, by knob in alphabetical order: {"n": "-2 to 2", "quality": "0, 1.5, 4"}."""
+    baked = {name for graph in graphs for name in graph.knobs}
+    offers = {name: _list(graphs, name) for name in baked}
+    for graph in graphs:
+        offers |= {name: _range(scalar) for name, scalar in _inputs(graph).items()}
+    return dict(sorted(offers.items()))
+
+
+def _words(offer: Mapping[str, str]) -> str:
+    return " and ".join(f"{name} ({taken})" for name, taken in offer.items())
+
+
+def _exported(graphs: Sequence[Baked], asked: Knobs) -> str:
     """What could have been asked for: the values of a knob that was asked for in vain, or else all points."""
     for name, value in sorted(asked.items()):
         baked = values(graphs, name)
-        if baked and not any(_same(value, each) for each in baked):
-            return f"{name} {', '.join(f'{each:g}' for each in baked)}"
+        if baked and not any(_same(name, value, each) for each in baked):
+            return f"{name} {_list(graphs, name)}"
     return ", ".join(sorted({describe(graph.knobs) for graph in graphs}))
 
 
-def _fits(baked: Knobs, asked: Knobs, defaults: Knobs) -> bool:
-    if not asked.keys() <= baked.keys():
+def _list(graphs: Sequence[Baked], knob: str) -> str:
+    return ", ".join(map(decimal, values(graphs, knob)))
+
+
+def _range(scalar: Scalar) -> str:
+    return f"{decimal(scalar.low)} to {decimal(scalar.high)}"
+
+
+def _inputs(graph: AnalysisGraph | SynthesisGraph) -> Mapping[str, Scalar]:
+    """The knobs that are not baked."""
+    return graph.scalars if isinstance(graph, AnalysisGraph) else {}
+
+
+def _fits(graph: AnalysisGraph | SynthesisGraph, asked: Knobs, defaults: Knobs) -> bool:
+    if not asked.keys() <= graph.knobs.keys() | _inputs(graph).keys():
         return False
-    return all(_same(value, asked.get(name, defaults.get(name, value))) for name, value in baked.items())
+    return all(_same(name, value, asked.get(name, defaults.get(name, value))) for name, value in graph.knobs.items())
 
 
-def _same(one: float, other: float) -> bool:
-    """Values travel through JSON and command lines as decimals."""
+def _same(knob: str, one: float, other: float) -> bool:
+    """Values travel through JSON and command lines as decimals, and quality through files in steps of its own."""
+    if knob == QUALITY:
+        return quantised(one) == quantised(other)
     return math.isclose(one, other, abs_tol=1e-9)

@@ -400,7 +400,7 @@ def _knobs(node: _Node) -> dict[str, float]:
     knobs = {name: value.number() for name, value in node.fields().items()}
     quality = knobs.get("quality", 0)
     if not 0 <= quality <= LARGEST_QUALITY or quality * QUALITY_STEPS % 1:
-        node["quality"].fail(f"is {quality:g}, and coded pictures hold multiples of 1/{QUALITY_STEPS} from 0 up")
+        node["quality"].fail(f"is {quality}, and coded pictures hold multiples of 1/{QUALITY_STEPS} from 0 up")
     return knobs
 
 

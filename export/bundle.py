@@ -78,7 +78,7 @@ def export_bundle(
     has them; None for every trained quality, and for the beta of the paper and 0. family: what the checkpoint is, where
     that is not to be recognised. calibration: a folder of photographs. entropy_from: a bundle of the same checkpoint
     whose entropy model to keep, so that the files it has coded decode with the new one. force: replace a bundle that is
-    already there. progress: called with what is about to be done.
+    already there. progress: called with what is about to be done, and with values that were rounded.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises.
@@ -89,6 +89,8 @@ def export_bundle(
     model = load_model(main)
     mse = None if mse_checkpoint is None else load_model(read_checkpoint(mse_checkpoint, family))
     baking = baking_of(model, Asked(alphas, qualities, betas), mse)
+    for note in baking.notes():
+        progress(note)
     roles = {"main": checkpoint, "mse": mse_checkpoint}
     source = Source(
         main.family,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgecodec.knobs import decimal
+
 _FAMILIES = {
     "agustsson": "generative compression (Agustsson, Tschannen, Mentzer, Timofte, Van Gool: Generative Adversarial "
     "Networks for Extreme Learned Image Compression, 2019)",
@@ -69,7 +71,9 @@ def _options(manifest: Mapping[str, Any], role: str) -> str:
     heard = {knob for graph in manifest[role] for knob in (*graph["knobs"], *graph.get("scalars", ()))}
     if role == "synthesis":
         heard -= {"quality"}  # which a file brings with it
-    options = [f" --{knob} {value:g}" for knob, value in sorted(manifest["default_knobs"].items()) if knob in heard]
+    options = [
+        f" --{knob} {decimal(value)}" for knob, value in sorted(manifest["default_knobs"].items()) if knob in heard
+    ]
     if role == "analysis" and manifest["given"]:
         options.append(" --labels map.png")
     return "".join(options)
@@ -143,4 +147,4 @@ def _origin(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _knobs(knobs: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} = {value:g}" for name, value in sorted(knobs.items())) or "none"
+    return ", ".join(f"{name} = {decimal(value)}" for name, value in sorted(knobs.items())) or "none"

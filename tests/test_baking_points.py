@@ -12,8 +12,10 @@ from tiny_codecs import tiny_codec
 from torch import nn
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
+from edgecodec.export import bundle
 from edgecodec.export.baking import BAKINGS, Asked, baking_of, suffix
 from edgecodec.export.baking.interpolation import Interpolation
+from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.families import FAMILIES, Hific, LearnedCodec
 from edgecodec.export.graphs import export_synthesis
 from edgecodec.export.weights import stored_weights
@@ -88,6 +90,21 @@ def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_q
     # The entropy model, and with it the model id, is the same whichever qualities are baked.
     assert baking.settings() == [{"quality": level} for level in range(5)] == baking_of(baking.model).settings()
     assert suffix(baking.decoder_knobs()[3]) == "-beta3.84-quality4"
+
+
+def test_a_quality_that_files_do_not_hold_is_rounded_and_export_says_so(tmp_path: Path) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    model = tiny_codec("crdr")
+    save_checkpoint(tmp_path / "crdr.safetensors", model, "crdr", "tiny", {})
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(bundle, "write_bundle", stop)
+        bundle.export_bundle(
+            tmp_path / "crdr.safetensors", tmp_path / "out", qualities=(1.3, 4, 0.25, 1.3), progress=said.append
+        )
+    assert said == ["reading checkpoints", "quality 1.3 becomes 1.296875: files hold it in 1/64"]
 
 
 def test_without_a_choice_every_trained_quality_is_baked() -> None:

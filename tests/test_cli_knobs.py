@@ -59,6 +59,35 @@ def test_a_quality_that_was_not_exported(tmp_path: Path) -> None:
     assert status == 4 and "hint: the bundle has quality 0, 1.5, 4." in talk
 
 
+def test_what_the_hint_says_can_be_typed(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, with_qualities({0.296875: 0.125, 1.296875: 1.0}))
+    _, talk = place.refused("--quality", 2)
+    offered = talk.partition("the bundle has quality ")[2].rstrip(".\n").split(", ")
+    files = [place.encode("--quality", quality) for quality in offered]
+    assert files == [place.encode("--quality", quality) for quality in (0.3, 1.3)]
+    assert len(set(files)) == 2
+
+
+@pytest.mark.parametrize(
+    ("wishes", "status", "problem"),
+    [
+        (("--quality", 7), 4, "nothing was exported for quality=7"),
+        (("--n", 1), 4, "encode takes no n"),
+        (("--target-bpp", -1), 2, "the target is -1 bits per pixel"),
+        (("--target-bpp", 1, "--quality", 4), 2, "exclude each other"),
+        (("--seed", -1), 2, "a noise seed is"),
+        (("--seed", 1), 4, "take no noise"),
+    ],
+)
+def test_wrong_knobs_are_one_error_for_all_pictures(
+    tmp_path: Path, wishes: tuple[object, ...], status: int, problem: str
+) -> None:
+    place = Workplace(tmp_path, with_qualities(GAINS))
+    outcome = run("encode", tmp_path / "in.png", tmp_path / "absent.png", *place.engine, *wishes)
+    assert outcome.status == status
+    assert outcome.talk.count("error:") == 1 and problem in outcome.talk
+
+
 def test_n(tmp_path: Path) -> None:
     place = Workplace(tmp_path, Recipe(plain().model, [analysis(scalar_shape=(1,))], plain().synthesis))
     assert place.encode("--n", -1.25) == place.codec.encode(place.pixels, n=-1.25).data

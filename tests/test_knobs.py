@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from make_bundles import (
     Recipe,
     analysis,
@@ -24,10 +27,10 @@ from make_bundles import (
 )
 
 import edgecodec
-from edgecodec import container, rate_search
+from edgecodec import container, knobs, rate_search
 from edgecodec.codec import Codec
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, NotABundle
-from edgecodec.manifest import BundleInfo
+from edgecodec.manifest import AnalysisGraph, BundleInfo, Scalar, Tiling
 
 Pixels = npt.NDArray[np.uint8]
 Opener = Callable[..., Codec]
@@ -111,6 +114,47 @@ def test_a_quality_that_no_file_can_hold_is_not_a_bundle(opened: Opener, quality
         opened(with_qualities({quality: 1}))
 
 
+@given(st.lists(st.floats(0, 4), min_size=1, max_size=5))
+def test_every_quality_works_as_it_was_typed_and_as_it_is_printed(asked: list[float]) -> None:
+    """What is asked of encode is what was asked of export, or what a message, a card or a file's name says."""
+    baked = sorted({container.quantised(quality) for quality in asked})
+    graphs = [_encoder(quality=quality) for quality in baked]
+    for quality in asked:
+        assert knobs.choose(graphs, {"quality": quality}, {}).knobs["quality"] == container.quantised(quality)
+    with pytest.raises(KnobUnavailable) as caught:
+        knobs.choose(graphs, {"quality": 5.0}, {})
+    printed = (caught.value.hint or "").removeprefix("the bundle has quality ").split(", ")
+    printed_alone = [knobs.describe(graph.knobs).removeprefix("quality=") for graph in graphs]
+    assert printed == printed_alone
+    for text, graph in zip(printed, graphs, strict=True):
+        assert knobs.choose(graphs, {"quality": float(text)}, {}) is graph
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_value_is_printed_as_it_can_be_typed(value: float) -> None:
+    text = knobs.decimal(value)
+    assert float(text) == value and not text.endswith(".0")
+
+
+@pytest.mark.parametrize(("asked", "rounded"), [(1.3, 1.296875), (1.29688, 1.296875), (1 / 128, 0), (3 / 128, 2 / 64)])
+def test_encode_rounds_the_quality_before_it_looks_for_it(
+    opened: Opener, picture: Pixels, asked: float, rounded: float
+) -> None:
+    codec = opened(with_qualities({rounded: 0.25, 4.0: 1.0}))
+    assert codec.encode(picture, quality=asked).info.quality == rounded
+
+
+@pytest.mark.parametrize("quality", [1.305, -1.0, math.nan, math.inf, -math.inf, 1e308])
+def test_a_quality_half_a_step_away_is_another(opened: Opener, picture: Pixels, quality: float) -> None:
+    with pytest.raises(KnobUnavailable) as caught:
+        opened(with_qualities({0.296875: 0.125, 1.296875: 0.25})).encode(picture, quality=quality)
+    assert caught.value.hint == "the bundle has quality 0.296875, 1.296875"
+
+
+def _encoder(scalars: dict[str, Scalar] | None = None, **baked: float) -> AnalysisGraph:
+    return AnalysisGraph("a.onnx", baked, "image", None, scalars or {}, {}, Tiling((1, 1)), None)
+
+
 # ---- beta beside quality -------------------------------------------------------------------------------------------
 
 
@@ -148,12 +192,38 @@ def test_a_beta_that_exists_for_one_quality_only(opened: Opener, picture: Pixels
 def test_a_decoder_knob_that_does_not_exist(opened: Opener, picture: Pixels, knob: str) -> None:
     codec = opened(plain())
     data = codec.encode(picture).data
-    with pytest.raises(KnobUnavailable, match=f"{knob}=1"):
+    with pytest.raises(KnobUnavailable, match=f"decode takes no {knob} .*the bundle has no knobs"):
         codec.decode(data, **{knob: 1.0})
     with pytest.raises(KnobUnavailable):
         next(iter(codec.decode_many([data], **{knob: 1.0})))
     with pytest.raises(KnobUnavailable):
         opened(plain(), **{knob: 1.0})
+
+
+def test_a_knob_of_the_other_side_is_said_to_be_there(opened: Opener, picture: Pixels) -> None:
+    """Quality is not offered to a decoder, which takes the file's."""
+    both = opened(with_qualities(GAINS, BETAS))
+    on_both_sides = "the knobs are quality (0, 1.5, 4) to encode, beta (0, 3.84) to decode"
+    on_one_side = "the knobs are n (-2 to 2) to encode"
+    tunable = opened(TUNABLE)
+    for attempt, problem, hint in (
+        (lambda: both.decode(b"", alpha=1), "decode takes no alpha", on_both_sides),
+        (lambda: both.encode(picture, n=1), "encode takes no n", on_both_sides),
+        (lambda: tunable.decode(b"", beta=1), "decode takes no beta", on_one_side),
+        (lambda: tunable.encode(picture, quality=1, n=1), "encode takes no quality", on_one_side),
+    ):
+        with pytest.raises(KnobUnavailable) as caught:
+            attempt()
+        assert (caught.value.message, caught.value.hint) == (problem, hint)
+
+
+def test_a_scalar_that_only_some_encoders_take() -> None:
+    """It is asked of one that does, or refused, and never dropped."""
+    with_n = _encoder({"n": Scalar(0, 1, 0)}, quality=0.0)
+    graphs = [with_n, _encoder(quality=1.0)]
+    assert knobs.choose(graphs, {"n": 0.5}, {}) is with_n
+    with pytest.raises(KnobUnavailable, match=r"n=0\.5 quality=1 "):
+        knobs.choose(graphs, {"n": 0.5, "quality": 1.0}, {})
 
 
 # ---- n -------------------------------------------------------------------------------------------------------------
@@ -177,7 +247,7 @@ def test_n_out_of_range(opened: Opener, picture: Pixels, n: float) -> None:
 
 @pytest.mark.parametrize("knob", ["n", "quality"])
 def test_an_encoder_knob_that_does_not_exist(opened: Opener, picture: Pixels, knob: str) -> None:
-    with pytest.raises(KnobUnavailable, match=f"{knob}=1"):
+    with pytest.raises(KnobUnavailable, match=f"encode takes no {knob} .*the bundle has no knobs"):
         opened(plain()).encode(picture, **{knob: 1.0})
 
 
@@ -211,7 +281,8 @@ def test_a_target_takes_the_best_quality_that_fits(opened: Opener, picture: Pixe
         encoded = codec.encode(picture, target_bpp=target)
         assert encoded.info.quality == quality
         assert encoded.data == codec.encode(picture, quality=quality).data
-        assert encoded.notes == (f"quality {quality:g} gives {sizes[quality]:.4g} bpp for a target of {target:g}",)
+        words = f"quality {quality:g} gives {sizes[quality]:.4g} bpp for a target of {target}"
+        assert encoded.notes == (words.removesuffix(".0"),)
 
 
 def test_a_target_below_everything_gives_the_smallest_and_says_so(opened: Opener, picture: Pixels) -> None:
@@ -287,6 +358,26 @@ def test_a_target_beside_a_knob(opened: Opener, picture: Pixels, knob: dict[str,
 def test_a_target_without_a_knob_of_the_rate(opened: Opener, picture: Pixels) -> None:
     with pytest.raises(KnobUnavailable, match="one rate only"):
         opened(plain()).encode(picture, target_bpp=1.0)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "kind"),
+    [
+        ({"quality": 7.0}, KnobUnavailable),
+        ({"n": 0.0}, KnobUnavailable),
+        ({"seed": 1}, KnobUnavailable),
+        ({"seed": -1}, InvalidArgument),
+        ({"target_bpp": -1.0}, InvalidArgument),
+        ({"target_bpp": 1.0, "quality": 0.0}, InvalidArgument),
+    ],
+)
+def test_what_no_picture_can_be_encoded_with_is_refused_before_any_is_read(
+    opened: Opener, tmp_path: Path, wishes: dict[str, Any], kind: type[Exception]
+) -> None:
+    codec = opened(with_qualities(GAINS))
+    for attempt in (lambda: codec.check_encoding(**wishes), lambda: codec.encode(tmp_path / "no.png", **wishes)):
+        with pytest.raises(kind):
+            attempt()
 
 
 def test_an_encoder_that_is_not_there(opened: Opener, picture: Pixels) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
 from edgecodec.export.families import LearnedCodec
+from edgecodec.knobs import decimal
 from edgecodec.manifest import Scalar
 
 Knobs = dict[str, float]
@@ -35,7 +36,7 @@ class Point:
 
 def suffix(knobs: Knobs) -> str:
     """What tells the files of baked points apart: "-beta3.84-quality2"."""
-    return "".join(f"-{knob}{repr(value).removesuffix('.0')}" for knob, value in sorted(knobs.items()))
+    return "".join(f"-{knob}{decimal(value)}" for knob, value in sorted(knobs.items()))
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class Baking:
     def baked_knobs(self) -> tuple[str, ...]:
         """Knobs that this model can be baked at."""
         return self.BAKED
+
+    def notes(self) -> list[str]:
+        """What became of values that cannot be baked as asked, for people."""
+        return []
 
     def encoder_knobs(self) -> list[Knobs]:
         """Those of every encoder to bake."""

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.container import QUALITY_STEPS
+from edgecodec.container import QUALITY_STEPS, quantised
 from edgecodec.export.baking.base import NOTHING, Asked, Baking, Decoder, Encoder, Point, distinct
 from edgecodec.export.baking.base import Knobs as BakedKnobs
 from edgecodec.export.families.codec import LearnedCodec
@@ -36,6 +36,7 @@ from edgecodec.export.families.crdr import (
     Transform,
     fixed_point,
 )
+from edgecodec.knobs import decimal
 
 DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
 
@@ -47,16 +48,21 @@ class RateAndRealism(Baking):
     model: Crdr
 
     def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
-        """quality is rounded to 1/64. Raises InvalidArgument for values out of range."""
+        """quality is rounded as files hold it. Raises InvalidArgument for values out of range."""
         super().__init__(model, asked, mse)
         qualities = range(model.levels) if asked.quality is None else asked.quality
-        self.qualities = distinct(
-            round(model.checked_quality(quality) * QUALITY_STEPS) / QUALITY_STEPS for quality in qualities
-        )
+        self.qualities = distinct(quantised(model.checked_quality(quality)) for quality in qualities)
         self.betas = distinct(model.checked_beta(beta) for beta in asked.beta or DEFAULT_BETAS if model.realism)
 
     def baked_knobs(self) -> tuple[str, ...]:
         return self.BAKED if self.model.realism else ("quality",)
+
+    def notes(self) -> list[str]:
+        return [
+            f"quality {decimal(quality)} becomes {decimal(quantised(quality))}: files hold it in 1/{QUALITY_STEPS}"
+            for quality in distinct(self.asked.quality or ())
+            if quality != quantised(quality)
+        ]
 
     def encoder_knobs(self) -> list[BakedKnobs]:
         return [{"quality": quality} for quality in self.qualities]
