@@ -44,7 +44,7 @@ def assert_exact(net: Net, values: Integers) -> None:
         native.force_kernels(kernels)
         opened = NativeNet(reference.net_bytes(net))
         assert opened.shape(*values.shape[1:]) == expected.shape
-        for threads in (1, 2, 5):
+        for threads in (1, 2, 5, 1000):
             np.testing.assert_array_equal(opened.run(values, threads), expected, f"{kernels}, {threads} threads")
 
 

@@ -49,6 +49,14 @@ def test_threads_change_nothing(codec: Codec, files: list[bytes], threads: int) 
                 np.testing.assert_array_equal(other.decode_latents(data)[name], latent)
 
 
+def test_a_machine_of_a_thousand_processors(codec: Codec, files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(1000)), raising=False)
+    with edgecodec.open_bundle(TINY, "stub") as other:
+        assert other.encode(PHOTOS[0]).data
+        for name, latent in codec.decode_latents(files[0]).items():
+            np.testing.assert_array_equal(other.decode_latents(files[0])[name], latent)
+
+
 @pytest.mark.parametrize("threads", [0, -1])
 def test_no_threads_are_refused(threads: int) -> None:
     with pytest.raises(InvalidArgument):

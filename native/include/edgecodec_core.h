@@ -99,7 +99,7 @@ EC_API ec_status ec_core_model_encoder_latent(const ec_core_model *model, uint32
 EC_API ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
 
 /* latents[i]: decoder latent i as int16 (channels, rows, columns), exactly the size the picture's size implies.
- * threads: 1 or more; results do not depend on it. */
+ * threads: 1 or more, of which no more are used than are of use; results do not depend on it. */
 EC_API ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
                                 const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
                                 ec_core_error *error);

@@ -15,14 +15,12 @@ struct ec_core_model {
 
 namespace {
 
-constexpr uint32_t kMaxThreads = 256;
-
 void check(const ec_core_model *model, uint32_t width, uint32_t height, const void *latents, uint32_t threads) {
     if (model == nullptr || latents == nullptr) throw Failure(EC_INVALID_ARGUMENT, "model or latents missing");
     if (width == 0 || height == 0 || width > 65535 || height > 65535) {
         throw Failure(EC_INVALID_ARGUMENT, "a side must be 1 to 65535 pixels");
     }
-    if (threads == 0 || threads > kMaxThreads) throw Failure(EC_INVALID_ARGUMENT, "threads must be 1 to 256");
+    if (threads == 0) throw Failure(EC_INVALID_ARGUMENT, "threads must be 1 or more");
 }
 
 ec_status describe(const EntropyModel &model, const std::vector<size_t> &latents, uint32_t i, ec_core_tensor *out) {

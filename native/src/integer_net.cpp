@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kMaxSide = int64_t{1} << 24;
 constexpr uint64_t kMaxValues = uint64_t{1} << 31;
+constexpr unsigned kMaxThreads = 256; // more would only cost memory: each has its own scratch
 
 void check_size(uint64_t rows, uint64_t columns, uint64_t channels) {
     if (rows > uint64_t{kMaxSide} || columns > uint64_t{kMaxSide} || rows * columns > kMaxValues / channels) {
@@ -89,6 +90,7 @@ std::optional<Sides> IntegerNet::output_sides(Sides sides) const {
 
 void IntegerNet::run(const int16_t *input, Shape shape, uint8_t *indices, int16_t *values, unsigned threads) const {
     output_shape(shape);
+    threads = std::min(threads, kMaxThreads);
     Activation activation(layers_.front()->input_layout(shape), shape);
     const size_t channels = layers_.front()->input_channels();
     const ActivationTarget inside = activation.inside();

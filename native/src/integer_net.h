@@ -39,7 +39,7 @@ public:
     // input: (rows, columns, channels), every value within input_low() and input_high().
     // Output: into `indices` (channels, rows, columns) for a net that gives them, else into `values` (rows, columns,
     // channels).
-    // Throws as output_shape does.
+    // threads: 1 or more, of which no more are used than are of use. Throws as output_shape does.
     void run(const int16_t *input, Shape shape, uint8_t *indices, int16_t *values, unsigned threads) const;
 
 private:
