@@ -75,10 +75,13 @@ def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "re
     """Read any still picture that Pillow opens, with the EXIF orientation applied and reset.
 
     Greyscale stays greyscale, palettes become colours, 16-bit samples are rounded to 8 bits, CMYK becomes RGB.
-    Raises NotAnImage, CannotRead, LimitExceeded, AlphaRefused, InvalidArgument for animations.
+    Raises NotAnImage, CannotRead, LimitExceeded, AlphaRefused, and InvalidArgument for animations and for
+    an `alpha_channel` that is none of ALPHA_CHANNEL_CHOICES.
     """
+    if alpha_channel not in ALPHA_CHANNEL_CHOICES:
+        raise InvalidArgument(f"alpha_channel is {alpha_channel!r}", hint=f"use {', '.join(ALPHA_CHANNEL_CHOICES)}")
     with _opened(source, limits) as image:
-        image.load()
+        _load_with_transparency(image)
         return _convert(image, alpha_channel)
 
 
@@ -93,18 +96,35 @@ def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
             raise InvalidArgument(
                 f"has pixels of mode {image.mode}", hint="numbers are stored as greyscale or as indices into a palette"
             )
-        stretch = _stretch(image)  # known only until the pixels are loaded
+        factor, divisor = _stretch(image)
         image.load()
         upright, _ = _turned(image)
-        numbers: npt.NDArray[Any] = np.asarray(upright) // stretch
+        samples = np.asarray(upright)
+        if factor == divisor:
+            return samples
+        numbers: npt.NDArray[Any] = (2 * divisor * samples.astype(np.int64) + factor) // (2 * factor)
         return numbers
 
 
-def _stretch(image: Image.Image) -> int:
-    """The factor by which Pillow stretches greyscale of 2 or 4 bits to 8."""
-    for *_, layout in getattr(image, "tile", ()):
-        return {"L;2": 85, "L;4": 17}.get(layout[0] if isinstance(layout, tuple) else layout, 1)
-    return 1
+def _stretch(image: Image.Image) -> tuple[int, int]:
+    """What Pillow multiplies and divides samples by, to fill 8 or 16 bits. Known only until they are loaded."""
+    for decoder, _, _, layout in getattr(image, "tile", ()):
+        kind, *more = layout if isinstance(layout, tuple) else (layout,)
+        if decoder.startswith("ppm") and more:
+            return 65535 if image.mode == "I" else 255, more[0]
+        return {"L;2": (85, 1), "L;4": (17, 1), "RGB;16B": (1, 256)}.get(kind, (1, 1))
+    return 1, 1
+
+
+def _load_with_transparency(image: Image.Image) -> None:
+    """Load the pixels. The sample that means transparent, which Pillow leaves as it is in the file, becomes one of theirs."""
+    factor, divisor = _stretch(image)
+    image.load()
+    match image.info.get("transparency"):
+        case int(sample):
+            image.info["transparency"] = sample * factor // divisor
+        case tuple(samples):
+            image.info["transparency"] = tuple(sample * factor // divisor for sample in samples)
 
 
 @contextmanager
@@ -181,7 +201,11 @@ def _flatten(image: Image.Image, alpha_channel: AlphaChannel, notes: list[str]) 
             hint="--alpha-channel drop, white or black (alpha_channel=) says what to make of it",
         )
     notes.append(f"transparency: {alpha_channel}")
-    grey = image.mode in ("L", "LA", "La", "1", "I;16")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        opaque = np.asarray(image) != image.info["transparency"]
+        image = _eight_bits(image, notes)
+        image.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
+    grey = image.mode in ("L", "LA", "La", "1")
     layered = image.convert("RGBA")
     if alpha_channel != "drop":
         layered = Image.alpha_composite(Image.new("RGBA", image.size, alpha_channel), layered)

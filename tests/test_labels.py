@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from command_line import run_command
 from make_bundles import BLOCK, CLASSES, LEVEL, painted, plain, read_manifest, with_labels, write_manifest
 from PIL import Image
+from png_files import grey_png
 
 import edgecodec
 from edgecodec.codec import Codec
@@ -90,19 +89,6 @@ def _png(image: Image.Image, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def _grey_png(labels: Pixels, depth: int) -> bytes:
-    """Greyscale PNG of `depth` bits a pixel, which Pillow does not write but reads."""
-    height, width = labels.shape
-    bits = np.unpackbits(labels[:, :, None], axis=2)[:, :, -depth:].reshape(height, width * depth)
-    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def _palette(labels: Pixels, **options: Any) -> bytes:
     image = Image.fromarray(labels).convert("P")
     image.putdata(labels.ravel())
@@ -114,7 +100,7 @@ def test_label_files_are_numbers_not_colours(codec: Codec, picture: Pixels, labe
     files = [
         _png(Image.fromarray(labels)),
         _png(Image.fromarray(labels.astype(np.uint16))),
-        *(_grey_png(labels, depth) for depth in (2, 4, 8)),
+        *(grey_png(labels, depth) for depth in (2, 4, 8)),
         *(_palette(labels, bits=bits) for bits in (2, 4, 8)),
     ]
     expected = codec.encode(picture, labels=labels).data
@@ -126,7 +112,18 @@ def test_label_files_are_numbers_not_colours(codec: Codec, picture: Pixels, labe
 
 def test_one_bit_is_zero_or_one(labels: Pixels) -> None:
     bits = labels & 1
-    np.testing.assert_array_equal(read_numbers(_grey_png(bits, 1), Limits()), bits)
+    np.testing.assert_array_equal(read_numbers(grey_png(bits, 1), Limits()), bits)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("largest", [1, 3, 10, 100, 254, 255, 256, 1000, 40000, 65534, 65535])
+def test_label_files_of_any_largest_number(largest: int, plain: bool) -> None:
+    """A PGM file says which number is white."""
+    numbers = np.unique(np.linspace(0, largest, 1000).astype(">u2"))[None]
+    binary = numbers.tobytes() if largest > 255 else numbers.astype(np.uint8).tobytes()
+    body = " ".join(map(str, numbers[0])).encode() if plain else binary
+    file = b"P%d %d 1 %d\n" % (2 if plain else 5, numbers.size, largest) + body
+    np.testing.assert_array_equal(read_numbers(file, Limits()), numbers)
 
 
 def test_label_files_of_colours_are_refused(codec: Codec, picture: Pixels, tmp_path: Path) -> None:

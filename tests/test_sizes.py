@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from conftest import PHOTOS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from png_files import grey_png, png
 
 from edgecodec import picture
 from edgecodec.codec import Codec
@@ -139,6 +142,42 @@ def test_transparency_dropped(tmp_path: Path, photo: Path) -> None:
     dropped = picture.read(tmp_path / "a.png", Limits(), "drop")
     assert dropped.notes == ("transparency: drop",)
     np.testing.assert_array_equal(dropped.pixels, np.asarray(Image.open(photo).convert("L")))
+
+
+def _opaque_on(samples: npt.NDArray[np.uint8], background: str, transparent: npt.NDArray[np.bool_]) -> Any:
+    return np.where(transparent, {"white": 255, "black": 0}.get(background, samples), samples)
+
+
+@pytest.mark.parametrize("background", ["drop", "white", "black"])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_one_grey_that_is_transparent(depth: int, background: picture.AlphaChannel) -> None:
+    """The file names it in its own bits; the levels are those of the same file without it."""
+    samples = np.arange(1 << depth, dtype=np.uint16)[:: max(1, 1 << depth >> 10)][None]
+    transparent = samples == samples[0, -2]
+    expected = np.floor(samples / ((1 << depth) - 1) * 255 + 0.5).astype(np.uint8)
+    file = grey_png(samples, depth, transparent=int(samples[0, -2]))
+    read = picture.read(file, Limits(), background)
+    assert read.greyscale
+    np.testing.assert_array_equal(read.pixels, _opaque_on(expected, background, transparent))
+    with pytest.raises(AlphaRefused):
+        picture.read(file, Limits())
+
+
+@pytest.mark.parametrize("background", ["drop", "white", "black"])
+def test_one_colour_of_sixteen_bits_that_is_transparent(background: picture.AlphaChannel) -> None:
+    samples = np.array([[[257, 51400, 65535], [0, 51400, 65535]]], ">u2")
+    file = png(2, 1, 16, 2, samples.tobytes(), transparent=samples[0, 0].tobytes())
+    read = picture.read(file, Limits(), background)
+    transparent = np.array([True, False])[:, None]
+    np.testing.assert_array_equal(read.pixels[0], _opaque_on(np.uint8(samples[0] >> 8), background, transparent))
+
+
+@pytest.mark.parametrize("wrong", ["banana", "blue", "", "White"])
+def test_transparency_made_into_something_else(codec: Codec, wrong: Any) -> None:
+    """Also for a picture without any, and though Pillow knows the colour."""
+    with pytest.raises(InvalidArgument, match="alpha_channel") as caught:
+        codec.encode(PHOTOS[0], wrong)
+    assert "refuse, drop, white, black" in (caught.value.hint or "")
 
 
 def test_animation_is_refused(tmp_path: Path) -> None:
