@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from edgecodec.entropy import EntropyModel
-from edgecodec.errors import BundleChanged, EdgecodecError
+from edgecodec.errors import BadModel, BundleChanged, EdgecodecError
+from edgecodec.graph_file import external_files
 from edgecodec.manifest import read_manifest
-
-#: Folder of what several graphs share.
-_WEIGHTS = "weights/"
 
 
 class Bundle:
@@ -64,16 +63,26 @@ class Bundle:
         return self.root / name
 
     def checked_graph(self, name: str) -> tuple[Path, dict[str, Path]]:
-        """The same of a graph and, by the names it has for them, of the weights it shares with others.
+        """The same of a graph and, by the names it has for them, of the files that hold weights of it.
 
-        Raises BundleChanged.
+        Raises BundleChanged, and BadModel for a graph that wants a file which the manifest does not list.
         """
-        shared = [each for each in self.info.files if each.startswith(_WEIGHTS)]
-        if not shared:
-            return self.checked(name), {}
-        graph = self._checked_bytes(name)
-        # ONNX spells out where external data lies: a graph that uses a file contains its name.
-        return self.root / name, {each: self.checked(each) for each in shared if each.encode() in graph}
+        path = self.root / name
+        try:
+            with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
+                self._compare(name, hashlib.sha256(graph).hexdigest())
+                wanted = external_files(graph)
+        except OSError as error:
+            raise self._changed(name, "cannot be read") from error
+        except ValueError as error:  # also for an empty file, which cannot be mapped
+            raise BadModel(f"is not an ONNX graph: {error}", where=str(path), hint="export the bundle again") from error
+        if unlisted := sorted(wanted - self.info.files.keys()):
+            raise BadModel(
+                f"has weights in {', '.join(map(repr, unlisted))}, not listed in the manifest",
+                where=str(path),
+                hint="export the bundle again",
+            )
+        return path, {each: self.checked(each) for each in sorted(wanted)}
 
     def _checked_bytes(self, name: str) -> bytes:
         try:

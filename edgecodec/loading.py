@@ -13,7 +13,8 @@ from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 
 
 class LoadedGraphs:
-    """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged.
+    """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged,
+    BadModel.
 
     frugal: as engines have it. A graph is loaded once only: where it is first wanted fast and then frugal, it stays
     frugal from then on.

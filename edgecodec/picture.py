@@ -117,7 +117,7 @@ def _stretch(image: Image.Image) -> tuple[int, int]:
 
 
 def _load_with_transparency(image: Image.Image) -> None:
-    """Load the pixels. The sample that means transparent, which Pillow leaves as it is in the file, becomes one of theirs."""
+    """Load the pixels, and put the sample that means transparent on their scale, which Pillow does not."""
     factor, divisor = _stretch(image)
     image.load()
     match image.info.get("transparency"):

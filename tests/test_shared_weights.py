@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 from make_bundles import BLOCK, Graph, painted, plain, read_manifest, synthesis, write_manifest
-from onnx import external_data_helper, numpy_helper
+from onnx import external_data_helper, helper, numpy_helper
 
 import edgecodec
 from edgecodec import verify
-from edgecodec.errors import BundleChanged
+from edgecodec.errors import BadModel, BundleChanged
+from edgecodec.graph_file import external_files
 
 PICTURE = painted(np.random.default_rng(0).integers(-128, 128, (3, 4, 5)))
 
@@ -47,6 +48,17 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
+def _write_graph_with_weights_in(bundle: Path, file: str, named: str) -> None:
+    """The decoder for alpha 1 has its weights in `file`, and calls it `named`."""
+    path = bundle / "synthesis2.onnx"
+    model = onnx.load(path)
+    (bundle / file).parent.mkdir(exist_ok=True)
+    _outside(({}, model), bundle, file)
+    (entry,) = (each for tensor in model.graph.initializer for each in tensor.external_data if each.key == "location")
+    entry.value = named
+    path.write_bytes(model.SerializeToString())
+
+
 def _flip_a_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[5] ^= 1
@@ -70,6 +82,84 @@ def test_changed_weights_are_never_loaded(bundle: Path) -> None:
             codec.decode(data, alpha=alpha)
         assert (caught.value.where or "").endswith("aaaa.bin")
     assert codec.decode(data, alpha=1.0)  # which does not use them
+
+
+@pytest.mark.parametrize("file", ["model.data", "synthesis2.onnx.data", "more/of/it.bin"])
+def test_weights_are_weights_wherever_they_lie(bundle: Path, file: str) -> None:
+    (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+    _write_graph_with_weights_in(bundle, file, named=file)
+    write_manifest(bundle, read_manifest(bundle))
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    data = codec.encode(PICTURE).data
+    np.testing.assert_array_equal(codec.decode(data, alpha=1.0).pixels, np.clip(PICTURE + 40.0, 0, 255))
+    codec.close()
+    _flip_a_byte(bundle / file)
+    with pytest.raises(BundleChanged) as caught:
+        codec.decode(data, alpha=1.0)
+    assert caught.value.where == str(bundle / file)
+
+
+@pytest.mark.parametrize("named", ["model.data", "../secret.bin", "./weights/moved.bin", "/etc/passwd", "", "README"])
+def test_weights_that_the_manifest_does_not_list_are_refused(bundle: Path, named: str) -> None:
+    """Though a file of that name is there, and the graph is the one that the manifest describes."""
+    data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
+    _write_graph_with_weights_in(bundle, "weights/moved.bin", named)
+    write_manifest(bundle, read_manifest(bundle))
+    (bundle / "model.data").write_bytes((bundle / "weights" / "moved.bin").read_bytes())
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    assert codec.decode(data, alpha=0.0)
+    with pytest.raises(BadModel, match="not listed in the manifest") as caught:
+        codec.decode(data, alpha=1.0)
+    assert caught.value.where == str(bundle / "synthesis2.onnx") and repr(named) in caught.value.message
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph", b"\x3a\x7f", b"\xff" * 20], ids=repr)
+def test_graphs_that_are_none(bundle: Path, data: bytes) -> None:
+    coded = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
+    (bundle / "synthesis2.onnx").write_bytes(data)
+    write_manifest(bundle, read_manifest(bundle))
+    with pytest.raises(BadModel, match="not an ONNX graph"):
+        edgecodec.open_bundle(bundle, "onnxruntime", threads=1).decode(coded, alpha=1.0)
+
+
+def test_weights_are_found_in_every_part_of_a_graph() -> None:
+    """As onnx writes them, whatever lies around them."""
+
+    def tensor(file: str) -> onnx.TensorProto:
+        outside = numpy_helper.from_array(np.zeros(3, np.float32), "location")
+        external_data_helper.set_external_data(outside, file, 0, 12)
+        return outside
+
+    def sparse(file: str) -> onnx.SparseTensorProto:
+        return helper.make_sparse_tensor(tensor(f"{file} values"), tensor(f"{file} indices"), [3])
+
+    def constant(file: str) -> onnx.NodeProto:
+        return helper.make_node("Constant", [], ["location"], value=tensor(file))
+
+    inner = helper.make_graph([constant("of a graph inside")], "inner", [], [], [tensor("inside")])
+    node = helper.make_node("Odd", [], ["y"], domain="test", doc_string="location: nowhere", alpha=[0.5, 1.5], n=-1)
+    node.attribute.add(name="a", type=onnx.AttributeProto.GRAPH).g.CopyFrom(inner)
+    node.attribute.add(name="b", type=onnx.AttributeProto.TENSORS).tensors.extend(
+        [tensor("listed 1"), tensor("listed 2")]
+    )
+    node.attribute.add(name="c", type=onnx.AttributeProto.GRAPHS).graphs.append(
+        helper.make_graph([], "other", [], [], [tensor("in a list of graphs")])
+    )
+    node.attribute.add(name="d", type=onnx.AttributeProto.SPARSE_TENSOR).sparse_tensor.CopyFrom(sparse("sparse"))
+    node.attribute.add(name="e", type=onnx.AttributeProto.SPARSE_TENSORS).sparse_tensors.append(sparse("list"))
+    graph = helper.make_graph([node, constant("é")], "outer", [], [], [tensor("a"), tensor("b"), tensor("a")])
+    graph.sparse_initializer.append(sparse("initial"))
+    function = helper.make_function("test", "F", [], [], [constant("of a function")], [helper.make_opsetid("", 18)])
+    function.attribute_proto.add(name="f", type=onnx.AttributeProto.TENSOR).t.CopyFrom(tensor("by default"))
+    model = helper.make_model(graph, functions=[function])
+    training = model.training_info.add()
+    training.initialization.CopyFrom(helper.make_graph([], "first", [], [], [tensor("first")]))
+    training.algorithm.CopyFrom(helper.make_graph([], "then", [], [], [tensor("then")]))
+    assert external_files(model.SerializeToString()) == {
+        "a", "b", "é", "inside", "of a graph inside", "listed 1", "listed 2", "in a list of graphs",
+        *(f"{each} {part}" for each in ("sparse", "list", "initial") for part in ("values", "indices")),
+        "of a function", "by default", "first", "then",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["a" * 16, "b" * 16])
