@@ -48,6 +48,11 @@ class Bundle:
             raise self._changed(
                 name, f"has alignment {model.alignment}, which is no multiple of the manifest's {info.image.alignment}"
             )
+        for graph in info.synthesis:
+            if graph.noise is not None and model.alignment % graph.noise.stride:
+                raise self._changed(
+                    name, f"has alignment {model.alignment}, no multiple of {graph.noise.stride}, the stride of noise"
+                )
         return model
 
     def checked(self, name: str) -> Path:

@@ -351,12 +351,15 @@ class _Manifest:
         return given
 
     def _synthesis(self, node: _Node) -> SynthesisGraph:
+        inputs = _ports(node["inputs"], self._decoder_latents)
         noise = node.optional("noise", None)
+        if noise.value is not None and noise["input"].text() in inputs.values():
+            noise["input"].fail("is the input of a latent")
         return SynthesisGraph(
             file=self._listed(node["file"]),
             knobs=_knobs(node["knobs"]),
             precision=node["precision"].text(),
-            inputs=_ports(node["inputs"], self._decoder_latents),
+            inputs=inputs,
             noise=None if noise.value is None else _noise(noise),
             output=node["output"].text(),
             tolerance_levels=node["tolerance"]["levels"].integer(0, 255),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import InvalidArgument, OutOfMemory
 
 #: What stands for 1.0.
 ONE = 4096
@@ -27,18 +27,25 @@ def normal_noise(seed: int, channels: int, height: int, width: int) -> _Noise:
     """(channels, height, width) normal values in units of 1/4096, within -24570..24570.
 
     Value i in row-major order uses words 3i, 3i + 1 and 3i + 2 of the sequence whose state starts at mix(seed).
-    seed: 0 to 2^64 - 1; InvalidArgument otherwise.
+    seed: 0 to 2^64 - 1; InvalidArgument otherwise. Raises OutOfMemory.
     """
     if not 0 <= seed < 1 << 64:
         raise InvalidArgument(f"a noise seed is 0 to 2^64 - 1, not {seed}")
-    count = channels * height * width
+    try:
+        return _values(seed, channels * height * width).reshape(channels, height, width)
+    except MemoryError as error:
+        raise OutOfMemory(f"no memory for noise of {channels}x{height}x{width} values") from error
+
+
+def _values(seed: int, count: int) -> _Noise:
+    """(count,)"""
     steps = np.arange(1, _WORDS * count + 1, dtype=np.uint64)
     words = _mix(_mix(np.array([seed], np.uint64)) + steps * np.uint64(0x9E3779B97F4A7C15))
     total = np.zeros(words.shape, np.int32)
     for field in range(1, _FIELDS + 1):
         total += (words >> np.uint64(64 - _BITS * field)).astype(np.int32) & (ONE - 1)
     centred = total.reshape(count, _WORDS).sum(1) - _WORDS * _FIELDS * (ONE - 1) // 2
-    noise: _Noise = centred.astype(np.int16).reshape(channels, height, width)
+    noise: _Noise = centred.astype(np.int16)
     return noise
 
 

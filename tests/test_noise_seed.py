@@ -13,7 +13,7 @@ from make_bundles import BLOCK, analysis, painted, plain, synthesis, with_noise
 import edgecodec
 from edgecodec import container
 from edgecodec.codec import Codec
-from edgecodec.errors import Corrupt, InvalidArgument, KnobUnavailable, NotABundle
+from edgecodec.errors import BundleChanged, Corrupt, InvalidArgument, KnobUnavailable, NotABundle, OutOfMemory
 from edgecodec.noise import ONE, normal_noise
 
 GREY = np.full((20, 36, 3), 128, np.uint8)
@@ -96,6 +96,29 @@ def test_noise_of_no_size_is_not_a_bundle(tmp_path: Path, field: str) -> None:
     recipe = replace(plain(), analysis=[analysis()], synthesis=[(entry, graph)])
     with pytest.raises(NotABundle, match=f"noise: {field}"):
         edgecodec.inspect(recipe.write(tmp_path / "test.bundle"))
+
+
+def _with_noise_of(folder: Path, **fields: object) -> Path:
+    """A bundle whose manifest says this of its noise."""
+    entry, graph = synthesis(noise_channels=3)
+    entry["noise"] |= fields
+    return replace(plain(), synthesis=[(entry, graph)]).write(folder)
+
+
+@pytest.mark.parametrize("stride", [3, 5, BLOCK + 1, 2 * BLOCK, 65535])
+def test_noise_that_does_not_fit_the_grid_is_refused(tmp_path: Path, stride: int) -> None:
+    with pytest.raises(BundleChanged, match=f"no multiple of {stride}, the stride of noise"):
+        edgecodec.open_bundle(_with_noise_of(tmp_path / "test.bundle", stride=stride), "onnxruntime")
+
+
+def test_noise_in_the_place_of_a_latent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotABundle, match="noise: input: is the input of a latent"):
+        edgecodec.inspect(_with_noise_of(tmp_path / "test.bundle", input="y"))
+
+
+def test_noise_beyond_all_memory() -> None:
+    with pytest.raises(OutOfMemory, match="65535x65535x65535"):
+        normal_noise(0, 65535, 65535, 65535)
 
 
 def test_the_grid_of_the_noise_is_that_of_the_padded_picture(codec: Codec) -> None:
