@@ -79,6 +79,8 @@ def companion(given: str | None, job: Job) -> str | None:
 
 
 def _expand(given: str, taken: Callable[[str], bool]) -> list[str]:
+    if not given:
+        raise InvalidArgument("the name of an input is empty")
     if given == STANDARD_STREAM or not os.path.isdir(given):
         return [given]
     try:

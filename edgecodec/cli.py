@@ -325,7 +325,8 @@ def inspect(
                 if json:
                     console.record(facts)
                 else:
-                    print("\n".join(f"{name}: {_words(value)}" for name, value in facts.items() if name != "ok"))
+                    lines = (f"{name}: {_words(value)}" for name, value in facts.items() if name != "ok")
+                    console.show("\n".join(lines))
         raise typer.Exit(tally.exit_status())
 
 

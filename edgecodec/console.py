@@ -27,7 +27,13 @@ class Console:
     def record(self, facts: Mapping[str, Any]) -> None:
         """A result for machines, if they were asked for."""
         if self.json:
-            print(json.dumps(facts, ensure_ascii=False, allow_nan=False), flush=True)
+            # Names of files can hold what standard output cannot.
+            print(json.dumps(facts, ensure_ascii=True, allow_nan=False), flush=True)
+
+    def show(self, text: str) -> None:
+        """A result for people that is all they asked for, on standard output; what that cannot hold is escaped."""
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
     def error(self, error: EdgecodecError, job: Mapping[str, str] | None = None) -> None:
         """A failure, for both. job: the `input` that was worked on and its `output`, where there are any."""

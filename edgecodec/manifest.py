@@ -189,6 +189,7 @@ def read_manifest(root: Path) -> BundleInfo:
         raise NotABundle(f"is larger than {_LARGEST_MANIFEST} bytes", where=str(path))
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # escapes can spell half a character
     except (ValueError, RecursionError) as error:
         raise NotABundle(f"is not JSON: {error}", where=str(path)) from error
     return _Manifest(_Node(value, str(path))).info(str(root))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
@@ -21,9 +21,10 @@ def available() -> int | None:
 def parse(text: str) -> int:
     """ "4G", "512M" or plain bytes; K, M, G and T are powers of 1024. Raises InvalidArgument."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
+    amount = float(match[1]) * _SUFFIXES[match[2].upper()] if match else inf
+    if amount == inf:
         raise InvalidArgument(f"{text!r} is not an amount of memory", hint="like 4G or 512M")
-    return int(float(match[1]) * _SUFFIXES[match[2].upper()])
+    return int(amount)
 
 
 def words(amount: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -98,7 +99,8 @@ def _runtime() -> Any:
             where="onnxruntime",
             hint="pip install 'edgecodec[ort]'",
         ) from error
-    if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < _OLDEST:
+    version = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
+    if version is None or (int(version[1]), int(version[2])) < _OLDEST:
         raise EngineUnavailable(
             f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
         )

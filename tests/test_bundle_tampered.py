@@ -133,6 +133,13 @@ def test_a_manifest_that_is_none(bundle_copy: Path, text: str) -> None:
         edgecodec.inspect(bundle_copy)
 
 
+@pytest.mark.parametrize("name", ["\ud800", "weights/\udcff.bin"])
+def test_names_that_are_no_text(bundle_copy: Path, name: str) -> None:
+    _edit(bundle_copy, lambda manifest: manifest["files"].update({name: manifest["files"]["entropy.bin"]}))
+    with pytest.raises(NotABundle, match="surrogates"):
+        edgecodec.inspect(bundle_copy)
+
+
 def test_a_newer_schema(bundle_copy: Path) -> None:
     _edit(bundle_copy, lambda manifest: manifest.update(schema=2))
     with pytest.raises(UnsupportedVersion, match="schema 2"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -298,6 +299,30 @@ def test_contradictions_are_refused(run: Run, arguments: list[str]) -> None:
 def test_an_empty_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert run("encode", tmp_path / "empty", *STUB).status == 2
+
+
+def test_an_input_without_a_name(run: Run) -> None:
+    for command in ("encode", "decode"):
+        outcome = run(command, "", *STUB)
+        assert outcome.status == 2 and "empty" in outcome.talk
+
+
+def test_a_file_whose_name_is_no_text(coded: bytes, tmp_path: Path) -> None:
+    """Standard output takes UTF-8 and nothing else, and the name is none."""
+    name = os.fsencode(tmp_path) + b"/\xff.edgc"
+    try:
+        with open(name, "wb") as file:
+            file.write(coded)
+    except OSError:
+        pytest.skip("this system has no such names")
+    strict = {**ENVIRONMENT, "PYTHONIOENCODING": "utf-8:strict"}
+    for verb, *options in (("decode", *STUB, "--json"), ("inspect", "--json"), ("inspect",)):
+        command = [sys.executable, "-m", "edgecodec", verb, name, *map(str, options)]
+        done = subprocess.run(command, env=strict, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert rb"\udcff.edgc" in done.stdout
+        if "--json" in options:
+            assert os.fsencode(json.loads(done.stdout)["input"]) == name
 
 
 def test_no_command_shows_help_and_version_is_one_line(run: Run) -> None:

@@ -83,6 +83,12 @@ def test_an_old_onnxruntime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         engines.require_engine("onnxruntime")
 
 
+@pytest.mark.parametrize("version", ["1.18.0rc1", "1.22rc1", "1.100+cu12", "2.0.dev20260101"])
+def test_versions_before_and_between_releases_will_do(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr("onnxruntime.__version__", version)
+    engines.require_engine("onnxruntime")
+
+
 @pytest.mark.parametrize("name", ["", "cuda", "onnxruntime:", "onnxruntime:cpu", "Stub", "tensorflow"])
 def test_unknown_names(name: str) -> None:
     with pytest.raises(InvalidArgument):
