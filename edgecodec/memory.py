@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from math import ceil, inf
 from pathlib import Path
+from typing import NamedTuple
 
 from edgecodec.errors import InvalidArgument
 
 _SUFFIXES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+class _Names(NamedTuple):
+    """What control groups call things. droppable: files in memory that are also on the disk, of memory.stat."""
+
+    limit: str
+    used: str
+    droppable: str
+
+
+_VERSION_1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_VERSION_2 = _Names("memory.max", "memory.current", "inactive_file")
 
 
 def available() -> int | None:
     """Bytes that this process can still take without swapping, None where the system does not say (not Linux)."""
-    amounts = [amount for amount in (_of_the_machine(), _of_the_container()) if amount is not None]
-    return min(amounts, default=None)
+    amounts = (_of_the_machine(), *_of_the_groups())
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def parse(text: str) -> int:
@@ -37,18 +52,35 @@ def _of_the_machine() -> int | None:
     return _field(Path("/proc/meminfo"), "MemAvailable:", 1 << 10)
 
 
-def _of_the_container() -> int | None:
-    """What the control group (version 2) leaves; cached files in it can be dropped."""
+def _of_the_groups() -> Iterator[int]:
+    """What each control group that holds the process leaves, its own and those around it, where they have a limit.
+
+    Inside a container the path is often the host's: what does not exist here is passed over, and the root remains.
+    """
     try:
-        path = Path("/proc/self/cgroup").read_text().partition("0::")[2].split("\n")[0]
-        group = _CGROUPS / path.lstrip("/")
-        group = group if group.is_dir() else _CGROUPS  # inside a container the path is the host's
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        if limit == "max":
-            return None
-        return max(0, int(limit) - int(used) + (_field(group / "memory.stat", "inactive_file", 1) or 0))
-    except (OSError, ValueError):
+        lines = _MEMBERSHIP.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        hierarchy, controllers, path = line.split(":", 2)
+        if hierarchy == "0":
+            root, names = _CGROUPS, _VERSION_2
+        elif "memory" in controllers.split(","):
+            root, names = _CGROUPS / "memory", _VERSION_1
+        else:
+            continue
+        own = root / path.lstrip("/")
+        for group in (own, *own.parents):
+            if group.is_relative_to(root) and (left := _left_in(group, names)) is not None:
+                yield left
+
+
+def _left_in(group: Path, names: _Names) -> int | None:
+    try:
+        limit, used = (int((group / name).read_text()) for name in (names.limit, names.used))
+    except (OSError, ValueError):  # no such group, or its limit is the word "max"
         return None
+    return max(0, limit - used + (_field(group / "memory.stat", names.droppable, 1) or 0))
 
 
 def _field(file: Path, name: str, unit: int) -> int | None:
