@@ -18,10 +18,11 @@ from edgecodec.limits import Limits
 
 @dataclass(frozen=True)
 class Job:
-    """One input and its output, each a path or "-"."""
+    """One input and its output, each a path or "-". folder: what holds the output, where that may have to be made."""
 
     input: str
     output: str
+    folder: Path | None = None
 
     def source(self, limits: Limits) -> files.Source:
         """The path, or what standard input holds: read here and now, where an interrupt can end the wait."""
@@ -39,13 +40,22 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable
     if paths.count(STANDARD_STREAM) > 1:
         raise InvalidArgument("standard input can be read only once")
     folder = _as_folder(output, len(paths))
-    jobs = [Job(path, _output_of(path, output, folder, suffix)) for path in paths]
+    jobs = [Job(path, _output_of(path, output, folder, suffix), folder) for path in paths]
     seen: dict[str, str] = {}
     for job in jobs:
         other = seen.setdefault(job.output, job.input)
         if job.output != STANDARD_STREAM and other != job.input:
             raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
     return jobs
+
+
+def make_folders(jobs: Sequence[Job]) -> None:
+    """Make what is to hold the outputs. Raises CannotWrite."""
+    for folder in {job.folder for job in jobs if job.folder}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
 
 
 def require_one_each(given: str | None, jobs: Sequence[Job], option: str) -> None:
@@ -97,10 +107,6 @@ def _as_folder(output: str | None, count: int) -> Path | None:
         return None
     if count == 1 and not output.endswith(("/", os.sep)) and not os.path.isdir(output):
         return None
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(error.strerror or str(error), where=output) from error
     return Path(output)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 import edgecodec
-from edgecodec.batch import Job, Tally, companion, plan, require_one_each
+from edgecodec.batch import Job, Tally, companion, make_folders, plan, require_one_each
 from edgecodec.console import Console
 from edgecodec.errors import (
     CannotWrite,
@@ -235,6 +235,7 @@ def encode(
         with edgecodec.open_bundle(bundle, engine, limits=limits, threads=threads, **room) as codec:
             _say_what_opened(codec, console)
             codec.check_encoding(**wishes)
+            make_folders(jobs)
             tally = Tally(console, len(jobs))
             for job in jobs:
                 with tally.attempt(job):
@@ -289,6 +290,7 @@ def decode(
         room = _room(tile, max_memory)
         with edgecodec.open_bundle(bundle, engine, alpha, beta, precision, limits, threads, **room) as codec:
             _say_what_opened(codec, console)
+            make_folders(jobs)
             tally = Tally(console, len(jobs))
             ready: list[tuple[Job, files.Source]] = []
             for job in jobs:

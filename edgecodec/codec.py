@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -54,6 +55,7 @@ class Decoded:
 class _Parsed:
     """A picture between the entropy stage and the engine."""
 
+    where: str | None
     file: Container
     latents: Latents
     parse: float
@@ -249,7 +251,7 @@ class Codec:
         """File to latents: everything before the engine."""
         where = files.name_of(source)
         data = files.read(source, self._limits)
-        try:
+        with _located(where):
             start = perf_counter()
             file = container.parse(data)
             info = file.info
@@ -264,40 +266,38 @@ class Codec:
             latents = self._model.decode(
                 file.payload, width=info.width, height=info.height, lanes=info.lanes, threads=self._threads
             )
-            return _Parsed(file, latents, parsed - start, perf_counter() - parsed)
-        except EdgecodecError as error:
-            error.locate(where)
-            raise
+            return _Parsed(where, file, latents, parsed - start, perf_counter() - parsed)
 
     def _paint(self, parsed: _Parsed, asked: Knobs) -> Decoded:
         """Latents to pixels: the engine, and a crop."""
-        file, info = parsed.file, parsed.file.info
-        graph = self._graph(info, asked)
-        rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
-        plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
-        engine = self._graphs.synthesis(graph, frugal=plan.frugal)
-        start = perf_counter()
-        strides = {latent.name: latent.stride for latent in self.info.decoder_latents}
-        maps = [(port, strides[name], parsed.latents[name]) for name, port in graph.inputs.items()]
-        if (noise := graph.noise) is not None:
-            values = normal_noise(info.noise_seed, noise.channels, rows // noise.stride, columns // noise.stride)
-            maps.append((noise.input, noise.stride, values))
-        picture = np.empty((info.height, info.width, 3), np.uint8)
-        run = 0.0
-        for window in plan.windows():
-            inputs = {}
-            for port, stride, values in maps:
-                given_rows, given_columns = window.given(stride)
-                inputs[port] = values[:, given_rows, given_columns].astype(np.float32)[None]
-            before_engine = perf_counter()
-            image = engine.run(inputs)[graph.output]
-            run += perf_counter() - before_engine
-            _require_image(image, window.size(1), graph.file)
-            core = picture[window.core(1)]
-            core[...] = image[window.kept(1)][: core.shape[0], : core.shape[1]]
-        pixels = as_stored(picture, greyscale=info.greyscale)
-        timings = Timings(parsed.parse, parsed.entropy, run, perf_counter() - start - run)
-        return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles(), engine.describe())
+        with _located(parsed.where):
+            file, info = parsed.file, parsed.file.info
+            graph = self._graph(info, asked)
+            rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
+            plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
+            engine = self._graphs.synthesis(graph, frugal=plan.frugal)
+            start = perf_counter()
+            strides = {latent.name: latent.stride for latent in self.info.decoder_latents}
+            maps = [(port, strides[name], parsed.latents[name]) for name, port in graph.inputs.items()]
+            if (noise := graph.noise) is not None:
+                values = normal_noise(info.noise_seed, noise.channels, rows // noise.stride, columns // noise.stride)
+                maps.append((noise.input, noise.stride, values))
+            picture = np.empty((info.height, info.width, 3), np.uint8)
+            run = 0.0
+            for window in plan.windows():
+                inputs = {}
+                for port, stride, values in maps:
+                    given_rows, given_columns = window.given(stride)
+                    inputs[port] = values[:, given_rows, given_columns].astype(np.float32)[None]
+                before_engine = perf_counter()
+                image = engine.run(inputs)[graph.output]
+                run += perf_counter() - before_engine
+                _require_image(image, window.size(1), graph.file)
+                core = picture[window.core(1)]
+                core[...] = image[window.kept(1)][: core.shape[0], : core.shape[1]]
+            pixels = as_stored(picture, greyscale=info.greyscale)
+            timings = Timings(parsed.parse, parsed.entropy, run, perf_counter() - start - run)
+            return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles(), engine.describe())
 
     def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
         """The decoder for a file, which decides the quality where decoders differ in it."""
@@ -317,6 +317,16 @@ class Codec:
         """Some decoder for these knobs, whatever the others: what does not exist is found out before any work."""
         knobs.check_known(self.info, "decode", asked)
         return knobs.choose(self._baked, asked, {})
+
+
+@contextmanager
+def _located(where: str | None) -> Iterator[None]:
+    """Errors in here name the file that they are about."""
+    try:
+        yield
+    except EdgecodecError as error:
+        error.locate(where)
+        raise
 
 
 def _require_image(image: npt.NDArray[Any], size: tuple[int, int], graph: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,15 +123,19 @@ def write(
 ) -> bytes:
     """The inverse of `parse`. Raises InvalidArgument for what the format cannot hold."""
     check_noise_seed(noise_seed)
+    if quality is not None and not 0 <= quality <= LARGEST_QUALITY:
+        raise InvalidArgument(f"a quality is 0 to {LARGEST_QUALITY:.0f}, not {quality}")
+    if re.fullmatch("[0-9a-fA-F]{8}", model_id) is None:
+        raise InvalidArgument(f"a model id is 8 hexadecimal digits, not {model_id!r}")
     # A picture without a seed has seed 0.
     seed = noise_seed.to_bytes(_SEED_BYTES, "little") if noise_seed else None
     tagged = ((ICC, icc), (EXIF, exif), (XMP, xmp), (NOISE_SEED, seed))
     sections = {tag: native.view(data) for tag, data in tagged if data}
     core = native.CoreContainer(
         version=1,
-        lanes=lanes,
-        width=width,
-        height=height,
+        lanes=_uint32("lanes", lanes),
+        width=_uint32("width", width),
+        height=_uint32("height", height),
         greyscale=int(greyscale),
         has_quality=int(quality is not None),
         quality=round((quality or 0) * QUALITY_STEPS),
@@ -154,3 +159,10 @@ def write(
         ctypes.byref(written),
     )
     return out[: written.value].tobytes()
+
+
+def _uint32(name: str, value: int) -> int:
+    """A number that the library is to judge, which would else be handed its last 32 bits."""
+    if not 0 <= value < 1 << 32:
+        raise InvalidArgument(f"{name} cannot be {value}")
+    return value

@@ -8,13 +8,13 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from edgecodec.errors import CannotRead, CannotWrite, LimitExceeded, OutputExists
 from edgecodec.limits import Limits
 
 #: What a coded picture or a picture file may be given as: a path, its bytes, or an open binary file.
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 STANDARD_STREAM = "-"
 
@@ -30,7 +30,7 @@ _HINTS = {
 def read(source: Source, limits: Limits) -> bytes | bytearray | memoryview:
     """All bytes of `source`; bytes are passed through. Raises CannotRead, LimitExceeded."""
     if isinstance(source, bytes | bytearray | memoryview):
-        limits.check_bytes(len(source))
+        limits.check_bytes(memoryview(source).nbytes)
         return source
     try:
         if isinstance(source, str | os.PathLike):
@@ -44,7 +44,7 @@ def read(source: Source, limits: Limits) -> bytes | bytearray | memoryview:
         raise
 
 
-def _read_bounded(file: BinaryIO, limits: Limits) -> bytes:
+def _read_bounded(file: IO[bytes], limits: Limits) -> bytes:
     """In blocks, so that neither a large limit nor an endless stream decides how much is allocated."""
     blocks, size = [], 0
     while block := file.read(_BLOCK):

@@ -7,13 +7,17 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
-from edgecodec import container
+from edgecodec import container, files
 from edgecodec.codec import Codec, open_bundle
 from edgecodec.errors import InvalidArgument, ModelMismatch, NotEdgc
+from edgecodec.limits import Limits
+from edgecodec.native import Buffer
 from edgecodec.picture import EXIF_PREFIX
 
 FORMAT = "EDGC"
 _MAGIC = bytes((0xEC, 0xDC))
+
+_LIMITS = Limits()  # while it is not known whose picture it is; then its codec's own
 
 _codecs: dict[str, Codec] = {}
 
@@ -41,7 +45,7 @@ class EdgcImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        self._data: bytes | None = self.fp.read()
+        self._data: Buffer | None = files.read(self.fp, _LIMITS)
         try:
             file = container.parse(self._data)
         except NotEdgc as error:

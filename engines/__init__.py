@@ -52,7 +52,9 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
             engine.passed_over = tuple(passed_over)
             return engine
     raise EngineUnavailable(
-        "no engine can be used: " + "; ".join(f"{tried}: {why}" for tried, why in passed_over), hint=cause.hint
+        "no engine can be used: " + "; ".join(f"{tried}: {why}" for tried, why in passed_over),
+        where=AUTO,
+        hint=cause.hint,
     ) from cause
 
 

@@ -216,6 +216,16 @@ def test_a_bundle_that_is_none(run: Run, file: Path, tmp_path: Path) -> None:
     assert outcome.status == 4 and outcome.records[0]["code"] == 43
 
 
+def test_nothing_is_made_for_a_bundle_that_is_none(run: Run, photos: Path, tmp_path: Path) -> None:
+    assert run("encode", photos, "-b", tmp_path, "-o", tmp_path / "coded").status == 4
+    assert not (tmp_path / "coded").exists()
+
+
+def test_a_folder_that_cannot_be_made(run: Run, photos: Path, file: Path) -> None:
+    outcome = run("encode", photos, *STUB, "-o", file, "--json")
+    assert outcome.status == 7 and outcome.records[0]["where"] == str(file)
+
+
 def test_a_knob_that_was_not_exported(run: Run, file: Path) -> None:
     assert run("decode", file, *STUB, "--alpha", "0.3").status == 4
 

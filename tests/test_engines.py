@@ -123,6 +123,19 @@ def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_failing_run_names_the_picture(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Stub, inputs: Any) -> Any:
+        raise EngineFailed("is out of order")
+
+    (tmp_path / "a.edgc").write_bytes(coded)
+    monkeypatch.setattr(Stub, "run", fail)
+    codec = edgecodec.open_bundle(TINY, "stub")
+    with pytest.raises(EngineFailed) as caught:
+        codec.decode(tmp_path / "a.edgc")
+    (returned,) = codec.decode_many([tmp_path / "a.edgc"], errors="return")
+    assert caught.value.where == returned.where == str(tmp_path / "a.edgc")
+
+
 @pytest.mark.parametrize(
     ("value", "error"),
     [(np.nan, EngineFailed), (np.inf, OutOfRange), (-np.inf, OutOfRange), (32768, OutOfRange), (-32769, OutOfRange)],

@@ -59,8 +59,15 @@ def test_inspection_has_no_limits(coded: bytes) -> None:
     assert isinstance(info, container.FileInfo) and (info.width, info.height) == (65535, 65535)
 
 
+def test_buffers_are_measured_in_bytes(coded: bytes) -> None:
+    codec = edgecodec.open_bundle(TINY, "stub", limits=Limits(max_file_bytes=MEBIBYTE))
+    for large in (bytes(MEBIBYTE + 8), memoryview(np.zeros(MEBIBYTE // 8 + 1))):
+        with pytest.raises(LimitExceeded, match="larger than the limit"):
+            codec.decode(large)
+
+
 def test_encoding_checks_before_the_picture_is_read() -> None:
-    """A PNG of 30000x30000 pixels in a few bytes: its header alone must do."""
+    """A PNG of 8000x8000 pixels in a few bytes: its header alone must do."""
     header = io.BytesIO()
     Image.new("L", (1, 1)).save(header, "PNG")
     picture = bytearray(header.getvalue())

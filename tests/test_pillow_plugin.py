@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 import edgecodec
 from edgecodec import pillow_plugin
 from edgecodec.codec import Codec
-from edgecodec.errors import Corrupt, InvalidArgument, ModelMismatch
+from edgecodec.errors import Corrupt, InvalidArgument, LimitExceeded, ModelMismatch
+from edgecodec.limits import Limits
 
 
 @pytest.fixture
@@ -60,6 +62,18 @@ def test_opening_decodes_nothing(registered: Codec, coded: bytes, monkeypatch: p
 def test_damage_is_named(registered: Codec, coded: bytes) -> None:
     with pytest.raises(Corrupt):
         Image.open(io.BytesIO(coded[:-1]))
+
+
+def test_long_files_are_not_read_whole(
+    registered: Codec, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.edgc"
+    path.write_bytes(coded)
+    os.truncate(path, 1 << 40)
+    monkeypatch.setattr(pillow_plugin, "_LIMITS", Limits(max_file_bytes=1 << 20))
+    with pytest.raises(LimitExceeded) as caught:
+        Image.open(path)
+    assert caught.value.where == str(path)
 
 
 def test_other_files_are_left_to_others(registered: Codec, photo: Path) -> None:

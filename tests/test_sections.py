@@ -1,14 +1,15 @@
-"""Sections of a coded picture: what readers skip, and what they must refuse."""
+"""The fields and sections of a coded picture: what writers and readers must refuse, and what readers skip."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 import pytest
 
 from edgecodec import container
-from edgecodec.errors import Corrupt, EdgecodecError, UnsupportedVersion
+from edgecodec.errors import Corrupt, EdgecodecError, InvalidArgument, UnsupportedVersion
 
 ICC, SKIPPED, CRITICAL = 1, 77, 200
 
@@ -35,6 +36,24 @@ def test_a_section_that_comes_twice_is_refused(tag: int) -> None:
 def test_a_section_that_must_be_understood_is_refused_as_newer() -> None:
     with pytest.raises(UnsupportedVersion, match="newer version"):
         container.parse(coded((CRITICAL, b"")))
+
+
+WRITTEN = {"width": 5, "height": 7, "lanes": 2, "model_id": "01020304", "quality": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((side, value) for side in ("width", "height") for value in (-1, 0, 65536, 2**32 + 10, -(2**32) + 10)),
+        *(("lanes", value) for value in (0, 3, 2**32 + 2)),
+        *(("quality", value) for value in (-1.0, 2.0**26, float("inf"), float("nan"))),
+        *(("model_id", value) for value in ("", "xyzxyzxy", "101020304", "0x010203", " 1020304")),
+    ],
+)
+def test_what_the_format_cannot_hold_is_not_written(field: str, value: Any) -> None:
+    assert container.parse(container.write(b"abc", **WRITTEN)).info.quality == 1.5
+    with pytest.raises(InvalidArgument):
+        container.write(b"abc", **{**WRITTEN, field: value})
 
 
 @pytest.mark.parametrize("data", [coded(), coded((ICC, b"cut")).replace(b"\x01\x03cut", b"\x01\x7fcut")])
