@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecodec import native
-from edgecodec.errors import Corrupt, InvalidArgument
+from edgecodec.errors import InvalidArgument
 
 ICC, EXIF, XMP, NOISE_SEED = 1, 2, 3, 128  # section tags
 
@@ -88,7 +88,7 @@ def parse(data: native.Buffer) -> Container:
         quality=core.quality / QUALITY_STEPS if core.has_quality else None,
         model_id=f"{core.model_id:08x}",
         lanes=core.lanes,
-        noise_seed=_seed(sections.get(NOISE_SEED)),
+        noise_seed=int.from_bytes(sections.get(NOISE_SEED, b""), "little"),
         file_bytes=borrowed.size,
         payload_bytes=core.payload.size,
         icc_bytes=len(sections.get(ICC, b"")),
@@ -97,14 +97,6 @@ def parse(data: native.Buffer) -> Container:
     )
     payload = whole[core.payload.offset : core.payload.offset + core.payload.size]
     return Container(info, payload, sections.get(ICC), sections.get(EXIF), sections.get(XMP))
-
-
-def _seed(section: bytes | None) -> int:
-    if section is None:
-        return 0
-    if len(section) != _SEED_BYTES:
-        raise Corrupt(f"has a noise seed of {len(section)} bytes, not {_SEED_BYTES}")
-    return int.from_bytes(section, "little")
 
 
 def write(

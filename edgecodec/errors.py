@@ -31,7 +31,7 @@
     ├── VerificationFailed       80   hashes, golden latents or golden pixels are off
     └── InternalError            90   our bug
 
-The numbers are frozen. Codes 20 to 59 are those of `ec_status` in the C header; the tens are the command line's exit
+The numbers are frozen. What `ec_status` in the C header names has its number here; the tens are the command line's exit
 status, except that 90 becomes 70 (EX_SOFTWARE of sysexits.h).
 """
 

@@ -77,8 +77,9 @@ def test_the_section_is_eight_bytes_lowest_first(codec: Codec) -> None:
 def test_sections_of_another_size_are_refused(codec: Codec, size: int) -> None:
     data = _with_section(codec.encode(GREY).data, 128, bytes(size))
     for read in (container.parse, edgecodec.inspect, codec.decode):
-        with pytest.raises(Corrupt, match="noise seed"):
+        with pytest.raises(Corrupt, match="noise seed") as caught:
             read(data)
+        assert caught.value.offset == 2 + 1 + 2 + 4 + 2 + size  # by the library, for whoever calls it
 
 
 def test_a_seed_and_metadata(codec: Codec) -> None:

@@ -28,7 +28,7 @@ typedef enum ec_status {
     EC_CORRUPT = 31,          /* damaged or truncated picture */
     EC_LATENTS_DIFFER = 32,   /* parsed, but the latents are not those that were encoded */
     EC_VERSION = 40,          /* made by a newer format */
-    EC_MODEL_MISMATCH = 41,   /* picture of another model */
+    EC_MODEL_MISMATCH = 41,   /* picture of another model: for callers, who compare the ids */
     EC_BAD_MODEL = 42,        /* entropy.bin is damaged or unsafe to run */
     EC_LIMIT = 50,            /* larger than the caller allows */
     EC_NO_MEMORY = 51,
