@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from edgecodec.errors import EngineFailed, EngineUnavailable
 
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _OLDEST = (1, 18)
-_FATAL = 4  # ONNX Runtime's log severity
+_WARNING, _FATAL = 2, 4  # ONNX Runtime's log severities, the first its default
 
 
 class OnnxRuntime(Engine):
@@ -54,7 +54,7 @@ class OnnxRuntime(Engine):
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:
-            with _supplied(settings, graph):
+            with _supplied(settings, graph), _silenced(runtime) if variant else nullcontext():
                 session = runtime.InferenceSession(str(graph.path), sess_options=settings, providers=[provider])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise EngineFailed(
@@ -104,9 +104,20 @@ def _runtime() -> Any:
         raise EngineUnavailable(
             f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
         )
-    # Providers that fail to start log through the process-wide logger, past the session's own setting.
-    onnxruntime.set_default_logger_severity(_FATAL)
     return onnxruntime
+
+
+@contextmanager
+def _silenced(runtime: Any) -> Iterator[None]:
+    """While a session is made: a provider that fails to start logs past the session's settings, for the whole process.
+
+    That logger cannot be asked for its severity. Afterwards it has ONNX Runtime's own default, whatever it had before.
+    """
+    runtime.set_default_logger_severity(_FATAL)
+    try:
+        yield
+    finally:
+        runtime.set_default_logger_severity(_WARNING)
 
 
 @contextmanager

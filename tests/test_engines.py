@@ -21,6 +21,7 @@ from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, O
 IMAGE = Port("image", 3, 1)
 LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
 ANALYSIS = Graph(TINY / "analysis.onnx", (IMAGE,), LATENTS)
+WARNING, FATAL = 2, 4
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -31,18 +32,20 @@ class FakeRuntime:
 
     def __init__(self, starts: bool) -> None:
         self._starts = starts
+        self.severities = [WARNING]
 
     def get_available_providers(self) -> list[str]:
         return [CUDA, CPU]
 
     def set_default_logger_severity(self, severity: int) -> None:
-        assert severity == 4
+        self.severities.append(severity)
 
     class SessionOptions(SimpleNamespace):
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
     def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
+        assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
         running = providers if self._starts or providers == [CPU] else [CPU]
         ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
         return SimpleNamespace(**{name: lambda value=value: value for name, value in ports.items()})
@@ -66,6 +69,17 @@ def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> N
     description = engines.open_engine("auto", ANALYSIS, Options()).describe()
     assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
     assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
+
+
+def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor needs no silence, and a host may listen."""
+    for starts in (True, False):
+        runtime = FakeRuntime(starts)
+        monkeypatch.setattr(backend, "_runtime", lambda runtime=runtime: runtime)
+        engines.open_engine("onnxruntime", ANALYSIS, Options())
+        assert runtime.severities == [WARNING]
+        engines.open_engine("auto", ANALYSIS, Options())
+        assert runtime.severities == [WARNING, FATAL, WARNING]
 
 
 def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +118,12 @@ def test_a_closed_engine_says_so(name: str) -> None:
         engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
 
 
-def test_a_graph_that_is_none(tmp_path: Path) -> None:
+def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(EngineFailed) as caught:
         engines.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
     assert caught.value.where == "bad.onnx"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_graph_with_other_names() -> None:
