@@ -13,7 +13,7 @@ NAMES = ["Codec", "EdgecodecError", "Limits", "inspect", "open_bundle", "registe
 
 def test_exactly_these_names() -> None:
     assert edgecodec.__all__ == NAMES
-    assert {name for name in dir(edgecodec) if not name.startswith("_")} >= set(NAMES)
+    assert dir(edgecodec) == sorted([*NAMES, "__version__"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,4 +28,4 @@ def test_other_names_are_attribute_errors() -> None:
 
 def test_codec_methods() -> None:
     methods = {name for name in vars(edgecodec.Codec) if not name.startswith("_")}
-    assert methods == {"close", "decode", "decode_latents", "decode_many", "encode"}
+    assert methods == {"check_encoding", "close", "decode", "decode_latents", "decode_many", "encode"}
