@@ -67,6 +67,8 @@ class OnnxRuntime(Engine):
                 where=f"onnxruntime:{variant}",
                 hint="check the driver and the CUDA libraries this onnxruntime build wants",
             )
+        # One that fails later would be replaced as well, and standard output would say so.
+        session.disable_fallback()
         inputs = {*(port.name for port in graph.inputs), *graph.scalars, *({graph.size} if graph.size else ())}
         _check_names(graph, "input", inputs, session.get_inputs())
         _check_names(graph, "output", {port.name for port in graph.outputs}, session.get_outputs())

@@ -48,7 +48,8 @@ class FakeRuntime:
         assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
         running = providers if self._starts or providers == [CPU] else [CPU]
         ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
-        return SimpleNamespace(**{name: lambda value=value: value for name, value in ports.items()})
+        calls = {name: lambda value=value: value for name, value in ports.items()}
+        return SimpleNamespace(**calls, disable_fallback=lambda: None)
 
 
 @pytest.fixture(params=[True, False], ids=["starts", "falls back"])
@@ -135,6 +136,28 @@ def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) ->
     engine = engines.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
     with pytest.raises(EngineFailed):
         engine.run({"image": np.zeros((64, 64), np.uint8)})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_provider_that_fails_in_the_middle_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    class Failing:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._session, name)
+
+        def run(self, *arguments: Any) -> None:
+            raise EPFail("it fell off the bus")
+
+    engine: Any = engines.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    monkeypatch.setattr(engine._session, "_sess", Failing(engine._session._sess))
+    with pytest.raises(EngineFailed, match="fell off the bus"):
+        engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
     assert capfd.readouterr() == ("", "")
 
 
