@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from mmap import ACCESS_READ, mmap
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BadModel, BundleChanged, EdgecodecError
@@ -81,13 +81,15 @@ class Bundle:
             raise self._changed(name, "cannot be read") from error
         except ValueError as error:  # also for an empty file, which cannot be mapped
             raise BadModel(f"is not an ONNX graph: {error}", where=str(path), hint="export the bundle again") from error
-        if unlisted := sorted(wanted - self.info.files.keys()):
+        beside = PurePosixPath(name).parent  # graphs name files from where they are, the manifest from its own folder
+        listed = {each: str(beside / each) for each in sorted(wanted)}
+        if unlisted := [each for each, file in listed.items() if file not in self.info.files]:
             raise BadModel(
                 f"has weights in {', '.join(map(repr, unlisted))}, not listed in the manifest",
                 where=str(path),
                 hint="export the bundle again",
             )
-        return path, {each: self.checked(each) for each in sorted(wanted)}
+        return path, {each: self.checked(file) for each, file in listed.items()}
 
     def _checked_bytes(self, name: str) -> bytes:
         try:

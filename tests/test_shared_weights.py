@@ -84,10 +84,11 @@ def test_changed_weights_are_never_loaded(bundle: Path) -> None:
     assert codec.decode(data, alpha=1.0)  # which does not use them
 
 
-@pytest.mark.parametrize("file", ["model.data", "synthesis2.onnx.data", "more/of/it.bin"])
-def test_weights_are_weights_wherever_they_lie(bundle: Path, file: str) -> None:
+@pytest.mark.parametrize("named", ["model.data", "synthesis2.onnx.data", "more/of/it.bin", "./weights/moved.bin"])
+def test_weights_are_weights_wherever_they_lie(bundle: Path, named: str) -> None:
+    file = named.removeprefix("./")
     (bundle / file).parent.mkdir(parents=True, exist_ok=True)
-    _write_graph_with_weights_in(bundle, file, named=file)
+    _write_graph_with_weights_in(bundle, file, named)
     write_manifest(bundle, read_manifest(bundle))
     codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
     data = codec.encode(PICTURE).data
@@ -99,7 +100,25 @@ def test_weights_are_weights_wherever_they_lie(bundle: Path, file: str) -> None:
     assert caught.value.where == str(bundle / file)
 
 
-@pytest.mark.parametrize("named", ["model.data", "../secret.bin", "./weights/moved.bin", "/etc/passwd", "", "README"])
+def test_weights_lie_where_their_graph_is(bundle: Path) -> None:
+    """In a folder of its own a graph means other files than beside the manifest."""
+    data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
+    _write_graph_with_weights_in(bundle, "model.data", "model.data")
+    (bundle / "inside").mkdir()
+    (bundle / "synthesis2.onnx").rename(bundle / "inside" / "synthesis2.onnx")
+    manifest = read_manifest(bundle)
+    manifest["synthesis"][2]["file"] = "inside/synthesis2.onnx"
+    write_manifest(bundle, manifest)
+    (bundle / "inside" / "model.data").write_bytes((bundle / "model.data").read_bytes())
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    with pytest.raises(BadModel, match=r"'model\.data', not listed"):
+        codec.decode(data, alpha=1.0)
+    write_manifest(bundle, manifest)
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    np.testing.assert_array_equal(codec.decode(data, alpha=1.0).pixels, np.clip(PICTURE + 40.0, 0, 255))
+
+
+@pytest.mark.parametrize("named", ["model.data", "../secret.bin", "weights/../model.data", "/etc/passwd", ""])
 def test_weights_that_the_manifest_does_not_list_are_refused(bundle: Path, named: str) -> None:
     """Though a file of that name is there, and the graph is the one that the manifest describes."""
     data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
