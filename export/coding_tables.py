@@ -137,19 +137,15 @@ def _factorized_table(masses: FloatArray) -> CodingTable:
     return _table(mass, raw_bits=_raw_bits(spread), mode=mode, sign=sign)
 
 
-def categorical_tables(counts: IntArray, lowest: int, groups: IntArray | None = None) -> list[CodingTable]:
+def categorical_tables(counts: IntArray, lowest: int) -> list[CodingTable]:
     """One table for each context of a finite alphabet, from how often its values came there.
 
-    counts: (contexts, symbols), the first symbol being the value `lowest`. groups: (contexts,) numbers; contexts of a
-    number are alike, and make up for what one of them has not seen. Without them only all contexts together do.
+    counts: (contexts, symbols), the first symbol being the value `lowest`. What a context has not seen is made up for
+    by all of them together.
     """
     everywhere = counts.sum(0) + UNSEEN
-    groups = np.zeros(len(counts), np.int64) if groups is None else groups
-    tables = []
-    for context, group in zip(counts, groups, strict=True):
-        coarse = _backed_off(counts[groups == group].sum(0), everywhere / everywhere.sum())
-        tables.append(_categorical_table(_backed_off(context, coarse), lowest))
-    return tables
+    coarse = _backed_off(counts.sum(0), everywhere / everywhere.sum())
+    return [_categorical_table(_backed_off(context, coarse), lowest) for context in counts]
 
 
 def _backed_off(counts: IntArray, coarser: FloatArray) -> FloatArray:
@@ -193,13 +189,6 @@ def _expected_bits(masses: FloatArray, kept: int) -> float:
     frequencies = np.maximum(ranked * (PRECISION - np.count_nonzero(ranked * PRECISION < 1)), 1)
     behind = 5 + np.floor(np.log2(np.maximum(np.arange(len(masses)), 1)))
     return float(-(ranked * np.log2(frequencies / PRECISION)).sum() + (masses * behind)[kept:].sum())
-
-
-def distinct_tables(tables: Sequence[CodingTable]) -> tuple[tuple[CodingTable, ...], IntArray]:
-    """The tables without repeats, in the order in which they first come, and the (len(tables),) number of each."""
-    numbers: dict[CodingTable, int] = {}
-    places = [numbers.setdefault(table, len(numbers)) for table in tables]
-    return tuple(numbers), np.array(places, np.int64)
 
 
 def normal_tails(fraction: int = 6) -> tuple[int, ...]:
