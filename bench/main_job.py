@@ -15,7 +15,10 @@ from statistics import median
 
 import edgecodec
 from edgecodec import container, native
-from edgecodec.codec import Timings
+from edgecodec.bundle import Bundle
+from edgecodec.encoding import Encoded
+from edgecodec.entropy import EntropyModel
+from edgecodec.timings import Timings
 
 
 def main() -> None:
@@ -27,12 +30,13 @@ def main() -> None:
     given = arguments.parse_args()
 
     with edgecodec.open_bundle(given.bundle, threads=given.threads) as codec:
-        file = codec.encode(given.picture).data
+        encoded = codec.encode(given.picture)
+        file = encoded.data
         engine = codec.decode(file).engine  # it loads its graph with the first picture
         timings = [codec.decode(file).timings for _ in range(given.rounds)]
         print(f"kernels {native.kernels()}, engine {engine.name} {engine.version}")
         report_split(timings)
-        report_size(codec, file)
+        report_size(Bundle(given.bundle).entropy_model(), encoded)
 
 
 def report_split(timings: Sequence[Timings]) -> None:
@@ -44,12 +48,10 @@ def report_split(timings: Sequence[Timings]) -> None:
     print(f"| total | {1000 * total:.2f} | |\nall but the engine: {100 * (1 - stages['engine'] / total):.1f} %")
 
 
-def report_size(codec: edgecodec.Codec, file: bytes) -> None:
-    parsed = container.parse(file)
-    info = parsed.info
-    around = len(file) - len(parsed.payload)
-    latents = codec.decode_latents(file)
-    ideal = codec._model.bits(latents, width=info.width, height=info.height)
+def report_size(model: EntropyModel, encoded: Encoded) -> None:
+    file, info = encoded.data, encoded.info
+    around = len(file) - len(container.parse(file).payload)
+    ideal = model.bits(encoded.latents, width=info.width, height=info.height)
     print(f"\nfile {len(file)} bytes, {info.bits_per_pixel:.4f} bpp, {info.lanes} lanes, container {around} bytes")
     over = len(file) - ideal / 8
     print(f"ideal {ideal / 8:.1f} bytes; file over ideal {over:+.1f} bytes = {100 * over / (ideal / 8):+.3f} %")

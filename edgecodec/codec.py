@@ -97,7 +97,7 @@ def open_bundle(
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
-    info: the bundle's manifest.
+    info: the bundle's manifest. graphs: the bundle's, on the engine, where one is to be loaded before it is needed.
     """
 
     def __init__(
@@ -117,9 +117,9 @@ class Codec:
         self._baked = knobs.with_precision(bundle.info.synthesis, precision)
         self._require(asked)
         self._model: EntropyModel = bundle.entropy_model()
-        self._graphs = LoadedGraphs(bundle, engine, Options(threads))
+        self.graphs = LoadedGraphs(bundle, engine, Options(threads))
         self._tiler = tiler
-        self._encoder = Encoder(self.info, self._model, self._graphs, tiler, self._threads)
+        self._encoder = Encoder(self.info, self._model, self.graphs, tiler, self._threads)
 
     def __enter__(self) -> Codec:
         return self
@@ -129,7 +129,7 @@ class Codec:
 
     def close(self) -> None:
         """Release the engines. A later call loads what it needs again."""
-        self._graphs.close()
+        self.graphs.close()
 
     def decode(self, source: files.Source, alpha: float | None = None, beta: float | None = None) -> Decoded:
         """Decode one file given as path, bytes or open file; alpha and beta override the codec's for this picture.
@@ -275,7 +275,7 @@ class Codec:
             graph = self._graph(info, asked)
             rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
             plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
-            engine = self._graphs.synthesis(graph, frugal=plan.frugal)
+            engine = self.graphs.synthesis(graph, frugal=plan.frugal)
             start = perf_counter()
             strides = {latent.name: latent.stride for latent in self.info.decoder_latents}
             maps = [(port, strides[name], parsed.latents[name]) for name, port in graph.inputs.items()]

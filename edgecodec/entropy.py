@@ -131,25 +131,6 @@ class EntropyModel:
         )
         return bits.value
 
-    def indices(
-        self, latents: Mapping[str, npt.NDArray[np.int16]], name: str, *, width: int, height: int, threads: int = 1
-    ) -> npt.NDArray[np.uint8]:
-        """Table index (channels, rows, columns) of every value of encoder latent `name`, for measurements of rate."""
-        ordered = self._ordered(latents, width, height)
-        position = [latent.name for latent in self.encoder_latents].index(name)
-        out = np.empty(ordered[position].shape, np.uint8)
-        native.call(
-            self._core.ec_core_indices,
-            self._handle,
-            width,
-            height,
-            native.addresses(list(ordered)),
-            position,
-            out.ctypes.data,
-            threads,
-        )
-        return out
-
     def _ordered(
         self, latents: Mapping[str, npt.NDArray[np.int16]], width: int, height: int
     ) -> list[npt.NDArray[np.int16]]:

@@ -80,7 +80,6 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
         c_int,
         [POINTER(CoreContainer), _POINTERS, c_void_p, c_void_p, c_size_t, _SIZES, _ERROR],
     ),
-    ("ec_core_crc32", c_uint32, [c_void_p, c_size_t]),
     ("ec_core_model_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
     ("ec_core_model_close", None, [c_void_p]),
     ("ec_core_model_id", c_uint32, [c_void_p]),
@@ -101,7 +100,6 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
         [c_void_p, c_uint32, c_uint32, _NUMBERS, _POINTERS, c_void_p, c_size_t, _SIZES, c_uint32, _ERROR],
     ),
     ("ec_core_encode_bits", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, c_void_p, c_uint32, _ERROR]),
-    ("ec_core_indices", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, c_uint32, c_void_p, c_uint32, _ERROR]),
     ("ec_core_tables_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
     ("ec_core_tables_close", None, [c_void_p]),
     (
@@ -172,12 +170,6 @@ def view(data: Buffer) -> Bytes:
 def addresses(arrays: list[npt.NDArray[Any]]) -> ctypes.Array[c_void_p]:
     """C array of the addresses of contiguous arrays, which the caller keeps alive."""
     return (c_void_p * max(len(arrays), 1))(*(array.ctypes.data for array in arrays))
-
-
-def crc32(data: Buffer) -> int:
-    """CRC-32 as in zlib."""
-    borrowed = view(data)
-    return int(library().ec_core_crc32(borrowed.ctypes.data, borrowed.size))
 
 
 def kernels() -> str:

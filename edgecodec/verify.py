@@ -15,6 +15,7 @@ from edgecodec import knobs, picture
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
 from edgecodec.engines import require_engine
+from edgecodec.entropy import Latents
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Golden, GoldenPicture, Knobs, SynthesisGraph
@@ -47,6 +48,14 @@ def verify(path: str | os.PathLike[str], engine: str = "auto", threads: int | No
             yield Check(subject, True, check())
         except EdgecodecError as error:
             yield Check(subject, False, str(error))
+
+
+def latents_sha256(latents: Latents) -> str:
+    """`Golden.latents_sha256` of decoder latents."""
+    digest = hashlib.sha256()
+    for values in latents.values():
+        digest.update(values.astype("<i2").tobytes())
+    return digest.hexdigest()
 
 
 def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -82,10 +91,7 @@ def _hash(bundle: Bundle, name: str) -> str:
 
 def _latents(bundle: Bundle, golden: Golden) -> str:
     codec = Codec(bundle, "auto", {}, None, Limits(), None, _WHOLE)
-    digest = hashlib.sha256()
-    for latent in codec.decode_latents(bundle.checked(golden.file)).values():
-        digest.update(latent.astype("<i2").tobytes())
-    if digest.hexdigest() != golden.latents_sha256:
+    if latents_sha256(codec.decode_latents(bundle.checked(golden.file))) != golden.latents_sha256:
         raise VerificationFailed("decodes to other latents", hint="this build of edgecodec is broken: please report it")
     return "exact"
 

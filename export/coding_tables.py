@@ -1,4 +1,4 @@
-"""Integer coding tables (docs/format.md, section 2.1), made once at export from densities or counts and frozen.
+"""Integer coding tables (docs/format.md, section 2.1), made once at export from probabilities and frozen.
 
 A table holds the frequencies of at most 64 ranks: the mode, its neighbours alternately to both sides, and last the
 escape for everything beyond. Wide densities send their low bits raw, so that 64 ranks are always enough.
@@ -33,10 +33,6 @@ WIDEST = 6.0
 SMALLEST_SHARE = 0.35
 # What an escape that never comes is taken for, so that it gets its one slot.
 LEAST_ESCAPE = 1e-7
-# How often each value of an alphabet is taken to have come that has not, over all contexts; and how many values the
-# coarser context adds to what a context has seen.
-UNSEEN = 0.5
-BACK_OFF = 8.0
 # Of a component of a mixture, in 2^-16.
 LARGEST_WEIGHT, LEAST_WEIGHT = 65535, 4
 
@@ -137,30 +133,14 @@ def _factorized_table(masses: FloatArray) -> CodingTable:
     return _table(mass, raw_bits=_raw_bits(spread), mode=mode, sign=sign)
 
 
-def categorical_tables(counts: IntArray, lowest: int, groups: IntArray | None = None) -> list[CodingTable]:
-    """One table for each context of a finite alphabet, from how often its values came there.
+def categorical_table(probabilities: FloatArray, lowest: int) -> CodingTable:
+    """Of a finite alphabet, whose first symbol is the value `lowest`.
 
-    counts: (contexts, symbols), the first symbol being the value `lowest`. groups: (contexts,) numbers; contexts of a
-    number are alike, and make up for what one of them has not seen. Without them only all contexts together do.
+    probabilities: (symbols,), which may have more than one peak.
     """
-    everywhere = counts.sum(0) + UNSEEN
-    groups = np.zeros(len(counts), np.int64) if groups is None else groups
-    tables = []
-    for context, group in zip(counts, groups, strict=True):
-        coarse = _backed_off(counts[groups == group].sum(0), everywhere / everywhere.sum())
-        tables.append(_categorical_table(_backed_off(context, coarse), lowest))
-    return tables
-
-
-def _backed_off(counts: IntArray, coarser: FloatArray) -> FloatArray:
-    """(symbols,) probabilities: `counts`, and what a coarser context says for a few more."""
-    return (counts + BACK_OFF * coarser) / (counts.sum() + BACK_OFF)
-
-
-def _categorical_table(masses: FloatArray, lowest: int) -> CodingTable:
-    """masses: (symbols,) probabilities, which may have more than one peak."""
     # Around the likeliest symbol few ranks are often enough; around the middle one all symbols have ranks.
-    candidates = [_Ranking.around(mode, masses) for mode in {int(masses.argmax()), len(masses) // 2}]
+    modes = {int(probabilities.argmax()), len(probabilities) // 2}
+    candidates = [_Ranking.around(mode, probabilities) for mode in modes]
     ranking, kept = min(
         ((each, length) for each in candidates for length in range(1, min(len(each.masses), MAX_RANKS - 1) + 1)),
         key=lambda choice: _expected_bits(choice[0].masses, choice[1]),
@@ -193,13 +173,6 @@ def _expected_bits(masses: FloatArray, kept: int) -> float:
     frequencies = np.maximum(ranked * (PRECISION - np.count_nonzero(ranked * PRECISION < 1)), 1)
     behind = 5 + np.floor(np.log2(np.maximum(np.arange(len(masses)), 1)))
     return float(-(ranked * np.log2(frequencies / PRECISION)).sum() + (masses * behind)[kept:].sum())
-
-
-def distinct_tables(tables: Sequence[CodingTable]) -> tuple[tuple[CodingTable, ...], IntArray]:
-    """The tables without repeats, in the order in which they first come, and the (len(tables),) number of each."""
-    numbers: dict[CodingTable, int] = {}
-    places = [numbers.setdefault(table, len(numbers)) for table in tables]
-    return tuple(numbers), np.array(places, np.int64)
 
 
 def normal_tails(fraction: int = 6) -> tuple[int, ...]:

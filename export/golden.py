@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import edgecodec
 from edgecodec.export.baking import Knobs, suffix
 from edgecodec.export.calibration import Picture
 from edgecodec.export.side_information import side_arguments
+from edgecodec.verify import latents_sha256
 
 ENGINE = "onnxruntime"
 FOLDER = "golden"
@@ -32,9 +32,7 @@ def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
     with edgecodec.open_bundle(folder, engine=ENGINE) as codec:
         given = side_arguments(codec.info.given, *picture.shape[:2])
         coded.write_bytes(codec.encode(picture, **knobs, **given).data)
-        digest = hashlib.sha256()
-        for values in codec.decode_latents(coded).values():
-            digest.update(values.astype("<i2").tobytes())
+        digest = latents_sha256(codec.decode_latents(coded))
         decoders = [graph for graph in codec.info.synthesis if knobs.items() <= graph.knobs.items()]
     pictures = []
     for graph in decoders:
@@ -45,4 +43,4 @@ def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
             Image.fromarray(codec.decode(coded).pixels).save(file)
         pictures.append({"knobs": dict(graph.knobs), "file": f"{FOLDER}/{file.name}"})
     file = f"{FOLDER}/{coded.name}"
-    return {"file": file, "knobs": knobs, "latents_sha256": digest.hexdigest(), "pictures": pictures}
+    return {"file": file, "knobs": knobs, "latents_sha256": digest, "pictures": pictures}

@@ -144,21 +144,6 @@ class IntegerNet:
             activations = layer.run(activations)
         return activations
 
-    def accumulator_bounds(self) -> list[tuple[int, int]]:
-        """Least and most that each convolution can sum to, in whatever order it adds up: int32 both in a valid net."""
-        bounds = []
-        low, high = self.low, self.high
-        for layer in self.layers:
-            if not isinstance(layer, IntegerLayer):
-                continue
-            least, most = sum_bounds(layer.weight, layer.bias, low, high)
-            bounds.append((int(least.min()), int(most.max())))
-            if isinstance(layer.epilogue, Requantise):
-                low, high = layer.epilogue.low, layer.epilogue.high
-            elif isinstance(layer.epilogue, ValueTable):
-                low, high = int(layer.epilogue.entries.min()), int(layer.epilogue.entries.max())
-        return bounds
-
 
 def sum_bounds(weight: Numbers, bias: Numbers, low: int, high: int) -> tuple[Numbers, Numbers]:
     """(out,) least and (out,) most that any part of bias + sum(weight * input) can be, inputs in low..high or padding.

@@ -227,9 +227,9 @@ def _stages(network: nn.Sequential) -> list[_Stage]:
             stages[-1] = _Stage(stages[-1].convolution, slope)
             rectified = True
         else:
-            raise CheckpointRejected(f"the scale network has a layer without an integer form: {module}")
+            raise CheckpointRejected(f"a network of the entropy model has a layer without an integer form: {module}")
     if not stages or rectified:
-        raise CheckpointRejected("the scale network does not end in a convolution")
+        raise CheckpointRejected("a network of the entropy model does not end in a convolution")
     return stages
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
-import onnx
 from onnxscript import ir
 
 FOLDER = "weights"
@@ -36,11 +34,3 @@ def store_weights(model: ir.Model, root: Path) -> None:
 def weight_bytes(model: ir.Model) -> int:
     """Size of all initializers."""
     return sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-
-
-def stored_weights(graph: onnx.ModelProto) -> Iterator[str]:
-    """Files that `graph` refers to, relative to its folder, each once."""
-    locations = {
-        entry.value for tensor in graph.graph.initializer for entry in tensor.external_data if entry.key == "location"
-    }
-    yield from sorted(locations)

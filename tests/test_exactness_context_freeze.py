@@ -68,6 +68,16 @@ def alphabets(mode: str) -> tuple[FiniteAlphabetFreezer, EntropyModel, list[fini
     return freezer, freezer.freeze(seen[1:]), seen[:1]
 
 
+def test_an_observation_does_not_depend_on_those_before() -> None:
+    """Not its mask either, which is another for another picture."""
+    freezer = FiniteAlphabetFreezer(alphabet_codec("SC"))
+    first, second = (freezer.observe(image) for image in pictures(2))
+    again = freezer.observe(pictures(2)[0])
+    for name, values in first.latents.items():
+        np.testing.assert_array_equal(again.latents[name], values, name)
+    assert (first.mask != second.mask).any()
+
+
 def exact(model: EntropyModel, latents: Mapping[str, Integers], lanes: int = 0) -> None:
     assert_exact(parse_model(model.to_bytes()), latents, SIDE, SIDE, lanes)
 

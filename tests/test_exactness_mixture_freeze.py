@@ -147,7 +147,6 @@ def test_extreme_weights_saturate_and_stay_exact(layer: int, factor: float) -> N
     context_layers(model)[layer].weight.data *= factor
     context_layers(model)[layer].bias.data *= factor
     frozen = freeze(model)
-    assert all(least >= -(2**31) and most < 2**31 for least, most in frozen.nets[0].accumulator_bounds())
     assert_reference_agrees(frozen, random_latent(model, 23, 4, 6)[0].long().numpy())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecodec.export.coding_tables import CodingTable, FloatArray, IntArray, categorical_tables
+from edgecodec.export.coding_tables import CodingTable, FloatArray, IntArray, categorical_table
 
 # What contexts have in common with finer ones, from coarse to fine, as axes of the counts. Whether a channel is the
 # last of its position is never forgotten, because the last one cannot be 0.
@@ -21,8 +21,6 @@ BACK_OFF = 32.0
 # Share of all bits that contexts may lose by sharing tables; and the most tables of one step.
 SHARING_BUDGET = 0.0002
 MOST_TABLES = 512
-# As often as this its symbols are said to have come when a table is made of probabilities: nothing is left to smooth.
-CERTAIN = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,8 @@ def freeze_contexts(counts: IntArray, lowest: int) -> FrozenContexts:
     symbols = counts.shape[-1]
     # One symbol more, so that a context that was never seen joins one that is like it, not just any.
     shared, numbers = _share(probabilities.reshape(-1, symbols), counts.sum(-1).ravel() + 1.0)
-    tables = categorical_tables(np.rint(shared * CERTAIN).astype(np.int64), lowest)
-    return FrozenContexts(probabilities, tuple(tables), numbers.reshape(counts.shape[:-1]))
+    tables = tuple(categorical_table(each, lowest) for each in shared)
+    return FrozenContexts(probabilities, tables, numbers.reshape(counts.shape[:-1]))
 
 
 def _backed_off(counts: IntArray) -> FloatArray:

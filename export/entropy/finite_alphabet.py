@@ -8,6 +8,7 @@ channels where the mask is 1, and in none elsewhere.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,6 @@ class FiniteAlphabetFreezer:
 
     def __init__(self, model: Agustsson) -> None:
         self._model = model
-        self._masks = np.random.default_rng(0)
         self._symbols: FrozenContexts
 
     @torch.no_grad()
@@ -63,15 +63,18 @@ class FiniteAlphabetFreezer:
         if labels is None:
             labels = torch.zeros_like(image[:, :1])
         if mask is None:
-            mask = self._random_box(*(side // self._model.latent_stride for side in image.shape[2:]))
+            mask = self._random_box(image)
         (symbols,) = self._model.encode(image, mask)
         return Observation(*(each[0].long().numpy() for each in (symbols, labels, mask)))
 
-    def _random_box(self, rows: int, columns: int) -> Tensor:
+    def _random_box(self, image: Tensor) -> Tensor:
         """Anywhere, and half of either side or more, so that there are symbols to learn from."""
+        # Seeded by the picture, so that it gets the same box in whatever order pictures come.
+        drawn = np.random.default_rng(zlib.crc32(image.numpy().tobytes()))
+        rows, columns = (side // self._model.latent_stride for side in image.shape[2:])
         mask = torch.zeros(1, 1, rows, columns)
-        height, width = (int(self._masks.integers(side // 2, side + 1)) for side in (rows, columns))
-        top, left = (int(self._masks.integers(room + 1)) for room in (rows - height, columns - width))
+        height, width = (int(drawn.integers(side // 2, side + 1)) for side in (rows, columns))
+        top, left = (int(drawn.integers(room + 1)) for room in (rows - height, columns - width))
         mask[:, :, top : top + height, left : left + width] = 1
         return mask
 

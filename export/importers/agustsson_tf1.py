@@ -9,15 +9,8 @@ Kernels are (rows, columns, in, out), transposed ones (rows, columns, out, in). 
 instance norm with epsilon 1e-6, and instance norm and ReLU after the projection to C channels too. Its evaluation uses
 these raw variables, not their moving averages. Its noise and conditional models are other networks and are refused.
 
-A TensorFlow checkpoint is several files, model.ckpt.index beside model.ckpt.data-00000-of-00001. Where TensorFlow is
-installed, this makes the .npz of one:
-
-    import numpy, tensorflow
-
-    saved = tensorflow.train.load_checkpoint("model.ckpt")
-    names = [name for name in saved.get_variable_to_shape_map() if name.startswith("generator/")]
-    raw = [name for name in names if name.endswith(("/kernel", "/bias", "/gamma", "/beta"))]
-    numpy.savez("model.npz", **{name: saved.get_tensor(name) for name in raw})
+A TensorFlow checkpoint is several files, model.ckpt.index beside model.ckpt.data-00000-of-00001; docs/families.md has
+the lines that make the .npz of one.
 """
 
 from __future__ import annotations

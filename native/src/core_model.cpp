@@ -98,12 +98,3 @@ ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32
         *bits = model->model.bits(width, height, latents, threads);
     });
 }
-
-ec_status ec_core_indices(const ec_core_model *model, uint32_t width, uint32_t height, const int16_t *const *latents,
-                          uint32_t i, uint8_t *indices, uint32_t threads, ec_core_error *error) {
-    return guarded(error, [&] {
-        check(model, width, height, latents, threads);
-        if (indices == nullptr) throw Failure(EC_INVALID_ARGUMENT, "indices missing");
-        model->model.indices(width, height, latents, i, indices, threads);
-    });
-}

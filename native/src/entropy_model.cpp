@@ -125,24 +125,6 @@ uint64_t EntropyModel::bits(uint32_t width, uint32_t height, const int16_t *cons
     return encoder.bits();
 }
 
-void EntropyModel::indices(uint32_t width, uint32_t height, const int16_t *const *latents, size_t i, uint8_t *out,
-                           unsigned threads) const {
-    if (i >= encoder_latents_.size()) throw Failure(EC_INVALID_ARGUMENT, "the model has no such encoder latent");
-    const size_t tensor = encoder_latents_[i];
-    RangeEncoder encoder;
-    Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
-    for (size_t k = 0; k < encoder_latents_.size(); ++k) workspace.lend_planes(encoder_latents_[k], latents[k]);
-    for (const Step &step : steps_) {
-        const std::optional<size_t> indices = step.step->index_tensor();
-        if (step.tensor == tensor && indices) {
-            std::copy_n(workspace.indices(*indices), workspace.extent(tensor).values(), out);
-            return;
-        }
-        step.step->encode(workspace, encoder);
-    }
-    throw Failure(EC_INVALID_ARGUMENT, "this tensor is not coded with a table index for every value");
-}
-
 size_t EntropyModel::largest_payload(uint32_t width, uint32_t height) const {
     size_t bytes = 1024;  // states and tail lengths
     for (const Step &step : steps_) {

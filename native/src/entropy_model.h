@@ -34,9 +34,6 @@ public:
                                 unsigned threads) const;
     // What coding these encoder latents takes, but for states and container.
     uint64_t bits(uint32_t width, uint32_t height, const int16_t *const *latents, unsigned threads) const;
-    // The table index of every value of encoder latent i, in (channels, rows, columns).
-    void indices(uint32_t width, uint32_t height, const int16_t *const *latents, size_t i, uint8_t *out,
-                 unsigned threads) const;
     // Bytes that no payload exceeds.
     size_t largest_payload(uint32_t width, uint32_t height) const;
 

@@ -27,8 +27,6 @@ public:
     virtual bool count_is_known() const { return true; }
     // The most bytes that a value of the step's tensor costs.
     virtual size_t largest_cost() const { return 5; }
-    // The tensor of table indices that the step codes with.
-    virtual std::optional<size_t> index_tensor() const { return std::nullopt; }
 };
 
 // A step that computes a tensor from others, alike in both directions.

@@ -10,6 +10,7 @@
 #include <immintrin.h>
 
 #include "range_decoder_state.h"
+#include "word_shuffles.h"
 
 namespace edgecodec {
 namespace {
@@ -33,24 +34,6 @@ private:
 struct Half {
     __m256i high, low;
 };
-
-// Per mask of eight lanes, the shuffle that hands the next words to the lanes in the mask, in order.
-struct WordShuffles {
-    alignas(16) uint8_t of_mask[256][16];
-
-    constexpr WordShuffles() : of_mask() {
-        for (int mask = 0; mask < 256; ++mask) {
-            int word = 0;
-            for (int lane = 0; lane < 8; ++lane) {
-                const bool due = (mask >> lane & 1) != 0;
-                of_mask[mask][2 * lane] = static_cast<uint8_t>(due ? 2 * word : 0x80);
-                of_mask[mask][2 * lane + 1] = static_cast<uint8_t>(due ? 2 * word + 1 : 0x80);
-                word += due;
-            }
-        }
-    }
-};
-constexpr WordShuffles kWordShuffles;
 
 // Table indices of 32 lanes as shuffle controls, one per quarter of a row of 64 bytes; bit 7, which makes a shuffle give
 // zero, is set in all but the index's own quarter. Small indices need the first quarters only.

@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include "range_decoder_state.h"
+#include "word_shuffles.h"
 
 namespace edgecodec {
 namespace {
@@ -21,25 +22,6 @@ constexpr unsigned kSureRungs = 3;
 struct States {
     uint16x8_t high, low;
 };
-
-// Per mask of eight lanes, the lookup that hands the next words to the lanes in the mask, in order. For other lanes it
-// names bytes outside of the table.
-struct WordLookups {
-    alignas(16) uint8_t of_mask[256][16];
-
-    constexpr WordLookups() : of_mask() {
-        for (int mask = 0; mask < 256; ++mask) {
-            int word = 0;
-            for (int lane = 0; lane < 8; ++lane) {
-                const bool due = (mask >> lane & 1) != 0;
-                of_mask[mask][2 * lane] = static_cast<uint8_t>(due ? 2 * word : 0xff);
-                of_mask[mask][2 * lane + 1] = static_cast<uint8_t>(due ? 2 * word + 1 : 0xff);
-                word += due;
-            }
-        }
-    }
-};
-constexpr WordLookups kWordLookups;
 
 // What the tables of 32 lanes have in one row of the ladder.
 struct Rung {
@@ -104,7 +86,7 @@ inline const uint8_t *refill(States &state, const uint8_t *words) {
     const uint16x8_t mask_and_one = {0x101, 0x102, 0x104, 0x108, 0x110, 0x120, 0x140, 0x180};
     const uint16x8_t due = vceqzq_u16(state.high);
     const unsigned sum = vaddvq_u16(vandq_u16(due, mask_and_one));
-    const uint8x16_t lookup = vld1q_u8(kWordLookups.of_mask[sum & 255]);
+    const uint8x16_t lookup = vld1q_u8(kWordShuffles.of_mask[sum & 255]);
     state.high = vbslq_u16(due, state.low, state.high);
     state.low = vreinterpretq_u16_u8(vqtbx1q_u8(vreinterpretq_u8_u16(state.low), vld1q_u8(words), lookup));
     return words + 2 * (sum >> 8);

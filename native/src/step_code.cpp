@@ -77,8 +77,6 @@ public:
         encoder.add(tables_, workspace.indices(indices_), workspace.planes(tensor_), count);
     }
 
-    std::optional<size_t> index_tensor() const final { return indices_; }
-
 protected:
     size_t tensor_;
     const CodingTables &tables_;
