@@ -243,8 +243,10 @@ def test_medians_settle_where_the_density_is_halved() -> None:
 def test_half_precision_checkpoints_load_as_single(tmp_path: Path) -> None:
     model = build("hific", "compact")
     save_checkpoint(tmp_path / "half.safetensors", model, "hific", "compact", {}, torch.float16)
-    loaded = load_model(read_checkpoint(tmp_path / "half.safetensors"))
-    assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
+    loaded = load_model(read_checkpoint(tmp_path / "half.safetensors")).state_dict()
+    for name, tensor in model.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        assert torch.equal(loaded[name], tensor.half().float()), name
 
 
 def test_photographs_come_from_shards_in_order_of_name(tmp_path: Path) -> None:
