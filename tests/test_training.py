@@ -26,6 +26,7 @@ from edgecodec.train.rate_distortion import (
     settle_medians,
     settle_norms,
     train_rate_distortion,
+    validate,
 )
 from edgecodec.train.scenes import SceneSet, instances_of, load_scenes, random_labelled_crops, random_masks
 from edgecodec.train.selective import SelectiveRecipe, train_selective
@@ -230,6 +231,14 @@ def test_realism_weighs_as_much_as_beta_asks() -> None:
     betas = [knobs["beta"] for knobs in drawn]
     assert 0.2 < betas.count(0.0) / len(betas) < 0.3
     assert max(betas) == 5.12
+
+
+def test_photographs_validate_up_to_the_codecs_own_alignment() -> None:
+    sizes = []
+    model = Tunable(TINY)
+    model.register_forward_pre_hook(lambda _, given: sizes.append(tuple(given[0].shape)))
+    validate(model, PhotoSet([], [np.zeros((50, 135, 3), np.uint8)], {}))
+    assert sizes == [(1, 3, 48, 128)]
 
 
 def test_medians_settle_where_the_density_is_halved() -> None:

@@ -21,7 +21,7 @@ from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkp
 from edgecodec.export.families import build
 from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
-from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
+from edgecodec.export.families.hyperprior import Rates
 from edgecodec.train.drawn_rates import DRAWN_RATES
 from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
 from edgecodec.train.progress import append_row, cosine, resume, save_state
@@ -184,7 +184,7 @@ def validate(model: LearnedCodec, photos: PhotoSet) -> tuple[float, float]:
     model.eval()
     bits_per_pixel, psnr = [], []
     for photo in photos.validation:
-        image = whole_photo(photo, ALIGNMENT).contiguous(memory_format=torch.channels_last)
+        image = whole_photo(photo, model.latent_alignment()).contiguous(memory_format=torch.channels_last)
         rebuilt, rates = model(image)
         error = nn.functional.mse_loss(rebuilt.clamp(0, 1), image)
         bits_per_pixel.append(float(sum(rates)) / image[:, 0].numel())
