@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
@@ -296,6 +298,11 @@ def _archive(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
+def _contents(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive.getmembers()}  # type: ignore[union-attr]
+
+
 def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
     scenes = load_scenes(scenes_file)
     assert (len(scenes.training), len(scenes.validation)) == (2, 1)
@@ -304,6 +311,33 @@ def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
     assert image.shape == (3, 3, 64, 64) and labels.shape == (3, 1, 64, 64)
     luma = (image * torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
     assert (luma * 255 * 12 / 256 - labels - 0.5).abs().max() < 0.6
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_labels_are_the_numbers_that_are_stored(scenes_file: Path, tmp_path: Path, bits: int) -> None:
+    """Samples of greyscale PNG files, whatever their depth."""
+    rows = np.arange(144 * 160, dtype=np.uint8).reshape(144, 160) % min(12, 1 << bits)
+    scanlines = np.unpackbits(rows[:, :, None], axis=2)[:, :, 8 - bits :].reshape(144, -1)
+    files = _contents(scenes_file) | {"val/labels/a.png": _greyscale_png(np.packbits(scanlines, axis=1), 160, bits)}
+    (scene,) = load_scenes(_archive(tmp_path / "other.tar", files)).validation
+    assert np.array_equal(scene.labels, rows)
+
+
+def _greyscale_png(scanlines: np.ndarray, width: int, bits: int) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">2I5B", width, len(scanlines), bits, 0, 0, 0, 0)
+    unfiltered = np.pad(scanlines, ((0, 0), (1, 0))).tobytes()
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(unfiltered)) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_broken_label_map_is_named(scenes_file: Path, tmp_path: Path) -> None:
+    files = _contents(scenes_file) | {"val/labels/a.png": b"not a picture"}
+    with pytest.raises(NotAnImage, match="val/labels/a.png: "):
+        load_scenes(_archive(tmp_path / "other.tar", files))
 
 
 def test_masks_are_boxes_or_instances() -> None:
@@ -350,6 +384,8 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
     ("changed", "content", "said"),
     [
         ("classes.txt", b"0 all\n", "there is a label"),
+        ("classes.txt", b"".join(b"%d a,%d\n" % (i, i) for i in range(12)), "the name of a class has a comma"),
+        ("classes.txt", b"".join(b"%d a\n" % i for i in range(257)), "257 classes, but there can be 256"),
         ("train/labels/a.png", None, "there is no train/labels/a.png"),
         ("val/images/a.png", None, "no pictures in val"),
     ],
@@ -357,8 +393,7 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
 def test_scenes_that_lack_something_are_refused(
     scenes_file: Path, tmp_path: Path, changed: str, content: bytes | None, said: str
 ) -> None:
-    with tarfile.open(scenes_file) as archive:
-        files = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}  # type: ignore[union-attr]
+    files = _contents(scenes_file)
     files.pop(changed)
     if content is not None:
         files[changed] = content
