@@ -260,18 +260,63 @@ def test_half_precision_checkpoints_load_as_single(tmp_path: Path) -> None:
         assert torch.equal(loaded[name], tensor.half().float()), name
 
 
-def test_photographs_come_from_shards_in_order_of_name(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
-        for name in ("b", "a", "c"):
-            stream = io.BytesIO()
-            Image.new("RGB", (8, 8), (ord(name), 0, 0)).save(stream, "PNG")
-            member = tarfile.TarInfo(f"{name}.png")
-            member.size = stream.tell()
-            stream.seek(0)
-            shard.addfile(member, stream)
-    found = load_photos([tmp_path / "shard.tar"], held_out=2)
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    """Three photographs of 8x8 pixels; the red in each is its name."""
+    files = {}
+    for name in ("b", "a", "c"):
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8), (ord(name), 0, 0)).save(stream, "PNG")
+        files[f"{name}.png"] = stream.getvalue()
+    return _archive(tmp_path / "shard.tar", files)
+
+
+def test_photographs_come_from_shards_in_order_of_name(shard: Path) -> None:
+    found = load_photos([shard], held_out=2)
     assert [int(photo[0, 0, 0]) for photo in found.training] == [ord("a"), ord("c")]
     assert [int(photo[0, 0, 0]) for photo in found.validation] == [ord("b")]
+
+
+@pytest.mark.parametrize(("held_out", "purpose"), [(1, "train on"), (4, "validate"), (64, "validate")])
+def test_photographs_too_few_for_both_parts_are_refused(shard: Path, held_out: int, purpose: str) -> None:
+    with pytest.raises(ValueError, match=f"of 3 photographs is held out, which leaves none to {purpose}"):
+        load_photos([shard], held_out)
+
+
+def _with_a_small_one(photos: list[np.ndarray], height: int, width: int) -> list[np.ndarray]:
+    return [photos[0], photos[1][:height, :width], photos[2][:height]]
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "said"),
+    [
+        ((63, 80), (192, 192), "smaller than 64 pixels a side: 2, one of them 80x63"),
+        ((64, 64), (192, 15), "smaller than 16 pixels a side: 1, one of them 15x192"),
+    ],
+)
+def test_photographs_too_small_are_refused_before_the_first_step(
+    photos: PhotoSet, tmp_path: Path, training: tuple[int, int], validation: tuple[int, int], said: str
+) -> None:
+    small = PhotoSet(*(_with_a_small_one(photos.training, *sides) for sides in (training, validation)), {})
+    recipe = RateDistortionRecipe("fidelity", steps=1, batch=1, crop=64)
+    with pytest.raises(ValueError, match=said):
+        train_rate_distortion(small, tmp_path / "a.safetensors", recipe)
+
+
+@pytest.mark.parametrize(("crop", "validation"), [(192, 191), (161, 191), (161, 160)])
+def test_photographs_too_small_for_ms_ssim_are_refused_before_the_first_step(
+    photos: PhotoSet, tmp_path: Path, crop: int, validation: int
+) -> None:
+    first = tmp_path / "first.safetensors"
+    save_checkpoint(first, build("hific", "compact"), "hific", "compact", {})
+    small = PhotoSet([photos.training[0][:191]], _with_a_small_one(photos.training, validation, validation), {})
+    with pytest.raises(ValueError, match="smaller than 192 pixels a side"):
+        train_adversarial(small, first, tmp_path / "a.safetensors", AdversarialRecipe(steps=1, crop=crop))
+
+
+def test_scenes_too_small_are_refused_before_the_first_step(scenes_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="smaller than 161 pixels a side: 2, one of them 160x144"):
+        train_selective(load_scenes(scenes_file), tmp_path / "a.safetensors", SelectiveRecipe(crop=161))
 
 
 @pytest.fixture
@@ -336,7 +381,7 @@ def _greyscale_png(scanlines: np.ndarray, width: int, bits: int) -> bytes:
 
 def test_a_broken_label_map_is_named(scenes_file: Path, tmp_path: Path) -> None:
     files = _contents(scenes_file) | {"val/labels/a.png": b"not a picture"}
-    with pytest.raises(NotAnImage, match="val/labels/a.png: "):
+    with pytest.raises(NotAnImage, match=r"val/labels/a\.png: "):
         load_scenes(_archive(tmp_path / "other.tar", files))
 
 

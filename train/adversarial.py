@@ -31,7 +31,7 @@ from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkp
 from edgecodec.export.families import Crdr, LearnedCodec, ScaleHyperprior
 from edgecodec.export.families.codec import Latent
 from edgecodec.export.families.crdr import LARGEST_BETA, fixed_point
-from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
+from edgecodec.train.photos import PhotoSet, random_crops, require_sides, whole_photo
 from edgecodec.train.progress import append_row, cosine, resume, save_state
 from edgecodec.train.starts.crdr import add_realism
 
@@ -43,6 +43,8 @@ Knobs = dict[str, float]  # of `decode`, by name
 BETA_STEPS = 100  # beta is drawn from this many values above 0, evenly spaced
 UNIT_BETA = LARGEST_BETA / 2  # where realism is 1
 
+MS_SSIM_SIDE = 161  # pixels, the smallest side that its five scales take
+
 GRID_PERIOD = 4  # pixels, of the last two doublings
 GRID_WINDOW = 32  # pixels
 
@@ -53,7 +55,7 @@ class AdversarialRecipe:
 
     steps: int = 2500
     batch: int = 4
-    crop: int = 192  # MS-SSIM with five scales needs more than 160
+    crop: int = 192  # MS_SSIM_SIDE or more
     learning_rate: float = 2e-4
     final_learning_rate: float = 1e-5
     fresh_factor: float = 10.0  # on the learning rate of what starts in this stage: the layers that hear beta
@@ -140,12 +142,16 @@ def train_adversarial(
 
     A CRDR of many rates gets beta here, and with it the preset that has it.
 
-    Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do.
+    Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do, and ValueError for photographs that
+    are smaller than crops or than MS-SSIM takes.
     """
+    require_sides(photos.training, recipe.crop)
     torch.manual_seed(recipe.seed)
     stage_before = read_checkpoint(first_stage)
     checkpoint = add_realism(stage_before)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    alignment = model.latent_alignment()
+    require_sides(photos.validation, -(-MS_SSIM_SIDE // alignment) * alignment)
     model.requires_grad_(False)
     decoder = {name: each for name, each in model.named_parameters() if name.startswith(model.DECODER_PREFIXES)}
     for parameter in decoder.values():

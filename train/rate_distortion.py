@@ -23,7 +23,7 @@ from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
 from edgecodec.export.families.hyperprior import Rates
 from edgecodec.train.drawn_rates import DRAWN_RATES
-from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
+from edgecodec.train.photos import PhotoSet, random_crops, require_sides, whole_photo
 from edgecodec.train.progress import append_row, cosine, resume, save_state
 from edgecodec.train.starts import STARTS
 
@@ -60,10 +60,13 @@ def train_rate_distortion(
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
     step, learning rate, and bits per pixel and PSNR (dB) of rounded latents on the held-out photographs.
 
-    Raises InvalidArgument for an encoder of another codec, and what reading a checkpoint raises.
+    Raises InvalidArgument for an encoder of another codec, ValueError for photographs that are smaller than crops or
+    than the codec takes, and what reading a checkpoint raises.
     """
+    require_sides(photos.training, recipe.crop)
     torch.manual_seed(recipe.seed)
     model = _start(photos, recipe) if encoder is None else _decoder_alone(encoder, recipe)
+    require_sides(photos.validation, max(model.latent_alignment(), model.SMALLEST_SIDE))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
@@ -122,7 +125,7 @@ def _start(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
     model = build(recipe.family, recipe.preset)
     initialise = STARTS.get(type(model))
     if initialise is not None:
-        initialise(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+        initialise(model, random_crops(photos.training, recipe.crop, 64, np.random.default_rng(recipe.seed)))
     return model
 
 

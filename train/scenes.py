@@ -49,7 +49,7 @@ def load_scenes(archive: Path) -> SceneSet:
     """Read the scenes of the splits train and val, in order of name.
 
     Raises FileNotFoundError for a missing file; ValueError for one that lacks something, classes that export would
-    refuse, labels of another size than their picture, and labels that are no class; and what reading a label map raises.
+    refuse, labels of another size than their picture, and labels that are no class; and what `read_numbers` raises.
     """
     with tarfile.open(archive) as stored:
         members = {member.name: stored.extractfile(member) for member in stored.getmembers() if member.isfile()}

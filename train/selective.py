@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.families import Agustsson, build
+from edgecodec.train.photos import require_sides
 from edgecodec.train.progress import append_row, cosine, resume, save_state
 from edgecodec.train.scenes import SceneSet, random_labelled_crops, random_masks, whole_scene
 from edgecodec.train.starts import STARTS
@@ -49,14 +50,16 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
 
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv: step,
     learning rate, and what `validate_selective` gives. Raises ValueError for a preset with another number of classes
-    than the scenes have.
+    than the scenes have, and for scenes that are smaller than crops or than the codec takes.
     """
+    require_sides((scene.photo for scene in scenes.training), recipe.crop)
     torch.manual_seed(recipe.seed)
     model = build("agustsson", recipe.preset)
     assert isinstance(model, Agustsson)
     if model.classes() != len(scenes.classes):
         raise ValueError(f"{recipe.preset} has {model.classes()} classes, the scenes have {len(scenes.classes)}")
-    start, _ = random_labelled_crops(scenes.training, 128, 64, np.random.default_rng(recipe.seed))
+    require_sides((scene.photo for scene in scenes.validation), model.SMALLEST_SIDE)
+    start, _ = random_labelled_crops(scenes.training, recipe.crop, 64, np.random.default_rng(recipe.seed))
     STARTS[Agustsson](model, start)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
