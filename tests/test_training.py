@@ -7,6 +7,7 @@ import math
 import struct
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from edgecodec.train.rate_distortion import (
     train_rate_distortion,
     validate,
 )
-from edgecodec.train.scenes import SceneSet, instances_of, load_scenes, random_labelled_crops, random_masks
+from edgecodec.train.scenes import instances_of, load_scenes, random_labelled_crops, random_masks
 from edgecodec.train.selective import SelectiveRecipe, train_selective
 from edgecodec.train.starts import STARTS
 from edgecodec.train.starts.agustsson import initialise_agustsson
@@ -148,6 +149,8 @@ def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Pa
     resumed = train_rate_distortion(photos, tmp_path / "broken.safetensors", recipe, save_every=2)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+    with pytest.raises(InvalidArgument, match=r"another recipe:\n  batch: 2 before, 3 now"):
+        train_rate_distortion(photos, tmp_path / "whole.safetensors", replace(recipe, batch=3))
 
 
 @pytest.mark.parametrize("family", ["tunable", "hific"])
@@ -195,6 +198,21 @@ def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, ph
     assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
 
 
+def test_a_realism_stage_is_steered_in_all_its_rates(photos: PhotoSet, tmp_path: Path) -> None:
+    first, output = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    save_checkpoint(first, build("crdr", "compact-multirate"), "crdr", "compact-multirate", {})
+    recipe = AdversarialRecipe(steps=1, batch=1, crop=192)
+    train_adversarial(photos, first, output, recipe)
+    steered = replace(recipe, steps=2, fresh_factor=3.0, discriminator_learning_rate=0.5)
+    with pytest.raises(InvalidArgument, match=r"fresh_factor: .*\n  steps: 1 before, 2 now"):
+        train_adversarial(photos, first, output, steered)
+    train_adversarial(photos, first, output, steered, steer=True)
+    state = torch.load(output.with_suffix(".state"), weights_only=True)
+    of_learned, of_fresh = (group["lr"] for group in state["decoder_optimiser"]["param_groups"])
+    assert of_fresh == pytest.approx(3 * of_learned)
+    assert [group["lr"] for group in state["discriminator_optimiser"]["param_groups"]] == [0.5]
+
+
 @pytest.mark.parametrize("period", [2, 4])
 def test_a_grid_is_told_from_texture(period: int) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -210,7 +228,7 @@ def test_a_grid_is_told_from_texture(period: int) -> None:
 def test_beta_starts_without_effect() -> None:
     torch.manual_seed(0)
     multirate = build("crdr", "compact-multirate")
-    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict())
+    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict(), multirate.preset)
     model = load_model(add_realism(stored))
     assert isinstance(model, Crdr) and isinstance(multirate, Crdr)
     latent = torch.randint(-200, 200, (1, 96, 4, 4)).float()
@@ -416,13 +434,15 @@ def test_instances_are_connected_regions_of_one_class() -> None:
 def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: Path) -> None:
     scenes, recipe = load_scenes(scenes_file), SelectiveRecipe(steps=2, batch=1, crop=64)
     whole = train_selective(scenes, tmp_path / "whole.safetensors", recipe, save_every=1)
-    broken = SceneSet(_Stopping(scenes.training, 64 + 1), scenes.validation, scenes.classes)
+    broken = replace(scenes, training=_Stopping(scenes.training, 64 + 1))
     with pytest.raises(_Stop):
         train_selective(broken, tmp_path / "broken.safetensors", recipe, save_every=1)
     resumed = train_selective(scenes, tmp_path / "broken.safetensors", recipe, save_every=1)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
+    with pytest.raises(InvalidArgument, match=r"another recipe:\n  scenes: "):
+        train_selective(replace(scenes, sha256="of others"), tmp_path / "whole.safetensors", recipe)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ SPLIT/labels/NAME.png   greyscale or palette, whose samples are the numbers of t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Sequence
@@ -38,11 +39,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneSet:
-    """classes: their names, in order of their numbers."""
+    """classes: their names, in order of their numbers. sha256: of the tar file."""
 
     training: list[Scene]
     validation: list[Scene]
     classes: tuple[str, ...]
+    sha256: str
 
 
 def load_scenes(archive: Path) -> SceneSet:
@@ -51,7 +53,8 @@ def load_scenes(archive: Path) -> SceneSet:
     Raises FileNotFoundError for a missing file; ValueError for one that lacks something, classes that export would
     refuse, labels of another size than their picture, and labels that are no class; and what `read_numbers` raises.
     """
-    with tarfile.open(archive) as stored:
+    data = archive.read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(data)) as stored:
         members = {member.name: stored.extractfile(member) for member in stored.getmembers() if member.isfile()}
         files = {PurePosixPath(name): stream.read() for name, stream in members.items() if stream is not None}
     listed = files.get(PurePosixPath("classes.txt"), b"").decode().splitlines()
@@ -71,7 +74,7 @@ def load_scenes(archive: Path) -> SceneSet:
     for split, scenes in splits.items():
         if not scenes:
             raise ValueError(f"{archive}: no pictures in {split}/images")
-    return SceneSet(splits["train"], splits["val"], classes)
+    return SceneSet(splits["train"], splits["val"], classes, hashlib.sha256(data).hexdigest())
 
 
 def _scene(files: dict[PurePosixPath, bytes], file: PurePosixPath, classes: int) -> Scene:

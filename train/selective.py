@@ -8,7 +8,6 @@ what is saved is the running average of the weights.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import asdict, dataclass
@@ -18,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.families import Agustsson, build
 from edgecodec.train.photos import require_sides
-from edgecodec.train.progress import append_row, cosine, resume, save_state
+from edgecodec.train.progress import Run, cosine, set_learning_rates
 from edgecodec.train.scenes import SceneSet, random_labelled_crops, random_masks, whole_scene
 from edgecodec.train.starts import STARTS
 
@@ -45,12 +43,18 @@ class SelectiveRecipe:
     seed: int = 1
 
 
-def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, save_every: int = 500) -> Agustsson:
+def train_selective(
+    scenes: SceneSet, output: Path, recipe: SelectiveRecipe, save_every: int = 500, *, steer: bool = False
+) -> Agustsson:
     """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
 
+    steer: resume with another recipe than the run had so far.
+
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv: step,
-    learning rate, and what `validate_selective` gives. Raises ValueError for a preset with another number of classes
-    than the scenes have, and for scenes that are smaller than crops or than the codec takes.
+    learning rate, and what `validate_selective` gives.
+
+    Raises InvalidArgument as `Run.resume` does, ValueError for a preset with another number of classes than the scenes
+    have, and for scenes that are smaller than crops or than the codec takes.
     """
     require_sides((scene.photo for scene in scenes.training), recipe.crop)
     torch.manual_seed(recipe.seed)
@@ -67,16 +71,16 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     parts = {"model": model, "averaged": averaged, "optimiser": optimiser}
-    state_file = output.with_suffix(".state")
-    first = resume(state_file, parts)
+    decisive = asdict(recipe) | {"scenes": scenes.sha256}
+    run = Run(output, "selective", recipe.preset, parts, decisive, {"classes": ",".join(scenes.classes)})
+    first = run.resume(steer=steer)
     for step in range(first, recipe.steps):
         generator = np.random.default_rng((recipe.seed, step))
         image, labels = random_labelled_crops(scenes.training, recipe.crop, recipe.batch, generator)
         mask = random_masks(labels, model.latent_stride, generator)
         image = image.contiguous(memory_format=torch.channels_last)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(optimiser, rate)
         rebuilt, _ = model(image, labels, mask)
         kept = _at_full_size(mask, model.latent_stride)
         weight = recipe.painted_weight + (1 - recipe.painted_weight) * kept
@@ -90,22 +94,8 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
         if done % save_every == 0 or done == recipe.steps:
             bpp, psnr_kept, psnr_painted = validate_selective(averaged.module, scenes)
             logger.info("step %d  %.4f bpp  %.2f dB kept  %.2f dB painted", done, bpp, psnr_kept, psnr_painted)
-            append_row(
-                output.with_suffix(".csv"),
-                step=done,
-                learning_rate=rate,
-                bits_per_pixel=bpp,
-                psnr_kept_db=psnr_kept,
-                psnr_painted_db=psnr_painted,
-            )
-            save_state(state_file, parts, done)
-            notes = {
-                "stage": "selective",
-                "steps": str(done),
-                "recipe": json.dumps(asdict(recipe)),
-                "classes": ",".join(scenes.classes),
-            }
-            save_checkpoint(output, averaged.module, "agustsson", recipe.preset, notes)
+            scores = {"bits_per_pixel": bpp, "psnr_kept_db": psnr_kept, "psnr_painted_db": psnr_painted}
+            run.save(done, learning_rate=rate, **scores)
     return averaged.module  # type: ignore[return-value]
 
 

@@ -88,7 +88,8 @@ def add_realism(checkpoint: Checkpoint) -> Checkpoint:
     size = model.realism(LARGEST_BETA).norm()
     leave.weight /= size
     leave.bias /= size
-    return replace(checkpoint, preset=preset, tensors=model.state_dict() | checkpoint.tensors)
+    tensors = model.state_dict() | checkpoint.tensors
+    return replace(checkpoint, preset=preset, configuration=model.preset, tensors=tensors)
 
 
 def _set_block(convolution: nn.Conv2d | nn.ConvTranspose2d, basis: Tensor) -> None:
