@@ -16,8 +16,8 @@ from edgecodec.export.families import FAMILIES
 
 def claiming(name: str, **fields: Any) -> Checkpoint:
     """The tensors of a tiny codec under another configuration."""
-    family, state = name.partition("-")[0], tiny_codec(name).state_dict()
-    return Checkpoint(family, "tiny", {}, state, replace(PRESETS[name], **fields))
+    tensors = {key: tensor.float() for key, tensor in tiny_codec(name).state_dict().items()}
+    return Checkpoint(name.partition("-")[0], "tiny", {}, tensors, replace(PRESETS[name], **fields))
 
 
 @pytest.mark.parametrize(
