@@ -21,6 +21,7 @@ from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint,
 from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import Preset as TunablePreset
+from edgecodec.train import selective
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, grid_energy, realism_at, train_adversarial
 from edgecodec.train.drawn_rates import draw_n
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
@@ -443,6 +444,13 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
     assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
     with pytest.raises(InvalidArgument, match=r"another recipe:\n  scenes: "):
         train_selective(replace(scenes, sha256="of others"), tmp_path / "whole.safetensors", recipe)
+
+
+def test_masks_that_keep_nothing_do_not_end_a_run(scenes_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selective, "random_masks", lambda labels, stride, _: torch.zeros_like(labels)[..., ::8, ::8])
+    model = build("agustsson", "compact-sc").eval()
+    _, kept, painted = selective.validate_selective(model, load_scenes(scenes_file))
+    assert math.isnan(kept) and 0 < painted < 40
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def train_selective(
 @torch.no_grad()
 def validate_selective(model: Agustsson, scenes: SceneSet) -> tuple[float, float, float]:
     """Over the validation scenes, each with a mask that is always the same one: bits of a static code per pixel, labels
-    and masks not counted; and PSNR in dB of all that is kept, and of all that is not."""
+    and masks not counted; and PSNR in dB of all that is kept, and of all that is not; NaN where that is nothing."""
     generator = np.random.default_rng(0)
     bits, errors, pixels = 0.0, [0.0, 0.0], [0.0, 0.0]
     for scene in scenes.validation:
@@ -115,7 +115,9 @@ def validate_selective(model: Agustsson, scenes: SceneSet) -> tuple[float, float
         for i, where in enumerate((kept, 1 - kept)):
             errors[i] += float((error * where).sum())
             pixels[i] += float(where.sum())
-    psnr_kept, psnr_painted = (-10 * math.log10(error / count) for error, count in zip(errors, pixels, strict=True))
+    psnr_kept, psnr_painted = (
+        -10 * math.log10(error / count) if count else math.nan for error, count in zip(errors, pixels, strict=True)
+    )
     return bits / sum(pixels), psnr_kept, psnr_painted
 
 
