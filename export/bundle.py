@@ -99,7 +99,7 @@ def export_bundle(
         class_names(main, model),
     )
     kept = None if entropy_from is None else keep_entropy(entropy_from, model, main.family, main.preset)
-    pictures = load_calibration_pictures(calibration, model.latent_alignment())
+    pictures = load_calibration_pictures(calibration, model.latent_alignment(), model.SMALLEST_SIDE)
     return write_bundle(output, source, baking, pictures, kept=kept, force=force, progress=progress)
 
 

@@ -31,10 +31,11 @@ class CalibrationPictures:
     measuring: list[Picture]
 
 
-def load_calibration_pictures(folder: Path | None, alignment: int) -> CalibrationPictures:
+def load_calibration_pictures(folder: Path | None, alignment: int, smallest_side: int = 1) -> CalibrationPictures:
     """Every picture of `folder` (None: those that come with edgecodec), cut to multiples of `alignment`.
 
-    Raises InvalidArgument for fewer than two pictures or one smaller than the alignment, NotAnImage for a broken one.
+    smallest_side: what the networks take, in pixels. Raises InvalidArgument for fewer than two pictures or for one that
+    is smaller than that or than the alignment, NotAnImage for a broken one.
     """
     source = DEFAULT_FOLDER if folder is None else folder
     files = sorted(file for file in source.glob("*") if file.suffix.lower() in SUFFIXES)
@@ -42,7 +43,7 @@ def load_calibration_pictures(folder: Path | None, alignment: int) -> Calibratio
         raise InvalidArgument(
             f"{len(files)} pictures, but at least two are needed: one to calibrate, one to measure", where=str(source)
         )
-    pictures = [_read(file, alignment) for file in files]
+    pictures = [_read(file, alignment, smallest_side) for file in files]
     half = (len(pictures) + 1) // 2
     return CalibrationPictures(pictures[:half], pictures[half:])
 
@@ -58,15 +59,16 @@ def crop(picture: Picture, height: int, width: int) -> Picture:
     return np.ascontiguousarray(picture[rows][:, columns])
 
 
-def _read(file: Path, alignment: int) -> Picture:
+def _read(file: Path, alignment: int, smallest_side: int) -> Picture:
     try:
         with Image.open(file) as opened:
             pixels = np.asarray(opened.convert("RGB"))
     except (UnidentifiedImageError, OSError) as error:
         raise NotAnImage(str(error), where=str(file)) from error
     height, width = (min(side, LONGEST_SIDE) // alignment * alignment for side in pixels.shape[:2])
-    if not height or not width:
-        raise InvalidArgument(f"smaller than {alignment} pixels a side", where=str(file))
+    least = max(alignment, smallest_side)
+    if min(height, width) < least:
+        raise InvalidArgument(f"smaller than {least} pixels a side", where=str(file))
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
     # A copy, because what Pillow hands out cannot be written to and PyTorch insists on that.
     return pixels[top : top + height, left : left + width].copy()

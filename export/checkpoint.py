@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from edgecodec import files
 from edgecodec.errors import CannotRead, CheckpointRejected, EdgecodecError, InvalidArgument
-from edgecodec.export.configuration import configuration_text, parse_configuration
+from edgecodec.export.configuration import configuration_text, counts_above, parse_configuration
 from edgecodec.export.families import FAMILIES, LearnedCodec
 from edgecodec.export.importers import IMPORTERS, Checkpoint
 from edgecodec.export.importers.layout import mismatches, shapes_of
@@ -124,6 +125,10 @@ def load_model(checkpoint: Checkpoint) -> LearnedCodec:
         known = ", ".join(FAMILIES)
         raise CheckpointRejected(f"unknown family {checkpoint.family!r}", where=where, hint=f"known: {known}")
     configuration = checkpoint.configuration
+    beyond = [] if configuration is None else counts_above(configuration, _largest_count(checkpoint.tensors))
+    if beyond:
+        listed = "\n  ".join(beyond)
+        raise CheckpointRejected(f"its configuration has counts that nothing in it reaches:\n  {listed}", where=where)
     if configuration is None and checkpoint.preset not in family.PRESETS:
         raise CheckpointRejected(
             f"unknown preset {checkpoint.preset!r} of {checkpoint.family}",
@@ -142,6 +147,15 @@ def load_model(checkpoint: Checkpoint) -> LearnedCodec:
         raise CheckpointRejected(f"does not fit {checkpoint.family} {checkpoint.preset}:\n  {listed}", where=where)
     model.load_state_dict(checkpoint.tensors)
     return model.eval()
+
+
+def _largest_count(tensors: Mapping[str, Tensor]) -> int:
+    """What no count in a configuration exceeds: channels are a side of some tensor, and a layer has one of its own.
+
+    Where one does, not even the layout should be made, which takes as long as the count is large.
+    """
+    sides = (side for tensor in tensors.values() if tensor.numel() for side in tensor.shape)
+    return max((len(tensors), *sides))
 
 
 def _is_safetensors(path: Path) -> bool:

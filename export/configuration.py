@@ -35,6 +35,13 @@ def parse_configuration(kind: type, text: str) -> Any:
     return kind(**values)
 
 
+def counts_above(configuration: Any, most: int) -> list[str]:
+    """A line for each field with a count, of channels or of layers, above `most`."""
+    counts = {name: value if isinstance(value, tuple) else (value,) for name, value in vars(configuration).items()}
+    above = [name for name, values in counts.items() if any(type(each) is int and each > most for each in values)]
+    return [f"{name}: {getattr(configuration, name)!r}" for name in above]
+
+
 def configuration_differences(main: Any, mse: Any) -> list[str]:
     """A line for each field in which two configurations differ."""
     a, b = vars(main), vars(mse)

@@ -19,7 +19,7 @@ from edgecodec.export.families import build
 from edgecodec.export.families.blocks import gaussian_likelihood
 from edgecodec.export.families.crdr import LATENT_LIMIT, LATENT_UNIT, Crdr, Preset, fixed_point
 from edgecodec.train.photos import PhotoSet, random_crops
-from edgecodec.train.rate_distortion import RateDistortionRecipe, train_rate_distortion
+from edgecodec.train.rate_distortion import RateDistortionRecipe, train_rate_distortion, training_pass
 from edgecodec.train.starts.crdr import initialise_crdr
 
 TINY = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
@@ -139,9 +139,18 @@ def test_training_draws_every_level() -> None:
     torch.manual_seed(0)
     model = Crdr(TINY).train()
     for _ in range(20):
-        rebuilt, _ = model(picture())
+        rebuilt, _, _ = training_pass(model, picture(), 1.0)
         rebuilt.sum().backward()
     assert (model.synthesis.up4_rate.bias.grad.abs().sum((1, 2, 3)) > 0).all()
+
+
+def test_without_a_quality_it_is_the_middle_one() -> None:
+    model = Crdr(TINY).train()
+    for _ in range(4):
+        rebuilt, _ = model(picture())
+        rebuilt.sum().backward()
+    heard = model.synthesis.up4_rate.bias.grad.abs().sum((1, 2, 3)) > 0
+    assert heard.tolist() == [False, False, True, False, False]
 
 
 def test_the_start_carries_photographs_at_every_rate() -> None:

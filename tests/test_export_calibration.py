@@ -6,14 +6,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from make_tiny_bundle import tiny_halves
+from PIL import Image
 from tiny_codecs import tiny_codec
 from torch import Tensor
 
+from edgecodec.errors import InvalidArgument
 from edgecodec.export import bundle
 from edgecodec.export.baking import Asked, baking_of
 from edgecodec.export.calibration import to_tensor
+from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.command import summary
 from edgecodec.export.entropy import Freezer, freezer_of
 from edgecodec.export.entropy.cost import EntropyCost, summed
@@ -62,6 +66,15 @@ def test_every_calibrating_picture_is_seen_once_at_every_setting(
     pictures = range(len(tiny_halves().calibrating))
     assert len(pictures) > 1
     assert stopped.value.args == ({(i, tuple(knobs.items())): 1 for i in pictures for knobs in SETTINGS[name]},)
+
+
+@pytest.mark.parametrize(("name", "least"), [("agustsson", 32), ("tunable", 16)])
+def test_a_photograph_too_small_for_the_networks_is_refused(name: str, least: int, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", tiny_codec(name), name, "tiny", {})
+    for file in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((least - 1, 2 * least, 3), np.uint8)).save(tmp_path / file)
+    with pytest.raises(InvalidArgument, match=f"a.png: smaller than {least} pixels a side"):
+        bundle.export_bundle(tmp_path / "c.safetensors", tmp_path / "b", calibration=tmp_path)
 
 
 def test_the_whole_is_the_sum_and_people_read_every_part() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import tarfile
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec.export.calibration import DEFAULT_FOLDER
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec.export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec.export.families.blocks import nearest_level
 from edgecodec.export.families.tunable import Preset as TunablePreset
+from edgecodec.train import selective
 from edgecodec.train.adversarial import AdversarialRecipe, draw_knobs, grid_energy, realism_at, train_adversarial
 from edgecodec.train.drawn_rates import draw_n
 from edgecodec.train.photos import PhotoSet, load_photos, random_crops
@@ -26,8 +30,9 @@ from edgecodec.train.rate_distortion import (
     settle_medians,
     settle_norms,
     train_rate_distortion,
+    validate,
 )
-from edgecodec.train.scenes import SceneSet, instances_of, load_scenes, random_labelled_crops, random_masks
+from edgecodec.train.scenes import instances_of, load_scenes, random_labelled_crops, random_masks
 from edgecodec.train.selective import SelectiveRecipe, train_selective
 from edgecodec.train.starts import STARTS
 from edgecodec.train.starts.agustsson import initialise_agustsson
@@ -145,6 +150,8 @@ def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Pa
     resumed = train_rate_distortion(photos, tmp_path / "broken.safetensors", recipe, save_every=2)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+    with pytest.raises(InvalidArgument, match=r"another recipe:\n  batch: 2 before, 3 now"):
+        train_rate_distortion(photos, tmp_path / "whole.safetensors", replace(recipe, batch=3))
 
 
 @pytest.mark.parametrize("family", ["tunable", "hific"])
@@ -192,6 +199,21 @@ def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, ph
     assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
 
 
+def test_a_realism_stage_is_steered_in_all_its_rates(photos: PhotoSet, tmp_path: Path) -> None:
+    first, output = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    save_checkpoint(first, build("crdr", "compact-multirate"), "crdr", "compact-multirate", {})
+    recipe = AdversarialRecipe(steps=1, batch=1, crop=192)
+    train_adversarial(photos, first, output, recipe)
+    steered = replace(recipe, steps=2, fresh_factor=3.0, discriminator_learning_rate=0.5)
+    with pytest.raises(InvalidArgument, match=r"fresh_factor: .*\n  steps: 1 before, 2 now"):
+        train_adversarial(photos, first, output, steered)
+    train_adversarial(photos, first, output, steered, steer=True)
+    state = torch.load(output.with_suffix(".state"), weights_only=True)
+    of_learned, of_fresh = (group["lr"] for group in state["decoder_optimiser"]["param_groups"])
+    assert of_fresh == pytest.approx(3 * of_learned)
+    assert [group["lr"] for group in state["discriminator_optimiser"]["param_groups"]] == [0.5]
+
+
 @pytest.mark.parametrize("period", [2, 4])
 def test_a_grid_is_told_from_texture(period: int) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -207,7 +229,7 @@ def test_a_grid_is_told_from_texture(period: int) -> None:
 def test_beta_starts_without_effect() -> None:
     torch.manual_seed(0)
     multirate = build("crdr", "compact-multirate")
-    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict())
+    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict(), multirate.preset)
     model = load_model(add_realism(stored))
     assert isinstance(model, Crdr) and isinstance(multirate, Crdr)
     latent = torch.randint(-200, 200, (1, 96, 4, 4)).float()
@@ -232,6 +254,14 @@ def test_realism_weighs_as_much_as_beta_asks() -> None:
     assert max(betas) == 5.12
 
 
+def test_photographs_validate_up_to_the_codecs_own_alignment() -> None:
+    sizes = []
+    model = Tunable(TINY)
+    model.register_forward_pre_hook(lambda _, given: sizes.append(tuple(given[0].shape)))
+    validate(model, PhotoSet([], [np.zeros((50, 135, 3), np.uint8)], {}))
+    assert sizes == [(1, 3, 48, 128)]
+
+
 def test_medians_settle_where_the_density_is_halved() -> None:
     torch.manual_seed(3)
     model = build("hific", "compact")
@@ -243,22 +273,69 @@ def test_medians_settle_where_the_density_is_halved() -> None:
 def test_half_precision_checkpoints_load_as_single(tmp_path: Path) -> None:
     model = build("hific", "compact")
     save_checkpoint(tmp_path / "half.safetensors", model, "hific", "compact", {}, torch.float16)
-    loaded = load_model(read_checkpoint(tmp_path / "half.safetensors"))
-    assert all(parameter.dtype == torch.float32 for parameter in loaded.parameters())
+    loaded = load_model(read_checkpoint(tmp_path / "half.safetensors")).state_dict()
+    for name, tensor in model.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        assert torch.equal(loaded[name], tensor.half().float()), name
 
 
-def test_photographs_come_from_shards_in_order_of_name(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
-        for name in ("b", "a", "c"):
-            stream = io.BytesIO()
-            Image.new("RGB", (8, 8), (ord(name), 0, 0)).save(stream, "PNG")
-            member = tarfile.TarInfo(f"{name}.png")
-            member.size = stream.tell()
-            stream.seek(0)
-            shard.addfile(member, stream)
-    found = load_photos([tmp_path / "shard.tar"], held_out=2)
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    """Three photographs of 8x8 pixels; the red in each is its name."""
+    files = {}
+    for name in ("b", "a", "c"):
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8), (ord(name), 0, 0)).save(stream, "PNG")
+        files[f"{name}.png"] = stream.getvalue()
+    return _archive(tmp_path / "shard.tar", files)
+
+
+def test_photographs_come_from_shards_in_order_of_name(shard: Path) -> None:
+    found = load_photos([shard], held_out=2)
     assert [int(photo[0, 0, 0]) for photo in found.training] == [ord("a"), ord("c")]
     assert [int(photo[0, 0, 0]) for photo in found.validation] == [ord("b")]
+
+
+@pytest.mark.parametrize(("held_out", "purpose"), [(1, "train on"), (4, "validate"), (64, "validate")])
+def test_photographs_too_few_for_both_parts_are_refused(shard: Path, held_out: int, purpose: str) -> None:
+    with pytest.raises(ValueError, match=f"of 3 photographs is held out, which leaves none to {purpose}"):
+        load_photos([shard], held_out)
+
+
+def _with_a_small_one(photos: list[np.ndarray], height: int, width: int) -> list[np.ndarray]:
+    return [photos[0], photos[1][:height, :width], photos[2][:height]]
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "said"),
+    [
+        ((63, 80), (192, 192), "smaller than 64 pixels a side: 2, one of them 80x63"),
+        ((64, 64), (192, 15), "smaller than 16 pixels a side: 1, one of them 15x192"),
+    ],
+)
+def test_photographs_too_small_are_refused_before_the_first_step(
+    photos: PhotoSet, tmp_path: Path, training: tuple[int, int], validation: tuple[int, int], said: str
+) -> None:
+    small = PhotoSet(*(_with_a_small_one(photos.training, *sides) for sides in (training, validation)), {})
+    recipe = RateDistortionRecipe("fidelity", steps=1, batch=1, crop=64)
+    with pytest.raises(ValueError, match=said):
+        train_rate_distortion(small, tmp_path / "a.safetensors", recipe)
+
+
+@pytest.mark.parametrize(("crop", "validation"), [(192, 191), (161, 191), (161, 160)])
+def test_photographs_too_small_for_ms_ssim_are_refused_before_the_first_step(
+    photos: PhotoSet, tmp_path: Path, crop: int, validation: int
+) -> None:
+    first = tmp_path / "first.safetensors"
+    save_checkpoint(first, build("hific", "compact"), "hific", "compact", {})
+    small = PhotoSet([photos.training[0][:191]], _with_a_small_one(photos.training, validation, validation), {})
+    with pytest.raises(ValueError, match="smaller than 192 pixels a side"):
+        train_adversarial(small, first, tmp_path / "a.safetensors", AdversarialRecipe(steps=1, crop=crop))
+
+
+def test_scenes_too_small_are_refused_before_the_first_step(scenes_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="smaller than 161 pixels a side: 2, one of them 160x144"):
+        train_selective(load_scenes(scenes_file), tmp_path / "a.safetensors", SelectiveRecipe(crop=161))
 
 
 @pytest.fixture
@@ -285,6 +362,11 @@ def _archive(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
+def _contents(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive.getmembers()}  # type: ignore[union-attr]
+
+
 def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
     scenes = load_scenes(scenes_file)
     assert (len(scenes.training), len(scenes.validation)) == (2, 1)
@@ -293,6 +375,33 @@ def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
     assert image.shape == (3, 3, 64, 64) and labels.shape == (3, 1, 64, 64)
     luma = (image * torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
     assert (luma * 255 * 12 / 256 - labels - 0.5).abs().max() < 0.6
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_labels_are_the_numbers_that_are_stored(scenes_file: Path, tmp_path: Path, bits: int) -> None:
+    """Samples of greyscale PNG files, whatever their depth."""
+    rows = np.arange(144 * 160, dtype=np.uint8).reshape(144, 160) % min(12, 1 << bits)
+    scanlines = np.unpackbits(rows[:, :, None], axis=2)[:, :, 8 - bits :].reshape(144, -1)
+    files = _contents(scenes_file) | {"val/labels/a.png": _greyscale_png(np.packbits(scanlines, axis=1), 160, bits)}
+    (scene,) = load_scenes(_archive(tmp_path / "other.tar", files)).validation
+    assert np.array_equal(scene.labels, rows)
+
+
+def _greyscale_png(scanlines: np.ndarray, width: int, bits: int) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">2I5B", width, len(scanlines), bits, 0, 0, 0, 0)
+    unfiltered = np.pad(scanlines, ((0, 0), (1, 0))).tobytes()
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(unfiltered)) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_broken_label_map_is_named(scenes_file: Path, tmp_path: Path) -> None:
+    files = _contents(scenes_file) | {"val/labels/a.png": b"not a picture"}
+    with pytest.raises(NotAnImage, match=r"val/labels/a\.png: "):
+        load_scenes(_archive(tmp_path / "other.tar", files))
 
 
 def test_masks_are_boxes_or_instances() -> None:
@@ -326,19 +435,30 @@ def test_instances_are_connected_regions_of_one_class() -> None:
 def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: Path) -> None:
     scenes, recipe = load_scenes(scenes_file), SelectiveRecipe(steps=2, batch=1, crop=64)
     whole = train_selective(scenes, tmp_path / "whole.safetensors", recipe, save_every=1)
-    broken = SceneSet(_Stopping(scenes.training, 64 + 1), scenes.validation, scenes.classes)
+    broken = replace(scenes, training=_Stopping(scenes.training, 64 + 1))
     with pytest.raises(_Stop):
         train_selective(broken, tmp_path / "broken.safetensors", recipe, save_every=1)
     resumed = train_selective(scenes, tmp_path / "broken.safetensors", recipe, save_every=1)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
+    with pytest.raises(InvalidArgument, match=r"another recipe:\n  scenes: "):
+        train_selective(replace(scenes, sha256="of others"), tmp_path / "whole.safetensors", recipe)
+
+
+def test_masks_that_keep_nothing_do_not_end_a_run(scenes_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selective, "random_masks", lambda labels, stride, _: torch.zeros_like(labels)[..., ::8, ::8])
+    model = build("agustsson", "compact-sc").eval()
+    _, kept, painted = selective.validate_selective(model, load_scenes(scenes_file))
+    assert math.isnan(kept) and 0 < painted < 40
 
 
 @pytest.mark.parametrize(
     ("changed", "content", "said"),
     [
         ("classes.txt", b"0 all\n", "there is a label"),
+        ("classes.txt", b"".join(b"%d a,%d\n" % (i, i) for i in range(12)), "the name of a class has a comma"),
+        ("classes.txt", b"".join(b"%d a\n" % i for i in range(257)), "257 classes, but there can be 256"),
         ("train/labels/a.png", None, "there is no train/labels/a.png"),
         ("val/images/a.png", None, "no pictures in val"),
     ],
@@ -346,8 +466,7 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
 def test_scenes_that_lack_something_are_refused(
     scenes_file: Path, tmp_path: Path, changed: str, content: bytes | None, said: str
 ) -> None:
-    with tarfile.open(scenes_file) as archive:
-        files = {member.name: archive.extractfile(member).read() for member in archive.getmembers()}  # type: ignore[union-attr]
+    files = _contents(scenes_file)
     files.pop(changed)
     if content is not None:
         files[changed] = content

@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Train the codecs that edgecodec ex
 
 Photos = Annotated[Path, typer.Option(help="Folder of tar files with photographs.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write; .state and .csv appear beside it.")]
+Steer = Annotated[bool, typer.Option("--steer", help="Resume with another recipe than the run had so far.")]
 Threads = Annotated[int, typer.Option(help="Processor threads.")]
 
 
@@ -38,6 +39,7 @@ def rate_distortion(
     encoder: Annotated[Path | None, typer.Option(help="Checkpoint whose decoder alone learns on.")] = None,
     bfloat16: Annotated[bool, typer.Option(help="Faster where the processor has it.")] = RateDistortionRecipe.bfloat16,
     seed: int = RateDistortionRecipe.seed,
+    steer: Steer = False,
     threads: Threads = 2,
 ) -> None:
     """First stage: all networks, for rate + lambda * MSE. Resumes if OUTPUT.state is there."""
@@ -53,7 +55,7 @@ def rate_distortion(
         bfloat16=bfloat16,
         seed=seed,
     )
-    train_rate_distortion(_prepare(photos, threads), output, recipe, encoder=encoder)
+    train_rate_distortion(_prepare(photos, threads), output, recipe, encoder=encoder, steer=steer)
 
 
 @app.command()
@@ -70,6 +72,7 @@ def adversarial(
     gradient_norm: float = AdversarialRecipe.gradient_norm,
     bfloat16: Annotated[bool, typer.Option(help="Faster where the processor has it.")] = AdversarialRecipe.bfloat16,
     seed: int = AdversarialRecipe.seed,
+    steer: Steer = False,
     threads: Threads = 2,
 ) -> None:
     """Last stage: the decoder alone, for realism. Resumes if OUTPUT.state is there."""
@@ -84,7 +87,7 @@ def adversarial(
         bfloat16=bfloat16,
         seed=seed,
     )
-    train_adversarial(_prepare(photos, threads), first_stage, output, recipe)
+    train_adversarial(_prepare(photos, threads), first_stage, output, recipe, steer=steer)
 
 
 @app.command()
@@ -94,11 +97,12 @@ def selective(
     preset: str = SelectiveRecipe.preset,
     steps: int = SelectiveRecipe.steps,
     seed: int = SelectiveRecipe.seed,
+    steer: Steer = False,
     threads: Threads = 2,
 ) -> None:
     """Selective compression from label maps (agustsson, SC). Resumes if OUTPUT.state is there."""
     _set_up(threads)
-    train_selective(load_scenes(scenes), output, SelectiveRecipe(preset, steps=steps, seed=seed))
+    train_selective(load_scenes(scenes), output, SelectiveRecipe(preset, steps=steps, seed=seed), steer=steer)
 
 
 @app.command()

@@ -14,7 +14,6 @@ realism is in proportion to it (Iwai et al. 2024).
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import asdict, dataclass
@@ -27,12 +26,13 @@ from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.families import Crdr, LearnedCodec, ScaleHyperprior
 from edgecodec.export.families.codec import Latent
 from edgecodec.export.families.crdr import LARGEST_BETA, fixed_point
-from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine, resume, save_state
+from edgecodec.export.manifest import sha256_of
+from edgecodec.train.photos import PhotoSet, random_crops, require_sides, whole_photo
+from edgecodec.train.progress import Run, cosine, set_learning_rates
 from edgecodec.train.starts.crdr import add_realism
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ Knobs = dict[str, float]  # of `decode`, by name
 
 BETA_STEPS = 100  # beta is drawn from this many values above 0, evenly spaced
 UNIT_BETA = LARGEST_BETA / 2  # where realism is 1
+
+MS_SSIM_SIDE = 161  # pixels, the smallest side that its five scales take
 
 GRID_PERIOD = 4  # pixels, of the last two doublings
 GRID_WINDOW = 32  # pixels
@@ -53,7 +55,7 @@ class AdversarialRecipe:
 
     steps: int = 2500
     batch: int = 4
-    crop: int = 192  # MS-SSIM with five scales needs more than 160
+    crop: int = 192  # MS_SSIM_SIDE or more
     learning_rate: float = 2e-4
     final_learning_rate: float = 1e-5
     fresh_factor: float = 10.0  # on the learning rate of what starts in this stage: the layers that hear beta
@@ -134,18 +136,29 @@ def realism_at(knobs: Knobs) -> float:
 
 
 def train_adversarial(
-    photos: PhotoSet, first_stage: Path, output: Path, recipe: AdversarialRecipe, save_every: int = 500
+    photos: PhotoSet,
+    first_stage: Path,
+    output: Path,
+    recipe: AdversarialRecipe,
+    save_every: int = 500,
+    *,
+    steer: bool = False,
 ) -> LearnedCodec:
     """Fine-tune the decoder of the checkpoint `first_stage`, or resume from `output`.state, and write `output`.
 
-    A CRDR of many rates gets beta here, and with it the preset that has it.
+    A CRDR of many rates gets beta here, and with it the preset that has it. steer: resume with another recipe than the
+    run had so far.
 
-    Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do.
+    Raises CannotRead and CheckpointRejected as read_checkpoint and load_model do, InvalidArgument as `Run.resume` does,
+    and ValueError for photographs that are smaller than crops or than MS-SSIM takes.
     """
+    require_sides(photos.training, recipe.crop)
     torch.manual_seed(recipe.seed)
     stage_before = read_checkpoint(first_stage)
     checkpoint = add_realism(stage_before)
     model = load_model(checkpoint).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    alignment = model.latent_alignment()
+    require_sides(photos.validation, -(-MS_SSIM_SIDE // alignment) * alignment)
     model.requires_grad_(False)
     decoder = {name: each for name, each in model.named_parameters() if name.startswith(model.DECODER_PREFIXES)}
     for parameter in decoder.values():
@@ -156,8 +169,7 @@ def train_adversarial(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
     )
     discriminator = PatchDiscriminator(model.decoder_latents()[-1]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    groups = [{"params": learned, "factor": 1.0}, {"params": fresh, "factor": recipe.fresh_factor}]
-    decoder_optimiser = torch.optim.Adam(groups, lr=recipe.learning_rate)
+    decoder_optimiser = torch.optim.Adam([{"params": learned}, {"params": fresh}], lr=recipe.learning_rate)
     discriminator_optimiser = torch.optim.Adam(
         discriminator.parameters(), lr=recipe.discriminator_learning_rate, betas=(0.5, 0.9)
     )
@@ -168,8 +180,9 @@ def train_adversarial(
         "decoder_optimiser": decoder_optimiser,
         "discriminator_optimiser": discriminator_optimiser,
     }
-    state_file = output.with_suffix(".state")
-    first = resume(state_file, parts)
+    decisive = asdict(recipe) | {"photographs": photos.sha256, "first_stage": sha256_of(first_stage)}
+    run = Run(output, "adversarial", checkpoint.preset, parts, decisive)
+    first = run.resume(steer=steer)
     for step in range(first, recipe.steps):
         generator = np.random.default_rng((recipe.seed, step))
         image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
@@ -178,8 +191,8 @@ def train_adversarial(
         realism = realism_at(knobs)
         latents, shown = decoder_input(model, image, knobs)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate)
-        for group in decoder_optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
+        set_learning_rates(decoder_optimiser, rate, rate * recipe.fresh_factor)
+        set_learning_rates(discriminator_optimiser, recipe.discriminator_learning_rate)
 
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
             rebuilt = model.decode(*latents, **knobs)
@@ -209,10 +222,7 @@ def train_adversarial(
         if done % save_every == 0 or done == recipe.steps:
             scores = validate_decoder(averaged.module, photos) | {"discriminator_loss": float(doubt.detach())}
             logger.info("step %d  %s", done, "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
-            append_row(output.with_suffix(".csv"), step=done, learning_rate=rate, **scores)
-            save_state(state_file, parts, done)
-            notes = {"stage": "adversarial", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
-            save_checkpoint(output, averaged.module, checkpoint.family, checkpoint.preset, notes)
+            run.save(done, learning_rate=rate, **scores)
     return averaged.module  # type: ignore[return-value]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class PhotoSet:
 def load_photos(shards: Sequence[Path], held_out: int = 64) -> PhotoSet:
     """Read every picture of the tar files `shards` (any format Pillow opens), in order of name.
 
-    Raises FileNotFoundError for a missing shard and ValueError for one without pictures.
+    Raises FileNotFoundError for a missing shard, ValueError for one without pictures and for so few in all that none is
+    left to train on or to validate.
     """
     photos: list[Photo] = []
     sha256 = {}
@@ -43,6 +44,9 @@ def load_photos(shards: Sequence[Path], held_out: int = 64) -> PhotoSet:
         photos += found
     validation = photos[held_out - 1 :: held_out]
     training = [photo for i, photo in enumerate(photos) if i % held_out != held_out - 1]
+    if not training or not validation:
+        purpose = "validate" if training else "train on"
+        raise ValueError(f"every {held_out}th of {len(photos)} photographs is held out, which leaves none to {purpose}")
     return PhotoSet(training, validation, sha256)
 
 
@@ -52,6 +56,14 @@ def _pictures(data: bytes) -> Iterator[Photo]:
             stream = shard.extractfile(member) if member.isfile() else None
             if stream is not None:
                 yield np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
+
+
+def require_sides(photos: Iterable[Photo], least: int) -> None:
+    """Raise ValueError if one of them has a side of less than `least` pixels: better at once than when it is drawn."""
+    small = [photo.shape[:2] for photo in photos if min(photo.shape[:2]) < least]
+    if small:
+        height, width = min(small, key=min)
+        raise ValueError(f"pictures smaller than {least} pixels a side: {len(small)}, one of them {width}x{height}")
 
 
 def random_crops(photos: Sequence[Photo], side: int, batch: int, generator: np.random.Generator) -> Tensor:

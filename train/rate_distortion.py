@@ -6,7 +6,6 @@ equation 10). The learning rate falls along a cosine; what is saved is the runni
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import asdict, dataclass
@@ -17,14 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
-from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.checkpoint import load_model, read_checkpoint
 from edgecodec.export.families import build
 from edgecodec.export.families.blocks import FactorizedDensity
 from edgecodec.export.families.codec import LearnedCodec
-from edgecodec.export.families.hyperprior import ALIGNMENT, Rates
+from edgecodec.export.families.hyperprior import Rates
+from edgecodec.export.manifest import sha256_of
 from edgecodec.train.drawn_rates import DRAWN_RATES
-from edgecodec.train.photos import PhotoSet, random_crops, whole_photo
-from edgecodec.train.progress import append_row, cosine, resume, save_state
+from edgecodec.train.photos import PhotoSet, random_crops, require_sides, whole_photo
+from edgecodec.train.progress import Run, cosine, set_learning_rates
 from edgecodec.train.starts import STARTS
 
 logger = logging.getLogger(__name__)
@@ -50,20 +50,29 @@ class RateDistortionRecipe:
 
 
 def train_rate_distortion(
-    photos: PhotoSet, output: Path, recipe: RateDistortionRecipe, save_every: int = 1000, encoder: Path | None = None
+    photos: PhotoSet,
+    output: Path,
+    recipe: RateDistortionRecipe,
+    save_every: int = 1000,
+    encoder: Path | None = None,
+    *,
+    steer: bool = False,
 ) -> LearnedCodec:
     """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
 
     encoder: a checkpoint of the recipe's codec to start from. Its encoder stays, and the decoder alone learns, which
-    goes faster when symbols mean what they meant.
+    goes faster when symbols mean what they meant. steer: resume with another recipe than the run had so far.
 
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
     step, learning rate, and bits per pixel and PSNR (dB) of rounded latents on the held-out photographs.
 
-    Raises InvalidArgument for an encoder of another codec, and what reading a checkpoint raises.
+    Raises InvalidArgument for an encoder of another codec and as `Run.resume` does, ValueError for photographs that are
+    smaller than crops or than the codec takes, and what reading a checkpoint raises.
     """
+    require_sides(photos.training, recipe.crop)
     torch.manual_seed(recipe.seed)
     model = _start(photos, recipe) if encoder is None else _decoder_alone(encoder, recipe)
+    require_sides(photos.validation, max(model.latent_alignment(), model.SMALLEST_SIDE))
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
@@ -74,14 +83,15 @@ def train_rate_distortion(
     weights = [each for each in model.parameters() if each.requires_grad and id(each) not in auxiliary]
     optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
     quantile_optimiser = torch.optim.Adam([{"params": quantiles}], lr=1e-3)
-    state_file, curve_file = output.with_suffix(".state"), output.with_suffix(".csv")
     parts = {
         "model": model,
         "averaged": averaged,
         "optimiser": optimiser,
         "quantile_optimiser": quantile_optimiser,
     }
-    first = resume(state_file, parts)
+    decisive = asdict(recipe) | {"photographs": photos.sha256, "encoder": encoder and sha256_of(encoder)}
+    run = Run(output, "rate-distortion", recipe.preset, parts, decisive)
+    first = run.resume(steer=steer)
     settle_norms(model)
     for step in range(first, recipe.steps):
         # Crops and noise depend on the step alone, so a resumed run sees what an unbroken one would.
@@ -90,8 +100,7 @@ def train_rate_distortion(
         image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
         image = image.contiguous(memory_format=torch.channels_last)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(optimiser, rate)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
             rebuilt, rates, distortion_weight = training_pass(model, image, recipe.distortion_weight)
         bits_per_pixel = sum(rates) / image[:, 0].numel()
@@ -111,10 +120,7 @@ def train_rate_distortion(
                 settle_medians(averaged.module)
             bpp, psnr = validate(averaged.module, photos)
             logger.info("step %d  %.4f bpp  %.2f dB", done, bpp, psnr)
-            append_row(curve_file, step=done, learning_rate=rate, bits_per_pixel=bpp, psnr_db=psnr)
-            save_state(state_file, parts, done)
-            notes = {"stage": "rate-distortion", "steps": str(done), "recipe": json.dumps(asdict(recipe))}
-            save_checkpoint(output, averaged.module, recipe.family, recipe.preset, notes)
+            run.save(done, learning_rate=rate, bits_per_pixel=bpp, psnr_db=psnr)
     return averaged.module  # type: ignore[return-value]
 
 
@@ -122,7 +128,7 @@ def _start(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
     model = build(recipe.family, recipe.preset)
     initialise = STARTS.get(type(model))
     if initialise is not None:
-        initialise(model, random_crops(photos.training, 128, 64, np.random.default_rng(recipe.seed)))
+        initialise(model, random_crops(photos.training, recipe.crop, 64, np.random.default_rng(recipe.seed)))
     return model
 
 
@@ -184,7 +190,7 @@ def validate(model: LearnedCodec, photos: PhotoSet) -> tuple[float, float]:
     model.eval()
     bits_per_pixel, psnr = [], []
     for photo in photos.validation:
-        image = whole_photo(photo, ALIGNMENT).contiguous(memory_format=torch.channels_last)
+        image = whole_photo(photo, model.latent_alignment()).contiguous(memory_format=torch.channels_last)
         rebuilt, rates = model(image)
         error = nn.functional.mse_loss(rebuilt.clamp(0, 1), image)
         bits_per_pixel.append(float(sum(rates)) / image[:, 0].numel())

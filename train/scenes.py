@@ -7,6 +7,7 @@ SPLIT/labels/NAME.png   greyscale or palette, whose samples are the numbers of t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Sequence
@@ -20,9 +21,13 @@ from PIL import Image
 from scipy.ndimage import label
 from torch import Tensor, nn
 
+from edgecodec.errors import EdgecodecError
+from edgecodec.limits import ANY
+from edgecodec.picture import read_numbers
 from edgecodec.train.photos import Photo, whole_photo
 
 Labels = npt.NDArray[np.uint8]  # (H, W)
+MOST_CLASSES = 256  # that a label map can be coded with
 INSTANCES_KEPT = 0.25  # of a crop
 
 
@@ -34,20 +39,22 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneSet:
-    """classes: their names, in order of their numbers."""
+    """classes: their names, in order of their numbers. sha256: of the tar file."""
 
     training: list[Scene]
     validation: list[Scene]
     classes: tuple[str, ...]
+    sha256: str
 
 
 def load_scenes(archive: Path) -> SceneSet:
     """Read the scenes of the splits train and val, in order of name.
 
-    Raises FileNotFoundError for a missing file; ValueError for one that lacks something, labels of another size than
-    their picture, and labels that are no class.
+    Raises FileNotFoundError for a missing file; ValueError for one that lacks something, classes that export would
+    refuse, labels of another size than their picture, and labels that are no class; and what `read_numbers` raises.
     """
-    with tarfile.open(archive) as stored:
+    data = archive.read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(data)) as stored:
         members = {member.name: stored.extractfile(member) for member in stored.getmembers() if member.isfile()}
         files = {PurePosixPath(name): stream.read() for name, stream in members.items() if stream is not None}
     listed = files.get(PurePosixPath("classes.txt"), b"").decode().splitlines()
@@ -55,6 +62,10 @@ def load_scenes(archive: Path) -> SceneSet:
     if [number for number, _ in numbered] != list(range(len(numbered))):
         raise ValueError(f"{archive}: classes.txt does not number its classes from 0 up, each once")
     classes = tuple(name for _, name in numbered)
+    if len(classes) > MOST_CLASSES:
+        raise ValueError(f"{archive}: {len(classes)} classes, but there can be {MOST_CLASSES} at most")
+    if any("," in name for name in classes):
+        raise ValueError(f"{archive}: the name of a class has a comma, which parts names in a checkpoint")
     splits: dict[str, list[Scene]] = {"train": [], "val": []}
     for file in sorted(files):
         split, _, folder = str(file.parent).partition("/")
@@ -63,7 +74,7 @@ def load_scenes(archive: Path) -> SceneSet:
     for split, scenes in splits.items():
         if not scenes:
             raise ValueError(f"{archive}: no pictures in {split}/images")
-    return SceneSet(splits["train"], splits["val"], classes)
+    return SceneSet(splits["train"], splits["val"], classes, hashlib.sha256(data).hexdigest())
 
 
 def _scene(files: dict[PurePosixPath, bytes], file: PurePosixPath, classes: int) -> Scene:
@@ -71,12 +82,22 @@ def _scene(files: dict[PurePosixPath, bytes], file: PurePosixPath, classes: int)
     if label_file not in files:
         raise ValueError(f"{file}: there is no {label_file}")
     photo = np.asarray(Image.open(io.BytesIO(files[file])).convert("RGB"))
-    labels = np.asarray(Image.open(io.BytesIO(files[label_file])))
+    labels = _labels(files[label_file], label_file)
     if labels.shape != photo.shape[:2]:
         raise ValueError(f"{label_file}: is of shape {labels.shape}, its picture of {photo.shape[:2]}")
-    if labels.max() >= classes:
-        raise ValueError(f"{label_file}: there is a label {labels.max()}, but there are {classes} classes")
-    return Scene(photo, labels)
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise ValueError(f"{label_file}: there is a label {wrong[0]}, but there are {classes} classes")
+    return Scene(photo, labels.astype(np.uint8))
+
+
+def _labels(content: bytes, file: PurePosixPath) -> npt.NDArray[np.generic]:
+    """(H, W) whole numbers."""
+    try:
+        return read_numbers(content, ANY)
+    except EdgecodecError as error:
+        error.locate(str(file))
+        raise
 
 
 def random_labelled_crops(

@@ -8,7 +8,6 @@ what is saved is the running average of the weights.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import asdict, dataclass
@@ -18,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.families import Agustsson, build
-from edgecodec.train.progress import append_row, cosine, resume, save_state
+from edgecodec.train.photos import require_sides
+from edgecodec.train.progress import Run, cosine, set_learning_rates
 from edgecodec.train.scenes import SceneSet, random_labelled_crops, random_masks, whole_scene
 from edgecodec.train.starts import STARTS
 
@@ -44,19 +43,27 @@ class SelectiveRecipe:
     seed: int = 1
 
 
-def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, save_every: int = 500) -> Agustsson:
+def train_selective(
+    scenes: SceneSet, output: Path, recipe: SelectiveRecipe, save_every: int = 500, *, steer: bool = False
+) -> Agustsson:
     """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
 
+    steer: resume with another recipe than the run had so far.
+
     Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv: step,
-    learning rate, and what `validate_selective` gives. Raises ValueError for a preset with another number of classes
-    than the scenes have.
+    learning rate, and what `validate_selective` gives.
+
+    Raises InvalidArgument as `Run.resume` does, ValueError for a preset with another number of classes than the scenes
+    have, and for scenes that are smaller than crops or than the codec takes.
     """
+    require_sides((scene.photo for scene in scenes.training), recipe.crop)
     torch.manual_seed(recipe.seed)
     model = build("agustsson", recipe.preset)
     assert isinstance(model, Agustsson)
     if model.classes() != len(scenes.classes):
         raise ValueError(f"{recipe.preset} has {model.classes()} classes, the scenes have {len(scenes.classes)}")
-    start, _ = random_labelled_crops(scenes.training, 128, 64, np.random.default_rng(recipe.seed))
+    require_sides((scene.photo for scene in scenes.validation), model.SMALLEST_SIDE)
+    start, _ = random_labelled_crops(scenes.training, recipe.crop, 64, np.random.default_rng(recipe.seed))
     STARTS[Agustsson](model, start)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = torch.optim.swa_utils.AveragedModel(
@@ -64,16 +71,16 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     parts = {"model": model, "averaged": averaged, "optimiser": optimiser}
-    state_file = output.with_suffix(".state")
-    first = resume(state_file, parts)
+    decisive = asdict(recipe) | {"scenes": scenes.sha256}
+    run = Run(output, "selective", recipe.preset, parts, decisive, {"classes": ",".join(scenes.classes)})
+    first = run.resume(steer=steer)
     for step in range(first, recipe.steps):
         generator = np.random.default_rng((recipe.seed, step))
         image, labels = random_labelled_crops(scenes.training, recipe.crop, recipe.batch, generator)
         mask = random_masks(labels, model.latent_stride, generator)
         image = image.contiguous(memory_format=torch.channels_last)
         rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(optimiser, rate)
         rebuilt, _ = model(image, labels, mask)
         kept = _at_full_size(mask, model.latent_stride)
         weight = recipe.painted_weight + (1 - recipe.painted_weight) * kept
@@ -87,29 +94,15 @@ def train_selective(scenes: SceneSet, output: Path, recipe: SelectiveRecipe, sav
         if done % save_every == 0 or done == recipe.steps:
             bpp, psnr_kept, psnr_painted = validate_selective(averaged.module, scenes)
             logger.info("step %d  %.4f bpp  %.2f dB kept  %.2f dB painted", done, bpp, psnr_kept, psnr_painted)
-            append_row(
-                output.with_suffix(".csv"),
-                step=done,
-                learning_rate=rate,
-                bits_per_pixel=bpp,
-                psnr_kept_db=psnr_kept,
-                psnr_painted_db=psnr_painted,
-            )
-            save_state(state_file, parts, done)
-            notes = {
-                "stage": "selective",
-                "steps": str(done),
-                "recipe": json.dumps(asdict(recipe)),
-                "classes": ",".join(scenes.classes),
-            }
-            save_checkpoint(output, averaged.module, "agustsson", recipe.preset, notes)
+            scores = {"bits_per_pixel": bpp, "psnr_kept_db": psnr_kept, "psnr_painted_db": psnr_painted}
+            run.save(done, learning_rate=rate, **scores)
     return averaged.module  # type: ignore[return-value]
 
 
 @torch.no_grad()
 def validate_selective(model: Agustsson, scenes: SceneSet) -> tuple[float, float, float]:
     """Over the validation scenes, each with a mask that is always the same one: bits of a static code per pixel, labels
-    and masks not counted; and PSNR in dB of all that is kept, and of all that is not."""
+    and masks not counted; and PSNR in dB of all that is kept, and of all that is not; NaN where that is nothing."""
     generator = np.random.default_rng(0)
     bits, errors, pixels = 0.0, [0.0, 0.0], [0.0, 0.0]
     for scene in scenes.validation:
@@ -122,7 +115,9 @@ def validate_selective(model: Agustsson, scenes: SceneSet) -> tuple[float, float
         for i, where in enumerate((kept, 1 - kept)):
             errors[i] += float((error * where).sum())
             pixels[i] += float(where.sum())
-    psnr_kept, psnr_painted = (-10 * math.log10(error / count) for error, count in zip(errors, pixels, strict=True))
+    psnr_kept, psnr_painted = (
+        -10 * math.log10(error / count) if count else math.nan for error, count in zip(errors, pixels, strict=True)
+    )
     return bits / sum(pixels), psnr_kept, psnr_painted
 
 

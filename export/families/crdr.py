@@ -198,12 +198,11 @@ class Crdr(LearnedCodec):
     def forward(self, image: Tensor, quality: float | None = None, beta: float = 0.0) -> tuple[Tensor, Rates]:
         """Reconstruction from rounded latents; rates in training from latents with uniform noise, else rounded ones.
 
-        One quality for the whole batch. Where none is given it is the middle one, and in training an integer level
-        drawn at random. Rounding has a straight-through gradient on the way to the pixels and into the context of
-        later slices (Minnen and Singh 2020).
+        One quality for the whole batch, the middle one where none is given. Rounding has a straight-through gradient on
+        the way to the pixels and into the context of later slices (Minnen and Singh 2020).
         """
         if quality is None:
-            quality = float(torch.randint(self.levels, ())) if self.training else (self.levels - 1) / 2
+            quality = (self.levels - 1) / 2
         y = self.analyse(image, quality)
         z = self.hyper_analysis(y)
         z_rounded = round_straight_through(z - self.medians) + self.medians

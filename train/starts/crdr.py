@@ -25,10 +25,9 @@ from edgecodec.export.families.crdr import (
     RealismResidualUnit,
     ResidualUnit,
 )
-from edgecodec.train.starts.transform import SPARE, principal_blocks
+from edgecodec.train.starts.transform import ATTENTION, SPARE, principal_blocks, silence
 
 LATENT_GAIN = 1.5  # of the middle rate, for pictures in [-1, 1]: near the best for a rounding step of 1
-ATTENTION = 1.5  # what an attention block multiplies by while its mask is undecided
 WITHOUT_REALISM = "-multirate"  # how presets without beta are named after those with it
 BLOCK = slice(2, 4)  # the taps of a 5x5 kernel that lie on the 2x2 block of a pixel at half the resolution
 
@@ -38,11 +37,11 @@ def initialise_crdr(model: Crdr, photographs: Tensor) -> None:
     """Write the transform measured on `photographs` (n, 3, H, W), values in [0, 1], into the weights of `model`."""
     for module in model.modules():
         if isinstance(module, ResidualUnit):
-            _silence(module.leave)
+            silence(module.leave)
             if hasattr(module, "left"):
-                _silence(module.left)
+                silence(module.left)
         elif isinstance(module, AttentionBlock):
-            _silence(module.mask[-1])
+            silence(module.mask[-1])
 
     analysis, synthesis = model.analysis, model.synthesis
     downs = (analysis.down1, analysis.down2, analysis.down3, analysis.down4)
@@ -81,7 +80,7 @@ def add_realism(checkpoint: Checkpoint) -> Checkpoint:
     for module in model.modules():
         if isinstance(module, RealismResidualUnit):
             for projection in (module.entered, module.within, module.left):
-                _silence(projection)
+                silence(projection)
     enter, _, leave = model.realism.layers
     slower = 0.25 ** torch.arange(BETA_FREQUENCIES)
     enter.weight *= torch.cat([slower, slower])  # sines, then cosines
@@ -89,12 +88,8 @@ def add_realism(checkpoint: Checkpoint) -> Checkpoint:
     size = model.realism(LARGEST_BETA).norm()
     leave.weight /= size
     leave.bias /= size
-    return replace(checkpoint, preset=preset, tensors=model.state_dict() | checkpoint.tensors)
-
-
-def _silence(convolution: nn.Conv2d) -> None:
-    convolution.weight.zero_()
-    convolution.bias.zero_()
+    tensors = model.state_dict() | checkpoint.tensors
+    return replace(checkpoint, preset=preset, configuration=model.preset, tensors=tensors)
 
 
 def _set_block(convolution: nn.Conv2d | nn.ConvTranspose2d, basis: Tensor) -> None:

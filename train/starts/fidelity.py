@@ -25,11 +25,10 @@ from edgecodec.export.families.fidelity import (
     ResidualBlock,
     ResidualUpsampling,
 )
-from edgecodec.train.starts.transform import INVERSE_TANH, SPARE, principal_blocks
+from edgecodec.train.starts.transform import ATTENTION, INVERSE_TANH, SPARE, principal_blocks, silence
 
 RIDGE = 1.0  # of that prediction, in squared rounding steps: few photographs measure many neighbours
 LATENT_GAIN = 1.5  # of an orthonormal transform, for pictures in [-1, 1] and a rounding step of 1
-ATTENTION = 1.5  # what an attention module multiplies by while its mask is undecided
 # Each stage is half of an orthonormal map: brightness keeps its size, and norms see no large values.
 HALF = 0.5
 
@@ -39,9 +38,9 @@ def initialise_fidelity(model: Fidelity, photographs: Tensor) -> None:
     """Write the transform measured on `photographs` (n, 3, H, W), values in [0, 1], into the weights of `model`."""
     for module in model.modules():
         if isinstance(module, (ResidualBlock, ResidualUpsampling)):
-            _silence(module.second)
+            silence(module.second)
         elif isinstance(module, Attention):
-            _silence(module.mask_projection)
+            silence(module.mask_projection)
         elif isinstance(module, GDN):
             module.gamma *= SPARE
 
@@ -126,9 +125,4 @@ def _set_linear(convolution: nn.Conv2d, filters: Tensor) -> None:
     convolution.weight *= SPARE
     convolution.weight[:rows] = 0
     convolution.weight[:rows, :columns, taps, taps] = filters
-    convolution.bias.zero_()
-
-
-def _silence(convolution: nn.Conv2d) -> None:
-    convolution.weight.zero_()
     convolution.bias.zero_()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
 SPARE = 0.1  # relative size of the channels that start random
+ATTENTION = 1.5  # what x + trunk(x) * sigmoid(mask(x)) multiplies by while trunk is the identity and the mask is silent
 
 
 def principal_blocks(features: Tensor, most: int) -> Tensor:
@@ -16,6 +17,12 @@ def principal_blocks(features: Tensor, most: int) -> Tensor:
     _, vectors = torch.linalg.eigh(blocks @ blocks.T / blocks.shape[1])
     strongest = vectors.flip(1).T[:most]
     return strongest.reshape(-1, channels, 2, 2)
+
+
+def silence(convolution: nn.Conv2d) -> None:
+    """Let it give zeros."""
+    convolution.weight.zero_()
+    convolution.bias.zero_()
 
 
 def at_centre(matrix: Tensor) -> Tensor:
