@@ -85,22 +85,32 @@ def export_bundle(
     """
     refuse_existing(output, force)
     progress("reading checkpoints")
-    main = read_checkpoint(checkpoint, family)
-    model = load_model(main)
-    mse = None if mse_checkpoint is None else load_model(read_checkpoint(mse_checkpoint, family))
+    model, mse, source = _opened(checkpoint, mse_checkpoint, family, progress)
     baking = baking_of(model, Asked(alphas, qualities, betas), mse)
     for note in baking.notes():
         progress(note)
-    roles = {"main": checkpoint, "mse": mse_checkpoint}
-    source = Source(
-        main.family,
-        main.preset,
-        tuple({"role": role, "name": path.name, "sha256": sha256_of(path)} for role, path in roles.items() if path),
-        class_names(main, model),
-    )
-    kept = None if entropy_from is None else keep_entropy(entropy_from, model, main.family, main.preset)
+    kept = None if entropy_from is None else keep_entropy(entropy_from, model, source.family, source.preset)
     pictures = load_calibration_pictures(calibration, model.latent_alignment(), model.SMALLEST_SIDE)
     return write_bundle(output, source, baking, pictures, kept=kept, force=force, progress=progress)
+
+
+def _opened(
+    checkpoint: Path, mse_checkpoint: Path | None, family: str | None, progress: Progress
+) -> tuple[LearnedCodec, LearnedCodec | None, Source]:
+    """Both models and where they come from; what an import left out is told. The files' own tensors are not kept."""
+    paths = {"main": checkpoint} | ({} if mse_checkpoint is None else {"mse": mse_checkpoint})
+    checkpoints = {role: read_checkpoint(path, family) for role, path in paths.items()}
+    for role, path in paths.items():
+        if parts := parts_left_out(checkpoints[role]):
+            progress(f"{path.name}, left out: {parts}")
+    models = {role: load_model(each) for role, each in checkpoints.items()}
+    main = checkpoints["main"]
+    files = tuple(
+        {"role": role, "name": path.name, "sha256": sha256_of(path), "notes": checkpoints[role].notes}
+        for role, path in paths.items()
+    )
+    source = Source(main.family, main.preset, files, class_names(main, models["main"]))
+    return models["main"], models.get("mse"), source
 
 
 def write_bundle(
@@ -227,6 +237,13 @@ def _decoder_latents(entropy: EntropyModel, observation: Observation) -> Decoder
     width, height = size_of(entropy, observation)
     payload, lanes = entropy.encode(as_int16(observation), width=width, height=height)
     return entropy.decode(payload, width=width, height=height, lanes=lanes)
+
+
+def parts_left_out(checkpoint: Checkpoint) -> str:
+    """What the import left out on purpose and why, on one line. Empty where it took everything."""
+    prefix = "left out "
+    parts = {name.removeprefix(prefix): why for name, why in checkpoint.notes.items() if name.startswith(prefix)}
+    return "; ".join(f"{name} ({why})" for name, why in sorted(parts.items()))
 
 
 def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:

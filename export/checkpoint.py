@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from edgecodec import files
 from edgecodec.errors import CannotRead, CheckpointRejected, EdgecodecError, InvalidArgument
 from edgecodec.export.configuration import configuration_text, counts_above, parse_configuration
 from edgecodec.export.families import FAMILIES, LearnedCodec
-from edgecodec.export.importers import IMPORTERS, Checkpoint
-from edgecodec.export.importers.layout import mismatches, shapes_of
+from edgecodec.export.importers import IMPORTERS, Checkpoint, closest
+from edgecodec.export.importers.layout import mismatches, state_shapes, unusable
+from edgecodec.export.messages import first_few
+from edgecodec.export.pickled_arrays import STAND_INS, as_tensor, with_tensors
 
 FORMAT = "edgecodec-checkpoint-1"
 
@@ -36,7 +39,12 @@ FORMAT = "edgecodec-checkpoint-1"
 _DAMAGE = (
     *(SafetensorError, zipfile.BadZipFile, zlib.error, struct.error),
     *(RuntimeError, AssertionError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, SyntaxError, LZMAError),
 )
+
+# How PyTorch names what safe loading does not call.
+_REFUSED = re.compile(r"GLOBAL (\S+) (?:was not|whose module)")
+_SAFE_HINT = "save tensors by their names and plain values only, as torch.save(model.state_dict(), PATH) does"
 
 # Files of which TensorFlow makes one checkpoint.
 _TENSORFLOW = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -107,16 +115,20 @@ def _read(path: Path, family: str | None) -> Checkpoint:
     for importer in candidates:
         if importer.recognises(content):
             return importer.read(content)
+    if family is not None and candidates:
+        return closest(candidates, content).read(content)
     raise CheckpointRejected(
         f"a file in a layout that is not known{f' of {family}' if family else ''} (its keys: {_some(content)})",
-        hint="give a checkpoint that edgecodec saved" + "".join(f", or one of {each.ORIGIN}" for each in candidates),
+        hint="give a checkpoint that edgecodec saved"
+        + "".join(f", or one of {each.ORIGIN}" for each in candidates)
+        + ("; with --family NAME, what does not fit is listed" if candidates else ""),
     )
 
 
 def load_model(checkpoint: Checkpoint) -> LearnedCodec:
     """The model of a checkpoint, in evaluation mode.
 
-    Strict: CheckpointRejected lists every key that is unused, missing, of another shape than the preset's, or not
+    Strict: CheckpointRejected lists what is unused, missing, no weights, of another shape than the preset's, or not
     finite.
     """
     where = checkpoint.where
@@ -135,16 +147,23 @@ def load_model(checkpoint: Checkpoint) -> LearnedCodec:
             where=where,
             hint=f"known: {', '.join(family.PRESETS)}",
         )
-    model = family(configuration or family.PRESETS[checkpoint.preset])
-    problems = mismatches(checkpoint.tensors, shapes_of(model))
-    problems += [
+    try:
+        problems = mismatches(
+            checkpoint.tensors, state_shapes(family, configuration or family.PRESETS[checkpoint.preset])
+        )
+    except CheckpointRejected as error:
+        error.locate(where)
+        raise
+    infinite = [
         f"{name}: holds values that are not finite"
         for name, tensor in sorted(checkpoint.tensors.items())
-        if not torch.isfinite(tensor).all()
+        if not unusable(tensor) and not torch.isfinite(tensor).all()
     ]
+    problems += first_few(infinite, "that are not finite")
     if problems:
         listed = "\n  ".join(problems)
         raise CheckpointRejected(f"does not fit {checkpoint.family} {checkpoint.preset}:\n  {listed}", where=where)
+    model = family(configuration or family.PRESETS[checkpoint.preset])
     model.load_state_dict(checkpoint.tensors)
     return model.eval()
 
@@ -170,12 +189,13 @@ def _read_own(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except _DAMAGE as error:
         raise CheckpointRejected(f"damaged safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
         raise CheckpointRejected(f"safetensors of another origin: format is {metadata.get('format')!r}, not {FORMAT!r}")
     try:
         notes = {str(key): str(value) for key, value in json.loads(metadata["notes"]).items()}
+        "".join([*notes, *notes.values()]).encode()  # JSON can spell what is no text
         family, preset = metadata["family"], metadata["preset"]
     except (KeyError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointRejected(f"its metadata is incomplete: {error!r}") from error
@@ -183,26 +203,37 @@ def _read_own(path: Path) -> Checkpoint:
     if "configuration" in metadata and family in FAMILIES:
         kind = type(next(iter(FAMILIES[family].PRESETS.values())))
         configuration = parse_configuration(kind, metadata["configuration"])
+    problems = [f"{name}: {problem}" for name, tensor in sorted(tensors.items()) if (problem := unusable(tensor))]
+    if problems:
+        raise CheckpointRejected("holds no weights:\n  " + "\n  ".join(first_few(problems, "of them")))
     return Checkpoint(family, preset, notes, {name: tensor.float() for name, tensor in tensors.items()}, configuration)
 
 
 def _read_foreign(path: Path) -> Mapping[str, Any]:
-    """What a NumPy archive or a PyTorch file holds, by safe loading. Raises CheckpointRejected."""
+    """What a NumPy archive or a PyTorch file holds, by safe loading, with tensors for arrays.
+
+    Raises CheckpointRejected.
+    """
     hint = _TENSORFLOW_HINT if _TENSORFLOW.search(path.name) else None
     try:
         if zipfile.is_zipfile(path) and any(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist()):
             with np.load(path, allow_pickle=False) as archive:
-                return {name: torch.from_numpy(archive[name]) for name in archive.files}
-        content = torch.load(path, map_location="cpu", weights_only=True)
+                return {name: as_tensor(archive[name]) for name in archive.files}
+        with torch.serialization.safe_globals(STAND_INS):
+            content = with_tensors(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
-        raise CheckpointRejected("neither safetensors nor a file that safe loading opens", hint=hint) from error
+        refused = _REFUSED.search(str(error))
+        if refused is None:
+            raise CheckpointRejected("neither safetensors nor a file that safe loading opens", hint=hint) from error
+        message = f"safe loading refuses it: it holds {refused[1]}, which is neither a tensor nor a plain value"
+        raise CheckpointRejected(message, hint=_SAFE_HINT) from error
     except _DAMAGE as error:
         raise CheckpointRejected("not a checkpoint", hint=hint) from error
     if not isinstance(content, Mapping):
-        raise CheckpointRejected(f"holds a {type(content).__name__}, not tensors by name")
+        raise CheckpointRejected(f"holds a {type(content).__name__}, not tensors by name", hint=_SAFE_HINT)
     return content
 
 
 def _some(content: Mapping[str, Any]) -> str:
-    keys = list(content)
-    return ", ".join(map(str, keys[:4])) + (", ..." if len(keys) > 4 else "") if keys else "none"
+    keys = [str(key) if str(key).isprintable() else ascii(key) for key in content]
+    return ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "") if keys else "none"

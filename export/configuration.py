@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import MISSING, asdict, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from edgecodec.errors import CheckpointRejected
+
+#: Of a count of channels, layers, levels or classes: far above any codec's, and still no work to lay out.
+LARGEST = 4096
 
 
 def configuration_text(configuration: Any) -> str:
@@ -17,7 +21,7 @@ def configuration_text(configuration: Any) -> str:
 def parse_configuration(kind: type, text: str) -> Any:
     """The `kind` of preset that `configuration_text` wrote. Fields that came later have their defaults.
 
-    Raises CheckpointRejected, with the list, for fields that are unknown, missing or of another type.
+    Raises CheckpointRejected, with the list, for fields that are unknown, missing, of another type or out of bounds.
     """
     try:
         given = json.loads(text)
@@ -49,7 +53,7 @@ def configuration_differences(main: Any, mse: Any) -> list[str]:
 
 
 def _typed(hint: Any, value: Any) -> Any:
-    """The value as a field of that type, or None if it is of another."""
+    """The value as a field of that type, or None if it cannot be one."""
     if get_origin(hint) is Literal:
         return value if value in get_args(hint) else None
     if get_origin(hint) is tuple:
@@ -58,4 +62,6 @@ def _typed(hint: Any, value: Any) -> Any:
             return None
         parts = tuple(map(_typed, kinds, value))
         return None if None in parts else parts
-    return value if type(value) is hint else None
+    if type(value) is not hint or (hint is float and not math.isfinite(value)):
+        return None
+    return None if hint is int and not 0 <= value <= LARGEST else value

@@ -28,11 +28,15 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights come from. classes: names of the labels, for a codec that takes label maps."""
+    """Where the weights come from.
+
+    checkpoints: role, name, SHA-256 and notes of each file. classes: names of the labels, for a codec that takes label
+    maps.
+    """
 
     family: str
     preset: str
-    checkpoints: tuple[dict[str, str], ...] = ()
+    checkpoints: tuple[Manifest, ...] = ()
     classes: tuple[str, ...] = ()
 
 

@@ -145,7 +145,7 @@ def test_a_file_is_opened_safely_and_recognised(tmp_path: Path) -> None:
     path = tmp_path / "ckpt_model1_gan.pth"
     torch.save(origin.content(hollow()) | {"discriminator": {}, "d_optimizer": {}, "d_scheduler": {}}, path)
     checkpoint = read_checkpoint(path)
-    assert (checkpoint.family, checkpoint.preset, checkpoint.notes["iter"]) == ("fidelity", "published", "300000")
+    assert (checkpoint.family, checkpoint.preset, checkpoint.notes["iterations"]) == ("fidelity", "published", "300000")
     assert sum(tensor.numel() for tensor in checkpoint.tensors.values()) == 29_717_516 - 384 * 32 * 3
 
 
@@ -170,7 +170,7 @@ def test_every_missing_extra_and_misshapen_tensor_is_listed_by_its_name_in_the_f
         "decoder.up1.c1.4.beta: missing",
         "contextmodel.mask_conv1.conv.weight: has shape (384, 32, 5, 5), should have (384, 32, 3, 5)",
         "encoder.block1.shortcut.weight: has shape (192, 3, 3, 3), should have (192, 3, 1, 1)",
-        "encoder.conv2.bias: has shape int, should have (32,)",
+        "encoder.conv2.bias: is of type int, should be a tensor",
     ]
 
 

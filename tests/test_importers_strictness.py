@@ -75,7 +75,7 @@ def test_keys_that_are_not_names_are_refused(origin: str, key: Any, tmp_path: Pa
 def test_entries_that_are_not_tensors_are_listed(origin: str, tmp_path: Path) -> None:
     name = RECOGNISED[origin][0][0]
     error = refusal(stored(origin, tmp_path / "x.pt", {name: "text"}))
-    assert f"\n  {name}: has shape str, should have (" in error.message
+    assert f"\n  {name}: is of type str, should be a tensor" in error.message
 
 
 WITH_BOTTLENECK = {

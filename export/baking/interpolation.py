@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from edgecodec.errors import CheckpointRejected, InvalidArgument
 from edgecodec.export.baking.base import NOTHING, Asked, Baking, Decoder, Knobs, Point, distinct
 from edgecodec.export.configuration import configuration_differences
 from edgecodec.export.families import LearnedCodec
+from edgecodec.export.messages import first_few
 
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
 
@@ -37,7 +37,7 @@ class Interpolation(Baking):
                 mse.state_dict(),
                 self.alphas,
                 model.DECODER_PREFIXES,
-                configurations=(model.preset, mse.preset),
+                codecs=(model, mse),
             )
         elif asked.alpha is not None:
             raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
@@ -85,32 +85,48 @@ def require_interpolation(
     mse: Mapping[str, Tensor],
     alphas: Sequence[float],
     decoder_prefixes: Sequence[str],
-    configurations: tuple[Any, Any] | None = None,
+    codecs: tuple[LearnedCodec, LearnedCodec] | None = None,
 ) -> None:
     """Raise InvalidArgument for an alpha outside 0 to 1 or none at all.
 
     Raise CheckpointRejected, with the list, where keys, shapes or types differ, or a single bit outside the decoder.
-    configurations: the presets of both, where there are any; equal weights of other conventions (padding, rounding,
-    range of the pictures) are another codec, so no field of theirs may differ.
+    codecs: the models of both, where there are any. Their families are compared first, and then each field of their
+    presets: equal weights of other conventions (padding, rounding, range of the pictures) are another codec.
     """
     if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
         raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
-    problems = (
-        [f"configuration, {line}" for line in configuration_differences(*configurations)] if configurations else []
-    )
-    problems += [f"{name}: only in the main checkpoint" for name in main if name not in mse]
-    problems += [f"{name}: only in the mse checkpoint" for name in mse if name not in main]
-    for name in (name for name in main if name in mse):
-        a, b = main[name], mse[name]
-        if a.shape != b.shape or a.dtype != b.dtype:
-            problems.append(f"{name}: {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}")
-        elif not name.startswith(tuple(decoder_prefixes)) and not _same_bits(a, b):
-            problems.append(f"{name}: outside the decoder, and the values differ")
+    problems = (codecs and _codec_differences(*codecs)) or _tensor_differences(main, mse, tuple(decoder_prefixes))
     if problems:
         raise CheckpointRejected(
             "these two checkpoints do not share an encoder:\n  " + "\n  ".join(problems),
             hint="train the second decoder with the encoder and the entropy model of the first frozen",
         )
+
+
+def _codec_differences(main: LearnedCodec, mse: LearnedCodec) -> list[str]:
+    if main.FAMILY != mse.FAMILY:
+        return [f"family: {main.FAMILY!r} and {mse.FAMILY!r}"]
+    return [f"configuration, {line}" for line in configuration_differences(main.preset, mse.preset)]
+
+
+def _tensor_differences(
+    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], decoder_prefixes: tuple[str, ...]
+) -> list[str]:
+    shapes, values = [], []
+    for name in (name for name in main if name in mse):
+        a, b = main[name], mse[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            shapes.append(f"{name}: {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}")
+        elif not name.startswith(decoder_prefixes) and not _same_bits(a, b):
+            values.append(f"{name}: outside the decoder, and the values differ")
+    return [
+        *first_few(
+            [f"{name}: only in the main checkpoint" for name in main if name not in mse], "only in the main one"
+        ),
+        *first_few([f"{name}: only in the mse checkpoint" for name in mse if name not in main], "only in the mse one"),
+        *first_few(shapes, "of other shapes or types"),
+        *first_few(values, "outside the decoder, whose values differ"),
+    ]
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:

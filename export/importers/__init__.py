@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from edgecodec.export.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec.export.importers.base import Checkpoint, Importer
 from edgecodec.export.importers.compressai import CompressAI
 from edgecodec.export.importers.crdr import CrdrCheckpoints
 from edgecodec.export.importers.fidelity_controllable import FidelityControllable
 from edgecodec.export.importers.justin_tan import JustinTan
+from edgecodec.export.importers.layout import state_dict_in, state_dict_keys
 from edgecodec.export.importers.neural_compression import NeuralCompression
 
 IMPORTERS: tuple[Importer, ...] = (
@@ -19,4 +23,14 @@ IMPORTERS: tuple[Importer, ...] = (
     NeuralCompression(),
 )
 
-__all__ = ["IMPORTERS", "Checkpoint", "Importer"]
+__all__ = ["IMPORTERS", "Checkpoint", "Importer", "closest"]
+
+
+def closest(importers: Sequence[Importer], content: Mapping[str, Any]) -> Importer:
+    """The one in whose layout most of a file's names could be; importers must not be empty."""
+
+    def alike(importer: Importer) -> int:
+        names = state_dict_keys(state_dict_in(content, importer.STATE))
+        return sum(name.startswith(importer.ROOTS) for name in names)
+
+    return max(importers, key=alike)

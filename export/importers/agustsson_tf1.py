@@ -23,10 +23,17 @@ from torch import Tensor
 
 from edgecodec.export.families.agustsson import Agustsson, Preset
 from edgecodec.export.importers.base import Checkpoint
-from edgecodec.export.importers.layout import Shape, entries_of, require_layout, state_shapes
+from edgecodec.export.importers.layout import Shape, entries_of, require_layout, state_shapes, width
 
 _ENCODER, _DECODER = "generator/encoder_image/", "generator/decoder/"
-_LAST_KERNEL = _ENCODER + "conv2d_5/kernel"  # its outputs are the C channels
+
+# Where the C channels are read: along which axis of which variables.
+_CHANNELS = {
+    f"{_ENCODER}conv2d_5/kernel": 3,
+    f"{_ENCODER}conv2d_5/bias": 0,
+    f"{_ENCODER}InstanceNorm_5/gamma": 0,
+    f"{_DECODER}conv2d/kernel": 2,
+}
 
 
 class AgustssonTf1:
@@ -34,15 +41,16 @@ class AgustssonTf1:
 
     ORIGIN = "Justin-Tan/generative-compression"
     FAMILY = "agustsson"
+    STATE = None
+    ROOTS = (_ENCODER, _DECODER)
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
-        return any(str(key).startswith((_ENCODER, _DECODER)) for key in content)
+        return any(str(key).startswith(self.ROOTS) for key in content)
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
         """content: arrays by variable name, nothing else."""
         found = entries_of(content)
-        projection = found.get(_LAST_KERNEL)
-        channels = projection.shape[-1] if isinstance(projection, Tensor) and projection.ndim == 4 else 8
+        channels = width(found, _CHANNELS, 8)
         preset = Preset("GC", channels, projection_norm=True, zero_border="trailing", epsilon=1e-6)
         shapes = state_shapes(Agustsson, preset)
         names = {name: origin for origin, name in _names(preset)}

@@ -32,13 +32,17 @@ class Importer(Protocol):
     ORIGIN: str
     #: Of the checkpoints it reads.
     FAMILY: str
+    #: Where a file has its tensors: the key of a state dict, or None where the file is one.
+    STATE: str | None
+    #: How the names of its tensors start.
+    ROOTS: tuple[str, ...]
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         """Whether a file with this content, as safe loading gave it, is of this layout. Looks at keys only."""
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        """The content under the family's own names.
+        """The content under the family's own names, recognised or not. A file without the key STATE is a state dict.
 
-        Strict: CheckpointRejected, with the list, for keys that are unused, missing or mis-shaped. Stored tables of
-        frequencies are left out, never trusted.
+        Strict: CheckpointRejected, with the list, for keys that are unused, missing, mis-shaped or no weights. Stored
+        tables of frequencies are left out, never trusted. What is left out is in the notes, as "left out NAME".
         """

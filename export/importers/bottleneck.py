@@ -3,45 +3,79 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec.export.families.blocks import SCALE_BOUND
+from edgecodec.export.importers.layout import unusable
 
 # A parameter of the factorised density is `_matrices.0`, `_matrix0` or, since 1.2.7, `matrices.0`.
-_PARAMETER = re.compile(r"\._?(?:(matri)x|(matri)ces\.|(bias)|(bias)es\.|(factor)|(factor)s\.)(\d)$")
+_PARAMETER = re.compile(r"_?(?:(matri)x|(matri)ces\.|(bias)|(bias)es\.|(factor)|(factor)s\.)(\d)")
 _SINGULAR = {"matri": "matrix", "bias": "bias", "factor": "factor"}
 
 # Tables of frequencies and scales are filled by `update()` and may be older than the parameters beside them; they are
 # made anew from the densities. Targets and likelihood bounds serve training only.
-_TABLES = re.compile(r"\.(?:_offset|_quantized_cdf|_cdf_length|scale_table|target|likelihood_lower_bound\.bound)$")
+_TABLES = ("_offset", "_quantized_cdf", "_cdf_length", "likelihood_lower_bound.bound")
+_OF_DENSITY = (*_TABLES, "target")
+_OF_CONDITIONAL = (*_TABLES, "scale_table")
 
-_SCALE_BOUNDS = re.compile(r"\.(?:scale_bound|lower_bound_scale\.bound)$")
+_SCALE_BOUNDS = ("scale_bound", "lower_bound_scale.bound")
 
 
-def plain_bottlenecks(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries without the tables of entropy models, and with parameters of densities as `_matrix0`, `_bias0`, ...
+@dataclass(frozen=True)
+class Bottlenecks:
+    """Where a layout has its two entropy models.
 
-    Raises CheckpointRejected for parameters that are there in two spellings, and for a bound of scales other than 0.11.
+    density: path of the factorised one of the hyperlatent. conditional: of the Gaussian one of the latent.
     """
-    kept: dict[str, Any] = {}
-    twice = []
-    for name, entry in entries.items():
-        plain = _PARAMETER.sub(_old_spelling, name)
-        if _SCALE_BOUNDS.search(name):
-            require_scale_bound(name, entry)
-        elif plain in kept:
-            twice.append(plain)
-        elif not _TABLES.search(name):
-            kept[plain] = entry
-    if twice:
-        raise CheckpointRejected(
-            "holds parameters in two spellings:\n  " + "\n  ".join(f"{name}: there twice" for name in sorted(twice))
-        )
-    return kept
+
+    density: str
+    conditional: str
+
+    def plain(self, entries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The entries with parameters of the density as `_matrix0`, `_bias0`, ... and without tables; notes on those.
+
+        Raises CheckpointRejected for parameters in two spellings, and for a bound of scales other than 0.11.
+        """
+        tables = {f"{self.density}.{leaf}" for leaf in _OF_DENSITY}
+        tables |= {f"{self.conditional}.{leaf}" for leaf in _OF_CONDITIONAL}
+        bounds = {f"{self.conditional}.{leaf}" for leaf in _SCALE_BOUNDS}
+        kept: dict[str, Any] = {}
+        twice = []
+        for name, entry in entries.items():
+            plain = self._old_spelling(name)
+            if name in bounds:
+                require_scale_bound(name, entry)
+            elif plain in kept:
+                twice.append(plain)
+            elif name not in tables:
+                kept[plain] = entry
+        if twice:
+            raise CheckpointRejected(
+                "holds parameters in two spellings:\n  " + "\n  ".join(f"{name}: there twice" for name in sorted(twice))
+            )
+        return kept, self._notes(entries.keys() & tables)
+
+    def _notes(self, tables: set[str]) -> dict[str, str]:
+        counts = {
+            path: sum(name.startswith(f"{path}.") for name in tables) for path in (self.density, self.conditional)
+        }
+        return {
+            f"left out {path}.*": f"{count} tensors: tables, and what serves training only"
+            for path, count in counts.items()
+            if count
+        }
+
+    def _old_spelling(self, name: str) -> str:
+        path, leaf = name[: len(self.density) + 1], name[len(self.density) + 1 :]
+        match = _PARAMETER.fullmatch(leaf)
+        if path != f"{self.density}." or not match:
+            return name
+        *stems, layer = match.groups()
+        return f"{path}_{_SINGULAR[next(filter(None, stems))]}{layer}"
 
 
 def require_scale_bound(name: str, stored: Any) -> None:
@@ -51,11 +85,8 @@ def require_scale_bound(name: str, stored: Any) -> None:
 
 def require_constant(name: str, stored: Any, value: float) -> None:
     """Raise CheckpointRejected where a stored constant is not the one that the family's layers are built with."""
-    given = stored.tolist() if isinstance(stored, Tensor) else stored
-    if not isinstance(stored, Tensor) or not all(abs(each / value - 1) < 1e-5 for each in stored.flatten().tolist()):
-        raise CheckpointRejected(f"{name}: is {given}, and only {value:g} is supported")
-
-
-def _old_spelling(match: re.Match[str]) -> str:
-    *stems, layer = match.groups()
-    return "._" + _SINGULAR[next(filter(None, stems))] + layer
+    if problem := unusable(stored):
+        raise CheckpointRejected(f"{name}: {problem}")
+    given = stored.flatten().tolist()
+    if not given or not all(abs(each / value - 1) < 1e-5 for each in given):
+        raise CheckpointRejected(f"{name}: is {reprlib.repr(stored.tolist())}, and only {value:g} is supported")

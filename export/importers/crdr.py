@@ -19,8 +19,19 @@ from torch import Tensor
 
 from edgecodec.export.families.crdr import Crdr
 from edgecodec.export.importers.base import Checkpoint
-from edgecodec.export.importers.bottleneck import plain_bottlenecks
-from edgecodec.export.importers.layout import Shape, entries_of, require_layout, state_dict_keys, state_shapes
+from edgecodec.export.importers.bottleneck import Bottlenecks
+from edgecodec.export.importers.layout import (
+    Shape,
+    count_of,
+    entries_of,
+    left_beside,
+    require_layout,
+    state_dict_in,
+    state_dict_keys,
+    state_shapes,
+)
+
+BOTTLENECKS = Bottlenecks(density="entropy_model_z", conditional="entropy_model_y")
 
 # From our names to the origin's, applied in this order.
 _RENAMED = tuple(
@@ -69,19 +80,23 @@ class CrdrCheckpoints:
 
     ORIGIN = "CRDR (iwa-shi/CRDR)"
     FAMILY = "crdr"
+    STATE = "comp_model"
+    ROOTS = ("encoder.", "decoder.", "hyperencoder.", "hyperdecoder.", "context_model.", "entropy_model_")
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
-        return any("interp_ca_list." in key for key in state_dict_keys(content.get("comp_model")))
+        return any("interp_ca_list." in key for key in state_dict_keys(content.get(self.STATE)))
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = plain_bottlenecks(entries_of(content["comp_model"]))
+        found, left_out = BOTTLENECKS.plain(entries_of(state_dict_in(content, self.STATE)))
+        if self.STATE in content:
+            left_out |= left_beside(content, self.STATE)
         has_beta = any(name.startswith("decoder.mlp.") or ".proj_" in name for name in found)
         preset = "published" if has_beta else "published-multirate"
         shapes = state_shapes(Crdr, Crdr.PRESETS[preset])
         names = {_origin_name(own): own for own in shapes}
         require_layout(self.ORIGIN, found, {name: _stored_shape(name, shapes[own]) for name, own in names.items()})
         tensors = {own: _converted(name, found[name]).float() for name, own in names.items()}
-        notes = {"origin": self.ORIGIN, "iterations": str(content.get("iter", "unknown"))}
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))} | left_out
         return Checkpoint(Crdr.FAMILY, preset, notes, tensors)
 
 

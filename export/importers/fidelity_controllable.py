@@ -15,7 +15,15 @@ from torch import Tensor
 
 from edgecodec.export.families.fidelity import ContextModel, Fidelity
 from edgecodec.export.importers.base import Checkpoint
-from edgecodec.export.importers.layout import entries_of, require_layout, state_dict_keys, state_shapes
+from edgecodec.export.importers.layout import (
+    count_of,
+    entries_of,
+    left_beside,
+    require_layout,
+    state_dict_in,
+    state_dict_keys,
+    state_shapes,
+)
 
 PRESET = "published"
 MASKED = "contextmodel.mask_conv1.conv.weight"
@@ -46,12 +54,14 @@ class FidelityControllable:
 
     ORIGIN = "fidelity_controllable_compression (Iwai et al.)"
     FAMILY = "fidelity"
+    STATE = "comp_model"
+    ROOTS = ("encoder.", "decoder.", "contextmodel.")
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
-        return any(key.startswith("contextmodel.") for key in state_dict_keys(content.get("comp_model")))
+        return any(key.startswith("contextmodel.") for key in state_dict_keys(content.get(self.STATE)))
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = entries_of(content["comp_model"])
+        found = entries_of(state_dict_in(content, self.STATE))
         shapes = state_shapes(Fidelity, Fidelity.PRESETS[PRESET])
         names = {origin_name(name): name for name in shapes}
         expected = {origin: shapes[name] for origin, name in names.items()}
@@ -60,7 +70,10 @@ class FidelityControllable:
         require_layout(self.ORIGIN, found, expected)
         tensors = {name: found[origin].float() for origin, name in names.items()}
         tensors[names[MASKED]] = causal_taps(found[MASKED].float())
-        return Checkpoint(Fidelity.FAMILY, PRESET, {"origin": self.ORIGIN, "iter": str(content.get("iter"))}, tensors)
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))}
+        if self.STATE in content:
+            notes |= left_beside(content, self.STATE)
+        return Checkpoint(Fidelity.FAMILY, PRESET, notes, tensors)
 
 
 def origin_name(name: str) -> str:

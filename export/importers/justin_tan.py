@@ -14,29 +14,33 @@ Three things that the family says otherwise are rewritten without changing what 
 from __future__ import annotations
 
 import math
-import re
+import reprlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected
 from edgecodec.export.families.hific import Hific, Preset
 from edgecodec.export.importers.base import Checkpoint
 from edgecodec.export.importers.bottleneck import require_scale_bound
 from edgecodec.export.importers.layout import (
     Shape,
+    count_of,
     entries_of,
     foreign_names,
+    left_beside,
+    repetitions,
     require_layout,
+    state_dict_in,
     state_dict_keys,
     state_shapes,
     width,
 )
 
 PUBLISHED = Hific.PRESETS["published"]
-_BLOCK = re.compile(r"Generator\.resblock_(\d+)\.")
+_BLOCK = r"Generator\.resblock_(\d+)\."
 _TURNED = ("Hyperprior.synthesis_mu.conv3.weight", "Hyperprior.synthesis_std.conv3.weight")
 
 #: Parts of the state that coding has no use for, by prefix.
@@ -62,30 +66,35 @@ class JustinTan:
 
     ORIGIN = "Justin-Tan/high-fidelity-generative-compression (HiFiC)"
     FAMILY = "hific"
+    STATE = "model_state_dict"
+    ROOTS = ("Encoder.", "Generator.", "Hyperprior.")
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
-        keys = state_dict_keys(content.get("model_state_dict"))
+        keys = state_dict_keys(content.get(self.STATE))
         return "args" in content and any(key.startswith("Hyperprior.") for key in keys)
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        state, left_out = _split(entries_of(content["model_state_dict"]))
-        options = content["args"]
-        preset = _preset(options, state)
+        state, left_out = _split(entries_of(state_dict_in(content, self.STATE)))
+        if self.STATE in content:
+            left_out |= left_beside(content, self.STATE, "args")
+        preset, problems = _preset(content.get("args"), state)
         shapes = state_shapes(Hific, preset)
         names = foreign_names(shapes, _modules(preset.residual_blocks))
         expected = {foreign: shapes[name] for name, foreign in names.items()}
         for name in _TURNED:
             outputs, inputs, *kernel = expected[name]
             expected[name] = (inputs, outputs, *kernel)
-        require_layout(self.ORIGIN, state, expected | _density_shapes(preset.hyperlatent_channels))
+        expected |= _density_shapes(preset.hyperlatent_channels)
+        require_layout(self.ORIGIN, state, expected, others=problems)
 
         tensors = {name: state[foreign].float() for name, foreign in names.items()}
         for network in ("hyper_synthesis_mean", "hyper_synthesis_scale"):
             transposed = tensors[f"{network}.4.weight"]
             tensors[f"{network}.4.weight"] = transposed.transpose(0, 1).flip(2, 3).contiguous()
         tensors |= {f"density.{name}": tensor for name, tensor in _density(state).items()}
-        notes = {"origin": self.ORIGIN} | left_out
-        notes |= {f"option {name}": str(options[name]) for name in ("regime", "model_type") if name in options}
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("steps"))} | left_out
+        told = {name: content["args"].get(name) for name in ("regime", "model_type")}
+        notes |= {f"option {name}": ascii(value) for name, value in told.items() if isinstance(value, str)}
         return Checkpoint("hific", "justin-tan", notes, tensors, preset)
 
 
@@ -99,37 +108,50 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return kept, notes
 
 
-def _preset(options: Any, state: Mapping[str, Any]) -> Preset:
-    """The preset that options and tensors agree on. Raises CheckpointRejected where they do not."""
-    if not isinstance(options, Mapping):
-        raise CheckpointRejected(f"args: is a {type(options).__name__}, should hold the options of the training run")
-    latent_channels = width(state, "Encoder.conv_block_out.1.bias", PUBLISHED.latent_channels)
-    residual_blocks = len({match[1] for match in map(_BLOCK.match, state) if match})
-    known = {
-        "normalize_input_image": (True, False),
-        "likelihood_type": ("gaussian", "logistic"),
-        "latent_channels": (latent_channels,),
-        "n_residual_blocks": (residual_blocks,),
-    }
-    problems = [f"args.{name}: missing" for name in known if name not in options]
-    problems += [
-        f"args.{name}: is {options[name]!r}, should be {' or '.join(map(repr, values))}"
-        for name, values in {**known, **{name: (value,) for name, value in _REQUIRED.items()}}.items()
-        if name in options and options[name] not in values
-    ]
-    if problems:
-        raise CheckpointRejected("the options of the training run do not fit:\n  " + "\n  ".join(problems))
-    return Preset(
-        widths=tuple(width(state, f"Encoder.conv_block{k + 1}.1.bias", PUBLISHED.widths[k]) for k in range(5)),
-        latent_channels=latent_channels,
-        hyperlatent_channels=width(state, "Hyperprior.analysis_net.conv1.bias", PUBLISHED.hyperlatent_channels),
-        residual_blocks=residual_blocks,
+def _preset(options: Any, state: Mapping[str, Any]) -> tuple[Preset, list[str]]:
+    """The preset that tensors and options tell, and a line for each option that does not fit."""
+    stages = [{f"Encoder.conv_block{k + 1}.1.{leaf}": 0 for leaf in ("bias", "weight")} for k in range(5)]
+    for k in range(4):
+        stages[k][f"Generator.upconv_block{4 - k}.0.bias"] = 0
+        stages[k + 1][f"Generator.upconv_block{4 - k}.0.weight"] = 0
+    latent = {"Encoder.conv_block_out.1.bias": 0, "Encoder.conv_block_out.1.weight": 0}
+    latent["Hyperprior.synthesis_mu.conv3.bias"] = 0
+    hyperlatent = {f"Hyperprior.analysis_net.conv{i}.bias": 0 for i in (1, 2, 3)}
+    sizes = Preset(
+        widths=tuple(width(state, stages[k], PUBLISHED.widths[k]) for k in range(5)),
+        latent_channels=width(state, latent, PUBLISHED.latent_channels),
+        hyperlatent_channels=width(state, hyperlatent, PUBLISHED.hyperlatent_channels),
+        residual_blocks=repetitions(state, _BLOCK),
         padding="reflect",
-        signed_images=options["normalize_input_image"],
         rounding="half up",
-        likelihood=options["likelihood_type"],
         pads_latent=True,
     )
+    problems = _option_problems(options, sizes)
+    if problems:
+        return sizes, problems
+    signed, likelihood = options["normalize_input_image"], options["likelihood_type"]
+    return replace(sizes, signed_images=signed, likelihood=likelihood), []
+
+
+def _option_problems(options: Any, sizes: Preset) -> list[str]:
+    if options is None:
+        return ["args: missing, should hold the options of the training run"]
+    if not isinstance(options, Mapping):
+        return [f"args: is of type {type(options).__name__}, should hold the options of the training run"]
+    needed: dict[str, tuple[Any, ...]] = {
+        "normalize_input_image": (True, False),
+        "likelihood_type": ("gaussian", "logistic"),
+        "latent_channels": (sizes.latent_channels,),
+        "n_residual_blocks": (sizes.residual_blocks,),
+    }
+    allowed = needed | {name: (value,) for name, value in _REQUIRED.items()}
+    problems = [f"args.{name}: missing" for name in needed if name not in options]
+    return problems + [
+        f"args.{name}: is {reprlib.repr(options[name])}, should be {' or '.join(map(repr, values))}"
+        for name, values in allowed.items()
+        if name in options
+        and not any(type(options[name]) is type(value) and options[name] == value for value in values)
+    ]
 
 
 def _modules(residual_blocks: int) -> dict[str, str]:

@@ -5,16 +5,16 @@ A `.ckpt` file is a bare state dict. The network is the family's own with its de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from edgecodec.export.families.hific import Hific, Preset
 from edgecodec.export.importers.base import Checkpoint
-from edgecodec.export.importers.bottleneck import plain_bottlenecks
+from edgecodec.export.importers.bottleneck import Bottlenecks
 from edgecodec.export.importers.layout import (
     entries_of,
     foreign_names,
+    repetitions,
     require_layout,
     state_dict_keys,
     state_shapes,
@@ -22,7 +22,8 @@ from edgecodec.export.importers.layout import (
 )
 
 PUBLISHED = Hific.PRESETS["published"]
-_BLOCK = re.compile(r"decoder\.resid_blocks\.(\d+)\.")
+BOTTLENECKS = Bottlenecks(density="hyper_bottleneck", conditional="latent_bottleneck")
+_BLOCK = r"decoder\.resid_blocks\.(\d+)\."
 
 
 class NeuralCompression:
@@ -30,23 +31,36 @@ class NeuralCompression:
 
     ORIGIN = "NeuralCompression (HiFiC, MS-ILLM)"
     FAMILY = "hific"
+    STATE = None
+    ROOTS = ("encoder.", "decoder.", "hyper_", "latent_bottleneck.")
 
     def recognises(self, content: Mapping[str, Any]) -> bool:
         return {"encoder.blocks.5.weight", "hyper_bottleneck.quantiles"} <= state_dict_keys(content)
 
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = plain_bottlenecks(entries_of(content))
-        preset = Preset(
-            widths=tuple(width(found, f"encoder.blocks.{k}.0.bias", PUBLISHED.widths[k]) for k in range(5)),
-            latent_channels=width(found, "encoder.blocks.5.bias", PUBLISHED.latent_channels),
-            hyperlatent_channels=width(found, "hyper_analysis.0.bias", PUBLISHED.hyperlatent_channels),
-            residual_blocks=len({match[1] for match in map(_BLOCK.match, found) if match}),
-        )
+        found, left_out = BOTTLENECKS.plain(entries_of(content))
+        preset = _preset(found)
         shapes = state_shapes(Hific, preset)
         names = foreign_names(shapes, _modules(preset.residual_blocks))
         require_layout(self.ORIGIN, found, {names[name]: shape for name, shape in shapes.items()})
         tensors = {name: found[foreign].float() for name, foreign in names.items()}
-        return Checkpoint("hific", "neural-compression", {"origin": self.ORIGIN}, tensors, preset)
+        return Checkpoint("hific", "neural-compression", {"origin": self.ORIGIN} | left_out, tensors, preset)
+
+
+def _preset(found: Mapping[str, Any]) -> Preset:
+    """What the shapes tell; each width is that of a layer of the encoder and of its mirror image in the decoder."""
+    stages = [{f"encoder.blocks.{k}.0.{leaf}": 0 for leaf in ("bias", "weight")} for k in range(5)]
+    for k in range(4):
+        stages[k][f"decoder.blocks.{3 - k}.0.bias"] = 0
+        stages[k + 1][f"decoder.blocks.{3 - k}.0.weight"] = 0
+    latent = {"encoder.blocks.5.bias": 0, "encoder.blocks.5.weight": 0, "hyper_synthesis_mean.4.bias": 0}
+    hyperlatent = {f"hyper_analysis.{i}.bias": 0 for i in (0, 2, 4)}
+    return Preset(
+        widths=tuple(width(found, stages[k], PUBLISHED.widths[k]) for k in range(5)),
+        latent_channels=width(found, latent, PUBLISHED.latent_channels),
+        hyperlatent_channels=width(found, hyperlatent, PUBLISHED.hyperlatent_channels),
+        residual_blocks=repetitions(found, _BLOCK),
+    )
 
 
 def _modules(residual_blocks: int) -> dict[str, str]:
