@@ -10,6 +10,7 @@ import json
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -219,7 +220,8 @@ def _read_foreign(path: Path) -> Mapping[str, Any]:
         if zipfile.is_zipfile(path) and any(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist()):
             with np.load(path, allow_pickle=False) as archive:
                 return {name: as_tensor(archive[name]) for name in archive.files}
-        with torch.serialization.safe_globals(STAND_INS):
+        with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what makes a file odd: what is odd about it is said below
             content = with_tensors(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         refused = _REFUSED.search(str(error))

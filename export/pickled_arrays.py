@@ -64,8 +64,17 @@ def _number(kind: Any, data: Any) -> Any:
     return kind.values(data, ()).item()
 
 
+def _no_bytes() -> bytes:
+    """Stands in for `bytes`, which the contents of an empty array are pickled as a call of."""
+    return b""
+
+
 #: What a file may call, by the names that it calls it by; NumPy 2 has moved its functions.
-STAND_INS: list[tuple[Any, str]] = [(PickledType, "numpy.dtype"), (PickledArray, "numpy.ndarray")]
+STAND_INS: list[tuple[Any, str]] = [
+    (PickledType, "numpy.dtype"),
+    (PickledArray, "numpy.ndarray"),
+    (_no_bytes, "builtins.bytes"),
+]
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     STAND_INS += [(PickledArray, f"{_module}._reconstruct"), (_number, f"{_module}.scalar")]
 

@@ -39,7 +39,7 @@ from edgecodec.export.families import Hific
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two checkpoints that share an encoder, and four calibration pictures."""
     folder = tmp_path_factory.mktemp("inputs")
-    save_checkpoint(folder / "main.safetensors", tiny_model(), "hific", "tiny", {})
+    save_checkpoint(folder / "main.safetensors", tiny_model(), "hific", "tiny", {"origin": "drawn", "steps": "0"})
     save_checkpoint(folder / "mse.safetensors", second_decoder(tiny_model()), "hific", "tiny", {})
     (folder / "photos").mkdir()
     for i, picture in enumerate(tiny_pictures()):
@@ -76,10 +76,10 @@ def test_the_manifest_describes_every_file_and_both_checkpoints(
     assert manifest["files"] == {
         name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in files.items()
     }
-    assert {entry["role"]: entry["name"] for entry in manifest["provenance"]["checkpoints"]} == {
-        "main": "main.safetensors",
-        "mse": "mse.safetensors",
-    }
+    assert [(entry["role"], entry["name"], entry["notes"]) for entry in manifest["provenance"]["checkpoints"]] == [
+        ("main", "main.safetensors", {"origin": "drawn", "steps": "0"}),
+        ("mse", "mse.safetensors", {}),
+    ]
     assert [entry["knobs"] for entry in manifest["synthesis"]] == [{"alpha": 0.0}, {"alpha": 1.0}]
     assert manifest["default_knobs"] == {"alpha": 1.0}
     assert manifest["model_id"] == report.model_id

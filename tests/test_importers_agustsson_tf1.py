@@ -156,7 +156,7 @@ def test_pytorch_files_and_numpy_archives_are_recognised(tmp_path: Path) -> None
     torch.save(blank(), tmp_path / "gc.pt")
     assert read_checkpoint(tmp_path / "gc.pt").preset == "tensorflow1-c8"
     np.savez(tmp_path / "part.npz", **{"generator/decoder/conv2d/bias": np.zeros(960, np.float32)})
-    with pytest.raises(CheckpointRejected, match="conv2d/kernel: missing"):
+    with pytest.raises(CheckpointRejected, match=r"InstanceNorm/beta: missing\n(.*\n)*  and 105 more missing"):
         read_checkpoint(tmp_path / "part.npz")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -76,7 +77,8 @@ def state_shapes(family: type[LearnedCodec], preset: Any) -> dict[str, Shape]:
     Raises CheckpointRejected for a preset that no model can have.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about tensors without values, which are refused
             shapes = shapes_of(family(preset))
     except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AssertionError) as error:
         raise CheckpointRejected(f"no {family.FAMILY} can be of {preset}") from error
