@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +86,6 @@ def require_constant(name: str, stored: Any, value: float) -> None:
     """Raise CheckpointRejected where a stored constant is not the one that the family's layers are built with."""
     if problem := unusable(stored):
         raise CheckpointRejected(f"{name}: {problem}")
-    given = stored.flatten().tolist()
-    if not given or not all(abs(each / value - 1) < 1e-5 for each in given):
-        raise CheckpointRejected(f"{name}: is {reprlib.repr(stored.tolist())}, and only {value:g} is supported")
+    if stored.numel() != 1 or not abs(stored.item() / value - 1) < 1e-5:
+        given = stored.item() if stored.numel() == 1 else f"of shape {tuple(stored.shape)}"
+        raise CheckpointRejected(f"{name}: is {given}, and only {value:g} is supported")
