@@ -150,8 +150,8 @@ class BundleInfo:
 
     entropy_cost and provenance are for people. entropy_cost: ideal bits of `pictures` photographs that did not
     calibrate the entropy model, under the float model and the integer one; `by_setting` the same at each value of the
-    encoder's knobs, and the whole their sum. provenance: checkpoints, versions, and `entropy` where the entropy model
-    was kept from another export.
+    encoder's knobs, and the whole their sum. provenance: checkpoints with their notes, versions, and `entropy`
+    where the entropy model was kept from another export.
     """
 
     path: str

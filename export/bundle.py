@@ -78,7 +78,7 @@ def export_bundle(
     has them; None for every trained quality, and for the beta of the paper and 0. family: what the checkpoint is, where
     that is not to be recognised. calibration: a folder of photographs. entropy_from: a bundle of the same checkpoint
     whose entropy model to keep, so that the files it has coded decode with the new one. force: replace a bundle that is
-    already there. progress: called with what is about to be done, and with values that were rounded.
+    already there. progress: called with what is about to be done, what was rounded, and what an import left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises.
