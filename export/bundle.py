@@ -6,6 +6,7 @@ networks one is in memory at a time.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,7 +133,7 @@ def write_bundle(
         freezer = freezer_of(baking.model)
         if kept is None:
             progress("freezing the entropy model")
-            frozen = freezer.freeze(_observe_all(freezer, baking, pictures.calibrating)).to_bytes()
+            frozen = _frozen(freezer, _observe_all(freezer, baking, pictures.calibrating))
         else:
             frozen = kept.data
             if isinstance(freezer, Counting):
@@ -153,6 +154,16 @@ def write_bundle(
         write_manifest(folder, manifest)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return ExportReport(output, manifest["model_id"], errors, cost, size)
+
+
+def _frozen(freezer: Freezer, observations: Sequence[Observation]) -> bytes:
+    """The file of the frozen entropy model. Raises CheckpointRejected where its numbers do not fit their integers."""
+    try:
+        return freezer.freeze(observations).to_bytes()
+    except (OverflowError, struct.error) as error:
+        raise CheckpointRejected(
+            f"its entropy model does not fit into integers: {error}", hint="the checkpoint is damaged, or untrained"
+        ) from error
 
 
 def _write_graphs(

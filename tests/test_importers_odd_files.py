@@ -8,6 +8,7 @@ import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,17 @@ import test_importers_crdr
 import test_importers_justin_tan
 import test_importers_neural_compression
 import torch
+from make_tiny_bundle import tiny_halves
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_codecs import tiny_codec
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected, EdgecodecError
+from edgecodec.errors import CheckpointRejected, EdgecodecError, OutOfRange
 from edgecodec.export import bundle
 from edgecodec.export.baking import baking_of
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
+from edgecodec.export.entropy.cost import as_int16
 from edgecodec.export.importers.compressai import CompressAI
 from edgecodec.export.importers.crdr import CrdrCheckpoints
 from edgecodec.export.importers.justin_tan import JustinTan
@@ -340,3 +343,21 @@ def test_what_was_left_out_is_said_and_goes_into_the_provenance(
 def test_every_importer_says_which_tables_it_left_out() -> None:
     tables = {"entropy_bottleneck._offset": torch.zeros(12), "gaussian_conditional.scale_table": torch.zeros(64)}
     assert CompressAI().read(compressai() | tables).notes["left out gaussian_conditional.*"].startswith("5 tensors")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_entropy_model_that_does_not_fit_into_integers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "load_calibration_pictures", lambda folder, grid: tiny_halves())
+    state = compressai()
+    state["entropy_bottleneck.quantiles"] = state["entropy_bottleneck.quantiles"] * 1e9
+    path = stored(state, tmp_path / "x.pt")
+    assert "does not fit into integers" in refusal(lambda: bundle.export_bundle(path, tmp_path / "out"))[0]
+
+
+def test_latents_that_files_cannot_carry_are_refused_before_they_are_measured() -> None:
+    for wild in (40_000, np.iinfo(np.int64).min):
+        observation = SimpleNamespace(latents={"z": np.array([[[0, wild]]])})
+        with pytest.raises(OutOfRange, match="latent z of a photograph"):
+            as_int16(observation)
