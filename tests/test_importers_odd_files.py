@@ -326,7 +326,7 @@ def test_what_was_left_out_is_said_and_goes_into_the_provenance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources, said = [], []
-    monkeypatch.setattr(bundle, "load_calibration_pictures", lambda folder, grid: None)
+    monkeypatch.setattr(bundle, "load_calibration_pictures", lambda *asked: None)
     monkeypatch.setattr(bundle, "write_bundle", lambda output, source, *more, **options: sources.append(source))
     content = justin_tan() | {"discriminator_optimizer_state_dict": {}, "ema": torch.zeros(1), "epoch": 3}
     path = stored(content, tmp_path / "low.pt")
@@ -349,7 +349,7 @@ def test_every_importer_says_which_tables_it_left_out() -> None:
 def test_an_entropy_model_that_does_not_fit_into_integers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "load_calibration_pictures", lambda folder, grid: tiny_halves())
+    monkeypatch.setattr(bundle, "load_calibration_pictures", lambda *asked: tiny_halves())
     state = compressai()
     state["entropy_bottleneck.quantiles"] = state["entropy_bottleneck.quantiles"] * 1e9
     path = stored(state, tmp_path / "x.pt")
