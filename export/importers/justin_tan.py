@@ -94,7 +94,8 @@ class JustinTan:
         tensors |= {f"density.{name}": tensor for name, tensor in _density(state).items()}
         notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("steps"))} | left_out
         told = {name: content["args"].get(name) for name in ("regime", "model_type")}
-        notes |= {f"option {name}": ascii(value) for name, value in told.items() if isinstance(value, str)}
+        texts = {name: value for name, value in told.items() if isinstance(value, str) and value.isprintable()}
+        notes |= {f"option {name}": value for name, value in texts.items()}
         return Checkpoint("hific", "justin-tan", notes, tensors, preset)
 
 
