@@ -1,7 +1,7 @@
 """Writing bundles: from a checkpoint to a folder that the runtime, a Jetson or a C program can use.
 
-A bundle appears complete or not at all. The same checkpoints, pictures and versions give the same bytes. Of the baked
-networks one is in memory at a time.
+A bundle appears complete or not at all. The same checkpoints, pictures, versions and kind of processor give the same
+bytes, on any number of threads. Of the baked networks one is in memory at a time.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from edgecodec.export.manifest import (
     synthesis_entry,
     write_manifest,
 )
+from edgecodec.export.one_thread import one_thread
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
 from edgecodec.export.side_information import side_latents
 from edgecodec.export.tiling import analysis_needs, synthesis_needs
@@ -78,7 +79,7 @@ def export_bundle(
     has them; None for every trained quality, and for the beta of the paper and 0. family: what the checkpoint is, where
     that is not to be recognised. calibration: a folder of photographs. entropy_from: a bundle of the same checkpoint
     whose entropy model to keep, so that the files it has coded decode with the new one. force: replace a bundle that is
-    already there. progress: called with what is about to be done, and with values that were rounded.
+    already there. progress: told how far it is, and of values that were rounded.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises.
@@ -118,8 +119,8 @@ def write_bundle(
     Raises ModelMismatch where that does not fit the model.
     """
     refuse_existing(output, force)
-    with appearing_whole(output, force) as folder:
-        frozen = freeze_entropy(baking, pictures, kept, progress)
+    with one_thread() as workers, appearing_whole(output, force) as folder:
+        frozen = freeze_entropy(baking, pictures, kept, workers, progress)
         (folder / "entropy.bin").write_bytes(frozen.data)
         manifest = new_manifest(source, baking, frozen.entropy, frozen.cost, kept)
         errors = _write_graphs(folder, baking, frozen, pictures.measuring[0], manifest, progress)

@@ -1,7 +1,4 @@
-"""The entropy half of an export: photographs are observed, the entropy model is frozen, and what it costs is measured.
-
-All of it runs on one thread for each photograph, so that the model and its id do not depend on how many there are.
-"""
+"""The entropy half of an export: photographs are observed, the model is frozen, and what that costs is measured."""
 
 from __future__ import annotations
 
@@ -16,11 +13,10 @@ from edgecodec.export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec.export.entropy import Counting, Freezer, Observation, freezer_of
 from edgecodec.export.entropy.cost import EntropyCost, measure, summed
 from edgecodec.export.kept_entropy import KeptEntropy, require_fit
-from edgecodec.export.one_thread import one_thread
 
 
 class Progress(Protocol):
-    """Told what is about to be done. level: 0 for a step, 1 for one of many parts of it."""
+    """Told how far an export is. level: 0 for a step that begins, 1 for one of its many parts that is done."""
 
     def __call__(self, line: str, level: int = 0, /) -> None: ...
 
@@ -38,31 +34,30 @@ class Frozen:
 
 
 def freeze_entropy(
-    baking: Baking, pictures: CalibrationPictures, kept: KeptEntropy | None, progress: Progress
+    baking: Baking, pictures: CalibrationPictures, kept: KeptEntropy | None, workers: Executor, progress: Progress
 ) -> Frozen:
-    """The entropy model of what `baking` bakes; or the kept one, measured anew.
+    """The entropy model of what `baking` bakes; or the kept one, measured anew. workers: each observes one photograph.
 
     Raises ModelMismatch where a kept one does not fit, CheckpointRejected for a network that cannot be made integer.
     """
-    with one_thread() as workers:
-        freezer = freezer_of(baking.model)
-        observer = _Observer(freezer, workers, progress)
-        if kept is None:
-            data = _freeze(observer, baking, pictures.calibrating)
-        else:
-            data = kept.data
-            if isinstance(freezer, Counting):
-                freezer.count(observer.at_all(baking, pictures.calibrating))
-        entropy = EntropyModel(data)
-        cost = _measure(observer, entropy, baking, pictures.measuring)
-        if kept is not None:
-            require_fit(kept, cost, counted=isinstance(freezer, Counting))
+    freezer = freezer_of(baking.model)
+    observer = _Observer(freezer, workers, progress)
+    if kept is None:
+        data = _freeze(observer, baking, pictures.calibrating)
+    else:
+        data = kept.data
+        if isinstance(freezer, Counting):
+            freezer.count(observer.at_all(baking, pictures.calibrating))
+    entropy = EntropyModel(data)
+    cost = _measure(observer, entropy, baking, pictures.measuring)
+    if kept is not None:
+        require_fit(kept, cost, counted=isinstance(freezer, Counting))
     return Frozen(freezer, data, entropy, cost)
 
 
 @dataclass(frozen=True)
 class _Observer:
-    """Shows photographs to a freezer, one to each worker at a time."""
+    """Shows photographs to a freezer."""
 
     freezer: Freezer
     workers: Executor

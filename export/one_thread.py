@@ -1,8 +1,8 @@
-"""PyTorch on one thread, where last bits end up in a model id.
+"""PyTorch on one thread, where last bits end up in files.
 
-How many threads share a convolution decides the order of its sums, and with it the last bits of its results. What is
-observed and ranged for entropy.bin turns on such bits now and then. One thread always adds in the same order; a machine
-that has more of them sees several pictures at a time instead.
+How many threads share a convolution decides the order of its sums, and with it the last bits of its results. Integers
+of entropy.bin turn on such bits now and then, and with them the model id. One thread always adds in the same order; a
+machine that has more of them observes several photographs at a time instead.
 """
 
 from __future__ import annotations
