@@ -122,9 +122,9 @@ class Fidelity(LearnedCodec):
 class ContextModel(nn.Module):
     """A Gaussian mixture for every latent value, from the twelve nearest positions before it in raster order.
 
-    The published network (`mask_conv1`, `c1`, `c2`, `c3`) starts with a convolution of 3 rows and 5 columns, masked from
-    its centre on. Over the neighbours gathered side by side that is a 1x1 convolution, and so are the three layers that
-    follow.
+    The published network starts with a convolution of 3 rows and 5 columns, masked from its centre on (`mask_conv1`).
+    Over the neighbours gathered side by side that is a 1x1 convolution, and so are the three layers that follow (`c1`
+    to `c3`).
     """
 
     #: The neighbours, as (rows up, columns right), in the order in which `gather` lays them out.
