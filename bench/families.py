@@ -3,9 +3,11 @@
     python bench/families.py PICTURE [--models FAMILY/PRESET ...] [--checkpoints FOLDER] [--rounds N] [--threads N]
 
 A model has the weights of FOLDER/FAMILY-PRESET[-mse].safetensors if there is one; then PICTURE is coded with it.
-Otherwise its weights are random, for work and memory do not depend on them, and the symbols of a picture of that size
-are drawn from a Laplace distribution. A bundle is written with the default knobs. Export and decode each run in
-a process of their own, whose peak is all of its memory: interpreter, libraries, weights and activations (Linux).
+Otherwise its weights are random, all of them: what starts as a constant would leave knobs without effect, and points
+that differ in a trained model would share their weights. Then work, memory and size do not depend on the weights, and
+the symbols of a picture of that size are drawn from a Laplace distribution. A bundle is written with the default knobs.
+Export and decode each run in a process of their own, whose peak is all of its memory: interpreter, libraries, weights
+and activations (Linux).
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from edgecodec.export.families import FAMILIES, build
 from edgecodec.export.integer_net import Crop, IntegerNet, PixelShuffle
 
 COUNTED_SIDE = 256  # pixels; work for a pixel does not depend on it
+DISTURBANCE = 0.1  # standard deviation of what is added to parameters that start as constants
 STAGES = ("parse", "entropy", "engine", "rest")
 
 
@@ -81,9 +84,15 @@ def alone(work: Callable[..., Any], *given: Any) -> tuple[Any, int]:
         return process.submit(work, *given).result(), process.submit(resident, "VmHWM").result()
 
 
+@torch.no_grad()
 def draw(family: str, preset: str, checkpoint: Path) -> None:
+    """A checkpoint without a constant: what starts as one is disturbed."""
     torch.manual_seed(0)
-    save_checkpoint(checkpoint, build(family, preset), family, preset, {})
+    model = build(family, preset)
+    for each in model.parameters():
+        if each.min() == each.max():
+            each += DISTURBANCE * torch.randn_like(each)
+    save_checkpoint(checkpoint, model, family, preset, {})
 
 
 @torch.no_grad()

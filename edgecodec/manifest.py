@@ -149,9 +149,10 @@ class BundleInfo:
     """A manifest that has passed every check.
 
     entropy_cost and provenance are for people. entropy_cost: ideal bits of `pictures` photographs that did not
-    calibrate the entropy model, under the float model and the integer one; `by_setting` the same at each value of the
-    encoder's knobs, and the whole their sum. provenance: checkpoints with their notes, versions, and `entropy`
-    where the entropy model was kept from another export.
+    calibrate the entropy model, under the float model and the integer one; `bound_percent` how many more the integer
+    one takes at most, as a rule; `by_setting` the same at each value of the encoder's knobs, and the whole their sum.
+    provenance: checkpoints with their notes, versions, and `entropy` where the entropy model was kept from another
+    export.
     """
 
     path: str

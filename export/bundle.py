@@ -1,14 +1,13 @@
 """Writing bundles: from a checkpoint to a folder that the runtime, a Jetson or a C program can use.
 
-A bundle appears complete or not at all. The same checkpoints, pictures and versions give the same bytes. Of the baked
-networks one is in memory at a time.
+A bundle appears complete or not at all. The same checkpoints, pictures, versions and kind of processor give the same
+bytes, on any number of threads. Of the baked networks one is in memory at a time.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,13 @@ from edgecodec.export.baking import Asked, Baking, Knobs, baking_of, suffix
 from edgecodec.export.calibration import CalibrationPictures, Picture, crop, load_calibration_pictures, to_tensor
 from edgecodec.export.card import model_card
 from edgecodec.export.checkpoint import Checkpoint, load_model, read_checkpoint
-from edgecodec.export.entropy import Counting, Freezer, Observation, freezer_of
-from edgecodec.export.entropy.cost import EntropyCost, as_int16, measure, size_of, summed
+from edgecodec.export.entropy import Observation
+from edgecodec.export.entropy.cost import EntropyCost, as_int16, size_of
 from edgecodec.export.families import LearnedCodec
+from edgecodec.export.freeze import Frozen, Progress, freeze_entropy
 from edgecodec.export.golden import write_golden
 from edgecodec.export.graphs import export_analysis, export_synthesis
-from edgecodec.export.kept_entropy import KeptEntropy, keep_entropy, require_fit
+from edgecodec.export.kept_entropy import KeptEntropy, keep_entropy
 from edgecodec.export.manifest import (
     Manifest,
     Source,
@@ -35,6 +35,7 @@ from edgecodec.export.manifest import (
     synthesis_entry,
     write_manifest,
 )
+from edgecodec.export.one_thread import one_thread
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
 from edgecodec.export.side_information import side_latents
 from edgecodec.export.tiling import analysis_needs, synthesis_needs
@@ -43,7 +44,6 @@ from edgecodec.export.verify import verify_analysis, verify_synthesis
 VERIFIED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
 GOLDEN_SIZE = (133, 203)  # no multiples of any alignment, so that padding is covered
 
-Progress = Callable[[str], None]
 DecoderLatents = dict[str, npt.NDArray[np.int16]]
 
 
@@ -70,7 +70,7 @@ def export_bundle(
     betas: Sequence[float] | None = None,
     family: str | None = None,
     force: bool = False,
-    progress: Progress = lambda message: None,
+    progress: Progress = lambda line, level=0: None,
 ) -> ExportReport:
     """Export a checkpoint as the bundle `output`.
 
@@ -79,7 +79,7 @@ def export_bundle(
     has them; None for every trained quality, and for the beta of the paper and 0. family: what the checkpoint is, where
     that is not to be recognised. calibration: a folder of photographs. entropy_from: a bundle of the same checkpoint
     whose entropy model to keep, so that the files it has coded decode with the new one. force: replace a bundle that is
-    already there. progress: called with what is about to be done, what was rounded, and what an import left out.
+    already there. progress: told how far it is, what was rounded, and what an import left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises.
@@ -122,30 +122,18 @@ def write_bundle(
     *,
     kept: KeptEntropy | None = None,
     force: bool = False,
-    progress: Progress = lambda message: None,
+    progress: Progress = lambda line, level=0: None,
 ) -> ExportReport:
     """Write a bundle of everything that `baking` bakes. kept: what to take for its entropy model instead of a new one.
 
     Raises ModelMismatch where that does not fit the model.
     """
     refuse_existing(output, force)
-    with appearing_whole(output, force) as folder:
-        freezer = freezer_of(baking.model)
-        if kept is None:
-            progress("freezing the entropy model")
-            frozen = _frozen(freezer, _observe_all(freezer, baking, pictures.calibrating))
-        else:
-            frozen = kept.data
-            if isinstance(freezer, Counting):
-                freezer.count(_observe_all(freezer, baking, pictures.calibrating))
-        (folder / "entropy.bin").write_bytes(frozen)
-        entropy = EntropyModel(frozen)
-        progress("measuring the entropy model")
-        cost = _measure(freezer, entropy, baking, pictures.measuring)
-        if kept is not None:
-            require_fit(kept, cost, counted=isinstance(freezer, Counting))
-        manifest = new_manifest(source, baking, entropy, cost, kept)
-        errors = _write_graphs(folder, baking, freezer, entropy, pictures.measuring[0], manifest, progress)
+    with one_thread() as workers, appearing_whole(output, force) as folder:
+        frozen = freeze_entropy(baking, pictures, kept, workers, progress)
+        (folder / "entropy.bin").write_bytes(frozen.data)
+        manifest = new_manifest(source, baking, frozen.entropy, frozen.cost, kept)
+        errors = _write_graphs(folder, baking, frozen, pictures.measuring[0], manifest, progress)
 
         progress("golden pictures")
         write_manifest(folder, manifest)
@@ -153,24 +141,13 @@ def write_bundle(
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8", newline="\n")
         write_manifest(folder, manifest)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return ExportReport(output, manifest["model_id"], errors, cost, size)
-
-
-def _frozen(freezer: Freezer, observations: Sequence[Observation]) -> bytes:
-    """The file of the frozen entropy model. Raises CheckpointRejected where its numbers do not fit their integers."""
-    try:
-        return freezer.freeze(observations).to_bytes()
-    except (OverflowError, struct.error) as error:
-        raise CheckpointRejected(
-            f"its entropy model does not fit into integers: {error}", hint="the checkpoint is damaged, or untrained"
-        ) from error
+    return ExportReport(output, manifest["model_id"], errors, frozen.cost, size)
 
 
 def _write_graphs(
     folder: Path,
     baking: Baking,
-    freezer: Freezer,
-    entropy: EntropyModel,
+    frozen: Frozen,
     picture: Picture,
     manifest: Manifest,
     progress: Progress,
@@ -190,7 +167,7 @@ def _write_graphs(
 
     grid = model.latent_alignment()
     checked = [crop(picture, *VERIFIED_SIZE), crop(picture, 3 * grid, 2 * grid)]
-    coded = _coded(freezer, baking, entropy, checked)
+    coded = _coded(baking, frozen, checked)
     for knobs in decoders:
         name = f"synthesis{suffix(knobs)}.onnx"
         progress(name)
@@ -208,38 +185,15 @@ def _covering(settings: Sequence[Knobs], pictures: Sequence[Picture]) -> Iterato
         yield settings[i % len(settings)], pictures[i % len(pictures)]
 
 
-def _observe(freezer: Freezer, knobs: Knobs, pictures: Sequence[Picture]) -> list[Observation]:
-    return [freezer.observe(to_tensor(picture), **knobs) for picture in pictures]
-
-
-def _observe_all(freezer: Freezer, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
-    """Every picture at every setting.
-
-    Were pictures shared out among the settings, few would range the activations of each. All observations are held at
-    once. Of CRDR at full size, with eight photographs at five qualities, that adds 0.3 GB to a peak of 2.3 GB, and with
-    the measuring three minutes of one core.
-    """
-    return [each for knobs in baking.settings() for each in _observe(freezer, knobs, pictures)]
-
-
-def _measure(freezer: Freezer, entropy: EntropyModel, baking: Baking, pictures: Sequence[Picture]) -> EntropyCost:
-    """Of every picture at every setting; those of one setting are in memory at a time."""
-    return summed([
-        replace(measure(freezer, entropy, _observe(freezer, knobs, pictures)), knobs=knobs)
-        for knobs in baking.settings()
-    ])  # fmt: skip
-
-
-def _coded(
-    freezer: Freezer, baking: Baking, entropy: EntropyModel, pictures: Sequence[Picture]
-) -> list[tuple[Knobs, DecoderLatents]]:
+def _coded(baking: Baking, frozen: Frozen, pictures: Sequence[Picture]) -> list[tuple[Knobs, DecoderLatents]]:
     """At each setting and for each encoder, what the frozen model decodes of one picture at least."""
     settings = baking.settings()
     settings += [knobs for knobs in baking.encoder_knobs() if knobs not in settings]
     coded = []
     for knobs, picture in _covering(settings, pictures):
         given = side_latents(baking.model, *picture.shape[:2])
-        coded.append((knobs, _decoder_latents(entropy, freezer.observe(to_tensor(picture), **knobs, **given))))
+        observation = frozen.freezer.observe(to_tensor(picture), **knobs, **given)
+        coded.append((knobs, _decoder_latents(frozen.entropy, observation)))
     return coded
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
 from edgecodec.export.baking import suffix
 from edgecodec.export.bundle import ExportReport, export_bundle
+from edgecodec.export.entropy.cost import EntropyCost
+from edgecodec.export.freeze import Progress
 
 
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
@@ -29,7 +30,7 @@ def export_command(
     calibration: Path | None = None,
     entropy_from: Path | None = None,
     force: bool = False,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Progress = lambda line, level=0: None,
 ) -> ExportReport:
     """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--quality 0,2,4] [--beta 0,3.84]
     [--family NAME] [--calibration DIR] [--entropy-from BUNDLE] -o DIR [--force]`.
@@ -60,4 +61,15 @@ def summary(report: ExportReport) -> list[str]:
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {suffix(each.knobs)[1:]}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
-    return lines
+    return lines + _warnings(cost)
+
+
+def _warnings(cost: EntropyCost) -> list[str]:
+    dear = cost.beyond_bound()
+    if not dear:
+        return []
+    settings = ", ".join(suffix(each.knobs)[1:] for each in dear if each.knobs)
+    return [
+        f"warning: the integer entropy model costs more than {cost.bound_percent:g} % bits"
+        f"{f' at {settings}' if settings else ''}: calibrate it on more photographs, or on others, with --calibration"
+    ]

@@ -15,6 +15,7 @@ from edgecodec.export.side_information import side_arguments
 from edgecodec.verify import latents_sha256
 
 ENGINE = "onnxruntime"
+THREADS = 1  # so that the pixels are the same on a machine of any number
 FOLDER = "golden"
 
 
@@ -29,7 +30,7 @@ def write_golden(folder: Path, picture: Picture, encoder_knobs: Sequence[Knobs])
 
 def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
     coded = folder / FOLDER / f"photo{suffix(knobs)}.edgc"
-    with edgecodec.open_bundle(folder, engine=ENGINE) as codec:
+    with edgecodec.open_bundle(folder, engine=ENGINE, threads=THREADS) as codec:
         given = side_arguments(codec.info.given, *picture.shape[:2])
         coded.write_bytes(codec.encode(picture, **knobs, **given).data)
         digest = latents_sha256(codec.decode_latents(coded))
@@ -39,7 +40,7 @@ def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
         file = folder / FOLDER / f"photo{suffix(dict(graph.knobs))}.png"
         # One at a time, because decoders may be large. What the file says already is not asked for.
         asked = {name: value for name, value in graph.knobs.items() if name not in knobs}
-        with edgecodec.open_bundle(folder, engine=ENGINE, **asked) as codec:
+        with edgecodec.open_bundle(folder, engine=ENGINE, threads=THREADS, **asked) as codec:
             Image.fromarray(codec.decode(coded).pixels).save(file)
         pictures.append({"knobs": dict(graph.knobs), "file": f"{FOLDER}/{file.name}"})
     file = f"{FOLDER}/{coded.name}"

@@ -51,7 +51,8 @@ def balanced_units(
         kernels = listener.convolution.weight.detach().double()
         powers = np.concatenate([tensors[name].powers for name in listener.heard])
         # As a share of all that an output channel hears, because outputs have scales of their own.
-        loudness = np.sqrt(kernels.square().sum((2, 3)).numpy() @ powers) + SILENT
+        # No matrix product, which NumPy would share among threads.
+        loudness = np.sqrt((kernels.square().sum((2, 3)).numpy() * powers).sum(1)) + SILENT
         largest = (kernels.abs().amax((2, 3)).numpy() / loudness[:, None]).max(0)
         ends = np.cumsum([len(weights[name]) for name in listener.heard])
         for name, shares in zip(listener.heard, np.split(largest, ends[:-1]), strict=True):

@@ -1,8 +1,9 @@
 """Keeping the entropy model of an earlier bundle, so that its files decode with the new one.
 
-Integers ranged elsewhere, on other photographs or by another version of PyTorch, are another model with another id,
-and nothing decodes what the first has coded. What a kept model is asked is whether it is of this checkpoint: whether it
-codes photographs about as well as the checkpoint's own model in floats.
+Integers ranged elsewhere, on other photographs, by another version of PyTorch or NumPy, or on a processor for which
+they have other kernels, are another model with another id, and nothing decodes what the first has coded. What a kept
+model is asked is whether it is of this checkpoint: whether it codes photographs about as well as the checkpoint's own
+model in floats.
 """
 
 from __future__ import annotations

@@ -129,6 +129,7 @@ def _entropy_cost(cost: EntropyCost) -> Manifest:
         "float_bits": round(cost.float_bits),
         "integer_bits": round(cost.integer_bits),
         "overhead_percent": round(cost.overhead_percent, 4),
+        "bound_percent": cost.bound_percent,
         **{name: round(bits) for name, bits in cost.compared_bits.items()},
     }
     if cost.knobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from tiny_codecs import tiny_codec
 from torch import Tensor
 
 from edgecodec.errors import InvalidArgument
-from edgecodec.export import bundle
+from edgecodec.export import bundle, freeze
 from edgecodec.export.baking import Asked, baking_of
 from edgecodec.export.calibration import to_tensor
 from edgecodec.export.checkpoint import save_checkpoint
 from edgecodec.export.command import summary
 from edgecodec.export.entropy import Freezer, freezer_of
 from edgecodec.export.entropy.cost import EntropyCost, summed
+from edgecodec.export.freeze import freeze_entropy
 from edgecodec.export.manifest import Source
+from edgecodec.export.one_thread import one_thread
 
 N = (-2.0, -1.0, 0.0, 1.0, 2.0)
 ASKED = {"crdr": Asked(quality=(0, 2.5, 4), beta=(3.84,)), "hific": Asked(), "tunable": Asked()}
@@ -59,7 +62,7 @@ class Recording:
 def test_every_calibrating_picture_is_seen_once_at_every_setting(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "freezer_of", lambda model: Recording(freezer_of(model)))
+    monkeypatch.setattr(freeze, "freezer_of", lambda model: Recording(freezer_of(model)))
     baking = baking_of(tiny_codec(name), ASKED[name])
     with pytest.raises(Seen) as stopped:
         bundle.write_bundle(tmp_path / "b", Source(name, "tiny"), baking, tiny_halves())
@@ -79,8 +82,8 @@ def test_a_photograph_too_small_for_the_networks_is_refused(name: str, least: in
 
 def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
     parts = [
-        EntropyCost(8, 1000.0, 1001, {"bound": 5.0}, {"n": -2.0}),
-        EntropyCost(8, 500.0, 499, {"bound": 4.0}, {"n": 0.5}),
+        EntropyCost(8, 1000.0, 1001, 0.15, {"bound": 5.0}, {"n": -2.0}),
+        EntropyCost(8, 500.0, 499, 0.15, {"bound": 4.0}, {"n": 0.5}),
     ]
     whole = summed(parts)
     assert (whole.pictures, whole.float_bits, whole.integer_bits, whole.knobs) == (8, 1500, 1500, {})
@@ -88,3 +91,37 @@ def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
     assert summed(parts[:1]) == parts[0]
     lines = summary(bundle.ExportReport(Path("b"), "89abcdef", {}, whole, 1))
     assert [line.split() for line in lines[-2:]] == [["at", "n-2", "+0.100", "%"], ["at", "n0.5", "-0.200", "%"]]
+
+
+def test_a_cost_beyond_the_bound_is_a_warning_with_its_settings_and_a_remedy() -> None:
+    good = EntropyCost(8, 1e6, 1_001_400, 0.15, knobs={"quality": 0.0})
+    dear = EntropyCost(8, 1e5, 100_160, 0.15, knobs={"quality": 4.0})
+    whole = summed([good, dear])
+    assert whole.overhead_percent < whole.bound_percent == 0.15
+    (warning,) = warnings(whole)
+    assert "more than 0.15 % bits at quality4:" in warning and "--calibration" in warning
+    (alone,) = warnings(replace(dear, knobs={}))
+    assert "more than 0.15 % bits:" in alone
+    assert warnings(good) == warnings(summed([good, good])) == []
+
+
+def warnings(cost: EntropyCost) -> list[str]:
+    lines = summary(bundle.ExportReport(Path("b"), "89abcdef", {}, cost, 1))
+    return [line for line in lines if line.startswith("warning: ")]
+
+
+def test_progress_names_every_setting_and_in_detail_every_photograph() -> None:
+    said: dict[int, list[str]] = {0: [], 1: []}
+
+    def progress(line: str, level: int = 0) -> None:
+        said[level].append(line)
+
+    with one_thread() as workers:
+        freeze_entropy(baking_of(tiny_codec("tunable")), tiny_halves(), None, workers, progress)
+    settings = [f"at n{n}" for n in (0, -2, 2, -1, 1)]
+    assert said[0] == [
+        *(f"calibrating {setting}" for setting in settings),
+        "freezing the entropy model",
+        *(f"measuring {setting}" for setting in settings),
+    ]
+    assert said[1] == ["  photograph 1 of 2", "  photograph 2 of 2"] * 2 * len(settings)

@@ -69,7 +69,7 @@ def kept(folder: Path) -> Path:
         folder / "kept.bundle",
         calibration=folder / "there",
         entropy_from=folder / "old.bundle",
-        progress=progress.append,
+        progress=lambda line, level=0: progress.append(line),
     )
     assert "freezing the entropy model" not in progress
     return folder / "kept.bundle"
@@ -211,8 +211,8 @@ def test_the_command_line_refuses_with_the_status_of_a_mismatch(folder: Path, tm
 
 def test_every_setting_must_fit_not_only_their_sum(folder: Path) -> None:
     kept = keep_entropy(folder / "old.bundle", tiny_codec("hyperprior"), "hyperprior", "tiny")
-    good = EntropyCost(2, 1e6, 1_001_000, knobs={"quality": 0.0})
-    bad = EntropyCost(2, 1e4, 10_200, knobs={"quality": 4.0})
+    good = EntropyCost(2, 1e6, 1_001_000, 0.15, knobs={"quality": 0.0})
+    bad = EntropyCost(2, 1e4, 10_200, 0.15, knobs={"quality": 4.0})
     whole = replace(good, knobs={}, float_bits=1_010_000.0, integer_bits=1_011_200, by_setting=(good, bad))
     assert whole.overhead_percent < LARGEST_OVERHEAD < bad.overhead_percent < LARGEST_OVERHEAD_OF_COUNTS
     with pytest.raises(ModelMismatch, match=r"more than 1 %:\n  quality 4: \+2\.00 % bits \(hint"):

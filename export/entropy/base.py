@@ -22,10 +22,14 @@ class Observation(Protocol):
 class Freezer(Protocol):
     """Observes pictures with a model and freezes its entropy side."""
 
+    #: More bits than this, of the float model's, are worth a warning: post-training has always done with fewer.
+    BOUND_PERCENT: float
+
     def observe(self, image: Tensor, **given: Any) -> Any:
         """The Observation of (1, 3, H, W) float32 in [0, 1], sides multiples of the model's `latent_alignment`.
 
-        given: knobs of the model's `encode`, and side latents (1, 1, h, w) by name.
+        A function of its arguments alone, which several threads may call at once. given: knobs of the model's `encode`,
+        and side latents (1, 1, h, w) by name.
         """
 
     def freeze(self, observations: Sequence[Any]) -> EntropyModel:

@@ -102,6 +102,8 @@ class Observation:
 class ChannelSlicesFreezer:
     """Observes pictures with a model and freezes its entropy side."""
 
+    BOUND_PERCENT = 0.5
+
     def __init__(self, model: Crdr) -> None:
         self._model = model
         self._tables = tuple(factorized_tables(model.density)), tuple(gaussian_tables())

@@ -18,13 +18,15 @@ _INT16 = np.iinfo(np.int16)
 class EntropyCost:
     """Ideal bits of `pictures` pictures under either model, and how many more the integer one needs.
 
-    compared_bits: by name, what they would take otherwise. knobs: at which the pictures were coded. by_setting: where
-    they were coded at several knobs, the cost at each; the whole is the sum.
+    bound_percent: how many more are usual at most. compared_bits: by name, what they would take otherwise. knobs: at
+    which the pictures were coded. by_setting: where they were coded at several knobs, the cost at each; the whole is
+    the sum.
     """
 
     pictures: int
     float_bits: float
     integer_bits: float
+    bound_percent: float
     compared_bits: dict[str, float] = field(default_factory=dict)
     knobs: dict[str, float] = field(default_factory=dict)
     by_setting: tuple[EntropyCost, ...] = ()
@@ -33,12 +35,17 @@ class EntropyCost:
     def overhead_percent(self) -> float:
         return 100 * (self.integer_bits / self.float_bits - 1)
 
+    def beyond_bound(self) -> list[EntropyCost]:
+        """The settings that cost more than the bound; of one setting only, itself."""
+        return [each for each in self.by_setting or (self,) if each.overhead_percent > each.bound_percent]
+
 
 def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Observation]) -> EntropyCost:
     """The cost on pictures, which should not be those that calibrated `entropy`."""
     integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
     compared_bits = freezer.compared_bits(observations) if isinstance(freezer, Comparing) else {}
-    return EntropyCost(len(observations), freezer.float_bits(observations), integer_bits, compared_bits)
+    float_bits = freezer.float_bits(observations)
+    return EntropyCost(len(observations), float_bits, integer_bits, freezer.BOUND_PERCENT, compared_bits)
 
 
 def summed(costs: Sequence[EntropyCost]) -> EntropyCost:

@@ -47,6 +47,8 @@ class Observation:
 class FiniteAlphabetFreezer:
     """Observes pictures with a model and freezes its entropy side."""
 
+    BOUND_PERCENT = 0.15
+
     def __init__(self, model: Agustsson) -> None:
         self._model = model
         self._symbols: FrozenContexts

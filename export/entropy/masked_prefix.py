@@ -36,6 +36,8 @@ class Observation:
 class MaskedPrefixFreezer:
     """Observes pictures with a model and freezes its entropy side."""
 
+    BOUND_PERCENT = 0.15
+
     def __init__(self, model: Tunable) -> None:
         self._model = model
         self._lengths: FrozenContexts

@@ -67,6 +67,8 @@ class _Fractions:
 class MixtureFreezer:
     """Observes pictures through a model and freezes its context model."""
 
+    BOUND_PERCENT = 0.5
+
     def __init__(self, model: Fidelity) -> None:
         self._model = model
         self._context = model.context

@@ -46,6 +46,8 @@ class Observation:
 class ScaleHyperpriorFreezer:
     """Observes pictures with a model and freezes its entropy side."""
 
+    BOUND_PERCENT = 0.15
+
     def __init__(self, model: ScaleHyperprior) -> None:
         self._model = model
         self._medians = model.density.medians.reshape(1, -1, 1, 1)

@@ -1,7 +1,9 @@
-"""CRDR: one codec for a range of rates, and of realism at each (Iwai, Miyazaki, Omachi 2024).
+"""CRDR: one codec for a range of rates, and of realism at each (Iwai, Miyazaki, Omachi, WACV 2024).
 
 Transforms of residual units and attention (those of ELIC, He et al. 2022), a mean-scale hyperprior, and a context over
-channel slices (Minnen and Singh 2020). Two knobs:
+channel slices (Minnen and Singh 2020). Layers and widths are those of `config/crdr.yaml` in the public code
+(iwa-shi/CRDR). What it has of ELIC is the transforms: its context is ten equal slices ("charm"), not ELIC's uneven
+groups with a checkerboard. Two knobs:
 
     quality   real, 0 (smallest files) to levels - 1; acts in the analysis and in the synthesis
     beta      real, 0 (faithful) to 5.12 (realistic); acts in the synthesis only, so it is the receiver's choice
@@ -86,7 +88,8 @@ class Crdr(LearnedCodec):
     """Both transforms, the hyperprior and the context at a preset's size.
 
     Without knobs named, quality is 0 and beta is 0: the smallest files, decoded as faithfully as they can be. A codec
-    without realism channels has no other beta.
+    without realism channels has no other beta; the public one, which is the start of the other, has the decoder
+    `ElicInterpCaDecoder`.
     """
 
     FAMILY = "crdr"
@@ -304,7 +307,7 @@ def _block(channels: int, bottleneck: int, realism_channels: int = 0) -> Transfo
 
 
 class InterpolatedChannelAttention(nn.Module):
-    """Scale and shift of every channel, one pair for each trained rate (the ICA of the paper).
+    """Scale and shift of every channel, one pair for each trained rate: the ICA of the paper, `interp_ca` of the code.
 
     Between two rates the stored values are interpolated; softplus, which keeps scales positive, comes after.
     """
@@ -356,7 +359,10 @@ class RealismResidualUnit(ResidualUnit):
 
 
 class AttentionBlock(nn.Module):
-    """x + trunk(x) * sigmoid(mask(x)): the attention of ELIC, whose residual units do not rectify their sums."""
+    """x + trunk(x) * sigmoid(mask(x)): the attention of ELIC, whose residual units do not rectify their sums.
+
+    The public code of CRDR calls it NLAM; it has no non-local part.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -370,7 +376,10 @@ class AttentionBlock(nn.Module):
 
 
 class RealismEmbedding(nn.Module):
-    """beta to the vector that the residual units hear: sines and cosines of doubling frequency, then two layers."""
+    """beta to the vector that the residual units hear: sines and cosines of doubling frequency, then two layers.
+
+    The lowest frequency has angles from -1 to 1, without a factor of pi: `use_pi: False` of the public configuration.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -387,8 +396,9 @@ class RealismEmbedding(nn.Module):
 class ChannelContext(nn.Module):
     """Three networks a slice, of convolutions and rectifiers only (Minnen and Singh 2020).
 
-    `mean` and `scale` hear the features of their own hyper-synthesis and the supporting slices; `residual`, which
-    predicts the rounding error before its tanh, hears what `mean` hears and the rounded slice itself.
+    `mean` and `scale` hear the features of their own hyper-synthesis and the supporting slices; `residual`, their
+    latent residual prediction (`lrp` in the public code), which gives the rounding error before its tanh, hears what
+    `mean` hears and the rounded slice itself.
     """
 
     def __init__(self, preset: Preset) -> None:

@@ -1,5 +1,6 @@
-"""The fidelity-controllable codec (Iwai, Miyazaki, Sugaya, Omachi 2020): one latent under a causal mixture model.
+"""The fidelity-controllable codec (Iwai, Miyazaki, Sugaya, Omachi, ICPR 2020): a latent under a causal mixture model.
 
+Layers and widths are those of the public code (iwa-shi/fidelity_controllable_compression).
 Residual transforms with attention down to stride 16 and back, and a small network that predicts every position of the
 latent from twelve positions decoded before it. Convolutions are zero padded, the leaky slope is 0.2. Shapes, for an
 image of height H and width W whose sides are multiples of 16:
@@ -7,7 +8,8 @@ image of height H and width W whose sides are multiples of 16:
     image (B, 3, H, W) in [0, 1]     latent y (B, C, H/16, W/16)
 
 Transforms work in [-1, 1]. A second decoder, trained for realism on the frozen encoder and context model, is mixed with
-the first by network interpolation: the knob alpha.
+the first by network interpolation, the knob alpha: every parameter of the decoder is (1 - alpha) times the first's and
+alpha times the second's, as they are stored.
 """
 
 from __future__ import annotations
@@ -120,8 +122,9 @@ class Fidelity(LearnedCodec):
 class ContextModel(nn.Module):
     """A Gaussian mixture for every latent value, from the twelve nearest positions before it in raster order.
 
-    The published network starts with a convolution of 3 rows and 5 columns, masked from its centre on. Over the
-    neighbours gathered side by side that is a 1x1 convolution, and so are the three layers that follow.
+    The published network starts with a convolution of 3 rows and 5 columns, masked from its centre on (`mask_conv1`).
+    Over the neighbours gathered side by side that is a 1x1 convolution, and so are the three layers that follow (`c1`
+    to `c3`).
     """
 
     #: The neighbours, as (rows up, columns right), in the order in which `gather` lays them out.
@@ -224,7 +227,8 @@ def _residual(inputs: int, outputs: int, stride: int = 1, norm: nn.Module | None
 class Attention(nn.Module):
     """x + main(x) * sigmoid(mask(x)), both branches of three residual blocks, the mask's with a 1x1 convolution after.
 
-    It is the attention module of Liu et al. 2019 without its non-local part and without a change of resolution.
+    It is the attention module of Liu et al. 2019 without its non-local part and without a change of resolution; the
+    public code calls it NLAM all the same.
     """
 
     def __init__(self, channels: int) -> None:
@@ -238,7 +242,10 @@ class Attention(nn.Module):
 
 
 class ResidualUpsampling(nn.Module):
-    """Doubles each side by pixel shuffles: 3x3, rectifier, shuffle, 3x3, inverse GDN, plus a shuffled 1x1 shortcut."""
+    """Doubles each side by pixel shuffles: 3x3, rectifier, shuffle, 3x3, inverse GDN, plus a shuffled 1x1 shortcut.
+
+    The shuffle comes after the rectifier, as in the public code.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -7,10 +7,13 @@
 One encoder serves every rate: n in [-2, 2] is its scalar input, and larger n keeps fewer channels. The decoder sees
 neither n nor the mask; a masked entry is 0, which is centre 0 too.
 
-The paper gives the pyramid's weights (1/2, 1/4, 1/4), "two convolutions" to omega, the masker's two residual blocks and
-its one-filter convolution, and the decoder as three convolutions, fifteen residual blocks and three transposed
-convolutions. Every layer has batch norm (epsilon 1e-4) and ReLU; a residual block has no ReLU after its sum. What it
-leaves open is chosen here:
+The paper's model was never released. Its text gives the pyramid's weights (1/2, 1/4, 1/4), "two convolutions" to omega
+with K = 16, the masker's two residual blocks, its one-filter convolution and the rule of the mask, and the decoder as
+three convolutions, fifteen residual blocks of 256 and three transposed convolutions. From the codec that its first
+author has published (LirongWu/A-Framework-for-Image-Compression, `model.py`), which is that network in small, come the
+centres, batch norm (epsilon 1e-4) and ReLU in every layer, no ReLU after a residual block's sum, the kernels of the
+stages, the mirrored borders and the range [-1, 1]. That code normalises by statistics of the batch even when it codes;
+here they are stored. What both leave open is chosen here:
 
 * pyramid: the picture and its 2x2 averages at 1/2 and 1/4. The branch at full size is 5x5 at stride 2, residual block,
   4x4 at stride 2, residual block, 4x4 at stride 2, three residual blocks; the branch at 1/2^k leaves out the first k of
@@ -20,7 +23,7 @@ leaves open is chosen here:
 * masker: enters by a 3x3 from 16 channels to its residual blocks' width; the last 3x3 has neither norm nor ReLU.
 * statistics of the masker's map: over the whole map of one picture, biased. The picture's padding is below one
   position, so every position holds some of the picture. Not tileable on the encoder's side; tileable on the decoder's.
-* borders: mirrored in residual blocks and in the last convolution to RGB, zeros elsewhere.
+* borders: zeros but in residual blocks and in the last convolution to RGB.
 
 Sides are multiples of 8, and 16 or more.
 """
@@ -149,7 +152,10 @@ class Masker(nn.Module):
         self.register_buffer("thresholds", torch.tensor(thresholds).reshape(1, -1, 1, 1), persistent=False)
 
     def standardised(self, omega: Tensor, n: Tensor | float) -> Tensor:
-        """(y - (mean + n)) / sd (B, 1, h, w) of the importance map y, with statistics over each picture's whole map."""
+        """(y - (mean + n)) / sd (B, 1, h, w) of the importance map y, with statistics over each picture's whole map.
+
+        The paper writes sd and calls it the variance.
+        """
         y = self.importance(omega).float()
         mean = y.mean((2, 3), keepdim=True)
         variance = ((y - mean) ** 2).mean((2, 3), keepdim=True)
