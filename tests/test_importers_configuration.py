@@ -52,3 +52,28 @@ def test_a_side_without_values_reaches_nothing() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_codecs_own_counts_are_reached(name: str) -> None:
     load_model(claiming(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "count", "said"),
+    [
+        ("hific", "latent_channels", -1, "no hific can be of Preset"),
+        ("crdr", "slices", 0, "no crdr can be of Preset"),
+        ("tunable", "latent_channels", 0, "it would have tensors without values"),
+        ("hific", "widths", (4, 8, 8, 16, 15), "should have"),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused_before_a_model_has_weights(
+    name: str, field: str, count: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = claiming(name, **{field: count})
+    family = FAMILIES[checkpoint.family]
+    made = family.__init__
+
+    def layout_only(self: Any, preset: Any) -> None:
+        assert torch.empty(0).is_meta, "a model is made"
+        made(self, preset)
+
+    monkeypatch.setattr(family, "__init__", layout_only)
+    with pytest.raises(CheckpointRejected, match=said):
+        load_model(checkpoint)

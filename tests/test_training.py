@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 import tarfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from png_files import grey_png
 
 from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec.export.calibration import DEFAULT_FOLDER
@@ -296,6 +295,18 @@ def test_photographs_come_from_shards_in_order_of_name(shard: Path) -> None:
     assert [int(photo[0, 0, 0]) for photo in found.validation] == [ord("b")]
 
 
+def test_photographs_are_read_as_the_runtime_reads_them(tmp_path: Path) -> None:
+    """Upright and in three colours, whatever the file has."""
+    exif, turned, grey = Image.Exif(), io.BytesIO(), io.BytesIO()
+    exif[0x0112] = 6  # the top is at the right
+    Image.new("RGB", (8, 16)).save(turned, "PNG", exif=exif)
+    Image.new("I;16", (8, 16), 257 * 30).save(grey, "PNG")
+    files = {"a.png": turned.getvalue(), "b.png": grey.getvalue()}
+    found = load_photos([_archive(tmp_path / "shard.tar", files)], held_out=2)
+    assert found.training[0].shape == (8, 16, 3)
+    assert found.validation[0].shape == (16, 8, 3) and np.all(found.validation[0] == 30)
+
+
 @pytest.mark.parametrize(("held_out", "purpose"), [(1, "train on"), (4, "validate"), (64, "validate")])
 def test_photographs_too_few_for_both_parts_are_refused(shard: Path, held_out: int, purpose: str) -> None:
     with pytest.raises(ValueError, match=f"of 3 photographs is held out, which leaves none to {purpose}"):
@@ -381,21 +392,9 @@ def test_scenes_are_split_by_folder_and_cut_alike(scenes_file: Path) -> None:
 def test_labels_are_the_numbers_that_are_stored(scenes_file: Path, tmp_path: Path, bits: int) -> None:
     """Samples of greyscale PNG files, whatever their depth."""
     rows = np.arange(144 * 160, dtype=np.uint8).reshape(144, 160) % min(12, 1 << bits)
-    scanlines = np.unpackbits(rows[:, :, None], axis=2)[:, :, 8 - bits :].reshape(144, -1)
-    files = _contents(scenes_file) | {"val/labels/a.png": _greyscale_png(np.packbits(scanlines, axis=1), 160, bits)}
+    files = _contents(scenes_file) | {"val/labels/a.png": grey_png(rows, bits)}
     (scene,) = load_scenes(_archive(tmp_path / "other.tar", files)).validation
     assert np.array_equal(scene.labels, rows)
-
-
-def _greyscale_png(scanlines: np.ndarray, width: int, bits: int) -> bytes:
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">2I5B", width, len(scanlines), bits, 0, 0, 0, 0)
-    unfiltered = np.pad(scanlines, ((0, 0), (1, 0))).tobytes()
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(unfiltered)) + chunk(b"IEND", b"")
-    )
 
 
 def test_a_broken_label_map_is_named(scenes_file: Path, tmp_path: Path) -> None:

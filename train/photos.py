@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
+
+from edgecodec import picture
+from edgecodec.errors import EdgecodecError
+from edgecodec.limits import ANY
 
 Photo = npt.NDArray[np.uint8]  # (H, W, 3)
 
@@ -31,7 +34,7 @@ def load_photos(shards: Sequence[Path], held_out: int = 64) -> PhotoSet:
     """Read every picture of the tar files `shards` (any format Pillow opens), in order of name.
 
     Raises FileNotFoundError for a missing shard, ValueError for one without pictures and for so few in all that none is
-    left to train on or to validate.
+    left to train on or to validate, and what `read_photo` raises.
     """
     photos: list[Photo] = []
     sha256 = {}
@@ -55,7 +58,17 @@ def _pictures(data: bytes) -> Iterator[Photo]:
         for member in sorted(shard.getmembers(), key=lambda member: member.name):
             stream = shard.extractfile(member) if member.isfile() else None
             if stream is not None:
-                yield np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
+                yield read_photo(stream.read(), member.name)
+
+
+def read_photo(content: bytes, name: str) -> Photo:
+    """The picture in a file, as the runtime reads it: upright. Raises what that raises, with the name of the file."""
+    try:
+        pixels = picture.read(content, ANY, "drop").pixels
+    except EdgecodecError as error:
+        error.locate(name)
+        raise
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
 
 
 def require_sides(photos: Iterable[Photo], least: int) -> None:

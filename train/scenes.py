@@ -17,14 +17,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from scipy.ndimage import label
 from torch import Tensor, nn
 
 from edgecodec.errors import EdgecodecError
 from edgecodec.limits import ANY
 from edgecodec.picture import read_numbers
-from edgecodec.train.photos import Photo, whole_photo
+from edgecodec.train.photos import Photo, read_photo, whole_photo
 
 Labels = npt.NDArray[np.uint8]  # (H, W)
 MOST_CLASSES = 256  # that a label map can be coded with
@@ -51,7 +50,7 @@ def load_scenes(archive: Path) -> SceneSet:
     """Read the scenes of the splits train and val, in order of name.
 
     Raises FileNotFoundError for a missing file; ValueError for one that lacks something, classes that export would
-    refuse, labels of another size than their picture, and labels that are no class; and what `read_numbers` raises.
+    refuse, labels of another size than their picture, and labels that are no class; and what reading a picture raises.
     """
     data = archive.read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as stored:
@@ -81,7 +80,7 @@ def _scene(files: dict[PurePosixPath, bytes], file: PurePosixPath, classes: int)
     label_file = file.parent.parent / "labels" / f"{file.stem}.png"
     if label_file not in files:
         raise ValueError(f"{file}: there is no {label_file}")
-    photo = np.asarray(Image.open(io.BytesIO(files[file])).convert("RGB"))
+    photo = read_photo(files[file], str(file))
     labels = _labels(files[label_file], label_file)
     if labels.shape != photo.shape[:2]:
         raise ValueError(f"{label_file}: is of shape {labels.shape}, its picture of {photo.shape[:2]}")
