@@ -85,7 +85,7 @@ def main() -> None:
     """Entry point of the console script."""
     # Pillow warns about odd pictures in a programmer's words; what matters to a user is in the notes.
     warnings.simplefilter("ignore")
-    with _unwinding_on(signal.SIGTERM, signal.SIGHUP):
+    with _unwinding_on("SIGTERM", "SIGHUP"):
         app()
 
 
@@ -359,8 +359,9 @@ def verify(
 
 
 @contextmanager
-def _unwinding_on(*numbers: signal.Signals) -> Iterator[None]:
-    """These signals end the command as an interrupt does, so that nothing half-written is left behind."""
+def _unwinding_on(*names: str) -> Iterator[None]:
+    """These signals, where there are such, end the command as an interrupt does: nothing half-written is left."""
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     # Who is started to outlive a hang-up (nohup) has it ignored, and keeps that.
     taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
 
