@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import current_thread, main_thread
+from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -44,6 +46,7 @@ _PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
 )
 _CONCATENABLE = ("ppm", "pgm", "pnm")
+_TIDYING_UP = 5.0  # seconds
 _NOBODY_READS = 141  # as if SIGPIPE had ended the process
 
 app = typer.Typer(
@@ -361,14 +364,20 @@ def verify(
 @contextmanager
 def _unwinding_on(*names: str) -> Iterator[None]:
     """These signals, where there are such, end the command as an interrupt does: nothing half-written is left."""
+    if current_thread() is not main_thread():  # where Python takes no handlers
+        yield
+        return
     numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     # Who is started to outlive a hang-up (nohup) has it ignored, and keeps that.
     taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    came: list[float] = []
 
-    def unwind(number: int, frame: FrameType | None) -> NoReturn:
-        for each in taken:
-            signal.signal(each, signal.SIG_IGN)  # a second one must not cut short the tidying up
-        sys.exit(128 + number)
+    def unwind(number: int, frame: FrameType | None) -> None:
+        # What follows at once must not cut short the tidying up. What comes later may: Python drops what is raised in
+        # a destructor, and the first may have come in one.
+        came.append(monotonic())
+        if len(came) == 1 or came[-1] - came[0] > _TIDYING_UP:
+            sys.exit(128 + number)
 
     for each in taken:
         signal.signal(each, unwind)
@@ -376,7 +385,7 @@ def _unwinding_on(*names: str) -> Iterator[None]:
         yield
     finally:
         for each in taken:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, signal.SIG_IGN if came else signal.SIG_DFL)  # ending has begun, and goes on to its end
 
 
 @contextmanager

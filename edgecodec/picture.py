@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -96,35 +97,56 @@ def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
             raise InvalidArgument(
                 f"has pixels of mode {image.mode}", hint="numbers are stored as greyscale or as indices into a palette"
             )
-        factor, divisor = _stretch(image)
+        stored = _stored(image)
         image.load()
         upright, _ = _turned(image)
         samples = np.asarray(upright)
-        if factor == divisor:
+        if stored.white_is_zero:
+            samples = ~samples
+        if image.mode == "1":
+            return samples.astype(np.uint8)
+        if stored.factor == stored.divisor:
             return samples
-        numbers: npt.NDArray[Any] = (2 * divisor * samples.astype(np.int64) + factor) // (2 * factor)
+        doubled = 2 * stored.divisor * samples.astype(np.int64)
+        numbers: npt.NDArray[Any] = (doubled + stored.factor) // (2 * stored.factor)
         return numbers
 
 
-def _stretch(image: Image.Image) -> tuple[int, int]:
-    """What Pillow multiplies and divides samples by, to fill 8 or 16 bits. Known only until they are loaded."""
+class _Stored(NamedTuple):
+    """What Pillow does to samples as it loads them.
+
+    factor, divisor: what they are multiplied and divided by, to fill 8 or 16 bits. white_is_zero: they are inverted.
+    """
+
+    factor: int = 1
+    divisor: int = 1
+    white_is_zero: bool = False
+
+
+def _stored(image: Image.Image) -> _Stored:
+    """Known only until the pixels are loaded."""
     for decoder, _, _, layout in getattr(image, "tile", ()):
         kind, *more = layout if isinstance(layout, tuple) else (layout,)
         if decoder.startswith("ppm") and more:
-            return 65535 if image.mode == "I" else 255, more[0]
-        return {"L;2": (85, 1), "L;4": (17, 1), "RGB;16B": (1, 256)}.get(kind, (1, 1))
-    return 1, 1
+            return _Stored(65535 if image.mode == "I" else 255, more[0])
+        if kind == "RGB;16B":
+            return _Stored(1, 256)
+        if grey := re.fullmatch("(?:1|L);([24]?)(I?)R?", str(kind)):
+            return _Stored({"2": 85, "4": 17}.get(grey[1], 1), white_is_zero=bool(grey[2]))
+    return _Stored()
 
 
 def _load_with_transparency(image: Image.Image) -> None:
     """Load the pixels, and put the sample that means transparent on their scale, which Pillow does not."""
-    factor, divisor = _stretch(image)
+    stored = _stored(image)
     image.load()
     match image.info.get("transparency"):
+        case int(sample) if image.mode == "1":
+            image.info["transparency"] = 255 if sample else 0
         case int(sample):
-            image.info["transparency"] = sample * factor // divisor
+            image.info["transparency"] = sample * stored.factor // stored.divisor
         case tuple(samples):
-            image.info["transparency"] = tuple(sample * factor // divisor for sample in samples)
+            image.info["transparency"] = tuple(sample * stored.factor // stored.divisor for sample in samples)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from edgecodec.export.manifest import (
     synthesis_entry,
     write_manifest,
 )
+from edgecodec.export.messages import printable
 from edgecodec.export.one_thread import one_thread
 from edgecodec.export.output_folder import appearing_whole, refuse_existing
 from edgecodec.export.side_information import side_latents
@@ -49,13 +50,17 @@ DecoderLatents = dict[str, npt.NDArray[np.int16]]
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written. errors: largest difference from PyTorch by graph file. size: bytes of the whole folder."""
+    """What was written. errors: largest difference from PyTorch by graph file. size: bytes of the whole folder.
+
+    kept_entropy: whether the entropy model is an earlier export's.
+    """
 
     path: Path
     model_id: str
     errors: dict[str, float]
     entropy_cost: EntropyCost
     size: int
+    kept_entropy: bool = False
 
 
 def export_bundle(
@@ -103,11 +108,11 @@ def _opened(
     checkpoints = {role: read_checkpoint(path, family) for role, path in paths.items()}
     for role, path in paths.items():
         if parts := parts_left_out(checkpoints[role]):
-            progress(f"{path.name}, left out: {parts}")
+            progress(f"{printable(path.name)}, left out: {parts}")
     models = {role: load_model(each) for role, each in checkpoints.items()}
     main = checkpoints["main"]
     files = tuple(
-        {"role": role, "name": path.name, "sha256": sha256_of(path), "notes": checkpoints[role].notes}
+        {"role": role, "name": printable(path.name), "sha256": sha256_of(path), "notes": checkpoints[role].notes}
         for role, path in paths.items()
     )
     source = Source(main.family, main.preset, files, class_names(main, models["main"]))
@@ -141,7 +146,7 @@ def write_bundle(
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8", newline="\n")
         write_manifest(folder, manifest)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return ExportReport(output, manifest["model_id"], errors, frozen.cost, size)
+    return ExportReport(output, manifest["model_id"], errors, frozen.cost, size, kept is not None)
 
 
 def _write_graphs(

@@ -143,7 +143,7 @@ def _origin(manifest: Mapping[str, Any]) -> list[str]:
         for each in provenance["checkpoints"]
     ]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(provenance["versions"].items()))
-    return [*lines, f"* Exported with {versions}", ""]
+    return [*lines, f"* Exported with {versions}, on a processor with {provenance['processor']}", ""]
 
 
 def _knobs(knobs: Mapping[str, float]) -> str:

@@ -61,15 +61,20 @@ def summary(report: ExportReport) -> list[str]:
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {suffix(each.knobs)[1:]}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
-    return lines + _warnings(cost)
+    return lines + _warnings(cost, report.kept_entropy)
 
 
-def _warnings(cost: EntropyCost) -> list[str]:
+def _warnings(cost: EntropyCost, kept: bool) -> list[str]:
     dear = cost.beyond_bound()
     if not dear:
         return []
     settings = ", ".join(suffix(each.knobs)[1:] for each in dear if each.knobs)
+    remedy = (
+        "without --entropy-from a new one is calibrated, which earlier files do not go with"
+        if kept
+        else "calibrate it on more photographs, or on others, with --calibration"
+    )
     return [
-        f"warning: the integer entropy model costs more than {cost.bound_percent:g} % bits"
-        f"{f' at {settings}' if settings else ''}: calibrate it on more photographs, or on others, with --calibration"
+        f"warning: the {'kept' if kept else 'integer'} entropy model costs more than {cost.bound_percent:g} % bits"
+        f"{f' at {settings}' if settings else ''}: {remedy}"
     ]

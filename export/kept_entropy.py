@@ -17,6 +17,7 @@ from edgecodec.bundle import Bundle
 from edgecodec.errors import ModelMismatch
 from edgecodec.export.entropy.cost import EntropyCost
 from edgecodec.export.families import LearnedCodec
+from edgecodec.export.messages import printable
 
 # Percent of the bits of any one setting. What is frozen for a checkpoint costs it some tenths of a percent at most, and
 # what is frozen for another one many percent.
@@ -29,8 +30,8 @@ _HINT = "export without it; files of that bundle then need that bundle"
 
 @dataclass(frozen=True)
 class KeptEntropy:
-    """data: entropy.bin. path: of the bundle it was taken from. origin: for people, the bundle and the versions that
-    froze it, which may be older still.
+    """data: entropy.bin. path: of the bundle it was taken from. origin: for people, the bundle and the versions and
+    processor that froze it, which may be older still.
     """
 
     data: bytes
@@ -63,7 +64,8 @@ def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> K
         )
     origin = info.provenance.get("entropy")
     if not isinstance(origin, dict) or not isinstance(origin.get("bundle"), str):
-        origin = {"bundle": path.resolve().name, "versions": info.provenance.get("versions")}
+        told = {name: info.provenance.get(name) for name in ("versions", "processor")}
+        origin = {"bundle": printable(path.resolve().name), **told}
     return KeptEntropy(bundle.checked(info.entropy).read_bytes(), path, origin)
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 import onnx
 import torch
 
@@ -64,9 +65,11 @@ def new_manifest(
             "checkpoints": list(source.checkpoints),
             "versions": {
                 "edgecodec": edgecodec.__version__,
+                "numpy": numpy.__version__,
                 "onnx": onnx.__version__,
                 "torch": torch.__version__,
             },
+            "processor": torch.backends.cpu.get_cpu_capability(),
             **({"entropy": dict(kept.origin)} if kept else {}),
         },
         "files": {},

@@ -1,4 +1,4 @@
-"""Lists in messages."""
+"""Lists and names in messages."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def first_few(lines: list[str], what: str) -> list[str]:
     if len(lines) <= LISTED:
         return lines
     return [*lines[:LISTED], f"and {len(lines) - LISTED} more {what}"]
+
+
+def printable(name: str) -> str:
+    """The name of a file as text, whatever its bytes are."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 import edgecodec
@@ -27,6 +28,10 @@ collect_ignore = [
     for test in Path(__file__).parent.glob("test_*.py")
     if importlib.util.find_spec("torch") is None and NEEDS_TORCH.search(test.read_text(encoding="utf-8"))
 ]
+
+# A machine that does something else for a while makes no test wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "tiny.bundle"

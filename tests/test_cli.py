@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from conftest import ENVIRONMENT, PHOTOS, TINY
 from PIL import Image
 
 import edgecodec
+from edgecodec import cli
 
 STUB = ("-b", TINY, "--engine", "stub")
 
@@ -392,14 +394,76 @@ def test_a_closed_pipe_ends_quietly(file: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ended_by_a_signal_it_leaves_no_rubbish(tmp_path: Path, number: signal.Signals) -> None:
+def test_ended_by_a_signal_while_it_waits(tmp_path: Path, number: signal.Signals) -> None:
     """Standard input that never comes keeps the command waiting for the signal."""
-    folder = tmp_path / "out"
-    folder.mkdir()
-    with _waiting(folder / "a.png", number, signal.SIG_DFL) as process:
+    with _waiting(tmp_path / "a.png", number, signal.SIG_DFL) as process:
         process.send_signal(number)
         assert process.communicate(timeout=60)[1] == b"" and process.returncode == 128 + number
+
+
+_WRITES_FOR_EVER = """
+import os, sys, time
+from edgecodec import cli
+
+def fsync(descriptor):
+    print("writing", flush=True)
+    time.sleep(60)
+
+os.fsync = fsync
+cli.main()
+"""
+
+
+def test_ended_by_a_signal_it_leaves_no_rubbish(tmp_path: Path, coded: bytes) -> None:
+    """Nor does a second one keep it from tidying up."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (tmp_path / "a.edgc").write_bytes(coded)
+    arguments = ["decode", tmp_path / "a.edgc", *STUB, "-o", folder / "a.png"]
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)}
+    command = [sys.executable, "-c", _WRITES_FOR_EVER, *map(str, arguments)]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, **default) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"writing\n"
+        assert [each.suffix for each in folder.iterdir()] == [".part"]
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert not list(folder.iterdir())
+
+
+def test_a_signal_that_a_destructor_swallows_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Swallowing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(cli, "_TIDYING_UP", 0.0)
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: None)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended, cli._unwinding_on("SIGTERM"):
+            Swallowing()
+            signal.raise_signal(signal.SIGTERM)
+        assert ended.value.code == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_thread_may_run_commands() -> None:
+    """Only the main thread can take signals, and none is needed elsewhere."""
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with cli._unwinding_on("SIGTERM"):
+                pass
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert not failures
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path, coded: bytes) -> None:

@@ -88,7 +88,7 @@ def test_no_damage_gives_other_latents_unnoticed(kernels: str, lanes: int) -> No
 
 
 @pytest.mark.parametrize("lanes", LANES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(payload=st.binary(max_size=700), seed=st.integers(0, 9))
 def test_noise_never_leaves_its_buffers(lanes: int, payload: bytes, seed: int) -> None:
     """What the noise starts with is made plausible, so that it also reaches the symbols."""

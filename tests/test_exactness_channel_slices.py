@@ -31,7 +31,7 @@ def sides() -> st.SearchStrategy[int]:
     return st.integers(1, 3 * ALIGNMENT)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(2, 4), sides(), sides(), st.sampled_from(LANES), st.booleans())
 def test_random_models_are_exact(seed: int, slices: int, width: int, height: int, lanes: int, as_likely: bool) -> None:
     generator = np.random.default_rng(seed)

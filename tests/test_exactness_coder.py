@@ -92,7 +92,7 @@ def table_sets(draw: st.DrawFn) -> list[Table]:
     return tables
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables=table_sets(), lanes=st.sampled_from([0, *LANES]), data=st.data())
 def test_any_tables_and_values_code_as_in_the_reference(tables: list[Table], lanes: int, data: st.DataObject) -> None:
     counts = data.draw(st.lists(st.integers(0, 90), max_size=3))

@@ -101,7 +101,7 @@ def test_alphabets_of_a_random_codec_are_exact(mode: str) -> None:
     exact(model, seen[0].latents)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from([0, 2, 8, 64]))
 def test_any_prefixes_are_exact(seed: int, kept: float, lanes: int) -> None:
     """From none to all channels, of symbols that have nothing to do with those that were seen."""
@@ -112,14 +112,14 @@ def test_any_prefixes_are_exact(seed: int, kept: float, lanes: int) -> None:
     exact(model, {"symbols": symbols * (np.arange(16)[:, None, None] < lengths)}, lanes)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.sampled_from([0, 2, 8, 64]))
 def test_any_symbols_are_exact(seed: int, lanes: int) -> None:
     generator = np.random.default_rng(seed)
     exact(alphabets("GC")[1], {"symbols": generator.integers(-2, 3, (8, GENERATIVE_GRID, GENERATIVE_GRID))}, lanes)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0, 2, 8, 64]))
 def test_any_regions_are_exact(seed: int, kept: float, lanes: int) -> None:
     """Masks that are empty, full or noise, and label maps of noise."""

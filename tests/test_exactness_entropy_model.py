@@ -42,7 +42,7 @@ def models(draw: st.DrawFn) -> Model:
     return builder.model()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(models(), st.integers(0, 2**32), st.integers(1, 50), st.integers(1, 50))
 def test_random_models_are_exact(model: Model, seed: int, width: int, height: int) -> None:
     assert_exact(model, random_latents(model, np.random.default_rng(seed), width, height), width, height)

@@ -107,7 +107,7 @@ def nets(draw: st.DrawFn) -> tuple[Net, Integers]:
     return Net(low, high, layers), generator.integers(low, high + 1, (inputs, rows, columns))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(nets())
 def test_random_nets_are_exact(case: tuple[Net, Integers]) -> None:
     assert_exact(*case)

@@ -40,7 +40,7 @@ def sides() -> st.SearchStrategy[int]:
     return st.integers(1, 7 * ALIGNMENT)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(models(), st.integers(0, 2**32), sides(), sides(), st.sampled_from(LANES))
 def test_random_models_are_exact(model: Model, seed: int, width: int, height: int, lanes: int) -> None:
     assert_exact(model, drawn_latents(model, np.random.default_rng(seed), width, height), width, height, lanes)

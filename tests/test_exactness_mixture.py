@@ -49,7 +49,7 @@ def sides() -> st.SearchStrategy[int]:
     return st.integers(1, 7 * ALIGNMENT)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(models(), st.integers(0, 2**32), sides(), sides(), st.sampled_from(LANES), st.booleans())
 def test_random_models_are_exact(model: Model, seed: int, width: int, height: int, lanes: int, as_likely: bool) -> None:
     draw = drawn_latents if as_likely else random_latents

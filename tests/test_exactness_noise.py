@@ -34,7 +34,7 @@ def reference(seed: int, count: int) -> list[int]:
     return values
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, MODULUS - 1), st.integers(0, 4), st.integers(0, 5), st.integers(0, 5))
 def test_noise_is_its_definition(seed: int, channels: int, height: int, width: int) -> None:
     noise = normal_noise(seed, channels, height, width)

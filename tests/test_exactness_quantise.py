@@ -131,7 +131,7 @@ def test_indices_are_those_of_the_nearest_scale_up_to_ties(family: str) -> None:
     assert ties.max() < 0.02
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scale=st.floats(0.01, 2000.0))
 def test_one_number_through_a_net_gets_the_nearest_of_64_scales(scale: float) -> None:
     network = nn.Sequential(nn.Conv2d(1, 1, 1))

@@ -103,10 +103,12 @@ def test_a_cost_beyond_the_bound_is_a_warning_with_its_settings_and_a_remedy() -
     (alone,) = warnings(replace(dear, knobs={}))
     assert "more than 0.15 % bits:" in alone
     assert warnings(good) == warnings(summed([good, good])) == []
+    (kept,) = warnings(whole, kept=True)
+    assert "kept" in kept and "without --entropy-from" in kept and "--calibration" not in kept
 
 
-def warnings(cost: EntropyCost) -> list[str]:
-    lines = summary(bundle.ExportReport(Path("b"), "89abcdef", {}, cost, 1))
+def warnings(cost: EntropyCost, *, kept: bool = False) -> list[str]:
+    lines = summary(bundle.ExportReport(Path("b"), "89abcdef", {}, cost, 1, kept))
     return [line for line in lines if line.startswith("warning: ")]
 
 

@@ -92,7 +92,7 @@ def test_coded_bits_agrees_with_the_format_spelled_out() -> None:
         assert coded_bits([coarse], np.array([0]), np.array([value])) == bits
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(1e-9, 1.0), min_size=2, max_size=5), st.integers(8, 24))
 def test_rounding_is_optimal(masses: list[float], total: int) -> None:
     weights = np.array(masses) / sum(masses)

@@ -105,7 +105,8 @@ def test_with_the_kept_model_they_decode_to_the_same_pictures(folder: Path, kept
 def test_the_manifest_says_where_the_model_is_from_and_what_it_costs_here(folder: Path, kept: Path) -> None:
     old, new = manifest_of(folder / "old.bundle"), manifest_of(kept)
     assert "entropy" not in old["provenance"]
-    assert new["provenance"]["entropy"] == {"bundle": "old.bundle", "versions": old["provenance"]["versions"]}
+    told = {name: old["provenance"][name] for name in ("versions", "processor")}
+    assert new["provenance"]["entropy"] == {"bundle": "old.bundle", **told}
     assert new["entropy_cost"]["float_bits"] != old["entropy_cost"]["float_bits"]
     assert abs(new["entropy_cost"]["overhead_percent"]) < LARGEST_OVERHEAD
     assert "`old.bundle`" in (kept / "README.md").read_text()

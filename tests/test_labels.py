@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,34 @@ def test_label_files_are_numbers_not_colours(codec: Codec, picture: Pixels, labe
 
 def test_one_bit_is_zero_or_one(labels: Pixels) -> None:
     bits = labels & 1
-    np.testing.assert_array_equal(read_numbers(grey_png(bits, 1), Limits()), bits)
+    numbers = read_numbers(grey_png(bits, 1), Limits())
+    np.testing.assert_array_equal(numbers, bits)
+    assert numbers.dtype.kind in "iu"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_bits_of_files_where_one_is_black(labels: Pixels, plain: bool) -> None:
+    bits = labels & 1
+    height, width = bits.shape
+    body = " ".join(map(str, bits.ravel())).encode() if plain else np.packbits(bits, axis=1).tobytes()
+    file = b"P%d %d %d\n" % (1 if plain else 4, width, height) + body
+    np.testing.assert_array_equal(read_numbers(file, Limits()), bits)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_label_files_in_tiff(labels: Pixels, bits: int, white_is_zero: bool) -> None:
+    """What is stored counts, whichever end of it is white."""
+    numbers = labels & ((1 << bits) - 1)
+    height, width = numbers.shape
+    spread = (numbers[..., None] >> np.arange(bits - 1, -1, -1, dtype=np.uint8)) & 1
+    body = np.packbits(spread.reshape(height, -1), axis=1).tobytes()
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 0 if white_is_zero else 1), (273, 8)]
+    tags += [(277, 1), (278, height), (279, len(body))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    folder = struct.pack("<H", len(tags)) + entries + bytes(4)
+    file = b"II*\0" + struct.pack("<I", 8 + len(body)) + body + folder
+    np.testing.assert_array_equal(read_numbers(file, Limits()), numbers)
 
 
 @pytest.mark.parametrize("plain", [False, True])

@@ -90,7 +90,7 @@ def _seen(graph: onnx.ModelProto, input_unit: int, output_unit: int) -> tuple[in
     return before, after
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_exactly_what_impulses_show(data: st.DataObject) -> None:
     levels = data.draw(st.integers(0, 2))

@@ -68,7 +68,7 @@ def test_every_prefix(careful: Codec, coded: bytes) -> None:
             careful.decode(_sealed(coded[:length]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_spliced_and_overwritten(careful: Codec, coded: bytes, data: st.DataObject) -> None:
     body = bytearray(coded[:-CRC])
@@ -79,7 +79,7 @@ def test_spliced_and_overwritten(careful: Codec, coded: bytes, data: st.DataObje
     _decode_or_typed_error(careful, _sealed(body))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tail=st.binary(max_size=200), head=st.integers(0, 255).map(lambda head: head & ~7))
 def test_noise_behind_a_valid_magic(careful: Codec, head: int, tail: bytes) -> None:
     _decode_or_typed_error(careful, _sealed(b"\xec\xdc" + bytes([head]) + tail))

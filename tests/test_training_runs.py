@@ -52,6 +52,13 @@ def test_a_checkpoint_tells_what_made_it(output: Path) -> None:
     assert output.with_suffix(".csv").read_text().split() == ["step,loss", "2,0.5"]
 
 
+def test_a_curve_takes_columns_that_its_first_rows_lack(output: Path) -> None:
+    run = run_of(output, RECIPE)
+    run.resume()
+    run.save(3, loss=0.25, grid=1.5)
+    assert output.with_suffix(".csv").read_text().split() == ["step,loss,grid", "2,0.5,", "3,0.25,1.5"]
+
+
 def test_the_same_recipe_goes_on(output: Path) -> None:
     run = run_of(output, RECIPE)
     assert run.resume() == 2

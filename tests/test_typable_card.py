@@ -37,5 +37,5 @@ def _manifest(quality: float, beta: float) -> dict[str, Any]:
         "given": {},
         "default_knobs": both,
         "entropy_cost": {**cost, "by_setting": [{**cost, "knobs": encoder}]},
-        "provenance": {"checkpoints": [], "versions": {}},
+        "provenance": {"checkpoints": [], "versions": {}, "processor": "AVX2"},
     }

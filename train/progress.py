@@ -103,13 +103,14 @@ class Run:
 
 
 def append_row(curve: Path, **values: float) -> None:
-    """Add a row to the CSV file `curve`, with a header line if it is new."""
-    fresh = not curve.exists()
-    with curve.open("a", newline="") as stream:
-        writer = csv.writer(stream)
-        if fresh:
-            writer.writerow(values)
-        writer.writerow([f"{value:.6g}" for value in values.values()])
+    """Add a row to the CSV file `curve`. Columns that only some rows have are empty in the others."""
+    rows = list(csv.DictReader(curve.read_text().splitlines())) if curve.exists() else []
+    rows.append({name: f"{value:.6g}" for name, value in values.items()})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write(curve, text.getvalue().encode(), force=True)
 
 
 def cosine(step: int, steps: int, first: float, last: float, warm_up: int = 0) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edgecodec.entropy import EntropyModel
-from edgecodec.errors import OutOfRange
+from edgecodec.errors import CheckpointRejected
 from edgecodec.export.entropy.base import Comparing, Freezer, Observation
 
 _INT16 = np.iinfo(np.int16)
@@ -77,11 +77,11 @@ def size_of(entropy: EntropyModel, observation: Observation) -> tuple[int, int]:
 
 
 def as_int16(observation: Observation) -> dict[str, np.ndarray]:
-    """The latents as the native library takes them. Raises OutOfRange for one that 16 bits do not hold."""
+    """The latents as the native library takes them. Raises CheckpointRejected for one that 16 bits do not hold."""
     for name, values in observation.latents.items():
         lowest, highest = values.min(), values.max()
         if not _INT16.min <= lowest <= highest <= _INT16.max:
-            raise OutOfRange(
+            raise CheckpointRejected(
                 f"latent {name} of a photograph goes from {lowest:.4g} to {highest:.4g}",
                 hint="files carry 16 bits: this checkpoint is damaged, or not of this family",
             )
