@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from tiny_codecs import tiny_codec
 from torch import Tensor
 
-from edgecodec.errors import CheckpointRejected, EdgecodecError, OutOfRange
+from edgecodec.errors import CheckpointRejected, EdgecodecError
 from edgecodec.export import bundle
 from edgecodec.export.baking import baking_of
 from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
@@ -33,6 +35,7 @@ from edgecodec.export.importers.compressai import CompressAI
 from edgecodec.export.importers.crdr import CrdrCheckpoints
 from edgecodec.export.importers.justin_tan import JustinTan
 from edgecodec.export.importers.neural_compression import NeuralCompression
+from edgecodec.export.messages import printable
 
 State = dict[str, Tensor]
 
@@ -359,5 +362,13 @@ def test_an_entropy_model_that_does_not_fit_into_integers_is_refused(
 def test_latents_that_files_cannot_carry_are_refused_before_they_are_measured() -> None:
     for wild in (40_000, np.iinfo(np.int64).min):
         observation = SimpleNamespace(latents={"z": np.array([[[0, wild]]])})
-        with pytest.raises(OutOfRange, match="latent z of a photograph"):
+        with pytest.raises(CheckpointRejected, match="latent z of a photograph"):
             as_int16(observation)
+
+
+def test_names_that_are_no_text_are_spelled_out(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"tiny-\xff.pt")
+    torch.save(compressai(), odd)
+    assert read_checkpoint(odd).family == "hyperprior"
+    assert printable(odd.name) == "tiny-\\udcff.pt" and printable("t\u00efny.pt") == "t\u00efny.pt"
+    json.dumps(printable(odd.name), ensure_ascii=False).encode()
