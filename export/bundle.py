@@ -75,7 +75,7 @@ def export_bundle(
     betas: Sequence[float] | None = None,
     family: str | None = None,
     force: bool = False,
-    progress: Progress = lambda line, level=0: None,
+    progress: Progress = lambda line: None,
 ) -> ExportReport:
     """Export a checkpoint as the bundle `output`.
 
@@ -127,7 +127,7 @@ def write_bundle(
     *,
     kept: KeptEntropy | None = None,
     force: bool = False,
-    progress: Progress = lambda line, level=0: None,
+    progress: Progress = lambda line: None,
 ) -> ExportReport:
     """Write a bundle of everything that `baking` bakes. kept: what to take for its entropy model instead of a new one.
 

@@ -30,7 +30,7 @@ def export_command(
     calibration: Path | None = None,
     entropy_from: Path | None = None,
     force: bool = False,
-    progress: Progress = lambda line, level=0: None,
+    progress: Progress = lambda line: None,
 ) -> ExportReport:
     """`edgecodec export --ckpt FILE [--ckpt-mse FILE] [--alpha 0,0.5,1] [--quality 0,2,4] [--beta 0,3.84]
     [--family NAME] [--calibration DIR] [--entropy-from BUNDLE] -o DIR [--force]`.

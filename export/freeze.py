@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
@@ -16,11 +15,8 @@ from edgecodec.export.entropy import Counting, Freezer, Observation, freezer_of
 from edgecodec.export.entropy.cost import EntropyCost, measure, summed
 from edgecodec.export.kept_entropy import KeptEntropy, require_fit
 
-
-class Progress(Protocol):
-    """Told how far an export is. level: 0 for a step that begins, 1 for one of its many parts that is done."""
-
-    def __call__(self, line: str, level: int = 0, /) -> None: ...
+#: Told what an export is about to do.
+Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -68,11 +64,7 @@ class _Observer:
     def at(self, knobs: Knobs, pictures: Sequence[Picture], purpose: str) -> list[Observation]:
         """Of every picture, in their order."""
         self.progress(f"{purpose}{_words(knobs)}")
-        observations = []
-        for each in self.workers.map(lambda picture: self.freezer.observe(to_tensor(picture), **knobs), pictures):
-            observations.append(each)
-            self.progress(f"  photograph {len(observations)} of {len(pictures)}", 1)
-        return observations
+        return list(self.workers.map(lambda picture: self.freezer.observe(to_tensor(picture), **knobs), pictures))
 
     def at_all(self, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
         """Of every picture at every setting.

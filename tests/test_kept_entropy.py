@@ -69,7 +69,7 @@ def kept(folder: Path) -> Path:
         folder / "kept.bundle",
         calibration=folder / "there",
         entropy_from=folder / "old.bundle",
-        progress=lambda line, level=0: progress.append(line),
+        progress=progress.append,
     )
     assert "freezing the entropy model" not in progress
     return folder / "kept.bundle"
