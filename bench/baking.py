@@ -27,13 +27,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from edgecodec.export.baking import Asked, Baking, baking_of
-from edgecodec.export.baking.base import Decoder
-from edgecodec.export.calibration import to_tensor
-from edgecodec.export.checkpoint import load_model, read_checkpoint
-from edgecodec.export.families import Crdr, LearnedCodec, build
-from edgecodec.export.families.crdr import LATENT_UNIT, InterpolatedChannelAttention, Knobs, fixed_point
-from edgecodec.export.graphs import OPSET, quiet_exporter
+from edgecodec_export.baking import Asked, Baking, baking_of
+from edgecodec_export.baking.base import Decoder
+from edgecodec_export.calibration import to_tensor
+from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.families import Crdr, LearnedCodec, build
+from edgecodec_export.families.crdr import LATENT_UNIT, InterpolatedChannelAttention, Knobs, fixed_point
+from edgecodec_export.graphs.onnx_export import OPSET, quiet_exporter
 
 WIDTH, HEIGHT = 768, 512
 QUALITIES, BETAS, ALPHAS = (1.0, 3.0), (0.0, 3.84), (0.0, 0.5)

@@ -27,11 +27,11 @@ import numpy.typing as npt
 import torch
 
 from edgecodec import native
-from edgecodec.export.coding_tables import gaussian_scales, gaussian_tables
-from edgecodec.export.entropy_file import table_set_bytes
+from edgecodec_export.entropy.coding_tables import gaussian_scales, gaussian_tables
+from edgecodec_export.entropy.entropy_file import table_set_bytes
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from coder_data import ideal_bits, residuals
+from support.coder_data import ideal_bits, residuals
 
 Indices = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]

@@ -17,9 +17,9 @@ import torch
 
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
-from edgecodec.export.entropy import freezer_of
-from edgecodec.export.families import Agustsson, build
-from edgecodec.export.side_information import banded_labels, central_mask
+from edgecodec_export.bundle.sample_labels import banded_labels, central_mask
+from edgecodec_export.entropy.freezers import freezer_of
+from edgecodec_export.families import Agustsson, build
 
 #: Preset where none is asked for, and the scale of the symbols that are not means of something else.
 FAMILIES = {

@@ -31,13 +31,13 @@ from torch.utils.flop_counter import FlopCounterMode
 import edgecodec
 from edgecodec import container
 from edgecodec.entropy import EntropyModel
-from edgecodec.export.baking import baking_of
-from edgecodec.export.bundle import export_bundle
-from edgecodec.export.checkpoint import load_model, read_checkpoint, save_checkpoint
-from edgecodec.export.entropy import freezer_of
-from edgecodec.export.entropy_file import Apply, Mixture
-from edgecodec.export.families import FAMILIES, build
-from edgecodec.export.integer_net import Crop, IntegerNet, PixelShuffle
+from edgecodec_export.baking import baking_of
+from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.entropy.entropy_file import Apply, Mixture
+from edgecodec_export.entropy.freezers import freezer_of
+from edgecodec_export.entropy.integer_net import Crop, IntegerNet, PixelShuffle
+from edgecodec_export.families import FAMILIES, build
+from edgecodec_export.pipeline import export_bundle
 
 COUNTED_SIDE = 256  # pixels; work for a pixel does not depend on it
 DISTURBANCE = 0.1  # standard deviation of what is added to parameters that start as constants

@@ -27,8 +27,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecodec import native
-from edgecodec.export.entropy_file import net_bytes
-from edgecodec.export.integer_net import Index, IntegerLayer, IntegerNet, Requantise
+from edgecodec_export.entropy.entropy_file import net_bytes
+from edgecodec_export.entropy.integer_net import Index, IntegerLayer, IntegerNet, Requantise
 
 Job = Callable[[], None]
 Values = npt.NDArray[np.int16]

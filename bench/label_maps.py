@@ -26,7 +26,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgecodec.entropy import EntropyModel
-from edgecodec.export.entropy_file import LAYOUT_VERSION, MAGIC
+from edgecodec_export.entropy.entropy_file import LAYOUT_VERSION, MAGIC
 
 Labels = npt.NDArray[np.uint8]
 Palette = npt.NDArray[np.uint8]  # (colours, 3)

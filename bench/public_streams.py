@@ -26,12 +26,12 @@ from torch import Tensor
 import edgecodec
 from edgecodec import container
 from edgecodec.entropy import EntropyModel
-from edgecodec.export.calibration import to_tensor
-from edgecodec.export.checkpoint import load_model, read_checkpoint
-from edgecodec.export.entropy import freezer_of
-from edgecodec.export.entropy.cost import as_int16
-from edgecodec.export.families import Crdr, Fidelity, LearnedCodec, ScaleHyperprior
-from edgecodec.export.families.blocks import FactorizedDensity
+from edgecodec_export.calibration import to_tensor
+from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.entropy.cost import as_int16
+from edgecodec_export.entropy.freezers import freezer_of
+from edgecodec_export.families import Crdr, Fidelity, LearnedCodec, ScaleHyperprior
+from edgecodec_export.families.blocks import FactorizedDensity
 
 CRDR_HEADER, FIDELITY_HEADER = 6 + 3 * 4, 5  # bytes
 PUBLIC_SCALES = torch.exp(torch.linspace(np.log(0.11), np.log(256), 64))

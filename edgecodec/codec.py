@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import container, files, knobs
+from edgecodec.backends import Description, Options, require_engine
 from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
 from edgecodec.encoding import Encoded, Encoder
-from edgecodec.engines import Description, Options, require_engine
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch
 from edgecodec.limits import Limits
@@ -75,7 +75,7 @@ def open_bundle(
 ) -> Codec:
     """Open a bundle for decoding and encoding.
 
-    engine: one of edgecodec.engines.NAMES; a named engine is that engine or an error. alpha, beta: knobs as exported,
+    engine: one of edgecodec.backends.NAMES; a named engine is that engine or an error. alpha, beta: knobs as exported,
     None for the bundle's defaults. precision: "fp32", "fp16", ... or None for the bundle's first. threads: processor
     threads of the engine and the entropy model, None for all that this process may use. Graphs are loaded when they are
     first needed.

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import container, knobs, rate_search
+from edgecodec.backends import Description, Engine
 from edgecodec.container import FileInfo
-from edgecodec.engines import Description, Engine
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
 from edgecodec.loading import LoadedGraphs

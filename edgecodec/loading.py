@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from edgecodec.backends import Engine, Graph, Options, Port, open_engine
 from edgecodec.bundle import Bundle
-from edgecodec.engines import Engine, Graph, Options, Port, open_engine
 from edgecodec.entropy import LatentSpec
 from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 

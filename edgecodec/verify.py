@@ -12,9 +12,9 @@ from typing import NoReturn
 import numpy as np
 
 from edgecodec import knobs, picture
+from edgecodec.backends import require_engine
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
-from edgecodec.engines import require_engine
 from edgecodec.entropy import Latents
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits

@@ -21,7 +21,7 @@ from PIL import Image
 
 import edgecodec
 from edgecodec import native
-from edgecodec.export import export_bundle
+from edgecodec_export import export_bundle
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINTS = HERE.parent / "checkpoints"

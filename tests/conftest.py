@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -18,27 +16,14 @@ from PIL import Image
 
 import edgecodec
 from edgecodec.codec import Codec
+from support.paths import DATA, PHOTOS, TINY
 
-#: The export side's tests need torch. The runtime's must pass without it, so they are all that is collected then.
-NEEDS_TORCH = re.compile(
-    r"^(?:from edgecodec\.(?:export|train)|import (?:torch|onnx)$|from make_(?:tiny_bundle|bundles))", re.MULTILINE
-)
-collect_ignore = [
-    test.name
-    for test in Path(__file__).parent.glob("test_*.py")
-    if importlib.util.find_spec("torch") is None and NEEDS_TORCH.search(test.read_text(encoding="utf-8"))
-]
+# The runtime's tests must pass without torch, so they are all that is collected then.
+collect_ignore = ["export", "train"] if importlib.util.find_spec("torch") is None else []
 
 # A machine that does something else for a while makes no test wrong.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-DATA = Path(__file__).parent / "data"
-TINY = DATA / "tiny.bundle"
-PHOTOS = sorted((DATA / "photos").glob("*.png"))
-
-#: For processes that tests start: they import the very package that is being tested, checkout or wheel.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(edgecodec.__file__).parents[1])}
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +67,10 @@ def photo(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def family_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a bundle exported from a tiny codec of a family, by the name that tests/tiny_codecs.py gives it.
+    """The folder of a bundle exported from a tiny codec of a family, by the name that tests/support/tiny_codecs.py gives it.
 
     Made when it is first asked for, and shared: no test may change it.
     """
-    from tiny_codecs import write_tiny_bundle  # which needs torch
+    from support.tiny_codecs import write_tiny_bundle  # which needs torch
 
     return cache(lambda name: write_tiny_bundle(name, tmp_path_factory.mktemp("families") / name))

@@ -1,0 +1,153 @@
+"""Many inputs, one command: which files, where their outputs go, and going on after a failure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecodec import files
+from edgecodec.cli.console import Console
+from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, EngineUnavailable, InvalidArgument
+from edgecodec.files import STANDARD_STREAM
+from edgecodec.limits import Limits
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and its output, each a path or "-". folder: what holds the output, where that may have to be made."""
+
+    input: str
+    output: str
+    folder: Path | None = None
+
+    def source(self, limits: Limits) -> files.Source:
+        """The path, or what standard input holds: read here and now, where an interrupt can end the wait."""
+        return files.read(sys.stdin.buffer, limits) if self.input == STANDARD_STREAM else self.input
+
+
+def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable[[str], bool]) -> list[Job]:
+    """Pair every input file with an output.
+
+    A folder stands for those of its files whose extension (lower case, with its dot) is `taken`. Without `output`,
+    outputs lie beside their inputs. `output` is a folder if it is one already, if it ends with a slash, or if there are
+    several inputs. Raises InvalidArgument if there is nothing to do or two outputs would be one.
+    """
+    paths = [path for given in inputs for path in _expand(given, taken)]
+    if paths.count(STANDARD_STREAM) > 1:
+        raise InvalidArgument("standard input can be read only once")
+    folder = _as_folder(output, len(paths))
+    jobs = [Job(path, _output_of(path, output, folder, suffix), folder) for path in paths]
+    seen: dict[str, str] = {}
+    for job in jobs:
+        other = seen.setdefault(job.output, job.input)
+        if job.output != STANDARD_STREAM and other != job.input:
+            raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
+    return jobs
+
+
+def make_folders(jobs: Sequence[Job]) -> None:
+    """Make what is to hold the outputs. Raises CannotWrite."""
+    for folder in {job.folder for job in jobs if job.folder}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
+
+
+def require_one_each(given: str | None, jobs: Sequence[Job], option: str) -> None:
+    """Raise InvalidArgument where `option` gives one file for several inputs."""
+    if given is not None and len(jobs) > 1 and not os.path.isdir(given):
+        raise InvalidArgument(
+            f"{option} {given} is one file for {len(jobs)} pictures",
+            hint="give a folder that has a file of the same name for every picture",
+        )
+
+
+def companion(given: str | None, job: Job) -> str | None:
+    """The file that belongs to a job's input: `given` itself, or the one in the folder `given` with the same stem.
+
+    Raises CannotRead where the folder has none or cannot be read, InvalidArgument where it has several.
+    """
+    if given is None or not os.path.isdir(given):
+        return given
+    stem = Path(job.input).stem
+    try:
+        found = sorted(str(path) for path in Path(given).iterdir() if path.stem == stem and path.is_file())
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error), where=given) from error
+    if not found:
+        raise CannotRead(
+            f"has no file named {stem}", where=given, hint="name each like its picture, whatever the ending"
+        )
+    if len(found) > 1:
+        raise InvalidArgument(f"{', '.join(found)} all belong to {job.input}", hint="keep one of them")
+    return found[0]
+
+
+def _expand(given: str, taken: Callable[[str], bool]) -> list[str]:
+    if not given:
+        raise InvalidArgument("the name of an input is empty")
+    if given == STANDARD_STREAM or not os.path.isdir(given):
+        return [given]
+    try:
+        found = sorted(str(path) for path in Path(given).iterdir() if taken(path.suffix.lower()) and path.is_file())
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error), where=given) from error
+    if not found:
+        raise InvalidArgument("holds no file of the kind this command takes", where=given)
+    return found
+
+
+def _as_folder(output: str | None, count: int) -> Path | None:
+    if output is None or output == STANDARD_STREAM:
+        return None
+    if count == 1 and not output.endswith(("/", os.sep)) and not os.path.isdir(output):
+        return None
+    return Path(output)
+
+
+def _output_of(path: str, output: str | None, folder: Path | None, suffix: str) -> str:
+    if output is not None and folder is None:
+        return output
+    if path == STANDARD_STREAM:
+        if folder is not None:
+            raise InvalidArgument("standard input has no name to write under", hint="give -o FILE")
+        return STANDARD_STREAM
+    beside = Path(path).with_suffix(suffix)
+    return str(folder / beside.name if folder else beside)
+
+
+class Tally:
+    """Failures of a batch of `total` jobs, reported as they happen."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._failures: list[EdgecodecError] = []
+
+    @contextmanager
+    def attempt(self, job: Job) -> Iterator[None]:
+        """An EdgecodecError in here is reported, and ends this job only. Without an engine there is no next job."""
+        try:
+            yield
+        except EngineUnavailable:
+            raise
+        except EdgecodecError as error:
+            error.locate(job.input)
+            self._failures.append(error)
+            self._console.error(error, {"input": job.input, "output": job.output})
+
+    def exit_status(self) -> int:
+        """0; for a single job its own failure's status; 1 if some of many failed, after saying how many."""
+        failed = len(self._failures)
+        if self._total > 1:
+            self._console.say(
+                f"{self._total - failed} of {self._total} done" + (f", {failed} failed" if failed else "")
+            )
+        if not failed:
+            return 0
+        return self._failures[0].exit_status if self._total == 1 else 1

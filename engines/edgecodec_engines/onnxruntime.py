@@ -1,0 +1,152 @@
+"""ONNX Runtime (1.18 or newer). The variant names the execution provider; none means the processor."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import numpy.typing as npt
+
+from edgecodec.engine import Arrays, Description, Engine, Graph, Options
+from edgecodec.errors import EngineFailed, EngineUnavailable
+
+_PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_OLDEST = (1, 18)
+_WARNING, _FATAL = 2, 4  # ONNX Runtime's log severities, the first its default
+
+
+class OnnxRuntime(Engine):
+    """A session on one provider, checked to be the one that was asked for."""
+
+    def __init__(self, session: Any, graph: Graph, variant: str, version: str) -> None:
+        self._session: Any = session
+        self._scalars = {port.name: port.shape for port in session.get_inputs() if port.name in graph.scalars}
+        self._variant = variant
+        self._version = version
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    @classmethod
+    def require(cls, variant: str) -> None:
+        runtime = _runtime()
+        available = runtime.get_available_providers()
+        if _PROVIDERS[variant] not in available:
+            raise EngineUnavailable(
+                f"this ONNX Runtime has no {_PROVIDERS[variant]}, only {', '.join(available)}",
+                where=f"onnxruntime:{variant}",
+                hint="install the onnxruntime build for this device",
+            )
+
+    @classmethod
+    def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
+        runtime = _runtime()
+        provider = _PROVIDERS[variant]
+        settings = runtime.SessionOptions()
+        settings.log_severity_level = _FATAL
+        # The arena keeps up to twice what a call needs, and a pattern on top of it as much again. Without the arena, a
+        # pattern makes one block of all tensors of a call, which costs far less time than a block for each.
+        settings.enable_cpu_mem_arena = not options.frugal
+        settings.enable_mem_pattern = options.frugal
+        # Threads that go on spinning after a call keep the entropy stage of the next picture from the processor.
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
+        if options.threads is not None:
+            settings.intra_op_num_threads = options.threads
+        try:
+            with _supplied(settings, graph), _silenced(runtime) if variant else nullcontext():
+                session = runtime.InferenceSession(str(graph.path), sess_options=settings, providers=[provider])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            raise EngineFailed(
+                f"ONNX Runtime refuses the graph: {_first_line(error)}", where=graph.path.name
+            ) from error
+        # A provider whose libraries are missing is dropped without an exception, and the processor takes over.
+        if session.get_providers()[0] != provider:
+            raise EngineUnavailable(
+                f"{provider} could not start; ONNX Runtime would run on {session.get_providers()[0]}",
+                where=f"onnxruntime:{variant}",
+                hint="check the driver and the CUDA libraries this onnxruntime build wants",
+            )
+        # One that fails later would be replaced as well, and standard output would say so.
+        session.disable_fallback()
+        inputs = {*(port.name for port in graph.inputs), *graph.scalars, *({graph.size} if graph.size else ())}
+        _check_names(graph, "input", inputs, session.get_inputs())
+        _check_names(graph, "output", {port.name for port in graph.outputs}, session.get_outputs())
+        return cls(session, graph, variant, runtime.__version__)
+
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        if self._session is None:
+            raise EngineFailed("the engine is closed")
+        try:
+            scalars = {name: inputs[name].reshape(shape) for name, shape in self._scalars.items()}
+            results = self._session.run(self._outputs, {**inputs, **scalars})
+        except Exception as error:
+            raise EngineFailed(f"ONNX Runtime failed: {_first_line(error)}") from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def close(self) -> None:
+        self._session = None
+
+    def describe(self) -> Description:
+        name = f"onnxruntime:{self._variant}" if self._variant else "onnxruntime"
+        return Description(name, self._version, self._variant or "cpu", self.passed_over)
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"ONNX Runtime cannot be imported: {_first_line(error)}",
+            where="onnxruntime",
+            hint="pip install 'edgecodec[ort]'",
+        ) from error
+    version = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
+    if version is None or (int(version[1]), int(version[2])) < _OLDEST:
+        raise EngineUnavailable(
+            f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
+        )
+    return onnxruntime
+
+
+@contextmanager
+def _silenced(runtime: Any) -> Iterator[None]:
+    """While a session is made: a provider that fails to start logs past the session's settings, for the whole process.
+
+    That logger cannot be asked for its severity. Afterwards it has ONNX Runtime's own default, whatever it had before.
+    """
+    runtime.set_default_logger_severity(_FATAL)
+    try:
+        yield
+    finally:
+        runtime.set_default_logger_severity(_WARNING)
+
+
+@contextmanager
+def _supplied(settings: Any, graph: Graph) -> Iterator[None]:
+    """While a session is made: its `settings` hold the contents of weights that lie elsewhere than the graph.
+
+    ONNX Runtime 1.24 and newer do not follow links out of the graph's folder, and the stores of model hubs are nothing
+    but links. Older ones follow them, and cannot be handed contents.
+    """
+    folder = graph.path.parent.resolve()
+    linked = not all(path.resolve().is_relative_to(folder) for path in graph.weights.values())
+    with ExitStack() as opened:
+        # Not otherwise: of what it opens by itself, ONNX Runtime copies less. If at all, then all, or it refuses.
+        if linked and hasattr(settings, "add_external_initializers_from_files_in_memory"):
+            files = [opened.enter_context(path.open("rb")) for path in graph.weights.values()]
+            maps = [opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) for file in files]
+            settings.add_external_initializers_from_files_in_memory([*graph.weights], maps, [*map(len, maps)])
+        yield
+
+
+def _check_names(graph: Graph, role: str, promised: set[str], found: Any) -> None:
+    names = {port.name for port in found}
+    if names != promised:
+        raise EngineFailed(
+            f"the manifest promises {role}s {sorted(promised)}, the graph has {sorted(names)}", where=graph.path.name
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

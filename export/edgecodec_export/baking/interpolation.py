@@ -1,0 +1,133 @@
+"""Network interpolation: a decoder between a faithful one and a realistic one (Wang et al. 2019, section 3.4; used for
+codecs by Iwai et al. 2020, equation 8).
+
+Baked at export, so the knob costs nothing at run time. It needs two decoders of one encoder and one entropy model;
+only then does every baked decoder read the same files.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from edgecodec.errors import CheckpointRejected, InvalidArgument
+from edgecodec_export.baking.base import NOTHING, Asked, Baking, Decoder, Knobs, Point, distinct
+from edgecodec_export.checkpoints.configuration import configuration_differences
+from edgecodec_export.families import LearnedCodec
+from edgecodec_export.messages import first_few
+
+DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
+
+
+class Interpolation(Baking):
+    """Decoders between one trained for fidelity and one trained for realism, where there are two checkpoints."""
+
+    BAKED = ("alpha",)
+
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
+        """Raises CheckpointRejected too, where the two models differ outside their decoders."""
+        super().__init__(model, asked, mse)
+        if mse is not None:
+            self.alphas = distinct(DEFAULT_ALPHAS if asked.alpha is None else asked.alpha)
+            require_interpolation(
+                model.state_dict(),
+                mse.state_dict(),
+                self.alphas,
+                model.DECODER_PREFIXES,
+                codecs=(model, mse),
+            )
+        elif asked.alpha is not None:
+            raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
+
+    def decoder_knobs(self) -> list[Knobs]:
+        return [{}] if self.mse is None else [{"alpha": alpha} for alpha in self.alphas]
+
+    def default_knobs(self) -> Knobs:
+        """The most realistic decoder, which is what the main checkpoint was trained for."""
+        return self.decoder_knobs()[-1]
+
+    def decoder(self, knobs: Knobs) -> Point:
+        if self.mse is None:
+            return super().decoder(knobs)
+        prefixes = self.model.DECODER_PREFIXES
+        mixed = copy.deepcopy(self.model)
+        mixed.load_state_dict(interpolate(self.model.state_dict(), self.mse.state_dict(), knobs["alpha"], prefixes))
+        module = Decoder(mixed)
+        return Point(knobs, module, module)
+
+
+def interpolate(
+    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], alpha: float, decoder_prefixes: Sequence[str]
+) -> dict[str, Tensor]:
+    """(1 - alpha) * mse + alpha * main for every tensor under `decoder_prefixes`; all others as they are.
+
+    alpha: 0 (the mse decoder) to 1 (the main one). The ends are exact copies.
+    Raises what `require_interpolation` raises.
+    """
+    require_interpolation(main, mse, [alpha], decoder_prefixes)
+    return {
+        name: _mix(mse[name], tensor, alpha) if name.startswith(tuple(decoder_prefixes)) else tensor
+        for name, tensor in main.items()
+    }
+
+
+def _mix(mse: Tensor, main: Tensor, alpha: float) -> Tensor:
+    if alpha in (0.0, 1.0):
+        return main if alpha else mse
+    return ((1 - alpha) * mse.double() + alpha * main.double()).to(main.dtype)
+
+
+def require_interpolation(
+    main: Mapping[str, Tensor],
+    mse: Mapping[str, Tensor],
+    alphas: Sequence[float],
+    decoder_prefixes: Sequence[str],
+    codecs: tuple[LearnedCodec, LearnedCodec] | None = None,
+) -> None:
+    """Raise InvalidArgument for an alpha outside 0 to 1 or none at all.
+
+    Raise CheckpointRejected, with the list, where keys, shapes or types differ, or a single bit outside the decoder.
+    codecs: the models of both, where there are any. Their families are compared first, and then each field of their
+    presets: equal weights of other conventions (padding, rounding, range of the pictures) are another codec.
+    """
+    if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
+        raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
+    problems = (codecs and _codec_differences(*codecs)) or _tensor_differences(main, mse, tuple(decoder_prefixes))
+    if problems:
+        raise CheckpointRejected(
+            "these two checkpoints do not share an encoder:\n  " + "\n  ".join(problems),
+            hint="train the second decoder with the encoder and the entropy model of the first frozen",
+        )
+
+
+def _codec_differences(main: LearnedCodec, mse: LearnedCodec) -> list[str]:
+    if main.FAMILY != mse.FAMILY:
+        return [f"family: {main.FAMILY!r} and {mse.FAMILY!r}"]
+    return [f"configuration, {line}" for line in configuration_differences(main.preset, mse.preset)]
+
+
+def _tensor_differences(
+    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], decoder_prefixes: tuple[str, ...]
+) -> list[str]:
+    shapes, values = [], []
+    for name in (name for name in main if name in mse):
+        a, b = main[name], mse[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            shapes.append(f"{name}: {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}")
+        elif not name.startswith(decoder_prefixes) and not _same_bits(a, b):
+            values.append(f"{name}: outside the decoder, and the values differ")
+    return [
+        *first_few(
+            [f"{name}: only in the main checkpoint" for name in main if name not in mse], "only in the main one"
+        ),
+        *first_few([f"{name}: only in the mse checkpoint" for name in mse if name not in main], "only in the mse one"),
+        *first_few(shapes, "of other shapes or types"),
+        *first_few(values, "outside the decoder, whose values differ"),
+    ]
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))

@@ -1,0 +1,91 @@
+"""What CompressAI's entropy models put into a state dict, and which of it is to be believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgecodec.errors import CheckpointRejected
+from edgecodec_export.checkpoints.importers.layout import unusable
+from edgecodec_export.families.blocks import SCALE_BOUND
+
+# A parameter of the factorised density is `_matrices.0`, `_matrix0` or, since 1.2.7, `matrices.0`.
+_PARAMETER = re.compile(r"_?(?:(matri)x|(matri)ces\.|(bias)|(bias)es\.|(factor)|(factor)s\.)(\d)")
+_SINGULAR = {"matri": "matrix", "bias": "bias", "factor": "factor"}
+
+# Tables of frequencies and scales are filled by `update()` and may be older than the parameters beside them; they are
+# made anew from the densities. Targets and likelihood bounds serve training only.
+_TABLES = ("_offset", "_quantized_cdf", "_cdf_length", "likelihood_lower_bound.bound")
+_OF_DENSITY = (*_TABLES, "target")
+_OF_CONDITIONAL = (*_TABLES, "scale_table")
+
+_SCALE_BOUNDS = ("scale_bound", "lower_bound_scale.bound")
+
+
+@dataclass(frozen=True)
+class Bottlenecks:
+    """Where a layout has its two entropy models.
+
+    density: path of the factorised one of the hyperlatent. conditional: of the Gaussian one of the latent.
+    """
+
+    density: str
+    conditional: str
+
+    def plain(self, entries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The entries with parameters of the density as `_matrix0`, `_bias0`, ... and without tables; notes on those.
+
+        Raises CheckpointRejected for parameters in two spellings, and for a bound of scales other than 0.11.
+        """
+        tables = {f"{self.density}.{leaf}" for leaf in _OF_DENSITY}
+        tables |= {f"{self.conditional}.{leaf}" for leaf in _OF_CONDITIONAL}
+        bounds = {f"{self.conditional}.{leaf}" for leaf in _SCALE_BOUNDS}
+        kept: dict[str, Any] = {}
+        twice = []
+        for name, entry in entries.items():
+            plain = self._old_spelling(name)
+            if name in bounds:
+                require_scale_bound(name, entry)
+            elif plain in kept:
+                twice.append(plain)
+            elif name not in tables:
+                kept[plain] = entry
+        if twice:
+            raise CheckpointRejected(
+                "holds parameters in two spellings:\n  " + "\n  ".join(f"{name}: there twice" for name in sorted(twice))
+            )
+        return kept, self._notes(entries.keys() & tables)
+
+    def _notes(self, tables: set[str]) -> dict[str, str]:
+        counts = {
+            path: sum(name.startswith(f"{path}.") for name in tables) for path in (self.density, self.conditional)
+        }
+        return {
+            f"left out {path}.*": f"{count} tensors: tables, and what serves training only"
+            for path, count in counts.items()
+            if count
+        }
+
+    def _old_spelling(self, name: str) -> str:
+        path, leaf = name[: len(self.density) + 1], name[len(self.density) + 1 :]
+        match = _PARAMETER.fullmatch(leaf)
+        if path != f"{self.density}." or not match:
+            return name
+        *stems, layer = match.groups()
+        return f"{path}_{_SINGULAR[next(filter(None, stems))]}{layer}"
+
+
+def require_scale_bound(name: str, stored: Any) -> None:
+    """Raise CheckpointRejected for a bound of scales other than 0.11, which is the one the coding tables start at."""
+    require_constant(name, stored, SCALE_BOUND)
+
+
+def require_constant(name: str, stored: Any, value: float) -> None:
+    """Raise CheckpointRejected where a stored constant is not the one that the family's layers are built with."""
+    if problem := unusable(stored):
+        raise CheckpointRejected(f"{name}: {problem}")
+    if stored.numel() != 1 or not abs(stored.item() / value - 1) < 1e-5:
+        given = stored.item() if stored.numel() == 1 else f"of shape {tuple(stored.shape)}"
+        raise CheckpointRejected(f"{name}: is {given}, and only {value:g} is supported")

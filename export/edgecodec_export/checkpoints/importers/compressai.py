@@ -1,0 +1,91 @@
+"""The hyperpriors of CompressAI: `bmshj2018_hyperprior` (scales only) and `mbt2018_mean` (means and scales).
+
+A file is a bare state dict, as the model zoo has it, or a training state that holds one as `state_dict`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks, require_constant
+from edgecodec_export.checkpoints.importers.layout import (
+    entries_of,
+    foreign_names,
+    left_beside,
+    require_layout,
+    state_dict_in,
+    state_dict_keys,
+    state_shapes,
+    width,
+    widths_along,
+)
+from edgecodec_export.families.blocks import GDN
+from edgecodec_export.families.hyperprior import Hyperprior, Preset
+
+PUBLISHED = Hyperprior.PRESETS["published"]
+
+BOTTLENECKS = Bottlenecks(density="entropy_bottleneck", conditional="gaussian_conditional")
+
+# What GDN stores of its parameters' domain. The layer has these numbers built in.
+_GDN_CONSTANTS = {
+    f"{transform}.{i}.{constant}": value
+    for transform in ("g_a", "g_s")
+    for i in (1, 3, 5)
+    for constant, value in (
+        ("beta_reparam.pedestal", GDN.PEDESTAL),
+        ("gamma_reparam.pedestal", GDN.PEDESTAL),
+        ("beta_reparam.lower_bound.bound", math.sqrt(1e-6 + GDN.PEDESTAL)),
+        ("gamma_reparam.lower_bound.bound", math.sqrt(GDN.PEDESTAL)),
+    )
+}
+
+# Where N and M are read: along which axis of which tensors.
+_N = dict.fromkeys(("g_a.0.bias", "g_a.0.weight", "g_a.1.beta", "g_a.2.bias", "g_s.2.weight", "h_a.0.bias"), 0)
+_M = {"g_a.6.bias": 0, "g_a.6.weight": 0, "g_s.0.weight": 0, "h_a.0.weight": 1}
+_H_S = {"h_s.4.bias": 0, "h_s.4.weight": 0}
+
+
+class CompressAI:
+    """Importer of both layouts; the shapes tell which it is."""
+
+    ORIGIN = "CompressAI (bmshj2018_hyperprior, mbt2018_mean)"
+    FAMILY = "hyperprior"
+    STATE = "state_dict"
+    ROOTS = ("g_a.", "g_s.", "h_a.", "h_s.", "entropy_bottleneck.", "gaussian_conditional.")
+
+    def recognises(self, content: Mapping[str, Any]) -> bool:
+        keys = state_dict_keys(state_dict_in(content, self.STATE))
+        return {"g_a.6.weight", "h_s.4.weight", "entropy_bottleneck.quantiles"} <= keys
+
+    def read(self, content: Mapping[str, Any]) -> Checkpoint:
+        found, left_out = BOTTLENECKS.plain(entries_of(state_dict_in(content, self.STATE)))
+        found = _without_constants(found)
+        if self.STATE in content:
+            left_out |= left_beside(content, self.STATE)
+        n = width(found, _N, PUBLISHED.transform_channels)
+        m = width(found, _M, PUBLISHED.latent_channels)
+        preset = Preset(n, m, predicts_means=m not in widths_along(found, _H_S))
+        shapes = state_shapes(Hyperprior, preset)
+        names = foreign_names(shapes, _MODULES)
+        require_layout(self.ORIGIN, found, {names[name]: shape for name, shape in shapes.items()})
+        tensors = {name: found[foreign].float() for name, foreign in names.items()}
+        model = "mbt2018_mean" if preset.predicts_means else "bmshj2018_hyperprior"
+        return Checkpoint("hyperprior", model, {"origin": f"CompressAI {model}"} | left_out, tensors, preset)
+
+
+def _without_constants(entries: Mapping[str, Any]) -> dict[str, Any]:
+    for name in entries.keys() & _GDN_CONSTANTS.keys():
+        require_constant(name, entries[name], _GDN_CONSTANTS[name])
+    return {name: entry for name, entry in entries.items() if name not in _GDN_CONSTANTS}
+
+
+_MODULES = {
+    **{f"analysis.{i}": f"g_a.{i}" for i in range(7)},
+    **{f"synthesis.{i}": f"g_s.{i}" for i in range(7)},
+    **{f"hyper_analysis.{i}": f"h_a.{i}" for i in (0, 2, 4)},
+    **{f"hyper_synthesis.{i}": f"h_s.{i}" for i in (0, 2, 4)},
+    "density": "entropy_bottleneck",
+}

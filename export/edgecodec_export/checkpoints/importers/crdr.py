@@ -1,0 +1,125 @@
+"""The authors' own CRDR checkpoints (github.com/iwa-shi/CRDR): stage 3, and stage 2, which has no beta.
+
+A PyTorch file `{"iter": int, "comp_model": tensors by name}`. Four things differ from this package's layout:
+
+* names, among them the two spellings that CompressAI has had for the parameters of the factorised density;
+* channel attention has an axis of length 1 after that of the levels;
+* the last layer of the hyper-synthesis is a transposed convolution of stride 1: a convolution with its kernel turned;
+* tables of frequencies lie beside the parameters. They date from before the last training and fit no density, so they
+  are left out, with what CompressAI's layers keep for training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
+from edgecodec_export.checkpoints.importers.layout import (
+    Shape,
+    count_of,
+    entries_of,
+    left_beside,
+    require_layout,
+    state_dict_in,
+    state_dict_keys,
+    state_shapes,
+)
+from edgecodec_export.families.crdr import Crdr
+
+BOTTLENECKS = Bottlenecks(density="entropy_model_z", conditional="entropy_model_y")
+
+# From our names to the origin's, applied in this order.
+_RENAMED = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^analysis\.", "encoder."),
+        (r"^(synthesis|realism)\.", "decoder."),
+        (r"\.(down|up)(\d)\.", r".conv\2."),
+        (r"\.(block\d)\.(\d)\.", r".\1.block\2."),
+        (r"(block\d)\.enter\.", r"\1.conv.0."),
+        (r"(block\d)\.inside\.", r"\1.conv.2."),
+        (r"(block\d)\.leave\.", r"\1.conv.4."),
+        (r"\.entered\.", ".proj_1."),
+        (r"\.within\.", ".proj_2."),
+        (r"\.left\.", ".proj_3."),
+        (r"\.attention(\d)\.", r".attn\1."),
+        (r"\.mask\.3\.", ".conv."),
+        (r"\.trunk\.", ".trunk_block."),
+        (r"\.mask\.", ".attention_block."),
+        (r"\.enter\.", ".c1."),
+        (r"\.inside\.", ".c2."),
+        (r"\.leave\.", ".c3."),
+        (r"^decoder\.layers\.", "decoder.mlp."),
+        (r"^hyper_analysis\.", "hyperencoder."),
+        (r"^hyper_synthesis_mean\.", "hyperdecoder.hd_mu."),
+        (r"^hyper_synthesis_scale\.", "hyperdecoder.hd_std."),
+        (r"^(hyper.*)\.0\.", r"\1.conv1."),
+        (r"^(hyper.*)\.2\.", r"\1.conv2."),
+        (r"^(hyper.*)\.4\.", r"\1.conv3."),
+        (r"^context\.(mean|scale)\.(\d+)\.", r"context_model.\1_slice_transforms.\2.model."),
+        (r"^context\.residual\.(\d+)\.", r"context_model.lrp_slice_transforms.\1.model."),
+        (r"^density\.", "entropy_model_z."),
+    )
+)
+# The origin numbers its channel attention in the order of the stages that it belongs to.
+_STAGES = {
+    "analysis": ("down1", "block1", "down2", "block2", "attention2", "down3", "block3", "down4", "attention4"),
+    "synthesis": ("attention1", "up1", "block1", "up2", "attention2", "block2", "up3", "block3", "up4"),
+}
+_RATE = re.compile(r"\.interp_ca_list\.")
+_TURNED = re.compile(r"^hyperdecoder\.hd_(mu|std)\.conv3\.weight$")
+
+
+class CrdrCheckpoints:
+    """Importer of that layout."""
+
+    ORIGIN = "CRDR (iwa-shi/CRDR)"
+    FAMILY = "crdr"
+    STATE = "comp_model"
+    ROOTS = ("encoder.", "decoder.", "hyperencoder.", "hyperdecoder.", "context_model.", "entropy_model_")
+
+    def recognises(self, content: Mapping[str, Any]) -> bool:
+        return any("interp_ca_list." in key for key in state_dict_keys(content.get(self.STATE)))
+
+    def read(self, content: Mapping[str, Any]) -> Checkpoint:
+        found, left_out = BOTTLENECKS.plain(entries_of(state_dict_in(content, self.STATE)))
+        if self.STATE in content:
+            left_out |= left_beside(content, self.STATE)
+        has_beta = any(name.startswith("decoder.mlp.") or ".proj_" in name for name in found)
+        preset = "published" if has_beta else "published-multirate"
+        shapes = state_shapes(Crdr, Crdr.PRESETS[preset])
+        names = {_origin_name(own): own for own in shapes}
+        require_layout(self.ORIGIN, found, {name: _stored_shape(name, shapes[own]) for name, own in names.items()})
+        tensors = {own: _converted(name, found[name]).float() for name, own in names.items()}
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))} | left_out
+        return Checkpoint(Crdr.FAMILY, preset, notes, tensors)
+
+
+def _origin_name(own: str) -> str:
+    """What the origin calls the tensor `own` of the family's model."""
+    rate = re.match(r"^(analysis|synthesis)\.(\w+)_rate\.(weight|bias)$", own)
+    if rate:
+        transform, layer, kind = rate.groups()
+        room = {"analysis": "encoder", "synthesis": "decoder"}[transform]
+        return f"{room}.interp_ca_list.{_STAGES[transform].index(layer)}.{kind}"
+    for pattern, replacement in _RENAMED:
+        own = pattern.sub(replacement, own)
+    return own
+
+
+def _stored_shape(name: str, own: Shape) -> Shape:
+    """How the origin shapes what this package holds as `own`."""
+    if _TURNED.match(name):
+        return own[1], own[0], *own[2:]
+    return (own[0], 1, *own[1:]) if _RATE.search(name) else own
+
+
+def _converted(name: str, stored: Tensor) -> Tensor:
+    if _TURNED.match(name):
+        return stored.transpose(0, 1).flip(2, 3)
+    return stored.squeeze(1) if _RATE.search(name) else stored

@@ -1,0 +1,93 @@
+"""Checkpoints of the fidelity-controllable codec as its authors release them: `ckpt_model*_{mse,gan}.pth`.
+
+A file holds {"iter", "comp_model", ...}; only `comp_model` matters. Its 202 tensors carry over one to one, but for the
+masked convolution, whose twelve causal taps become a 1x1 convolution. The taps from the centre on are left out whatever
+they hold: the origin zeroes them each time it computes, so a file may be stored with or without the mask applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.importers.layout import (
+    count_of,
+    entries_of,
+    left_beside,
+    require_layout,
+    state_dict_in,
+    state_dict_keys,
+    state_shapes,
+)
+from edgecodec_export.families.fidelity import ContextModel, Fidelity
+
+PRESET = "published"
+MASKED = "contextmodel.mask_conv1.conv.weight"
+MASKED_KERNEL = (3, 5)
+
+# Layers of our sequences in their order, by the names that the origin gives them; None has no tensors.
+_SEQUENCES: dict[str, tuple[str | None, ...]] = {
+    "analysis": (
+        *("encoder.block1", "encoder.block2", "encoder.block3", "encoder.nlam1"),
+        *("encoder.block4", "encoder.block5", "encoder.block6", "encoder.conv1.0", None),
+        *("encoder.nlam2", "encoder.conv2"),
+    ),
+    "synthesis": (
+        *("decoder.conv1.0", None, "decoder.nlam1", "decoder.block1", "decoder.up1", "decoder.block2", "decoder.up2"),
+        *("decoder.nlam2", "decoder.block3", "decoder.up3", "decoder.block4", "decoder.up4.0"),
+    ),
+    "context.network": (
+        *("contextmodel.mask_conv1.conv", None, "contextmodel.c1", None, "contextmodel.c2", None, "contextmodel.c3"),
+    ),
+}
+_RESIDUAL = {"first": "conv1", "second": "conv2", "norm": "actv2"}
+_ATTENTION = {"main": "blocks_main", "mask": "blocks_mask", "mask_projection": "conv_mask"} | _RESIDUAL
+_UPSAMPLING = {"first": "c1.0", "second": "c1.3", "norm": "c1.4", "shortcut": "shortcut.0"}
+
+
+class FidelityControllable:
+    """Importer of the released layout."""
+
+    ORIGIN = "fidelity_controllable_compression (Iwai et al.)"
+    FAMILY = "fidelity"
+    STATE = "comp_model"
+    ROOTS = ("encoder.", "decoder.", "contextmodel.")
+
+    def recognises(self, content: Mapping[str, Any]) -> bool:
+        return any(key.startswith("contextmodel.") for key in state_dict_keys(content.get(self.STATE)))
+
+    def read(self, content: Mapping[str, Any]) -> Checkpoint:
+        found = entries_of(state_dict_in(content, self.STATE))
+        shapes = state_shapes(Fidelity, Fidelity.PRESETS[PRESET])
+        names = {origin_name(name): name for name in shapes}
+        expected = {origin: shapes[name] for origin, name in names.items()}
+        outputs, gathered, *_ = expected[MASKED]
+        expected[MASKED] = (outputs, gathered // len(ContextModel.taps), *MASKED_KERNEL)
+        require_layout(self.ORIGIN, found, expected)
+        tensors = {name: found[origin].float() for origin, name in names.items()}
+        tensors[names[MASKED]] = causal_taps(found[MASKED].float())
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))}
+        if self.STATE in content:
+            notes |= left_beside(content, self.STATE)
+        return Checkpoint(Fidelity.FAMILY, PRESET, notes, tensors)
+
+
+def origin_name(name: str) -> str:
+    """The origin's name of one of our model's tensors: "analysis.0.norm.beta" is "encoder.block1.actv2.beta"."""
+    sequence = next(sequence for sequence in _SEQUENCES if name.startswith(sequence + "."))
+    index, *inner = name.removeprefix(sequence + ".").split(".")
+    layer = _SEQUENCES[sequence][int(index)]
+    assert layer is not None, name
+    kind = _UPSAMPLING if ".up" in layer else _ATTENTION if ".nlam" in layer else _RESIDUAL
+    return ".".join([layer, *(kind.get(part, part) for part in inner)])
+
+
+def causal_taps(kernel: Tensor) -> Tensor:
+    """(O, C, 3, 5) masked kernel, its last row the position's own, to (O, 12 C, 1, 1) over gathered neighbours."""
+    rows, columns = kernel.shape[2:]
+    taps = [kernel[:, :, rows - 1 - up, columns // 2 + right] for up, right in ContextModel.taps]
+    return torch.cat(taps, 1)[:, :, None, None]

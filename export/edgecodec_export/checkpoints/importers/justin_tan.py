@@ -1,0 +1,208 @@
+"""HiFiC as Justin-Tan/high-fidelity-generative-compression saves it.
+
+A `.pt` file holds `model_state_dict`, the options of the training run as `args`, and the states of the optimisers.
+The options decide what the network computes, so they are read and never assumed.
+
+Three things that the family says otherwise are rewritten without changing what is computed:
+
+* The hyper-syntheses end in a transposed convolution of stride 1, which is a convolution with the kernel turned round
+  (Dumoulin and Visin 2016, section 4.1).
+* The density of z has four layers where the family has five; a fifth that hands its input on makes them equal.
+* z is rounded as it is, so its medians are 0.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.importers.bottleneck import require_scale_bound
+from edgecodec_export.checkpoints.importers.layout import (
+    Shape,
+    count_of,
+    entries_of,
+    foreign_names,
+    left_beside,
+    repetitions,
+    require_layout,
+    state_dict_in,
+    state_dict_keys,
+    state_shapes,
+    width,
+)
+from edgecodec_export.families.hific import Hific, Preset
+
+PUBLISHED = Hific.PRESETS["published"]
+_BLOCK = r"Generator\.resblock_(\d+)\."
+_TURNED = ("Hyperprior.synthesis_mu.conv3.weight", "Hyperprior.synthesis_std.conv3.weight")
+
+#: Parts of the state that coding has no use for, by prefix.
+LEFT_OUT = {
+    "Discriminator.": "training only",
+    "Hyperprior.hyperprior_entropy_model.": "copies of the density and tables made from it",
+    "Hyperprior.prior_entropy_model.": "tables of the likelihood",
+}
+
+_SCALE_BOUND = "Hyperprior.prior_entropy_model.min_scale_tensor"
+
+# Options that change the network in ways the family does not have, by the value that leaves it as it is.
+_REQUIRED = {"use_channel_norm": True, "use_latent_mixture_model": False, "sample_noise": False}
+
+_DENSITY = "Hyperprior.hyperlatent_likelihood"
+_DENSITY_FILTERS = (1, 3, 3, 3, 1)
+_SOFTPLUS_ONE = math.log(math.e - 1)
+_SOFTPLUS_ZERO = -100.0  # of float32
+
+
+class JustinTan:
+    """Importer of one layout."""
+
+    ORIGIN = "Justin-Tan/high-fidelity-generative-compression (HiFiC)"
+    FAMILY = "hific"
+    STATE = "model_state_dict"
+    ROOTS = ("Encoder.", "Generator.", "Hyperprior.")
+
+    def recognises(self, content: Mapping[str, Any]) -> bool:
+        keys = state_dict_keys(content.get(self.STATE))
+        return "args" in content and any(key.startswith("Hyperprior.") for key in keys)
+
+    def read(self, content: Mapping[str, Any]) -> Checkpoint:
+        state, left_out = _split(entries_of(state_dict_in(content, self.STATE)))
+        if self.STATE in content:
+            left_out |= left_beside(content, self.STATE, "args")
+        preset, problems = _preset(content.get("args"), state)
+        shapes = state_shapes(Hific, preset)
+        names = foreign_names(shapes, _modules(preset.residual_blocks))
+        expected = {foreign: shapes[name] for name, foreign in names.items()}
+        for name in _TURNED:
+            outputs, inputs, *kernel = expected[name]
+            expected[name] = (inputs, outputs, *kernel)
+        expected |= _density_shapes(preset.hyperlatent_channels)
+        require_layout(self.ORIGIN, state, expected, others=problems)
+
+        tensors = {name: state[foreign].float() for name, foreign in names.items()}
+        for network in ("hyper_synthesis_mean", "hyper_synthesis_scale"):
+            transposed = tensors[f"{network}.4.weight"]
+            tensors[f"{network}.4.weight"] = transposed.transpose(0, 1).flip(2, 3).contiguous()
+        tensors |= {f"density.{name}": tensor for name, tensor in _density(state).items()}
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("steps"))} | left_out
+        told = {name: content["args"].get(name) for name in ("regime", "model_type")}
+        texts = {name: value for name, value in told.items() if isinstance(value, str) and value.isprintable()}
+        notes |= {f"option {name}": value for name, value in texts.items()}
+        return Checkpoint("hific", "justin-tan", notes, tensors, preset)
+
+
+def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What coding needs, and a note on each part that is left out. Raises as `require_scale_bound` does."""
+    if _SCALE_BOUND in state:
+        require_scale_bound(_SCALE_BOUND, state[_SCALE_BOUND])
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(LEFT_OUT))}
+    counts = {prefix: sum(name.startswith(prefix) for name in state) for prefix in LEFT_OUT}
+    notes = {f"left out {prefix}*": f"{count} tensors: {LEFT_OUT[prefix]}" for prefix, count in counts.items() if count}
+    return kept, notes
+
+
+def _preset(options: Any, state: Mapping[str, Any]) -> tuple[Preset, list[str]]:
+    """The preset that tensors and options tell, and a line for each option that does not fit."""
+    stages = [{f"Encoder.conv_block{k + 1}.1.{leaf}": 0 for leaf in ("bias", "weight")} for k in range(5)]
+    for k in range(4):
+        stages[k][f"Generator.upconv_block{4 - k}.0.bias"] = 0
+        stages[k + 1][f"Generator.upconv_block{4 - k}.0.weight"] = 0
+    latent = {"Encoder.conv_block_out.1.bias": 0, "Encoder.conv_block_out.1.weight": 0}
+    latent["Hyperprior.synthesis_mu.conv3.bias"] = 0
+    hyperlatent = {f"Hyperprior.analysis_net.conv{i}.bias": 0 for i in (1, 2, 3)}
+    sizes = Preset(
+        widths=tuple(width(state, stages[k], PUBLISHED.widths[k]) for k in range(5)),
+        latent_channels=width(state, latent, PUBLISHED.latent_channels),
+        hyperlatent_channels=width(state, hyperlatent, PUBLISHED.hyperlatent_channels),
+        residual_blocks=repetitions(state, _BLOCK),
+        padding="reflect",
+        rounding="half up",
+        pads_latent=True,
+    )
+    problems = _option_problems(options, sizes)
+    if problems:
+        return sizes, problems
+    signed, likelihood = options["normalize_input_image"], options["likelihood_type"]
+    return replace(sizes, signed_images=signed, likelihood=likelihood), []
+
+
+def _option_problems(options: Any, sizes: Preset) -> list[str]:
+    if options is None:
+        return ["args: missing, should hold the options of the training run"]
+    if not isinstance(options, Mapping):
+        return [f"args: is of type {type(options).__name__}, should hold the options of the training run"]
+    needed: dict[str, tuple[Any, ...]] = {
+        "normalize_input_image": (True, False),
+        "likelihood_type": ("gaussian", "logistic"),
+        "latent_channels": (sizes.latent_channels,),
+        "n_residual_blocks": (sizes.residual_blocks,),
+    }
+    allowed = needed | {name: (value,) for name, value in _REQUIRED.items()}
+    problems = [f"args.{name}: missing" for name in needed if name not in options]
+    return problems + [
+        f"args.{name}: is {reprlib.repr(options[name])}, should be {' or '.join(map(repr, values))}"
+        for name, values in allowed.items()
+        if name in options
+        and not any(type(options[name]) is type(value) and options[name] == value for value in values)
+    ]
+
+
+def _modules(residual_blocks: int) -> dict[str, str]:
+    """Path at the origin of each of the family's modules but the density."""
+    modules = {"analysis.15": "Encoder.conv_block_out.1", "synthesis.image": "Generator.conv_block_out.1"}
+    for k in range(5):
+        modules |= {f"analysis.{3 * k + i}": f"Encoder.conv_block{k + 1}.{i + 1}" for i in (0, 1)}
+    for k in range(4):
+        modules |= {f"synthesis.doublings.{3 * k + i}": f"Generator.upconv_block{k + 1}.{i}" for i in (0, 1)}
+    # The origin counts the mirroring between the norm and the convolution as a layer.
+    modules |= {f"synthesis.head.{i}": f"Generator.conv_block_init.{layer}" for i, layer in enumerate((0, 2, 3))}
+    for k in range(residual_blocks):
+        layers = {0: "conv1", 1: "norm1", 3: "conv2", 4: "norm2"}
+        modules |= {
+            f"synthesis.residual_blocks.{k}.body.{i}": f"Generator.resblock_{k}.{layer}" for i, layer in layers.items()
+        }
+    networks = {
+        "hyper_analysis": "analysis_net",
+        "hyper_synthesis_mean": "synthesis_mu",
+        "hyper_synthesis_scale": "synthesis_std",
+    }
+    for ours, theirs in networks.items():
+        modules |= {f"{ours}.{2 * i}": f"Hyperprior.{theirs}.conv{i + 1}" for i in range(3)}
+    return modules
+
+
+def _density_shapes(channels: int) -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {}
+    for k in range(4):
+        inputs, outputs = _DENSITY_FILTERS[k : k + 2]
+        shapes |= {f"{_DENSITY}.H_{k}": (channels, outputs, inputs)}
+        shapes |= {f"{_DENSITY}.{name}_{k}": (channels, outputs, 1) for name in "ab"}
+    return shapes
+
+
+def _density(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The density of z as five layers: the fourth has the origin's output and two zeros, the fifth hands on the first.
+
+    Matrices are stored ahead of a softplus.
+    """
+    parameters = {"H": "_matrix", "b": "_bias", "a": "_factor"}
+    density = {
+        f"{ours}{k}": state[f"{_DENSITY}.{theirs}_{k}"].float() for theirs, ours in parameters.items() for k in range(4)
+    }
+    channels = len(density["_matrix3"])
+    for name, filling in (("_matrix3", _SOFTPLUS_ZERO), ("_bias3", 0.0), ("_factor3", 0.0)):
+        one = density[name]
+        density[name] = torch.cat([one, torch.full((channels, 2, one.shape[2]), filling)], 1)
+    density["_matrix4"] = torch.tensor([_SOFTPLUS_ONE, _SOFTPLUS_ZERO, _SOFTPLUS_ZERO]).repeat(channels, 1, 1)
+    density["_bias4"] = torch.zeros(channels, 1, 1)
+    # Only the middle one, the median, has a meaning to coding.
+    density["quantiles"] = torch.tensor([-10.0, 0.0, 10.0]).repeat(channels, 1, 1)
+    return density

@@ -1,0 +1,88 @@
+"""What freezing costs: the size of pictures under the integer entropy model against the float one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from edgecodec.entropy import EntropyModel
+from edgecodec.errors import CheckpointRejected
+from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation
+
+_INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True)
+class EntropyCost:
+    """Ideal bits of `pictures` pictures under either model, and how many more the integer one needs.
+
+    bound_percent: how many more are usual at most. compared_bits: by name, what they would take otherwise. knobs: at
+    which the pictures were coded. by_setting: where they were coded at several knobs, the cost at each; the whole is
+    the sum.
+    """
+
+    pictures: int
+    float_bits: float
+    integer_bits: float
+    bound_percent: float
+    compared_bits: dict[str, float] = field(default_factory=dict)
+    knobs: dict[str, float] = field(default_factory=dict)
+    by_setting: tuple[EntropyCost, ...] = ()
+
+    @property
+    def overhead_percent(self) -> float:
+        return 100 * (self.integer_bits / self.float_bits - 1)
+
+    def beyond_bound(self) -> list[EntropyCost]:
+        """The settings that cost more than the bound; of one setting only, itself."""
+        return [each for each in self.by_setting or (self,) if each.overhead_percent > each.bound_percent]
+
+
+def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Observation]) -> EntropyCost:
+    """The cost on pictures, which should not be those that calibrated `entropy`."""
+    integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
+    compared_bits = freezer.compared_bits(observations) if isinstance(freezer, Comparing) else {}
+    float_bits = freezer.float_bits(observations)
+    return EntropyCost(len(observations), float_bits, integer_bits, freezer.BOUND_PERCENT, compared_bits)
+
+
+def summed(costs: Sequence[EntropyCost]) -> EntropyCost:
+    """The cost of the same pictures at one setting or more."""
+    if len(costs) == 1:
+        return costs[0]
+    first = costs[0]
+    return replace(
+        first,
+        float_bits=sum(each.float_bits for each in costs),
+        integer_bits=sum(each.integer_bits for each in costs),
+        compared_bits={name: sum(each.compared_bits[name] for each in costs) for name in first.compared_bits},
+        knobs={},
+        by_setting=tuple(costs),
+    )
+
+
+def integer_bits_of(entropy: EntropyModel, observation: Observation) -> int:
+    """Ideal bits of one picture under the frozen model."""
+    width, height = size_of(entropy, observation)
+    return entropy.bits(as_int16(observation), width=width, height=height)
+
+
+def size_of(entropy: EntropyModel, observation: Observation) -> tuple[int, int]:
+    """Width and height in pixels of what was observed."""
+    latent = entropy.encoder_latents[0]
+    _, rows, columns = observation.latents[latent.name].shape
+    return columns * latent.stride, rows * latent.stride
+
+
+def as_int16(observation: Observation) -> dict[str, np.ndarray]:
+    """The latents as the native library takes them. Raises CheckpointRejected for one that 16 bits do not hold."""
+    for name, values in observation.latents.items():
+        lowest, highest = values.min(), values.max()
+        if not _INT16.min <= lowest <= highest <= _INT16.max:
+            raise CheckpointRejected(
+                f"latent {name} of a photograph goes from {lowest:.4g} to {highest:.4g}",
+                hint="files carry 16 bits: this checkpoint is damaged, or not of this family",
+            )
+    return {name: values.astype(np.int16) for name, values in observation.latents.items()}

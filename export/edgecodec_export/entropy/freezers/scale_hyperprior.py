@@ -1,0 +1,108 @@
+"""Freezing the scale hyperprior: its float densities and scale network become the integer model of entropy.bin.
+
+Order of decoding: z with one table per channel; z plus its medians as fixed point; the scale net on that, which gives
+the table of every r; r. The mean network stays in the engine's graph, because r is coded around zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgecodec_export.entropy.coding_tables import (
+    coded_bits,
+    factorized_tables,
+    gaussian_scale_boundaries,
+    gaussian_tables,
+    logistic_tables,
+)
+from edgecodec_export.entropy.entropy_file import Affine, Apply, Code, EntropyModel, TableIndices, Values
+from edgecodec_export.entropy.integer_net import IntArray, IntegerNet
+from edgecodec_export.entropy.quantise import IndexOutput, Quantiser, cheapest_precision, fixed_point_input
+from edgecodec_export.families.hyperprior import ALIGNMENT, HYPERLATENT_STRIDE, LATENT_STRIDE, ScaleHyperprior
+
+# Share of r's bits that narrower weights may cost on the calibration pictures before a layer gets wider ones.
+PRECISION_BUDGET = 0.0005
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Integers of one picture: z (1, N, h, w) and r (1, M, 4h, 4w), and the table the float network gives each r."""
+
+    z: IntArray
+    r: IntArray
+    float_indices: IntArray
+
+    @property
+    def latents(self) -> dict[str, IntArray]:
+        """What an encoder is handed."""
+        return {"z": self.z[0], "r": self.r[0]}
+
+
+class ScaleHyperpriorFreezer:
+    """Observes pictures with a model and freezes its entropy side."""
+
+    BOUND_PERCENT = 0.15
+
+    def __init__(self, model: ScaleHyperprior) -> None:
+        self._model = model
+        self._medians = model.density.medians.reshape(1, -1, 1, 1)
+        self._z_tables = tuple(factorized_tables(model.density))
+        self._r_tables = tuple(gaussian_tables() if model.likelihood == "gaussian" else logistic_tables())
+
+    @torch.no_grad()
+    def observe(self, image: Tensor) -> Observation:
+        """image: (1, 3, H, W) float32 in [0, 1], sides multiples of 64."""
+        z, r, _ = self._model.quantise(self._model.analysis(image))
+        scales = self._model.scale_network()(z + self._medians).double().numpy()
+        indices = np.searchsorted(gaussian_scale_boundaries(), scales, side="right")
+        return Observation(z.long().numpy(), r.long().numpy(), indices.astype(np.int64))
+
+    def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
+        """The integer entropy model, with activations ranged on the observed pictures."""
+        samples = [torch.from_numpy(each.z).float() + self._medians for each in observations]
+        network = self._model.scale_network()
+        form = fixed_point_input([network], samples)
+        quantiser = Quantiser(network, samples, form.format, IndexOutput(gaussian_scale_boundaries()))
+        offsets = np.rint(np.ldexp(self._medians.flatten().double().numpy(), form.shift)).astype(np.int64)
+        affine = Affine("z_fixed", "z", form.shift, offsets, form.low, form.high)
+        float_bits = sum(coded_bits(self._r_tables, each.float_indices, each.r) for each in observations)
+
+        def extra_share(net: IntegerNet) -> float:
+            bits = sum(
+                coded_bits(self._r_tables, net.run(fixed_point(affine, each.z)), each.r) for each in observations
+            )
+            return bits / float_bits - 1
+
+        n, m = self._model.hyperlatent_channels, self._model.latent_channels
+        return EntropyModel(
+            alignment=ALIGNMENT,
+            tensors=(
+                Values("z", n, HYPERLATENT_STRIDE, decoder_latent=True),
+                Values("z_fixed", n, HYPERLATENT_STRIDE),
+                TableIndices("r_table", m, LATENT_STRIDE),
+                Values("r", m, LATENT_STRIDE, decoder_latent=True),
+            ),
+            table_sets=(self._z_tables, self._r_tables),
+            nets=(cheapest_precision(quantiser, extra_share, PRECISION_BUDGET),),
+            steps=(Code("z", 0), affine, Apply("r_table", "z_fixed", 0), Code("r", 1, "r_table")),
+        )
+
+    def float_bits(self, observations: Sequence[Observation]) -> float:
+        """Ideal bits where the float network chooses the tables of r."""
+        channels = np.arange(self._model.hyperlatent_channels).reshape(1, -1, 1, 1)
+        return sum(
+            coded_bits(self._z_tables, np.broadcast_to(channels, each.z.shape), each.z)
+            + coded_bits(self._r_tables, each.float_indices, each.r)
+            for each in observations
+        )
+
+
+def fixed_point(affine: Affine, z: IntArray) -> IntArray:
+    """What the step `affine` makes of z (B, N, h, w)."""
+    shifted: IntArray = (z << affine.shift) + affine.offsets.reshape(1, -1, 1, 1)
+    return shifted.clip(affine.low, affine.high)

@@ -1,0 +1,275 @@
+"""Generative compression at extreme rates (Agustsson, Tschannen, Mentzer, Timofte, Van Gool 2019, appendix).
+
+Two modes of one pair of networks, in the notation of pix2pixHD. c7s1-k: 7x7 convolution, reflected border, instance
+norm, ReLU. dk: 3x3 at stride 2. uk: 3x3 transposed at stride 2. Rk: residual block of two 3x3 with reflected borders.
+
+    GC   image -> c7s1-60 d120 d240 d480 d960, 3x3 to C -> nearest of -2..2 -> symbols (B, C, H/16, W/16)
+         symbols -> generator: c3s1-960, R960 x 9, u480 u240 u120 u60, 7x7 to 3, tanh -> image
+    SC   image -> c7s1-60 d120 d240 d480, 3x3 to C -> nearest of -2..2 -> symbols (B, C, H/8, W/8), 0 where not kept
+         symbols -> c3s1-480 d960, and label map -> c7s1-60 d120 d240 d480 d960, both -> the same generator -> image
+
+In GC(D+) only the discriminator sees a label map, so its codec is GC. SC codes the label map and the region mask beside
+the symbols; where the mask is 0 the symbols are 0 and the generator paints from the labels alone.
+
+Not tileable: instance norm uses the statistics of the whole picture, so no tile and no other resolution gives the same
+picture. Sides are multiples of 16, and 32 or more, because the smallest maps have reflected borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecodec.noise import ONE as NOISE_ONE
+from edgecodec_export.families.blocks import nearest_level, soft_to_hard, static_code_bits
+from edgecodec_export.families.codec import Latent, LearnedCodec
+from edgecodec_export.families.hyperprior import Rates
+
+LOWEST, LEVELS = -2, 5  # the quantisation centres -2..2 (section 3.2)
+GENERATOR_STRIDE = 16
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Size of the networks, and the conventions in which origins differ.
+
+    mode: generative compression, or selective compression with label maps.
+    latent_channels: C, the one knob of the rate: at most C * log2(5) / 256 bits per pixel in GC.
+    widths: channels from stride 1 to stride 16; the generator mirrors them.
+    classes: SC only, the number of values of a label.
+    noise_channels: normal noise that the generator takes beside the symbols, stride 16.
+    instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
+        picture's contrast, so that no symbol tells of them and the generator has to guess. "residual_blocks" leaves it
+        out behind all other convolutions, which lets them through.
+    projection_norm: whether instance norm and ReLU follow the projection to C channels. The symbols are then 0..2.
+    zero_border: where a stride-2 convolution has its row and column of zeros, and a transposed one drops those that are
+        too many. "leading": above and left, which is torch's padding of 1. "trailing": below and right, which is
+        TensorFlow's SAME. The same weights give maps shifted by one pixel.
+    epsilon: added to the variance in instance norm, which is the biased one in every origin.
+    """
+
+    mode: Literal["GC", "SC"]
+    latent_channels: int
+    widths: tuple[int, int, int, int, int] = (60, 120, 240, 480, 960)
+    residual_blocks: int = 9
+    classes: int = 0
+    noise_channels: int = 0
+    instance_norm: Literal["everywhere", "residual_blocks"] = "everywhere"
+    projection_norm: bool = False
+    zero_border: Literal["leading", "trailing"] = "leading"
+    epsilon: float = 1e-5
+
+
+class Agustsson(LearnedCodec):
+    """GC or SC, as the preset says."""
+
+    FAMILY = "agustsson"
+    PRESETS: ClassVar = {
+        "published": Preset("GC", 8),
+        "published-sc": Preset("SC", 8, classes=12),
+        "compact": Preset("GC", 8, (24, 48, 96, 128, 144), 5, instance_norm="residual_blocks"),
+        "compact-sc": Preset("SC", 8, (24, 48, 96, 128, 144), 3, classes=12, instance_norm="residual_blocks"),
+    }
+    ALIGNMENT = GENERATOR_STRIDE
+    SMALLEST_SIDE = 2 * GENERATOR_STRIDE
+    DECODER_PREFIXES = ("synthesis.",)
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__(preset)
+        selective = preset.mode == "SC"
+        widths = preset.widths[:-1] if selective else preset.widths
+        self.latent_stride = GENERATOR_STRIDE // 2 if selective else GENERATOR_STRIDE
+        self.analysis = nn.Sequential(_features(3, widths, preset), _projection(widths[-1], preset))
+        self.synthesis = SelectiveSynthesis(preset) if selective else Generator(preset.latent_channels, preset)
+
+    def encoder_latents(self) -> tuple[Latent, ...]:
+        return (Latent("symbols", self.preset.latent_channels, self.latent_stride),)
+
+    def side_latents(self) -> tuple[Latent, ...]:
+        """Empty in GC. labels: class of every pixel, 0 <= label < classes. mask: 1 where symbols are kept, else 0."""
+        if self.preset.mode == "GC":
+            return ()
+        return Latent("labels", 1, 1), Latent("mask", 1, self.latent_stride)
+
+    def classes(self) -> int:
+        return self.preset.classes
+
+    def decoder_latents(self) -> tuple[Latent, ...]:
+        """labels in SC, and symbols."""
+        return (*(latent for latent in self.side_latents() if latent.name == "labels"), *self.encoder_latents())
+
+    def noise(self) -> Latent | None:
+        channels = self.preset.noise_channels
+        return Latent("noise", channels, GENERATOR_STRIDE) if channels else None
+
+    def encode(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """symbols (B, C, h, w) in -2..2, 0 where `mask` (B, 1, h, w) is 0."""
+        symbols = nearest_level(self.analysis(2 * image - 1), LOWEST, LEVELS)
+        return (symbols if mask is None else symbols * mask,)
+
+    def decode(self, *latents: Tensor) -> Tensor:
+        """The picture of `decoder_latents` and `noise`, in that order. ValueError for more or fewer tensors."""
+        names = [latent.name for latent in (*self.decoder_latents(), self.noise()) if latent]
+        return (torch.tanh(self.synthesis(**dict(zip(names, latents, strict=True)))) + 1) / 2
+
+    def forward(
+        self, image: Tensor, labels: Tensor | None = None, mask: Tensor | None = None, noise: Tensor | None = None
+    ) -> tuple[Tensor, Rates]:
+        """Training pass: hard symbols with the gradient of their soft assignment.
+
+        labels: SC only. mask: everything is kept without one. noise: in units of 1/4096.
+        The paper bounds the rate by C and trains without a rate term; `Rates.latent` is that of a static code per
+        channel for the kept symbols.
+        """
+        symbols, assignment = soft_to_hard(self.analysis(2 * image - 1), LOWEST, LEVELS)
+        kept = torch.ones_like(symbols[:, :1]) if mask is None else mask
+        given = [each for each in (labels, symbols * kept, noise) if each is not None]
+        return self.decode(*given), Rates(static_code_bits(assignment, kept), symbols.new_zeros(()))
+
+
+class InstanceNorm(nn.Module):
+    """Normalise every channel over the whole map: biased variance, affine. Not tileable.
+
+    Spelled out and in float32 whatever the input is, because engines that fuse it into half precision lose the
+    variance of large maps.
+    """
+
+    def __init__(self, channels: int, epsilon: float) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x.float()
+        # Twice, because the first mean of an even map, as of one label, is off by a rounding, which is another one on
+        # another engine and which 1 / sqrt(epsilon) magnifies, again in every layer.
+        for _ in range(2):
+            centred = centred - centred.mean((2, 3), keepdim=True)
+        variance = (centred * centred).mean((2, 3), keepdim=True)
+        return (centred / torch.sqrt(variance + self.epsilon) * self.gamma + self.beta).to(x.dtype)
+
+
+class Rectified(nn.Module):
+    """A convolution, ReLU."""
+
+    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.convolution(x))
+
+
+class Normalised(Rectified):
+    """A convolution, instance norm, ReLU."""
+
+    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d, epsilon: float) -> None:
+        super().__init__(convolution)
+        self.norm = InstanceNorm(convolution.out_channels, epsilon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.convolution(x)))
+
+
+class Halving(nn.Conv2d):
+    """3x3 at stride 2 for even sides, with one row and one column of zeros."""
+
+    def __init__(self, inputs: int, outputs: int, preset: Preset) -> None:
+        self.trailing = preset.zero_border == "trailing"
+        super().__init__(inputs, outputs, 3, stride=2, padding=0 if self.trailing else 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.trailing else x)
+
+
+class Doubling(nn.ConvTranspose2d):
+    """3x3 transposed at stride 2, without one row and one column of what it would give."""
+
+    def __init__(self, inputs: int, outputs: int, preset: Preset) -> None:
+        self.trailing = preset.zero_border == "trailing"
+        cropped = 0 if self.trailing else 1
+        super().__init__(inputs, outputs, 3, stride=2, padding=cropped, output_padding=cropped)
+
+    def forward(self, x: Tensor) -> Tensor:
+        doubled = super().forward(x)
+        return doubled[:, :, :-1, :-1] if self.trailing else doubled
+
+
+class ResidualBlock(nn.Module):
+    """3x3, instance norm, ReLU, 3x3, instance norm, plus the identity."""
+
+    def __init__(self, channels: int, epsilon: float) -> None:
+        super().__init__()
+        self.first = Normalised(_reflected(channels, channels, 3), epsilon)
+        self.second = _reflected(channels, channels, 3)
+        self.norm = InstanceNorm(channels, epsilon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.norm(self.second(self.first(x)))
+
+
+class Generator(nn.Module):
+    """(B, inputs, h, w), and noise (B, n, h, w) where the preset has any, to (B, 3, 16h, 16w) before the tanh."""
+
+    def __init__(self, inputs: int, preset: Preset) -> None:
+        super().__init__()
+        widths = preset.widths[::-1]
+        self.head = _rectified(_reflected(inputs + preset.noise_channels, widths[0], 3), preset)
+        self.residual_blocks = nn.Sequential(
+            *(ResidualBlock(widths[0], preset.epsilon) for _ in range(preset.residual_blocks))
+        )
+        self.doublings = nn.Sequential(*(_rectified(Doubling(*pair, preset), preset) for pair in pairwise(widths)))
+        self.image = _reflected(widths[-1], 3, 7)
+
+    def forward(self, symbols: Tensor, noise: Tensor | None = None) -> Tensor:
+        x = symbols if noise is None else torch.cat((symbols, noise / NOISE_ONE), 1)
+        return self.image(self.doublings(self.residual_blocks(self.head(x))))
+
+
+class SelectiveSynthesis(nn.Module):
+    """Labels (B, 1, H, W) and symbols (B, C, H/8, W/8) to (B, 3, H, W) before the tanh."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        penultimate, last = preset.widths[-2:]
+        self.expansion = nn.Sequential(
+            _rectified(_reflected(preset.latent_channels, penultimate, 3), preset),
+            _rectified(Halving(penultimate, last, preset), preset),
+        )
+        self.classes = preset.classes
+        self.label_analysis = _features(preset.classes, preset.widths, preset)
+        self.generator = Generator(2 * last, preset)
+
+    def forward(self, labels: Tensor, symbols: Tensor, noise: Tensor | None = None) -> Tensor:
+        classes = torch.arange(self.classes, dtype=labels.dtype, device=labels.device).reshape(1, -1, 1, 1)
+        one_hot = (labels == classes).to(symbols.dtype)
+        both = torch.cat((self.expansion(symbols), self.label_analysis(one_hot)), 1)
+        return self.generator(both, noise)
+
+
+def _reflected(inputs: int, outputs: int, size: int) -> nn.Conv2d:
+    """Convolution that keeps the map's size, with a mirrored border."""
+    return nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="reflect")
+
+
+def _features(inputs: int, widths: Sequence[int], preset: Preset) -> nn.Sequential:
+    """7x7 stem at full size, then one halving per further width."""
+    stem = _rectified(_reflected(inputs, widths[0], 7), preset)
+    return nn.Sequential(stem, *(_rectified(Halving(*pair, preset), preset) for pair in pairwise(widths)))
+
+
+def _projection(inputs: int, preset: Preset) -> nn.Module:
+    convolution = _reflected(inputs, preset.latent_channels, 3)
+    return Normalised(convolution, preset.epsilon) if preset.projection_norm else convolution
+
+
+def _rectified(convolution: nn.Conv2d | nn.ConvTranspose2d, preset: Preset) -> Rectified:
+    """With instance norm in between where the preset has it everywhere."""
+    return Normalised(convolution, preset.epsilon) if preset.instance_norm == "everywhere" else Rectified(convolution)

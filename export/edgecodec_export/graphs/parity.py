@@ -1,0 +1,157 @@
+"""Every exported graph against the PyTorch model it came from, before rounding hides anything.
+
+A graph decides in few places: it rounds, or compares with a threshold. There the numbers it decides on are compared
+with PyTorch's, and PyTorch goes on with the graph's decision. So a value on the edge between two integers is no error,
+and neither is what follows from it; and past the last decision both must agree to the bit.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from edgecodec.errors import VerificationFailed
+from edgecodec.noise import normal_noise
+from edgecodec_export.baking import Point
+from edgecodec_export.families.codec import LearnedCodec
+from edgecodec_export.graphs.onnx_export import AnalysisGraph, SynthesisGraph, synthesis_inputs, takes_size
+
+LARGEST_ERROR = 1e-4  # absolute for values up to 1, relative to the largest value beyond
+PADDING = 5  # pixels of each side that a graph is told are padding, where it has to be told
+
+Array = npt.NDArray[Any]
+_DECISIONS = {
+    "Round": torch.ops.aten.round,
+    "Floor": torch.ops.aten.floor,
+    "Greater": torch.ops.aten.gt,
+    "GreaterOrEqual": torch.ops.aten.ge,
+}
+
+
+def verify_analysis(path: Path, model: LearnedCodec, point: Point, pictures: Sequence[npt.NDArray[np.uint8]]) -> float:
+    """Largest error of the analysis graph in `path` over `pictures` (H, W, 3) and the ends and default of its scalars.
+
+    pictures: sides multiples of the alignment. Raises VerificationFailed beyond 1e-4, and where decisions differ.
+    """
+    knobs = [(scalar.low, scalar.default, scalar.high) for scalar in point.scalars.values()]
+    inputs = []
+    for picture, values in product(pictures, product(*knobs)):
+        others = {name: np.array(value, np.float32) for name, value in zip(point.scalars, values, strict=True)}
+        size = {"size": np.int64(picture.shape[:2]) - PADDING} if takes_size(model) else {}
+        inputs.append({"image": picture, **size, **others})
+    return _verify(path, AnalysisGraph(point.reference, takes_size(model)), inputs)
+
+
+def verify_synthesis(path: Path, model: LearnedCodec, point: Point, latents: Sequence[Mapping[str, Array]]) -> float:
+    """Largest error of the synthesis graph in `path` over decoder latents (C, h, w) by name; noise is added here.
+
+    Raises VerificationFailed beyond 1e-4, and where the bytes are not the rounded picture.
+    """
+    noise = model.noise()
+    inputs = []
+    for each in latents:
+        maps = dict(each)
+        if noise:
+            beside = model.decoder_latents()[-1]
+            height, width = (side * beside.stride // noise.stride for side in maps[beside.name].shape[1:])
+            maps[noise.name] = normal_noise(0, noise.channels, height, width)
+        inputs.append({latent.name: maps[latent.name][None].astype(np.float32) for latent in synthesis_inputs(model)})
+    return _verify(path, SynthesisGraph(point.reference), inputs)
+
+
+@torch.no_grad()
+def _verify(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Array]]) -> float:
+    """Largest error over `inputs`, each in the order of the reference's arguments."""
+    graph = _Instrumented(path)
+    errors = [0.0]
+    for each in inputs:
+        outputs, decisions = graph.run(each)
+        with _Replay(decisions, path.name) as replay:
+            expected = reference(*map(torch.from_numpy, each.values()))
+        errors += replay.finished()
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        if not all(np.array_equal(a.numpy(), b) for a, b in zip(expected, outputs, strict=True)):
+            raise VerificationFailed("does not give what it decided", where=path.name)
+    largest = max(errors)
+    if largest > LARGEST_ERROR:
+        raise VerificationFailed(
+            f"differs from PyTorch by {largest:.2e}, more than {LARGEST_ERROR:.0e}", where=path.name
+        )
+    return largest
+
+
+class _Instrumented:
+    """A graph on the processor that also gives every float it decides on, and its decision."""
+
+    def __init__(self, path: Path) -> None:
+        graph = onnx.load(path, load_external_data=False)
+        self._outputs = [output.name for output in graph.graph.output]
+        self._decisions = [
+            (node.op_type, node.input[0], node.output[0]) for node in graph.graph.node if node.op_type in _DECISIONS
+        ]
+        inner = {name for _, *names in self._decisions for name in names} - set(self._outputs)
+        graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(inner))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Beside the graph, because that is where weights in files of their own are looked for.
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".onnx") as file:
+            file.write(graph.SerializeToString())
+            file.flush()
+            del graph
+            self._session = onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
+
+    def run(self, inputs: Mapping[str, Array]) -> tuple[list[Array], list[tuple[str, Array, Array]]]:
+        """The outputs; and each decision on floats: its kind, what it was given, and what it gave."""
+        names = [output.name for output in self._session.get_outputs()]
+        values = dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        decisions = [(kind, values[given], values[taken]) for kind, given, taken in self._decisions]
+        return [values[name] for name in self._outputs], [each for each in decisions if each[1].dtype == np.float32]
+
+
+class _Replay(TorchDispatchMode):
+    """While active, PyTorch takes a graph's decisions, one after the other, instead of its own."""
+
+    def __init__(self, decisions: Sequence[tuple[str, Array, Array]], name: str) -> None:
+        super().__init__()
+        self._left: Iterator[tuple[str, Array, Array]] = iter(decisions)
+        self._name = name
+        self._errors: list[float] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kinds = [kind for kind, packet in _DECISIONS.items() if function.overloadpacket is packet]
+        if not kinds or not args[0].is_floating_point():
+            return function(*args, **(kwargs or {}))
+        kind, given, taken = next(self._left, ("nothing", None, None))
+        if kind not in kinds or given.shape != args[0].shape:
+            raise VerificationFailed(f"decides by {kind} where PyTorch decides by {kinds[0]}", where=self._name)
+        self._errors.append(_error(args[0], given, self._name))
+        decided = torch.from_numpy(taken)
+        if not torch.equal(function(torch.from_numpy(given), *args[1:], **(kwargs or {})), decided):
+            raise VerificationFailed(f"{kind} is not that of its numbers", where=self._name)
+        return decided
+
+    def finished(self) -> list[float]:
+        """Errors of the decisions. Raises VerificationFailed where the graph took more of them than PyTorch."""
+        if next(self._left, None) is not None:
+            raise VerificationFailed("decides more often than PyTorch", where=self._name)
+        return self._errors
+
+
+def _error(expected: Tensor, actual: Array, name: str) -> float:
+    """Raises VerificationFailed where either holds something that is no number, for no comparison finds that."""
+    reference = expected.numpy()
+    if not (np.isfinite(reference).all() and np.isfinite(actual).all()):
+        raise VerificationFailed("gives infinities or what is not a number", where=name, hint="look at the weights")
+    return float(np.abs(reference - actual).max() / max(1.0, np.abs(reference).max()))

@@ -1,0 +1,195 @@
+"""Weights that graphs share lie in files of their own, and are as much part of the bundle as the graphs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import external_data_helper, helper, numpy_helper
+
+import edgecodec
+from edgecodec import verify
+from edgecodec.errors import BadModel, BundleChanged
+from edgecodec.graph_file import external_files
+from support.make_bundles import BLOCK, Graph, painted, plain, read_manifest, synthesis, write_manifest
+
+PICTURE = painted(np.random.default_rng(0).integers(-128, 128, (3, 4, 5)))
+
+
+def _outside(graph: Graph, folder: Path, file: str) -> Graph:
+    """The graph with its largest constant in `file`."""
+    entry, model = graph
+    largest = max(model.graph.initializer, key=lambda tensor: numpy_helper.to_array(tensor).size)
+    data = numpy_helper.to_array(largest).tobytes()
+    assert len(data) == 3 * BLOCK * BLOCK * 4
+    external_data_helper.set_external_data(largest, file)
+    largest.ClearField("raw_data")
+    (folder / "weights").mkdir(exist_ok=True)
+    (folder / file).write_bytes(data)
+    return entry, model
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Decoders for alpha 0 and 0.5 share their weights; that for 1 has others."""
+    folder = replace(
+        plain(),
+        synthesis=[synthesis(knobs={"alpha": alpha}, shift=alpha * 40) for alpha in (0.0, 0.5, 1.0)],
+        manifest={"default_knobs": {"alpha": 0.0}},
+    ).write(tmp_path / "test.bundle")
+    for number, weights in enumerate(("a", "a", "b")):
+        path = folder / f"synthesis{number}.onnx"
+        _, model = _outside(({}, onnx.load(path)), folder, f"weights/{weights * 16}.bin")
+        path.write_bytes(model.SerializeToString())
+    write_manifest(folder, read_manifest(folder))
+    return folder
+
+
+def _write_graph_with_weights_in(bundle: Path, file: str, named: str) -> None:
+    """The decoder for alpha 1 has its weights in `file`, and calls it `named`."""
+    path = bundle / "synthesis2.onnx"
+    model = onnx.load(path)
+    (bundle / file).parent.mkdir(exist_ok=True)
+    _outside(({}, model), bundle, file)
+    (entry,) = (each for tensor in model.graph.initializer for each in tensor.external_data if each.key == "location")
+    entry.value = named
+    path.write_bytes(model.SerializeToString())
+
+
+def _flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[5] ^= 1
+    path.write_bytes(data)
+
+
+def test_every_decoder_finds_its_weights(bundle: Path) -> None:
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    data = codec.encode(PICTURE).data
+    for alpha in (0.0, 0.5, 1.0):
+        expected = np.clip(PICTURE + alpha * 40, 0, 255)
+        np.testing.assert_array_equal(codec.decode(data, alpha=alpha).pixels, expected)
+
+
+def test_changed_weights_are_never_loaded(bundle: Path) -> None:
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    data = codec.encode(PICTURE).data
+    _flip_a_byte(bundle / "weights" / ("a" * 16 + ".bin"))
+    for alpha in (0.0, 0.5):
+        with pytest.raises(BundleChanged) as caught:
+            codec.decode(data, alpha=alpha)
+        assert (caught.value.where or "").endswith("aaaa.bin")
+    assert codec.decode(data, alpha=1.0)  # which does not use them
+
+
+@pytest.mark.parametrize("named", ["model.data", "synthesis2.onnx.data", "more/of/it.bin", "./weights/moved.bin"])
+def test_weights_are_weights_wherever_they_lie(bundle: Path, named: str) -> None:
+    file = named.removeprefix("./")
+    (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+    _write_graph_with_weights_in(bundle, file, named)
+    write_manifest(bundle, read_manifest(bundle))
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    data = codec.encode(PICTURE).data
+    np.testing.assert_array_equal(codec.decode(data, alpha=1.0).pixels, np.clip(PICTURE + 40.0, 0, 255))
+    codec.close()
+    _flip_a_byte(bundle / file)
+    with pytest.raises(BundleChanged) as caught:
+        codec.decode(data, alpha=1.0)
+    assert caught.value.where == str(bundle / file)
+
+
+def test_weights_lie_where_their_graph_is(bundle: Path) -> None:
+    """In a folder of its own a graph means other files than beside the manifest."""
+    data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
+    _write_graph_with_weights_in(bundle, "model.data", "model.data")
+    (bundle / "inside").mkdir()
+    (bundle / "synthesis2.onnx").rename(bundle / "inside" / "synthesis2.onnx")
+    manifest = read_manifest(bundle)
+    manifest["synthesis"][2]["file"] = "inside/synthesis2.onnx"
+    write_manifest(bundle, manifest)
+    (bundle / "inside" / "model.data").write_bytes((bundle / "model.data").read_bytes())
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    with pytest.raises(BadModel, match=r"'model\.data', not listed"):
+        codec.decode(data, alpha=1.0)
+    write_manifest(bundle, manifest)
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    np.testing.assert_array_equal(codec.decode(data, alpha=1.0).pixels, np.clip(PICTURE + 40.0, 0, 255))
+
+
+@pytest.mark.parametrize("named", ["model.data", "../secret.bin", "weights/../model.data", "/etc/passwd", ""])
+def test_weights_that_the_manifest_does_not_list_are_refused(bundle: Path, named: str) -> None:
+    """Though a file of that name is there, and the graph is the one that the manifest describes."""
+    data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
+    _write_graph_with_weights_in(bundle, "weights/moved.bin", named)
+    write_manifest(bundle, read_manifest(bundle))
+    (bundle / "model.data").write_bytes((bundle / "weights" / "moved.bin").read_bytes())
+    codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
+    assert codec.decode(data, alpha=0.0)
+    with pytest.raises(BadModel, match="not listed in the manifest") as caught:
+        codec.decode(data, alpha=1.0)
+    assert caught.value.where == str(bundle / "synthesis2.onnx") and repr(named) in caught.value.message
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph", b"\x3a\x7f", b"\xff" * 20], ids=repr)
+def test_graphs_that_are_none(bundle: Path, data: bytes) -> None:
+    coded = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
+    (bundle / "synthesis2.onnx").write_bytes(data)
+    write_manifest(bundle, read_manifest(bundle))
+    with pytest.raises(BadModel, match="not an ONNX graph"):
+        edgecodec.open_bundle(bundle, "onnxruntime", threads=1).decode(coded, alpha=1.0)
+
+
+def test_weights_are_found_in_every_part_of_a_graph() -> None:
+    """As onnx writes them, whatever lies around them."""
+
+    def tensor(file: str) -> onnx.TensorProto:
+        outside = numpy_helper.from_array(np.zeros(3, np.float32), "location")
+        external_data_helper.set_external_data(outside, file, 0, 12)
+        return outside
+
+    def sparse(file: str) -> onnx.SparseTensorProto:
+        return helper.make_sparse_tensor(tensor(f"{file} values"), tensor(f"{file} indices"), [3])
+
+    def constant(file: str) -> onnx.NodeProto:
+        return helper.make_node("Constant", [], ["location"], value=tensor(file))
+
+    inner = helper.make_graph([constant("of a graph inside")], "inner", [], [], [tensor("inside")])
+    node = helper.make_node("Odd", [], ["y"], domain="test", doc_string="location: nowhere", alpha=[0.5, 1.5], n=-1)
+    node.attribute.add(name="a", type=onnx.AttributeProto.GRAPH).g.CopyFrom(inner)
+    node.attribute.add(name="b", type=onnx.AttributeProto.TENSORS).tensors.extend(
+        [tensor("listed 1"), tensor("listed 2")]
+    )
+    node.attribute.add(name="c", type=onnx.AttributeProto.GRAPHS).graphs.append(
+        helper.make_graph([], "other", [], [], [tensor("in a list of graphs")])
+    )
+    node.attribute.add(name="d", type=onnx.AttributeProto.SPARSE_TENSOR).sparse_tensor.CopyFrom(sparse("sparse"))
+    node.attribute.add(name="e", type=onnx.AttributeProto.SPARSE_TENSORS).sparse_tensors.append(sparse("list"))
+    graph = helper.make_graph([node, constant("é")], "outer", [], [], [tensor("a"), tensor("b"), tensor("a")])
+    graph.sparse_initializer.append(sparse("initial"))
+    function = helper.make_function("test", "F", [], [], [constant("of a function")], [helper.make_opsetid("", 18)])
+    function.attribute_proto.add(name="f", type=onnx.AttributeProto.TENSOR).t.CopyFrom(tensor("by default"))
+    model = helper.make_model(graph, functions=[function])
+    training = model.training_info.add()
+    training.initialization.CopyFrom(helper.make_graph([], "first", [], [], [tensor("first")]))
+    training.algorithm.CopyFrom(helper.make_graph([], "then", [], [], [tensor("then")]))
+    assert external_files(model.SerializeToString()) == {
+        "a", "b", "é", "inside", "of a graph inside", "listed 1", "listed 2", "in a list of graphs",
+        *(f"{each} {part}" for each in ("sparse", "list", "initial") for part in ("values", "indices")),
+        "of a function", "by default", "first", "then",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a" * 16, "b" * 16])
+def test_missing_weights_are_noticed_at_once(bundle: Path, name: str) -> None:
+    (bundle / "weights" / f"{name}.bin").unlink()
+    with pytest.raises(BundleChanged):
+        edgecodec.open_bundle(bundle, "stub")
+
+
+def test_verify_hashes_them(bundle: Path) -> None:
+    _flip_a_byte(bundle / "weights" / ("b" * 16 + ".bin"))
+    assert [check.subject for check in verify.verify(bundle, "onnxruntime") if not check.passed] == [
+        f"weights/{'b' * 16}.bin"
+    ]

@@ -1,0 +1,214 @@
+"""A named engine is that engine or an error, `auto` says what it took, and broken promises are errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgecodec
+from edgecodec import backends
+from edgecodec.engine import Graph, Options, Port
+from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfRange
+from edgecodec_engines import onnxruntime as backend
+from edgecodec_engines.stub import Stub
+from support.paths import TINY
+
+IMAGE = Port("image", 3, 1)
+LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
+ANALYSIS = Graph(TINY / "analysis.onnx", (IMAGE,), LATENTS)
+WARNING, FATAL = 2, 4
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class FakeRuntime:
+    """An onnxruntime whose CUDA provider is installed, and starts or is silently replaced by the processor."""
+
+    __version__ = "1.23.2"
+
+    def __init__(self, starts: bool) -> None:
+        self._starts = starts
+        self.severities = [WARNING]
+
+    def get_available_providers(self) -> list[str]:
+        return [CUDA, CPU]
+
+    def set_default_logger_severity(self, severity: int) -> None:
+        self.severities.append(severity)
+
+    class SessionOptions(SimpleNamespace):
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            setattr(self, key, value)
+
+    def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
+        assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
+        running = providers if self._starts or providers == [CPU] else [CPU]
+        ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
+        calls = {name: lambda value=value: value for name, value in ports.items()}
+        return SimpleNamespace(**calls, disable_fallback=lambda: None)
+
+
+@pytest.fixture(params=[True, False], ids=["starts", "falls back"])
+def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(backend, "_runtime", lambda: FakeRuntime(request.param))
+    return bool(request.param)
+
+
+def test_a_named_provider_never_falls_back(cuda_starts: bool) -> None:
+    if cuda_starts:
+        assert backends.open_engine("onnxruntime:cuda", ANALYSIS, Options()).describe().device == "cuda"
+    else:
+        with pytest.raises(EngineUnavailable, match="would run on CPUExecutionProvider"):
+            backends.open_engine("onnxruntime:cuda", ANALYSIS, Options())
+
+
+def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> None:
+    description = backends.open_engine("auto", ANALYSIS, Options()).describe()
+    assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
+    assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
+
+
+def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor needs no silence, and a host may listen."""
+    for starts in (True, False):
+        runtime = FakeRuntime(starts)
+        monkeypatch.setattr(backend, "_runtime", lambda runtime=runtime: runtime)
+        backends.open_engine("onnxruntime", ANALYSIS, Options())
+        assert runtime.severities == [WARNING]
+        backends.open_engine("auto", ANALYSIS, Options())
+        assert runtime.severities == [WARNING, FATAL, WARNING]
+
+
+def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineUnavailable) as caught:
+        backends.open_engine("auto", ANALYSIS, Options())
+    assert "edgecodec[ort]" in (caught.value.hint or "")
+    with pytest.raises(EngineUnavailable):
+        edgecodec.open_bundle(TINY, "onnxruntime")
+
+
+def test_an_old_onnxruntime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.__version__", "1.17.3")
+    with pytest.raises(EngineUnavailable, match=r"1\.17\.3 is too old"):
+        backends.require_engine("onnxruntime")
+
+
+@pytest.mark.parametrize("version", ["1.18.0rc1", "1.22rc1", "1.100+cu12", "2.0.dev20260101"])
+def test_versions_before_and_between_releases_will_do(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr("onnxruntime.__version__", version)
+    backends.require_engine("onnxruntime")
+
+
+@pytest.mark.parametrize("name", ["", "cuda", "onnxruntime:", "onnxruntime:cpu", "Stub", "tensorflow"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(InvalidArgument):
+        edgecodec.open_bundle(TINY, name)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "stub"])
+def test_a_closed_engine_says_so(name: str) -> None:
+    engine = backends.open_engine(name, ANALYSIS, Options(threads=1))
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
+
+
+def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"not a graph")
+    with pytest.raises(EngineFailed) as caught:
+        backends.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
+    assert caught.value.where == "bad.onnx"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_with_other_names() -> None:
+    with pytest.raises(EngineFailed, match="the manifest promises"):
+        backends.open_engine("onnxruntime", Graph(ANALYSIS.path, (IMAGE,), (Port("q", 8, 16),)), Options())
+
+
+def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    engine = backends.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    with pytest.raises(EngineFailed):
+        engine.run({"image": np.zeros((64, 64), np.uint8)})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_provider_that_fails_in_the_middle_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    class Failing:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._session, name)
+
+        def run(self, *arguments: Any) -> None:
+            raise EPFail("it fell off the bus")
+
+    engine: Any = backends.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    monkeypatch.setattr(engine._session, "_sess", Failing(engine._session._sess))
+    with pytest.raises(EngineFailed, match="fell off the bus"):
+        engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_failing_run_names_the_picture(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Stub, inputs: Any) -> Any:
+        raise EngineFailed("is out of order")
+
+    (tmp_path / "a.edgc").write_bytes(coded)
+    monkeypatch.setattr(Stub, "run", fail)
+    codec = edgecodec.open_bundle(TINY, "stub")
+    with pytest.raises(EngineFailed) as caught:
+        codec.decode(tmp_path / "a.edgc")
+    (returned,) = codec.decode_many([tmp_path / "a.edgc"], errors="return")
+    assert caught.value.where == returned.where == str(tmp_path / "a.edgc")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(np.nan, EngineFailed), (np.inf, OutOfRange), (-np.inf, OutOfRange), (32768, OutOfRange), (-32769, OutOfRange)],
+)
+def test_latents_that_cannot_be_coded(monkeypatch: pytest.MonkeyPatch, value: float, error: type[Exception]) -> None:
+    run = Stub.run
+
+    def run_badly(self: Stub, inputs: Any) -> Any:
+        outputs = run(self, inputs)
+        outputs["r"].reshape(-1)[7] = value
+        return outputs
+
+    monkeypatch.setattr(Stub, "run", run_badly)
+    with pytest.raises(error):
+        edgecodec.open_bundle(TINY, "stub").encode(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("value", [-32000, 32000])
+def test_wide_latents_survive(monkeypatch: pytest.MonkeyPatch, value: int) -> None:
+    run = Stub.run
+
+    def run_widely(self: Stub, inputs: Any) -> Any:
+        outputs = run(self, inputs)
+        outputs["r"].reshape(-1)[7] = value
+        return outputs
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stub, "run", run_widely)
+        codec = edgecodec.open_bundle(TINY, "stub")
+        data = codec.encode(np.zeros((64, 64, 3), np.uint8)).data
+    assert codec.decode_latents(data)["r"].reshape(-1)[7] == value
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3)), np.zeros((0, 0, 3), np.uint8)])
+def test_pictures_of_another_shape_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
+    monkeypatch.setattr(Stub, "run", lambda self, inputs: {"image": wrong})
+    with pytest.raises(EngineFailed, match=r"synthesis-alpha1\.onnx"):
+        edgecodec.open_bundle(TINY, "stub").decode(coded)

@@ -1,0 +1,97 @@
+"""Pillow opens coded pictures: facts without an engine, pixels on demand, errors with their names."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+import edgecodec
+from edgecodec import pillow_plugin
+from edgecodec.codec import Codec
+from edgecodec.errors import Corrupt, InvalidArgument, LimitExceeded, ModelMismatch
+from edgecodec.limits import Limits
+from support.paths import TINY
+
+
+@pytest.fixture
+def registered(mosaic: Codec, monkeypatch: pytest.MonkeyPatch) -> Iterator[Codec]:
+    """Pillow as it was before, afterwards. Formats that first came to be registered in the copies would be lost."""
+    Image.init()
+    monkeypatch.setattr(pillow_plugin, "_codecs", {})
+    for registry in ("OPEN", "EXTENSION"):
+        monkeypatch.setattr(Image, registry, dict(getattr(Image, registry)))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    edgecodec.register_opener(mosaic)
+    yield mosaic
+
+
+def test_pixels_are_those_of_decode(registered: Codec, coded: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.edgc").write_bytes(coded)
+    with Image.open(tmp_path / "a.edgc") as image:
+        assert (image.format, image.mode, image.size) == ("EDGC", "RGB", (96, 64))
+        np.testing.assert_array_equal(np.asarray(image), registered.decode(coded).pixels)
+    assert Image.registered_extensions()[".edgc"] == "EDGC"
+
+
+def test_greyscale_and_metadata(registered: Codec, photo: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "someone"
+    Image.open(photo).convert("L").save(tmp_path / "a.png", exif=exif)
+    with Image.open(io.BytesIO(registered.encode(tmp_path / "a.png").data)) as image:
+        assert image.mode == "L" and image.getexif()[0x013B] == "someone"
+        assert image.size == ((64, 96) if photo.stem == "hat" else (96, 64))
+
+
+def test_opening_decodes_nothing(registered: Codec, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bytes] = []
+    decode = registered.decode
+    monkeypatch.setattr(registered, "decode", lambda data: calls.append(data) or decode(data))
+    image = Image.open(io.BytesIO(coded))
+    assert image.size == (96, 64) and not calls
+    image.load()
+    image.load()
+    assert len(calls) == 1
+
+
+def test_damage_is_named(registered: Codec, coded: bytes) -> None:
+    with pytest.raises(Corrupt):
+        Image.open(io.BytesIO(coded[:-1]))
+
+
+def test_long_files_are_not_read_whole(
+    registered: Codec, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.edgc"
+    path.write_bytes(coded)
+    os.truncate(path, 1 << 40)
+    monkeypatch.setattr(pillow_plugin, "_LIMITS", Limits(max_file_bytes=1 << 20))
+    with pytest.raises(LimitExceeded) as caught:
+        Image.open(path)
+    assert caught.value.where == str(path)
+
+
+def test_other_files_are_left_to_others(registered: Codec, photo: Path) -> None:
+    with Image.open(photo) as image:
+        assert image.format == "PNG"
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(b"not a picture"))
+
+
+def test_a_model_that_is_not_registered(registered: Codec, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow_plugin, "_codecs", {})
+    image = Image.open(io.BytesIO(coded))
+    with pytest.raises(ModelMismatch):
+        image.load()
+
+
+def test_a_path_will_do_and_nothing_will_not(registered: Codec, coded: bytes) -> None:
+    edgecodec.register_opener(TINY)
+    assert Image.open(io.BytesIO(coded)).size == (96, 64)
+    with pytest.raises(InvalidArgument):
+        edgecodec.register_opener()

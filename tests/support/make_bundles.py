@@ -1,0 +1,335 @@
+"""Bundles of every shape the manifest allows, small enough to make inside a test: graphs of a few nodes, plain tables.
+
+The codec is always the same one. Its latent y (1, 3, rows, columns) is the mean colour of each block less 128, times a
+gain that the knobs set; its decoder paints the blocks back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from support.reference_coder import Table
+from support.reference_entropy_model import (
+    Affine,
+    Code,
+    Context,
+    Labels,
+    Model,
+    Step,
+    Tensor,
+    decoder_latents,
+    encoder_latents,
+    model_bytes,
+)
+
+BLOCK = 8  # pixels, the stride of y
+COLOURS = 3
+CLASSES = ("sky", "tree", "car", "1")
+LEVELS = 5  # values of y in the model with labels, -2 to 2
+LEVEL = 50  # grey levels apart
+
+Manifest = dict[str, Any]
+Graph = tuple[Manifest, onnx.ModelProto]
+
+
+# ---- entropy models ------------------------------------------------------------------------------------------------
+
+
+def colour_model(alignment: int = BLOCK) -> Model:
+    """y, coded as it is: the closer to 0 the cheaper."""
+    tensors = [Tensor("y", COLOURS, BLOCK, decoder_latent=True)]
+    return Model(alignment, tensors, [[_falling()] * COLOURS], [], [Code("y", 0)])
+
+
+def doubling_model() -> Model:
+    """y is coded, and twice of it plus its channel's number is what a decoder gives."""
+    tensors = [Tensor("y", COLOURS, BLOCK), Tensor("y_hat", COLOURS, BLOCK, decoder_latent=True)]
+    steps: list[Step] = [Code("y", 0), Affine("y_hat", "y", 1, np.arange(COLOURS), -(2**15), 2**15 - 1)]
+    return Model(BLOCK, tensors, [[_falling()] * COLOURS], [], steps)
+
+
+def label_model() -> Model:
+    """A label for every pixel, a mask, and y of few values where the mask is 1."""
+    tensors = [
+        Tensor("labels", 1, 1, decoder_latent=True),
+        Tensor("mask", 1, BLOCK),
+        Tensor("limit", 1, BLOCK),
+        Tensor("y", COLOURS, BLOCK, decoder_latent=True),
+    ]
+    steps: list[Step] = [
+        Labels("labels", len(CLASSES)),
+        Context("mask", 0, 0, _one_table(1, 2)),
+        Affine("limit", "mask", 14, np.zeros(1, np.int64), 0, COLOURS),
+        Context("y", 0, -(LEVELS // 2), _one_table(COLOURS, LEVELS), limit="limit"),
+    ]
+    return Model(2 * BLOCK, tensors, [[_flat()]], [], steps)
+
+
+def _falling() -> Table:
+    shares = 0.8 ** np.arange(64)
+    frequencies = np.maximum(1, shares / shares.sum() * (2**14 - 64)).astype(int)
+    frequencies[0] += 2**14 - frequencies.sum()
+    return Table(tuple(frequencies.tolist()))
+
+
+def _flat() -> Table:
+    return Table((2**14 // 16,) * 16)
+
+
+def _one_table(channels: int, symbols: int) -> npt.NDArray[np.int64]:
+    return np.zeros((1, channels, symbols + 1, symbols + 1), np.int64)
+
+
+# ---- graphs --------------------------------------------------------------------------------------------------------
+
+
+class Nodes:
+    """Grows a graph; every method gives the name of its result."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, *inputs: str, result: str | None = None, **attributes: Any) -> str:
+        name = result or f"v{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        name = f"c{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.array(value, dtype), name))
+        return name
+
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        graph = helper.make_graph(self._nodes, "test", list(inputs), list(outputs), self._constants)
+        opset = helper.make_opsetid("", 18)
+        model: onnx.ModelProto = helper.make_model(graph, ir_version=8, opset_imports=[opset])
+        onnx.checker.check_model(model)
+        return model
+
+
+def image_port(name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.UINT8, ["height", "width", COLOURS])
+
+
+def latent_port(name: str, channels: int = COLOURS) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"{name}_rows", f"{name}_columns"])
+
+
+def analysis(
+    *,
+    gain: float = 1,
+    knobs: dict[str, float] | None = None,
+    grey: bool = False,
+    scalar_shape: Sequence[int] | None = None,
+    grown_to: int = 1,
+    limit: float | None = None,
+) -> Graph:
+    """y = round(gain * (block mean - 128)).
+
+    grey: the graph takes the picture's size and makes everything beyond grey. scalar_shape: it takes `n`, and what is
+    nearer to 0 than 16 * (n + 2) becomes 0. grown_to: it repeats y's edge up to a multiple of this. limit: of abs(y).
+    """
+    nodes = Nodes()
+    inputs = [image_port("image")]
+    entry: Manifest = {"knobs": knobs or {}, "input": "image", "outputs": {"y": "y"}}
+    x = nodes.add("Sub", nodes.add("Cast", "image", to=TensorProto.FLOAT), nodes.constant(128))
+    if grey:
+        inputs.append(helper.make_tensor_value_info("size", TensorProto.INT64, [2]))
+        entry["size_input"] = "size"
+        x = nodes.add("Mul", x, _inside(nodes, "image", "size"))
+    x = nodes.add("Unsqueeze", nodes.add("Transpose", x, perm=[2, 0, 1]), nodes.constant([0], np.int64))
+    y = nodes.add("AveragePool", x, kernel_shape=[BLOCK, BLOCK], strides=[BLOCK, BLOCK])
+    y = nodes.add("Mul", y, nodes.constant(gain))
+    if scalar_shape is not None:
+        inputs.append(helper.make_tensor_value_info("n", TensorProto.FLOAT, list(scalar_shape)))
+        entry["scalars"] = {"n": {"low": -2.0, "high": 2.0, "default": 0.5}}
+        least = nodes.add("Mul", nodes.add("Add", "n", nodes.constant(2)), nodes.constant(16))
+        y = nodes.add("Where", nodes.add("Less", nodes.add("Abs", y), least), nodes.constant(0), y)
+    if limit is not None:
+        y = nodes.add("Clip", y, nodes.constant(-limit), nodes.constant(limit))
+    if grown_to > 1:
+        y = _grown(nodes, y, grown_to)
+    nodes.add("Round", y, result="y")
+    return entry, nodes.model(inputs, [latent_port("y")])
+
+
+def synthesis(
+    *,
+    gain: float = 1,
+    latent: str = "y",
+    knobs: dict[str, float] | None = None,
+    labels: bool = False,
+    noise_channels: int = 0,
+    shift: float = 0,
+) -> Graph:
+    """The picture 128 + shift + y / gain, plus the labels, plus 8 times the noise in its first three channels."""
+    nodes = Nodes()
+    inputs = [latent_port(latent)]
+    entry: Manifest = {
+        "knobs": knobs or {},
+        "precision": "fp32",
+        "inputs": {latent: latent},
+        "output": "image",
+        "tolerance": {"levels": 0},
+    }
+    x = nodes.add("Div", latent, nodes.constant(gain))
+    if noise_channels:
+        inputs.append(latent_port("noise", noise_channels))
+        entry["noise"] = {"input": "noise", "channels": noise_channels, "stride": BLOCK}
+        bounds = [nodes.constant([each], np.int64) for each in (0, COLOURS, 1)]
+        first = nodes.add("Slice", "noise", *bounds)
+        x = nodes.add("Add", x, nodes.add("Mul", first, nodes.constant(8 / 4096)))
+    blocks = nodes.constant(np.ones((COLOURS, 1, BLOCK, BLOCK)))
+    x = nodes.add("ConvTranspose", x, blocks, strides=[BLOCK, BLOCK], group=COLOURS)
+    if labels:
+        inputs.append(latent_port("labels", 1))
+        entry["inputs"]["labels"] = "labels"
+        x = nodes.add("Add", x, "labels")
+    x = nodes.add("Round", nodes.add("Add", x, nodes.constant(128 + shift)))
+    x = nodes.add("Clip", x, nodes.constant(0), nodes.constant(255))
+    x = nodes.add("Transpose", nodes.add("Squeeze", x, nodes.constant([0], np.int64)), perm=[1, 2, 0])
+    nodes.add("Cast", x, to=TensorProto.UINT8, result="image")
+    return entry, nodes.model(inputs, [image_port("image")])
+
+
+def _inside(nodes: Nodes, image: str, size: str) -> str:
+    """1 for pixels of the picture and 0 beyond, (rows, columns, 1)."""
+    shape = nodes.add("Shape", image)
+    masks = []
+    for axis in (0, 1):
+        index = nodes.constant(axis, np.int64)
+        extent = nodes.add("Gather", shape, index)
+        places = nodes.add("Range", nodes.constant(0, np.int64), extent, nodes.constant(1, np.int64))
+        within = nodes.add("Less", places, nodes.add("Gather", size, index))
+        others = nodes.constant([each for each in (0, 1, 2) if each != axis], np.int64)
+        masks.append(nodes.add("Unsqueeze", nodes.add("Cast", within, to=TensorProto.FLOAT), others))
+    return nodes.add("Mul", *masks)
+
+
+def _grown(nodes: Nodes, y: str, multiple: int) -> str:
+    sides = nodes.add("Shape", y, start=2)
+    factor = nodes.constant(multiple, np.int64)
+    missing = nodes.add("Mod", nodes.add("Neg", sides), factor)
+    none = nodes.constant([0] * 6, np.int64)
+    return nodes.add("Pad", y, nodes.add("Concat", none, missing, axis=0), mode="edge")
+
+
+# ---- bundles -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a bundle is made of. manifest: fields that are not as usual."""
+
+    model: Model
+    analysis: Sequence[Graph]
+    synthesis: Sequence[Graph]
+    manifest: Manifest = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """The bundle in `folder`, which is made."""
+        folder.mkdir()
+        entropy = model_bytes(self.model)
+        (folder / "entropy.bin").write_bytes(entropy)
+        manifest: Manifest = {
+            "schema": 1,
+            "family": "test",
+            "preset": "test",
+            "model_id": f"{zlib.crc32(entropy):08x}",
+            "entropy": "entropy.bin",
+            "encoder_latents": self._latents(encoder_latents(self.model)),
+            "decoder_latents": self._latents(decoder_latents(self.model)),
+            "image": {"alignment": self.model.alignment, "padding": "reflect", "smallest_side": 1},
+            "analysis": _write_graphs(folder, "analysis", self.analysis),
+            "synthesis": _write_graphs(folder, "synthesis", self.synthesis),
+            "default_knobs": {},
+            "golden": [],
+            **self.manifest,
+        }
+        write_manifest(folder, manifest)
+        return folder
+
+    def _latents(self, names: Sequence[str]) -> list[Manifest]:
+        tensors = [self.model.tensor(name) for name in names]
+        return [{"name": each.name, "channels": each.channels, "stride": each.stride} for each in tensors]
+
+
+def _write_graphs(folder: Path, role: str, graphs: Sequence[Graph]) -> list[Manifest]:
+    entries = []
+    for number, (entry, graph) in enumerate(graphs):
+        file = f"{role}{number}.onnx"
+        (folder / file).write_bytes(graph.SerializeToString())
+        entries.append({"file": file, **entry})
+    return entries
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """With the size and hash of every file that is there."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "manifest.json":
+            data = path.read_bytes()
+            files[path.relative_to(folder).as_posix()] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    manifest: Manifest = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def plain() -> Recipe:
+    """One analysis, one synthesis, no knobs."""
+    return Recipe(colour_model(), [analysis()], [synthesis()])
+
+
+def with_qualities(gains: dict[float, float], betas: Sequence[float] = (0.0,)) -> Recipe:
+    """A pair of graphs for each quality, by the gain of y; the synthesis also for each beta, which brightens it."""
+    analyses = [analysis(gain=gain, knobs={"quality": quality}) for quality, gain in gains.items()]
+    syntheses = [
+        synthesis(gain=gain, knobs={"quality": quality, "beta": beta}, shift=beta)
+        for quality, gain in gains.items()
+        for beta in betas
+    ]
+    defaults = {"quality": next(iter(gains)), "beta": betas[0]}
+    return Recipe(colour_model(), analyses, syntheses, manifest={"default_knobs": defaults})
+
+
+def with_labels() -> Recipe:
+    """Selective: a label map and a mask beside y, which is of few values."""
+    given = {"labels": {"kind": "labels", "classes": list(CLASSES)}, "mask": {"kind": "mask"}}
+    coarse = analysis(gain=1 / LEVEL, limit=LEVELS // 2)
+    return Recipe(label_model(), [coarse], [synthesis(gain=1 / LEVEL, labels=True)], manifest={"given": given})
+
+
+def with_noise(channels: int = COLOURS) -> Recipe:
+    """The decoder takes noise."""
+    return Recipe(colour_model(), [analysis()], [synthesis(noise_channels=channels)])
+
+
+# ---- what the codec does, without it -------------------------------------------------------------------------------
+
+
+def block_means(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """(3, rows, columns) of a picture (height, width, 3) whose sides are multiples of BLOCK, less 128."""
+    rows, columns = pixels.shape[0] // BLOCK, pixels.shape[1] // BLOCK
+    blocks = pixels.reshape(rows, BLOCK, columns, BLOCK, COLOURS).astype(np.float64)
+    return blocks.mean(axis=(1, 3)).transpose(2, 0, 1) - 128
+
+
+def painted(y: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """The picture of block colours (3, rows, columns), which are less 128."""
+    colours = np.clip(np.rint(y + 128), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return colours.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
