@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from edgecodec_export.baking import Asked, Baking, baking_of
+from edgecodec_export.baking import Baking, baking_of
 from edgecodec_export.baking.base import Decoder
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints.files import load_model, read_checkpoint
@@ -82,7 +82,7 @@ def load(name: str) -> tuple[LearnedCodec, LearnedCodec | None]:
 def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) -> Iterator[Comparison]:
     """Every graph of the model that knobs act in."""
     if isinstance(model, Crdr):
-        baking: Baking = baking_of(model, Asked(quality=QUALITIES, beta=BETAS if model.realism else None))
+        baking: Baking = baking_of(model, {"quality": QUALITIES} | ({"beta": BETAS} if model.realism else {}))
         encoder = baking.encoder({"quality": QUALITIES[1]}).module
         yield Comparison("analysis", EncoderByInput(model), encoder, None, (image,), QUALITIES[1:])
         points = [{"quality": QUALITIES[1]} | ({"beta": beta} if model.realism else {}) for beta in BETAS]
@@ -91,7 +91,7 @@ def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) ->
         latents, by_input = encoder(image)[1:], DecoderByInput(model)
     else:
         assert mse is not None
-        baking = baking_of(model, Asked(alpha=ALPHAS), mse)
+        baking = baking_of(model, {"alpha": ALPHAS}, mse)
         points = [{"alpha": alpha} for alpha in ALPHAS]
         latents, by_input = baking.encoder({}).module(image), InterpolationByInput(model, mse)
     elsewhere, baked = (baking.decoder(knobs).module for knobs in points)

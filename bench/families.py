@@ -31,13 +31,13 @@ from torch.utils.flop_counter import FlopCounterMode
 import edgecodec
 from edgecodec import container
 from edgecodec.entropy import EntropyModel
+from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.baking import baking_of
 from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.entropy.entropy_file import Apply, Mixture
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.entropy.integer_net import Crop, IntegerNet, PixelShuffle
 from edgecodec_export.families import FAMILIES, build
-from edgecodec_export.pipeline import export_bundle
 
 COUNTED_SIDE = 256  # pixels; work for a pixel does not depend on it
 DISTURBANCE = 0.1  # standard deviation of what is added to parameters that start as constants
@@ -149,7 +149,7 @@ def export(checkpoint: Path, bundle: Path) -> tuple[float, int, int]:
     """Seconds, bytes of the bundle, and how many decoders it holds."""
     torch.set_num_threads(2)
     begin = time.perf_counter()
-    report = export_bundle(checkpoint, bundle)
+    report = export_bundle(ExportOptions(checkpoint, bundle))
     return time.perf_counter() - begin, report.size, len(list(bundle.glob("synthesis*.onnx")))
 
 

@@ -13,16 +13,19 @@ from pathlib import Path, PurePosixPath
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BadModel, BundleChanged, EdgecodecError
 from edgecodec.graph_file import external_files
-from edgecodec.manifest import read_manifest
+from edgecodec.manifest import BundleInfo, read_manifest
 
 
 class Bundle:
     """An opened bundle. info: its manifest."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Read the manifest and look at the files. Raises NotABundle, UnsupportedVersion, BundleChanged, CannotRead."""
+    def __init__(self, path: str | os.PathLike[str], info: BundleInfo | None = None) -> None:
+        """Look at the files. info: what to take for the manifest, None to read it.
+
+        Raises NotABundle, UnsupportedVersion, BundleChanged, CannotRead.
+        """
         self.root = Path(path)
-        self.info = read_manifest(self.root)
+        self.info = read_manifest(self.root) if info is None else info
         for name, promised in self.info.files.items():
             try:
                 size = (self.root / name).stat().st_size

@@ -21,7 +21,7 @@ from PIL import Image
 
 import edgecodec
 from edgecodec import native
-from edgecodec_export import export_bundle
+from edgecodec_export import ExportOptions, export_bundle
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINTS = HERE.parent / "checkpoints"
@@ -38,11 +38,13 @@ def main() -> None:
 
     start = time.perf_counter()
     report = export_bundle(
-        CHECKPOINTS / "hific-compact.safetensors",
-        bundle,
-        CHECKPOINTS / "hific-compact-mse.safetensors",
-        ALPHAS,
-        force=True,
+        ExportOptions(
+            CHECKPOINTS / "hific-compact.safetensors",
+            bundle,
+            mse_checkpoint=CHECKPOINTS / "hific-compact-mse.safetensors",
+            force=True,
+            knobs={"alpha": ALPHAS},
+        ),
         progress=lambda step: print(f"exporting: {step}", file=sys.stderr),
     )
     print(f"exported {bundle} in {time.perf_counter() - start:.1f} s, model {report.model_id}")

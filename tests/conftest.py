@@ -67,7 +67,7 @@ def photo(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def family_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a bundle exported from a tiny codec of a family, by the name that tests/support/tiny_codecs.py gives it.
+    """The folder of a bundle exported from a tiny codec of a family, by its name in tests/support/tiny_codecs.py.
 
     Made when it is first asked for, and shared: no test may change it.
     """

@@ -152,23 +152,26 @@ def export(
     """Turn a checkpoint into a bundle (needs edgecodec[export])."""
     with _reporting(json, quiet, verbose) as console:
         try:
-            from edgecodec_export import command
+            from edgecodec_export import ExportOptions, export_bundle
+            from edgecodec_export.report import summary
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
                 f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        asked = {"alpha": alpha, "quality": quality, "beta": beta, "family": family}
-        report = command.export_command(
+        asked = {"alpha": alpha, "quality": quality, "beta": beta}
+        values = {name: parse_numbers(text, f"--{name}") for name, text in asked.items() if text is not None}
+        options = ExportOptions(
             checkpoint,
             output,
             mse_checkpoint=mse_checkpoint,
+            knobs=values,
+            family=family,
             calibration=calibration,
             entropy_from=entropy_from,
             force=force,
-            progress=console.say,
-            **{name: text for name, text in asked.items() if text is not None},
         )
-        for line in command.summary(report):
+        report = export_bundle(options, progress=console.say)
+        for line in summary(report):
             console.say(line)
         console.record({"ok": True, **_plain(asdict(report))})
 
@@ -412,6 +415,14 @@ def _reporting(json: bool, quiet: bool, verbose: int) -> Iterator[Console]:
             console,
             InternalError(f"{type(error).__name__}: {error}", hint="this is a bug: please report the lines above"),
         )
+
+
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """ "0,0.5,1" to its numbers. Raises InvalidArgument, naming the option, for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidArgument(f"{text!r} is not a list of numbers", where=option, hint="like 0,0.5,1") from error
 
 
 def _fail(console: Console, error: EdgecodecError) -> None:

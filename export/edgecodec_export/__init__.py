@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgecodec_export.pipeline import ExportReport, export_bundle
+    from edgecodec_export.options import ExportOptions
+    from edgecodec_export.pipeline import export_bundle
+    from edgecodec_export.report import ExportReport
 
-__all__ = ["ExportReport", "export_bundle"]
+__all__ = ["ExportOptions", "ExportReport", "export_bundle"]
+
+_HOMES = {"ExportOptions": "options", "ExportReport": "report", "export_bundle": "pipeline"}
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, because training imports this package for its families and needs no exporter.
-    if name in __all__:
-        from edgecodec_export import pipeline
-
-        return getattr(pipeline, name)
+    if name in _HOMES:
+        return getattr(import_module(f"edgecodec_export.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,6 @@ bytes, on any number of threads. Of the baked networks one is in memory at a tim
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking import Asked, Baking, Knobs, baking_of, suffix
+from edgecodec_export.baking import Baking, Knobs, baking_of, suffix
 from edgecodec_export.bundle.card import model_card
 from edgecodec_export.bundle.golden import write_golden
 from edgecodec_export.bundle.manifest import (
@@ -31,7 +30,7 @@ from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existi
 from edgecodec_export.bundle.sample_labels import side_latents
 from edgecodec_export.calibration import CalibrationPictures, Picture, crop, load_calibration_pictures, to_tensor
 from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint
-from edgecodec_export.entropy.cost import EntropyCost, as_int16, size_of
+from edgecodec_export.entropy.cost import as_int16, size_of
 from edgecodec_export.entropy.freeze import Frozen, Progress, freeze_entropy
 from edgecodec_export.entropy.freezers import Observation
 from edgecodec_export.entropy.kept import KeptEntropy, keep_entropy
@@ -41,6 +40,8 @@ from edgecodec_export.graphs.onnx_export import export_analysis, export_synthesi
 from edgecodec_export.graphs.parity import verify_analysis, verify_synthesis
 from edgecodec_export.messages import printable
 from edgecodec_export.one_thread import one_thread
+from edgecodec_export.options import ExportOptions
+from edgecodec_export.report import ExportReport
 
 VERIFIED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
 GOLDEN_SIZE = (133, 203)  # no multiples of any alignment, so that padding is covered
@@ -48,56 +49,22 @@ GOLDEN_SIZE = (133, 203)  # no multiples of any alignment, so that padding is co
 DecoderLatents = dict[str, npt.NDArray[np.int16]]
 
 
-@dataclass(frozen=True)
-class ExportReport:
-    """What was written. errors: largest difference from PyTorch by graph file. size: bytes of the whole folder.
-
-    kept_entropy: whether the entropy model is an earlier export's.
-    """
-
-    path: Path
-    model_id: str
-    errors: dict[str, float]
-    entropy_cost: EntropyCost
-    size: int
-    kept_entropy: bool = False
-
-
-def export_bundle(
-    checkpoint: Path,
-    output: Path,
-    mse_checkpoint: Path | None = None,
-    alphas: Sequence[float] | None = None,
-    calibration: Path | None = None,
-    *,
-    entropy_from: Path | None = None,
-    qualities: Sequence[float] | None = None,
-    betas: Sequence[float] | None = None,
-    family: str | None = None,
-    force: bool = False,
-    progress: Progress = lambda line: None,
-) -> ExportReport:
-    """Export a checkpoint as the bundle `output`.
-
-    mse_checkpoint: a decoder trained for fidelity on the same encoder; the bundle then holds one decoder for each of
-    `alphas` (0: the mse decoder, 1: the main one; None: 0, 0.5 and 1). qualities, betas: knobs to bake where the family
-    has them; None for every trained quality, and for the beta of the paper and 0. family: what the checkpoint is, where
-    that is not to be recognised. calibration: a folder of photographs. entropy_from: a bundle of the same checkpoint
-    whose entropy model to keep, so that the files it has coded decode with the new one. force: replace a bundle that is
-    already there. progress: told how far it is, what was rounded, and what an import left out.
+def export_bundle(options: ExportOptions, progress: Progress = lambda line: None) -> ExportReport:
+    """Export a checkpoint as a bundle. progress: told how far it is, what was rounded, and what an import left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises.
     """
-    refuse_existing(output, force)
+    refuse_existing(options.output, options.force)
     progress("reading checkpoints")
-    model, mse, source = _opened(checkpoint, mse_checkpoint, family, progress)
-    baking = baking_of(model, Asked(alphas, qualities, betas), mse)
+    model, mse, source = _opened(options.checkpoint, options.mse_checkpoint, options.family, progress)
+    baking = baking_of(model, options.knobs, mse)
     for note in baking.notes():
         progress(note)
-    kept = None if entropy_from is None else keep_entropy(entropy_from, model, source.family, source.preset)
-    pictures = load_calibration_pictures(calibration, model.latent_alignment(), model.SMALLEST_SIDE)
-    return write_bundle(output, source, baking, pictures, kept=kept, force=force, progress=progress)
+    earlier = options.entropy_from
+    kept = None if earlier is None else keep_entropy(earlier, model, source.family, source.preset)
+    pictures = load_calibration_pictures(options.calibration, model.latent_alignment(), model.SMALLEST_SIDE)
+    return write_bundle(options.output, source, baking, pictures, kept=kept, force=options.force, progress=progress)
 
 
 def _opened(

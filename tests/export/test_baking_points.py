@@ -17,6 +17,7 @@ from edgecodec_export.baking.interpolation import Interpolation
 from edgecodec_export.checkpoints.files import save_checkpoint
 from edgecodec_export.families import FAMILIES, Hific, LearnedCodec
 from edgecodec_export.graphs.onnx_export import export_synthesis
+from edgecodec_export.options import ExportOptions
 from support.tiny_codecs import tiny_codec
 
 
@@ -46,7 +47,7 @@ def test_without_knobs_there_is_one_encoder_and_one_decoder(name: str) -> None:
 def test_two_checkpoints_give_a_decoder_for_each_alpha(name: str) -> None:
     model = tiny_codec(name)
     mse = second(model)
-    baking = baking_of(model, Asked(alpha=(1, 0.25, 0, 1)), mse)
+    baking = baking_of(model, {"alpha": (1, 0.25, 0, 1)}, mse)
     assert baking.decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.25}, {"alpha": 1.0}]
     assert baking.default_knobs() == {"alpha": 1.0}
     assert baking_of(model, mse=mse).decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.5}, {"alpha": 1.0}]
@@ -81,7 +82,7 @@ def test_a_second_checkpoint_of_other_conventions_is_refused_and_they_are_named(
 
 
 def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_quality() -> None:
-    baking = baking_of(tiny_codec("crdr"), Asked(quality=(4, 1.3, 1.3), beta=(3.84, 0)))
+    baking = baking_of(tiny_codec("crdr"), {"quality": (4, 1.3, 1.3), "beta": (3.84, 0)})
     assert baking.encoder_knobs() == [{"quality": 1.296875}, {"quality": 4.0}]  # in steps of 1/64
     pairs = [(1.296875, 0.0), (1.296875, 3.84), (4.0, 0.0), (4.0, 3.84)]
     assert baking.decoder_knobs() == [{"quality": quality, "beta": beta} for quality, beta in pairs]
@@ -101,7 +102,8 @@ def test_a_quality_that_files_do_not_hold_is_rounded_and_export_says_so(tmp_path
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_bundle", stop)
         pipeline.export_bundle(
-            tmp_path / "crdr.safetensors", tmp_path / "out", qualities=(1.3, 4, 0.25, 1.3), progress=said.append
+            ExportOptions(tmp_path / "crdr.safetensors", tmp_path / "out", knobs={"quality": (1.3, 4, 0.25, 1.3)}),
+            progress=said.append,
         )
     assert said == ["reading checkpoints", "quality 1.3 becomes 1.296875: files hold it in 1/64"]
 
@@ -114,10 +116,10 @@ def test_without_a_choice_every_trained_quality_is_baked() -> None:
 
 
 def test_a_codec_without_beta_has_quality_alone() -> None:
-    baking = baking_of(tiny_codec("crdr-multirate"), Asked(quality=(0, 4)))
+    baking = baking_of(tiny_codec("crdr-multirate"), {"quality": (0, 4)})
     assert baking.encoder_knobs() == baking.decoder_knobs() == [{"quality": 0.0}, {"quality": 4.0}]
     with pytest.raises(InvalidArgument, match=r"crdr has no beta.*its knobs: quality\)"):
-        baking_of(tiny_codec("crdr-multirate"), Asked(beta=(0,)))
+        baking_of(tiny_codec("crdr-multirate"), {"beta": (0,)})
 
 
 def test_the_knob_of_the_tunable_codec_stays_an_input() -> None:
@@ -134,16 +136,16 @@ def test_the_knob_of_the_tunable_codec_stays_an_input() -> None:
 @pytest.mark.parametrize(
     ("name", "asked", "message"),
     [
-        ("agustsson", Asked(alpha=(0.5,)), "agustsson has no alpha to bake .*its knobs: none"),
-        ("agustsson-sc", Asked(beta=(0,)), "agustsson has no beta"),
-        ("crdr", Asked(alpha=(0,)), "crdr has no alpha to bake .*its knobs: quality, beta"),
-        ("fidelity", Asked(quality=(1,)), "fidelity has no quality to bake .*its knobs: alpha"),
-        ("hific", Asked(beta=(1,)), "hific has no beta to bake .*its knobs: alpha"),
-        ("hific", Asked(alpha=(0.5,)), "alpha needs two decoders .*--ckpt-mse"),
-        ("tunable", Asked(quality=(1,)), r"tunable has no quality to bake .*n \(given when a picture is encoded"),
-        ("crdr", Asked(quality=(4.5,)), "quality must be between 0 and 4"),
-        ("crdr", Asked(beta=(6,)), "beta must be between 0 and 5.12"),
-        ("crdr", Asked(quality=()), "there is no quality to bake"),
+        ("agustsson", {"alpha": (0.5,)}, "agustsson has no alpha to bake .*its knobs: none"),
+        ("agustsson-sc", {"beta": (0,)}, "agustsson has no beta"),
+        ("crdr", {"alpha": (0,)}, "crdr has no alpha to bake .*its knobs: quality, beta"),
+        ("fidelity", {"quality": (1,)}, "fidelity has no quality to bake .*its knobs: alpha"),
+        ("hific", {"beta": (1,)}, "hific has no beta to bake .*its knobs: alpha"),
+        ("hific", {"alpha": (0.5,)}, "alpha needs two decoders .*--ckpt-mse"),
+        ("tunable", {"quality": (1,)}, r"tunable has no quality to bake .*n \(given when a picture is encoded"),
+        ("crdr", {"quality": (4.5,)}, "quality must be between 0 and 4"),
+        ("crdr", {"beta": (6,)}, "beta must be between 0 and 5.12"),
+        ("crdr", {"quality": ()}, "there is no quality to bake"),
     ],
 )
 def test_a_knob_or_value_that_does_not_exist_is_refused(name: str, asked: Asked, message: str) -> None:
@@ -159,7 +161,7 @@ def test_a_second_checkpoint_is_refused_where_nothing_is_interpolated(name: str)
 
 def test_a_graph_alone_keeps_its_weights_inside(tmp_path: Path) -> None:
     model = tiny_codec("crdr")
-    baking = baking_of(model, Asked(quality=(1,), beta=(0,)))
+    baking = baking_of(model, {"quality": (1,), "beta": (0,)})
     graph = export_synthesis(model, baking.decoder(baking.decoder_knobs()[0]), tmp_path / "synthesis.onnx")
     assert not any(tensor.external_data for tensor in graph.graph.initializer)
     assert [path.name for path in tmp_path.iterdir()] == ["synthesis.onnx"]
@@ -169,5 +171,5 @@ def test_an_interpolation_does_not_touch_what_it_was_given() -> None:
     model = copy.deepcopy(tiny_codec("hyperprior"))
     mse = second(model)
     copies = {name: tensor.clone() for name, tensor in mse.state_dict().items()}
-    Interpolation(model, Asked(alpha=(0.5,)), mse).decoder({"alpha": 0.5})
+    Interpolation(model, {"alpha": (0.5,)}, mse).decoder({"alpha": 0.5})
     assert all(torch.equal(mse.state_dict()[name], tensor) for name, tensor in copies.items())

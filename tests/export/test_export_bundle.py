@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +29,11 @@ from edgecodec.errors import (
 from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.calibration import DEFAULT_FOLDER, load_calibration_pictures
 from edgecodec_export.checkpoints.files import save_checkpoint
-from edgecodec_export.command import parse_numbers, summary
+from edgecodec_export.entropy.freeze import Progress
 from edgecodec_export.families import Hific
+from edgecodec_export.options import ExportOptions
 from edgecodec_export.pipeline import ExportReport
+from edgecodec_export.report import summary
 from support.make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from support.paths import ENVIRONMENT
 
@@ -47,20 +50,16 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def export(inputs: Path, output: Path, **options: object) -> ExportReport:
-    return export_bundle(
-        inputs / "main.safetensors",
-        output,
-        inputs / "mse.safetensors",
-        calibration=inputs / "photos",
-        **options,  # type: ignore[arg-type]
-    )
+def export(inputs: Path, output: Path, progress: Progress = lambda line: None, **options: Any) -> ExportReport:
+    main, mse = inputs / "main.safetensors", inputs / "mse.safetensors"
+    asked = ExportOptions(main, output, mse_checkpoint=mse, calibration=inputs / "photos", **options)
+    return export_bundle(asked, progress)
 
 
 @pytest.fixture(scope="module")
 def exported(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportReport]:
     output = tmp_path_factory.mktemp("exported") / "tiny.bundle"
-    return output, export(inputs, output, alphas=(0.0, 1.0))
+    return output, export(inputs, output, knobs={"alpha": (0.0, 1.0)})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -108,7 +107,7 @@ def test_the_runtime_reproduces_the_golden_picture(exported: tuple[Path, ExportR
 
 
 def test_a_single_checkpoint_gives_one_decoder_without_knobs(inputs: Path, tmp_path: Path) -> None:
-    export_bundle(inputs / "main.safetensors", tmp_path / "b", calibration=inputs / "photos")
+    export_bundle(ExportOptions(inputs / "main.safetensors", tmp_path / "b", calibration=inputs / "photos"))
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     assert [(entry["file"], entry["knobs"]) for entry in manifest["synthesis"]] == [("synthesis.onnx", {})]
     assert manifest["default_knobs"] == {}
@@ -170,7 +169,7 @@ def test_force_replaces_a_bundle_with_the_same_bytes_as_any_other_export(
     (output / "stale").write_text("")
     with pytest.raises(OutputExists, match="--force"):
         export(inputs, output)
-    export(inputs, output, alphas=(1, 0, 1), force=True)
+    export(inputs, output, knobs={"alpha": (1, 0, 1)}, force=True)
     assert contents(output) == contents(exported[0])
     assert [path.name for path in tmp_path.iterdir()] == ["another name"]
 
@@ -186,21 +185,25 @@ def test_what_cannot_work_is_refused_before_any_work(inputs: Path, tmp_path: Pat
     main = inputs / "main.safetensors"
     progress: list[str] = []
     with pytest.raises(InvalidArgument, match="two decoders"):
-        export_bundle(main, tmp_path / "b", alphas=(0.5,))
+        export_bundle(ExportOptions(main, tmp_path / "b", knobs={"alpha": (0.5,)}))
     with pytest.raises(InvalidArgument, match="between 0 and 1"):
-        export(inputs, tmp_path / "b", alphas=(2.0,), progress=progress.append)
+        export(inputs, tmp_path / "b", knobs={"alpha": (2.0,)}, progress=progress.append)
     with pytest.raises(CannotRead):
-        export_bundle(inputs / "absent.safetensors", tmp_path / "b")
+        export_bundle(ExportOptions(inputs / "absent.safetensors", tmp_path / "b"))
     other = second_decoder(tiny_model())
     other.analysis[0].weight.data[0, 0, 0, 0] += 1
     save_checkpoint(tmp_path / "other.safetensors", other, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"analysis\.0\.weight"):
-        export_bundle(main, tmp_path / "b", tmp_path / "other.safetensors", progress=progress.append)
+        export_bundle(
+            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors"), progress=progress.append
+        )
     signed = Hific(replace(PRESET, signed_images=True))
     signed.load_state_dict(second_decoder(tiny_model()).state_dict())
     save_checkpoint(tmp_path / "other.safetensors", signed, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"signed_images: False and True"):
-        export_bundle(main, tmp_path / "b", tmp_path / "other.safetensors", progress=progress.append)
+        export_bundle(
+            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors"), progress=progress.append
+        )
     assert progress == ["reading checkpoints"] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors"]
 
@@ -220,10 +223,3 @@ def test_calibration_pictures_are_split_and_cut_to_the_alignment(inputs: Path, t
     (tmp_path / "a.png").write_bytes(b"not a picture")
     with pytest.raises(NotAnImage):
         load_calibration_pictures(tmp_path, 64)
-
-
-def test_numbers_are_read_from_a_list() -> None:
-    assert parse_numbers("0,0.5, 1", "--alpha") == (0.0, 0.5, 1.0)
-    for text in ("", "a", "0,,1", "0;1"):
-        with pytest.raises(InvalidArgument, match="--beta"):
-            parse_numbers(text, "--beta")

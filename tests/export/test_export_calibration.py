@@ -14,21 +14,22 @@ from torch import Tensor
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export import pipeline
-from edgecodec_export.baking import Asked, baking_of
+from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.manifest import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints.files import save_checkpoint
-from edgecodec_export.command import summary
 from edgecodec_export.entropy import freeze
 from edgecodec_export.entropy.cost import EntropyCost, summed
 from edgecodec_export.entropy.freeze import freeze_entropy
 from edgecodec_export.entropy.freezers import Freezer, freezer_of
 from edgecodec_export.one_thread import one_thread
+from edgecodec_export.options import ExportOptions
+from edgecodec_export.report import ExportReport, summary
 from support.make_tiny_bundle import tiny_halves
 from support.tiny_codecs import tiny_codec
 
 N = (-2.0, -1.0, 0.0, 1.0, 2.0)
-ASKED = {"crdr": Asked(quality=(0, 2.5, 4), beta=(3.84,)), "hific": Asked(), "tunable": Asked()}
+ASKED = {"crdr": {"quality": (0, 2.5, 4), "beta": (3.84,)}, "hific": {}, "tunable": {}}
 SETTINGS: dict[str, list[dict[str, float]]] = {
     "crdr": [{"quality": float(level)} for level in range(5)],  # all that were trained, whichever are baked
     "hific": [{}],
@@ -78,7 +79,7 @@ def test_a_photograph_too_small_for_the_networks_is_refused(name: str, least: in
     for file in ("a.png", "b.png"):
         Image.fromarray(np.zeros((least - 1, 2 * least, 3), np.uint8)).save(tmp_path / file)
     with pytest.raises(InvalidArgument, match=f"a.png: smaller than {least} pixels a side"):
-        pipeline.export_bundle(tmp_path / "c.safetensors", tmp_path / "b", calibration=tmp_path)
+        pipeline.export_bundle(ExportOptions(tmp_path / "c.safetensors", tmp_path / "b", calibration=tmp_path))
 
 
 def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
@@ -90,7 +91,7 @@ def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
     assert (whole.pictures, whole.float_bits, whole.integer_bits, whole.knobs) == (8, 1500, 1500, {})
     assert whole.compared_bits == {"bound": 9} and whole.by_setting == tuple(parts)
     assert summed(parts[:1]) == parts[0]
-    lines = summary(pipeline.ExportReport(Path("b"), "89abcdef", {}, whole, 1))
+    lines = summary(ExportReport(Path("b"), "89abcdef", {}, whole, 1))
     assert [line.split() for line in lines[-2:]] == [["at", "n-2", "+0.100", "%"], ["at", "n0.5", "-0.200", "%"]]
 
 
@@ -109,7 +110,7 @@ def test_a_cost_beyond_the_bound_is_a_warning_with_its_settings_and_a_remedy() -
 
 
 def warnings(cost: EntropyCost, *, kept: bool = False) -> list[str]:
-    lines = summary(pipeline.ExportReport(Path("b"), "89abcdef", {}, cost, 1, kept))
+    lines = summary(ExportReport(Path("b"), "89abcdef", {}, cost, 1, kept))
     return [line for line in lines if line.startswith("warning: ")]
 
 

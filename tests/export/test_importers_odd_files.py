@@ -34,6 +34,7 @@ from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
 from edgecodec_export.entropy.cost import as_int16
 from edgecodec_export.messages import printable
+from edgecodec_export.options import ExportOptions
 from support.make_tiny_bundle import tiny_halves
 from support.tiny_codecs import tiny_codec
 
@@ -333,7 +334,7 @@ def test_what_was_left_out_is_said_and_goes_into_the_provenance(
     monkeypatch.setattr(pipeline, "write_bundle", lambda output, source, *more, **options: sources.append(source))
     content = justin_tan() | {"discriminator_optimizer_state_dict": {}, "ema": torch.zeros(1), "epoch": 3}
     path = stored(content, tmp_path / "low.pt")
-    pipeline.export_bundle(path, tmp_path / "out", progress=said.append)
+    pipeline.export_bundle(ExportOptions(path, tmp_path / "out"), progress=said.append)
     ((checkpoint,),) = [source.checkpoints for source in sources]
     assert checkpoint["notes"]["origin"].startswith("Justin-Tan") and checkpoint["notes"]["iterations"] == "200000"
     assert [line for line in said if "left out" in line] == [
@@ -356,7 +357,10 @@ def test_an_entropy_model_that_does_not_fit_into_integers_is_refused(
     state = compressai()
     state["entropy_bottleneck.quantiles"] = state["entropy_bottleneck.quantiles"] * 1e9
     path = stored(state, tmp_path / "x.pt")
-    assert "does not fit into integers" in refusal(lambda: pipeline.export_bundle(path, tmp_path / "out"))[0]
+    assert (
+        "does not fit into integers"
+        in refusal(lambda: pipeline.export_bundle(ExportOptions(path, tmp_path / "out")))[0]
+    )
 
 
 def test_latents_that_files_cannot_carry_are_refused_before_they_are_measured() -> None:

@@ -18,6 +18,7 @@ from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec_export import export_bundle
 from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers import IMPORTERS
+from edgecodec_export.options import ExportOptions
 from support.make_tiny_bundle import second_decoder, tiny_model
 
 Content = dict[Any, Any]
@@ -114,7 +115,7 @@ def test_a_second_decoder_that_is_not_finite_is_refused_by_its_file(tmp_path: Pa
     for path, model in ((main, tiny_model()), (mse, second)):
         save_checkpoint(path, model, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"synthesis\.image\.bias: .* not finite") as refused:
-        export_bundle(main, tmp_path / "out", mse)
+        export_bundle(ExportOptions(main, tmp_path / "out", mse_checkpoint=mse))
     assert refused.value.where == str(mse)
     assert not (tmp_path / "out").exists()
 

@@ -28,6 +28,7 @@ from edgecodec_export.checkpoints.files import save_checkpoint
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.kept import LARGEST_OVERHEAD, LARGEST_OVERHEAD_OF_COUNTS, keep_entropy, require_fit
 from edgecodec_export.families import Hyperprior, LearnedCodec
+from edgecodec_export.options import ExportOptions
 from support.command_line import run_command
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
@@ -53,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / place).mkdir()
         for i, pixels in enumerate(pictures):
             Image.fromarray(pixels).save(folder / place / f"{i}.png")
-    export_bundle(folder / "tiny.safetensors", folder / "old.bundle", calibration=folder / "here")
+    export_bundle(ExportOptions(folder / "tiny.safetensors", folder / "old.bundle", calibration=folder / "here"))
     with edgecodec.open_bundle(folder / "old.bundle", engine="onnxruntime", threads=1) as codec:
         (folder / "old.edgc").write_bytes(codec.encode(picture()).data)
     return folder
@@ -64,10 +65,12 @@ def kept(folder: Path) -> Path:
     """Exported there, with the entropy model from here."""
     progress: list[str] = []
     export_bundle(
-        folder / "tiny.safetensors",
-        folder / "kept.bundle",
-        calibration=folder / "there",
-        entropy_from=folder / "old.bundle",
+        ExportOptions(
+            folder / "tiny.safetensors",
+            folder / "kept.bundle",
+            calibration=folder / "there",
+            entropy_from=folder / "old.bundle",
+        ),
         progress=progress.append,
     )
     assert "freezing the entropy model" not in progress
@@ -85,7 +88,7 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
 
 
 def test_another_calibration_orphans_the_files_of_the_first(folder: Path, tmp_path: Path) -> None:
-    export_bundle(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there")
+    export_bundle(ExportOptions(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there"))
     assert manifest_of(tmp_path / "b")["model_id"] != manifest_of(folder / "old.bundle")["model_id"]
     with pytest.raises(ModelMismatch):
         decoded(tmp_path / "b", folder / "old.edgc")
@@ -116,7 +119,9 @@ def test_a_bundle_may_be_replaced_by_its_own_entropy_model_and_names_what_froze_
     folder: Path, kept: Path, tmp_path: Path
 ) -> None:
     again = Path(shutil.copytree(kept, tmp_path / "again.bundle"))
-    export_bundle(folder / "tiny.safetensors", again, calibration=folder / "there", entropy_from=again, force=True)
+    export_bundle(
+        ExportOptions(folder / "tiny.safetensors", again, calibration=folder / "there", entropy_from=again, force=True)
+    )
     assert manifest_of(again) == manifest_of(kept)
 
 
@@ -128,10 +133,12 @@ def refusal(folder: Path, tmp_path: Path, checkpoint: Path, entropy_from: Path |
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ModelMismatch) as refused:
         export_bundle(
-            checkpoint,
-            tmp_path / "b",
-            calibration=folder / "there",
-            entropy_from=entropy_from or folder / "old.bundle",
+            ExportOptions(
+                checkpoint,
+                tmp_path / "b",
+                calibration=folder / "there",
+                entropy_from=entropy_from or folder / "old.bundle",
+            )
         )
     assert refused.value.code == 41 and sorted(tmp_path.iterdir()) == before
     return refused.value
@@ -164,7 +171,9 @@ def test_a_decoder_trained_further_keeps_the_entropy_model(folder: Path, tmp_pat
         model.synthesis[-1].bias += 0.1
 
     checkpoint = save(tmp_path / "further.safetensors", retrained(change))
-    report = export_bundle(checkpoint, tmp_path / "b", calibration=folder / "there", entropy_from=folder / "old.bundle")
+    report = export_bundle(
+        ExportOptions(checkpoint, tmp_path / "b", calibration=folder / "there", entropy_from=folder / "old.bundle")
+    )
     assert report.model_id == manifest_of(folder / "old.bundle")["model_id"]
     brighter = decoded(tmp_path / "b", folder / "old.edgc").astype(int)
     assert np.median(brighter - decoded(folder / "old.bundle", folder / "old.edgc")) in (25, 26)

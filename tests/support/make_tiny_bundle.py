@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec_export.baking import Asked
 from edgecodec_export.baking.interpolation import Interpolation
 from edgecodec_export.bundle.manifest import Source
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
@@ -115,7 +114,7 @@ def make_tiny_bundle(output: Path) -> ExportReport:
     """Write the bundle to `output`, which must not exist."""
     main = tiny_model()
     mse = second_decoder(main)
-    baking = Interpolation(main, Asked(alpha=ALPHAS), mse)
+    baking = Interpolation(main, {"alpha": ALPHAS}, mse)
     return write_bundle(output, Source("hific", "tiny"), baking, tiny_halves())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edgecodec_export.baking import Asked, baking_of
+from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.manifest import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Hyperprior, LearnedCodec, Tunable
@@ -105,7 +105,7 @@ def _tunable(name: str) -> Tunable:
 def write_tiny_bundle(name: str, output: Path) -> Path:
     """A bundle of `tiny_codec(name)`; with two qualities where it has any."""
     model = tiny_codec(name)
-    asked = Asked(quality=(0, 3), beta=(3.84,)) if name == "crdr" else Asked()
+    asked = {"quality": (0, 3), "beta": (3.84,)} if name == "crdr" else {}
     classes = tuple(f"class {i}" for i in range(model.classes()))
     write_bundle(output, Source(model.FAMILY, "tiny", classes=classes), baking_of(model, asked), tiny_halves())
     return output

@@ -92,7 +92,9 @@ def adversarial(
 
 @app.command()
 def selective(
-    scenes: Annotated[Path, typer.Option(help="Tar file of pictures and their label maps (see edgecodec_train/scenes.py).")],
+    scenes: Annotated[
+        Path, typer.Option(help="Tar file of pictures and their label maps (see edgecodec_train/scenes.py).")
+    ],
     output: Output,
     preset: str = SelectiveRecipe.preset,
     steps: int = SelectiveRecipe.steps,

@@ -39,16 +39,10 @@ def suffix(knobs: Knobs) -> str:
     return "".join(f"-{knob}{decimal(value)}" for knob, value in sorted(knobs.items()))
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Values of the knobs to bake; None for the family's own choice."""
+#: Values to bake, by knob; knobs that are not there get the family's own choice.
+Asked = Mapping[str, Sequence[float]]
 
-    alpha: Sequence[float] | None = None
-    quality: Sequence[float] | None = None
-    beta: Sequence[float] | None = None
-
-
-NOTHING = Asked()
+NOTHING: Asked = {}
 
 
 class Baking:
@@ -63,10 +57,10 @@ class Baking:
         self.model, self.asked, self.mse = model, asked, mse
         known = [*self.baked_knobs(), *(f"{name} (given when a picture is encoded)" for name in self.INPUTS)]
         hint = f"its knobs: {', '.join(known) or 'none'}"
-        for knob, values in vars(asked).items():
-            if values is not None and knob not in self.baked_knobs():
+        for knob, values in asked.items():
+            if knob not in self.baked_knobs():
                 raise InvalidArgument(f"{model.FAMILY} has no {knob} to bake", hint=hint)
-            if values is not None and not values:
+            if not values:
                 raise InvalidArgument(f"there is no {knob} to bake", hint="give one value or more")
         if mse is not None and "alpha" not in self.BAKED:
             raise InvalidArgument(f"{model.FAMILY} takes one checkpoint, not two", hint=hint)

@@ -50,9 +50,9 @@ class RateAndRealism(Baking):
     def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
         """quality is rounded as files hold it. Raises InvalidArgument for values out of range."""
         super().__init__(model, asked, mse)
-        qualities = range(model.levels) if asked.quality is None else asked.quality
+        qualities = asked.get("quality", range(model.levels))
         self.qualities = distinct(quantised(model.checked_quality(quality)) for quality in qualities)
-        self.betas = distinct(model.checked_beta(beta) for beta in asked.beta or DEFAULT_BETAS if model.realism)
+        self.betas = distinct(model.checked_beta(beta) for beta in asked.get("beta", DEFAULT_BETAS) if model.realism)
 
     def baked_knobs(self) -> tuple[str, ...]:
         return self.BAKED if self.model.realism else ("quality",)
@@ -60,7 +60,7 @@ class RateAndRealism(Baking):
     def notes(self) -> list[str]:
         return [
             f"quality {decimal(quality)} becomes {decimal(quantised(quality))}: files hold it in 1/{QUALITY_STEPS}"
-            for quality in distinct(self.asked.quality or ())
+            for quality in distinct(self.asked.get("quality", ()))
             if quality != quantised(quality)
         ]
 

@@ -31,7 +31,7 @@ class Interpolation(Baking):
         """Raises CheckpointRejected too, where the two models differ outside their decoders."""
         super().__init__(model, asked, mse)
         if mse is not None:
-            self.alphas = distinct(DEFAULT_ALPHAS if asked.alpha is None else asked.alpha)
+            self.alphas = distinct(asked.get("alpha", DEFAULT_ALPHAS))
             require_interpolation(
                 model.state_dict(),
                 mse.state_dict(),
@@ -39,7 +39,7 @@ class Interpolation(Baking):
                 model.DECODER_PREFIXES,
                 codecs=(model, mse),
             )
-        elif asked.alpha is not None:
+        elif "alpha" in asked:
             raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
 
     def decoder_knobs(self) -> list[Knobs]:
