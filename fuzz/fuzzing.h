@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "edgecodec_core.h"
+#include "edgecodec/core.h"
 
 // A broken promise of the library is a finding, as a crash is.
 inline void require(bool kept) {

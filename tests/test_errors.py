@@ -11,7 +11,7 @@ import pytest
 from edgecodec import errors
 from edgecodec.errors import BY_CODE, EdgecodecError
 
-HEADER = Path(__file__).parents[1] / "native" / "include" / "edgecodec_core.h"
+HEADER = Path(__file__).parents[1] / "native" / "include" / "edgecodec" / "core.h"
 
 FROZEN = {
     20: "InvalidArgument", 21: "OutputExists", 22: "AlphaRefused",

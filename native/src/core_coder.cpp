@@ -3,8 +3,8 @@
 #include <cstring>
 #include <vector>
 
-#include "range_coder.h"
-#include "status.h"
+#include "rans/coder.h"
+#include "support/status.h"
 
 struct ec_core_tables {
     edgecodec::CodingTables set;
