@@ -3,7 +3,8 @@
 #include <cstring>
 #include <vector>
 
-#include "rans/coder.h"
+#include "rans/decoder.h"
+#include "rans/encoder.h"
 #include "support/status.h"
 
 struct ec_core_tables {

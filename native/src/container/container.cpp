@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "support/byte_reader.h"
+#include "support/byte_writer.h"
 #include "support/crc32.h"
 
 namespace edgecodec {
@@ -20,15 +21,6 @@ constexpr uint32_t kNoiseSeedSize = 8;
 constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeed}; // ICC, EXIF, XMP
 constexpr uint32_t kFirstCriticalTag = 128;       // from here up, what is unknown must not be skipped
 constexpr size_t kChecksumSize = 4;
-
-void put_u32(std::vector<uint8_t> &out, uint32_t value) {
-    for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<uint8_t>(value >> shift));
-}
-
-void put_varint(std::vector<uint8_t> &out, uint32_t value) {
-    for (; value >= 128; value >>= 7) out.push_back(static_cast<uint8_t>(value | 128));
-    out.push_back(static_cast<uint8_t>(value));
-}
 
 bool is_known(uint32_t tag) { return std::find(std::begin(kKnownTags), std::end(kKnownTags), tag) != std::end(kKnownTags); }
 

@@ -5,7 +5,8 @@
 
 #include "support/crc32.h"
 #include "model/latent_digest.h"
-#include "rans/coder.h"
+#include "rans/decoder.h"
+#include "rans/encoder.h"
 
 namespace edgecodec {
 namespace {

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "support/byte_reader.h"
-#include "rans/coder.h"
+#include "rans/decoder.h"
+#include "rans/encoder.h"
 
 namespace edgecodec {
 

@@ -1,4 +1,4 @@
-// One step of an entropy model (docs/format.md, section 3), in both directions. A kind of step is a file, step_*.cpp.
+// The parser of an entropy model's steps (docs/format.md, section 3).
 #pragma once
 
 #include <cstddef>
@@ -7,37 +7,13 @@
 #include <optional>
 #include <vector>
 
-#include "support/byte_reader.h"
-#include "rans/coding_tables.h"
+#include "model/step.h"
 #include "model/tensors.h"
 #include "nets/integer_net.h"
-#include "rans/coder.h"
+#include "rans/coding_tables.h"
+#include "support/byte_reader.h"
 
 namespace edgecodec {
-
-class EntropyStep {
-public:
-    virtual ~EntropyStep() = default;
-
-    virtual void decode(Workspace &workspace, RangeDecoder &decoder, bool last) const = 0;
-    virtual void encode(Workspace &workspace, RangeEncoder &encoder) const = 0;
-
-    // Whether symbols are coded, and whether their number is known before them.
-    virtual bool codes() const { return true; }
-    virtual bool count_is_known() const { return true; }
-    // The most bytes that a value of the step's tensor costs.
-    virtual size_t largest_cost() const { return 5; }
-};
-
-// A step that computes a tensor from others, alike in both directions.
-class Computation : public EntropyStep {
-public:
-    virtual void run(Workspace &workspace) const = 0;
-
-    void decode(Workspace &workspace, RangeDecoder &, bool) const final { run(workspace); }
-    void encode(Workspace &workspace, RangeEncoder &) const final { run(workspace); }
-    bool codes() const final { return false; }
-};
 
 // What the steps of a model refer to. Nothing of it moves once the steps are parsed.
 struct ModelParts {

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "nets/convolution_kernels.h"
 
 namespace edgecodec {
 

@@ -129,6 +129,6 @@ void index_avx2(const int32_t *accumulators, size_t count, const ThresholdTrees 
     }
 }
 
-const IntegerKernels kIntegerKernelsAvx2 = {accumulate<Words>, nullptr, requantise_avx2, index_avx2};
+const ConvolutionKernels kConvolutionKernelsAvx2 = {accumulate<Words>, nullptr, requantise_avx2, index_avx2};
 
 }  // namespace edgecodec

@@ -188,6 +188,6 @@ void index(const int32_t *accumulators, size_t count, const ThresholdTrees &tree
 
 }  // namespace
 
-const IntegerKernels kIntegerKernelsAvx512 = {accumulate<Words>, accumulate<Bytes>, requantise, index};
+const ConvolutionKernels kConvolutionKernelsAvx512 = {accumulate<Words>, accumulate<Bytes>, requantise, index};
 
 }  // namespace edgecodec

@@ -66,7 +66,7 @@ struct ThresholdTrees {
 // accumulators[block][window][channel] = bias[channel] + sum over a window's values times weights.
 using Accumulate = void (*)(const Windows &windows, const WeightBlocks &blocks, const Accumulators &accumulators);
 
-struct IntegerKernels {
+struct ConvolutionKernels {
     Accumulate accumulate_words;
     // Unsigned bytes times signed ones; null where no instruction does that faster than words and exactly.
     Accumulate accumulate_bytes;
@@ -76,17 +76,20 @@ struct IntegerKernels {
     void (*index)(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices);
 };
 
-extern const IntegerKernels kIntegerKernelsScalar;
+// Those for the instruction set in use.
+const ConvolutionKernels &convolution_kernels();
+
+extern const ConvolutionKernels kConvolutionKernelsScalar;
 #if defined(__x86_64__)
-extern const IntegerKernels kIntegerKernelsAvx2;
-extern const IntegerKernels kIntegerKernelsAvxVnni;
-extern const IntegerKernels kIntegerKernelsAvx512;
+extern const ConvolutionKernels kConvolutionKernelsAvx2;
+extern const ConvolutionKernels kConvolutionKernelsAvxVnni;
+extern const ConvolutionKernels kConvolutionKernelsAvx512;
 
 // Shared by the two that differ in the multiply-add only.
 void requantise_avx2(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values);
 void index_avx2(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices);
 #elif defined(__aarch64__)
-extern const IntegerKernels kIntegerKernelsNeon;
+extern const ConvolutionKernels kConvolutionKernelsNeon;
 #endif
 
 }  // namespace edgecodec

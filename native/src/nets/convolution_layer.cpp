@@ -48,7 +48,7 @@ private:
     size_t bytes_;
 };
 
-ConvolutionLayer::ConvolutionLayer(ByteReader &reader, bool transposed, Interval input, const IntegerKernels &kernels)
+ConvolutionLayer::ConvolutionLayer(ByteReader &reader, bool transposed, Interval input, const ConvolutionKernels &kernels)
     : kernels_(&kernels), transposed_(transposed) {
     read_geometry(reader);
     choose_layout(input);

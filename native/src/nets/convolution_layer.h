@@ -25,7 +25,7 @@ class ConvolutionLayer final : public IntegerLayer {
 public:
     // Throws Failure(EC_BAD_MODEL) if the layer breaks a rule of the format, or if an accumulator could leave 32 bits
     // for some input inside `input`.
-    ConvolutionLayer(ByteReader &reader, bool transposed, Interval input, const IntegerKernels &kernels);
+    ConvolutionLayer(ByteReader &reader, bool transposed, Interval input, const ConvolutionKernels &kernels);
 
     size_t input_channels() const override { return input_channels_; }
     size_t output_channels() const override { return output_channels_; }
@@ -74,7 +74,7 @@ private:
     size_t groups() const { return (input_channels_ + group_values() - 1) / group_values(); }  // of a position
     ThresholdTrees trees(size_t block) const;
 
-    const IntegerKernels *kernels_;
+    const ConvolutionKernels *kernels_;
     bool transposed_;
     int64_t kernel_ = 0, stride_ = 0, padding_ = 0, output_padding_ = 0;
     size_t weight_bytes_ = 0, input_channels_ = 0, output_channels_ = 0, thresholds_ = 0;

@@ -178,6 +178,6 @@ void index(const int32_t *accumulators, size_t count, const ThresholdTrees &tree
 
 }  // namespace
 
-const IntegerKernels kIntegerKernelsNeon = {accumulate, nullptr, requantise, index};
+const ConvolutionKernels kConvolutionKernelsNeon = {accumulate, nullptr, requantise, index};
 
 }  // namespace edgecodec

@@ -71,6 +71,6 @@ void index(const int32_t *accumulators, size_t count, const ThresholdTrees &tree
 
 }  // namespace
 
-const IntegerKernels kIntegerKernelsScalar = {accumulate, nullptr, requantise, index};
+const ConvolutionKernels kConvolutionKernelsScalar = {accumulate, nullptr, requantise, index};
 
 }  // namespace edgecodec

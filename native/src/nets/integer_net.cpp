@@ -5,7 +5,6 @@
 
 #include "nets/convolution_layer.h"
 #include "nets/rearrangement.h"
-#include "support/kernels.h"
 
 namespace edgecodec {
 namespace {
@@ -23,7 +22,7 @@ void check_size(uint64_t rows, uint64_t columns, uint64_t channels) {
 std::unique_ptr<const IntegerLayer> parse_layer(ByteReader &reader, Interval input) {
     switch (const uint8_t kind = reader.u8(); kind) {
         case 0:
-        case 1: return std::make_unique<ConvolutionLayer>(reader, kind == 1, input, *kernels().integer);
+        case 1: return std::make_unique<ConvolutionLayer>(reader, kind == 1, input, convolution_kernels());
         case 2: return std::make_unique<PixelShuffle>(reader, input);
         case 3: return std::make_unique<Crop>(reader, input);
         default: reader.fail("has a layer of an unknown kind");

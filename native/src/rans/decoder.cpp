@@ -2,8 +2,8 @@
 #include <cstring>
 
 #include "support/byte_reader.h"
-#include "support/kernels.h"
-#include "rans/coder.h"
+#include "rans/kernels.h"
+#include "rans/decoder.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words and side bits are loaded as they lie in the payload");
 
@@ -112,9 +112,9 @@ void decode_run(const TableSetView &tables, const uint8_t *table_of_symbol, int1
     const bool ladder = tables.ladder != nullptr;
     DecodeIndexed decode = decode_indexed_scalar;
     if (lanes >= 32) {
-        if (ladder) decode = kernels().decode_indexed;
+        if (ladder) decode = rans_kernels().decode_indexed;
     } else if (8 * static_cast<size_t>(state.words_end - state.words) < count / kSparse) {
-        decode = ladder ? kernels().decode_sparse : decode_sparse_scalar;
+        decode = ladder ? rans_kernels().decode_sparse : decode_sparse_scalar;
     }
     decode(tables, table_of_symbol, symbols, count, lanes, state);
 }

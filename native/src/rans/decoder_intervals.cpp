@@ -1,6 +1,6 @@
 // Symbols that have intervals of their own out of 2^16 (docs/format.md, 2.3), one at a time.
 #include "rans/coding_tables.h"
-#include "rans/coder.h"
+#include "rans/decoder.h"
 #include "support/status.h"
 
 namespace edgecodec {

@@ -1,11 +1,12 @@
 // Everything of a payload but the inner loops: side stream, choice of lanes, ramp, states.
-#include "rans/coder.h"
+#include "rans/encoder.h"
 
 #include <algorithm>
 #include <memory>
 #include <string>
 
-#include "support/kernels.h"
+#include "rans/kernels.h"
+#include "support/byte_writer.h"
 #include "rans/encoder_kernels.h"
 #include "support/status.h"
 
@@ -13,11 +14,6 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are stored as th
 
 namespace edgecodec {
 namespace {
-
-void put_varint(std::vector<uint8_t> &out, size_t value) {
-    for (; value >= 128; value >>= 7) out.push_back(static_cast<uint8_t>(value | 128));
-    out.push_back(static_cast<uint8_t>(value));
-}
 
 // The lanes of an encoder, which walks from the last symbol to the first.
 class EncoderLanes {
@@ -42,7 +38,7 @@ public:
             --i;
             words_ = encode_rows_scalar(intervals + i, 1, 1, lane_ + i % lanes, words_);
         }
-        const EncodeRows encode = lanes >= 32 ? kernels().encode_rows : encode_rows_scalar;
+        const EncodeRows encode = lanes >= 32 ? rans_kernels().encode_rows : encode_rows_scalar;
         words_ = encode(intervals, i / lanes, lanes, lane_, words_);
     }
 
@@ -70,7 +66,7 @@ private:
 
 void find_intervals(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols, size_t count,
                     uint32_t *intervals, SideWriter &side) {
-    const FindIntervals find = tables.ladder != nullptr ? kernels().find_intervals : find_intervals_scalar;
+    const FindIntervals find = tables.ladder != nullptr ? rans_kernels().find_intervals : find_intervals_scalar;
     find(tables, table_of_symbol, symbols, count, intervals, side);
 }
 
@@ -140,7 +136,7 @@ uint32_t RangeEncoder::choose_lanes() const {
         for (size_t block = 0; block < step.count; block += kBlock) {
             const size_t count = std::min(kBlock, step.count - block);
             bits += kProbabilityBits * count;
-            logarithms += kernels().sum_logarithms(step.intervals.get() + block, count);
+            logarithms += rans_kernels().sum_logarithms(step.intervals.get() + block, count);
             slack += kLogarithmSlack * count;
             least = bits - std::min(bits, (logarithms + slack) >> kLogarithmBits);
             if (lanes_for(least) == kMaxLanes) return kMaxLanes;

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "rans/coding_tables.h"
-#include "rans/coder.h"
+#include "rans/encoder.h"
 #include "support/status.h"
 
 namespace edgecodec {
