@@ -1,4 +1,4 @@
-// The C functions of the coder alone.
+// The C functions of the rANS coder alone.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -63,7 +63,7 @@ ec_status ec_core_coder_encode(const ec_core_tables *tables, const uint8_t *indi
     return guarded(error, [&] {
         check_run(tables, indices, symbols, counts, steps);
         if (lanes == nullptr || written == nullptr) throw Failure(EC_INVALID_ARGUMENT, "lanes or written missing");
-        RangeEncoder encoder;
+        RansEncoder encoder;
         for (size_t step = 0; step < steps; ++step) {
             encoder.add(tables->set, indices, symbols, counts[step]);
             indices += counts[step];
@@ -86,7 +86,7 @@ ec_status ec_core_coder_decode(const ec_core_tables *tables, const uint8_t *indi
         if (digest == nullptr || (payload == nullptr && size > 0)) {
             throw Failure(EC_INVALID_ARGUMENT, "digest or payload missing");
         }
-        RangeDecoder decoder(payload, size, lanes);
+        RansDecoder decoder(payload, size, lanes);
         for (size_t step = 0; step < steps; ++step) {
             decoder.decode(tables->set, indices, symbols, counts[step], step + 1 == steps);
             indices += counts[step];

@@ -116,7 +116,7 @@ EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width,
                                      const int16_t *const *latents, uint64_t *bits, uint32_t threads,
                                      ec_core_error *error);
 
-/* ---- the coder alone, for tests and benchmarks ----------------------------------------------------------------- */
+/* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
 typedef struct ec_core_tables ec_core_tables; /* one table set: the bytes of one "table set" of entropy.bin */
 

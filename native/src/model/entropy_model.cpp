@@ -90,7 +90,7 @@ uint32_t EntropyModel::digest(Workspace &workspace) const {
 
 void EntropyModel::decode(uint32_t width, uint32_t height, uint32_t lanes, const uint8_t *payload, size_t size,
                           int16_t *const *latents, unsigned threads) const {
-    RangeDecoder decoder(payload, size, lanes);
+    RansDecoder decoder(payload, size, lanes);
     Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
     for (size_t i = 0; i < decoder_latents_.size(); ++i) workspace.place_planes(decoder_latents_[i], latents[i]);
     for (size_t i = 0; i < steps_.size(); ++i) {
@@ -103,7 +103,7 @@ void EntropyModel::decode(uint32_t width, uint32_t height, uint32_t lanes, const
     }
 }
 
-void EntropyModel::encode_steps(Workspace &workspace, const int16_t *const *latents, RangeEncoder &encoder) const {
+void EntropyModel::encode_steps(Workspace &workspace, const int16_t *const *latents, RansEncoder &encoder) const {
     for (size_t i = 0; i < encoder_latents_.size(); ++i) workspace.lend_planes(encoder_latents_[i], latents[i]);
     for (const Step &step : steps_) {
         step.step->encode(workspace, encoder);
@@ -113,14 +113,14 @@ void EntropyModel::encode_steps(Workspace &workspace, const int16_t *const *late
 
 std::vector<uint8_t> EntropyModel::encode(uint32_t width, uint32_t height, uint32_t &lanes,
                                           const int16_t *const *latents, unsigned threads) const {
-    RangeEncoder encoder;
+    RansEncoder encoder;
     Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
     encode_steps(workspace, latents, encoder);
     return encoder.finish(lanes, digest(workspace));
 }
 
 uint64_t EntropyModel::bits(uint32_t width, uint32_t height, const int16_t *const *latents, unsigned threads) const {
-    RangeEncoder encoder;
+    RansEncoder encoder;
     Workspace workspace(parts_.tensors, parts_.alignment, width, height, threads);
     encode_steps(workspace, latents, encoder);
     return encoder.bits();

@@ -47,7 +47,7 @@ private:
     void read_tensors(ByteReader &reader, size_t count);
     void read_steps(ByteReader &reader, size_t count);
     void release_after(const StepReader &reader);
-    void encode_steps(Workspace &workspace, const int16_t *const *latents, RangeEncoder &encoder) const;
+    void encode_steps(Workspace &workspace, const int16_t *const *latents, RansEncoder &encoder) const;
     uint32_t digest(Workspace &workspace) const;
 
     uint32_t id_ = 0;

@@ -91,7 +91,7 @@ uint32_t Mixture::start(int32_t value) const {
     return static_cast<uint32_t>(share / total_weight_) + static_cast<uint32_t>(value - lowest_);
 }
 
-int16_t Mixture::decode(RangeDecoder &decoder) const {
+int16_t Mixture::decode(RansDecoder &decoder) const {
     const uint32_t slot = decoder.slot();
     const uint32_t escape = start(highest_ + 1);
     if (slot >= escape) {
@@ -119,7 +119,7 @@ int16_t Mixture::decode(RangeDecoder &decoder) const {
     return static_cast<int16_t>(low);
 }
 
-void Mixture::encode(RangeEncoder &encoder, int16_t value) const {
+void Mixture::encode(RansEncoder &encoder, int16_t value) const {
     if (value >= lowest_ && value <= highest_) {
         const uint32_t begin = start(value);
         encoder.add_interval(begin, start(value + 1) - begin);

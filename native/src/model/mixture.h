@@ -30,8 +30,8 @@ public:
     // Means, scales and logits of the components: parameter i is at parameters[i * step].
     void set(const int16_t *parameters, size_t step);
 
-    int16_t decode(RangeDecoder &decoder) const;
-    void encode(RangeEncoder &encoder, int16_t value) const;
+    int16_t decode(RansDecoder &decoder) const;
+    void encode(RansEncoder &encoder, int16_t value) const;
 
 private:
     uint64_t mass_below(int32_t value) const;

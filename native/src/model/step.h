@@ -13,8 +13,8 @@ class EntropyStep {
 public:
     virtual ~EntropyStep() = default;
 
-    virtual void decode(Workspace &workspace, RangeDecoder &decoder, bool last) const = 0;
-    virtual void encode(Workspace &workspace, RangeEncoder &encoder) const = 0;
+    virtual void decode(Workspace &workspace, RansDecoder &decoder, bool last) const = 0;
+    virtual void encode(Workspace &workspace, RansEncoder &encoder) const = 0;
 
     // Whether symbols are coded, and whether their number is known before them.
     virtual bool codes() const { return true; }
@@ -28,8 +28,8 @@ class Computation : public EntropyStep {
 public:
     virtual void run(Workspace &workspace) const = 0;
 
-    void decode(Workspace &workspace, RangeDecoder &, bool) const final { run(workspace); }
-    void encode(Workspace &workspace, RangeEncoder &) const final { run(workspace); }
+    void decode(Workspace &workspace, RansDecoder &, bool) const final { run(workspace); }
+    void encode(Workspace &workspace, RansEncoder &) const final { run(workspace); }
     bool codes() const final { return false; }
 };
 

@@ -14,7 +14,7 @@ class ChannelCodeStep final : public EntropyStep {
 public:
     ChannelCodeStep(size_t tensor, const CodingTables &tables) : tensor_(tensor), tables_(tables) {}
 
-    void decode(Workspace &workspace, RangeDecoder &decoder, bool last) const override {
+    void decode(Workspace &workspace, RansDecoder &decoder, bool last) const override {
         const Extent extent = workspace.extent(tensor_);
         const std::vector<uint16_t> table_of_symbol = tables_by_channel(extent);
         std::vector<int16_t> symbols(extent.values());
@@ -23,7 +23,7 @@ public:
         visit(extent, [&](size_t coded, size_t place, size_t) { planes[place] = symbols[coded]; });
     }
 
-    void encode(Workspace &workspace, RangeEncoder &encoder) const override {
+    void encode(Workspace &workspace, RansEncoder &encoder) const override {
         const Extent extent = workspace.extent(tensor_);
         const std::vector<uint16_t> table_of_symbol = tables_by_channel(extent);
         std::vector<int16_t> symbols(extent.values());

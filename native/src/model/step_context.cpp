@@ -28,7 +28,7 @@ public:
                 std::optional<size_t> prefix_of)
         : tensor_(tensor), alphabet_(alphabet), tables_(std::move(tables)), limit_(limit), prefix_of_(prefix_of) {}
 
-    void decode(Workspace &workspace, RangeDecoder &decoder, bool last) const override {
+    void decode(Workspace &workspace, RansDecoder &decoder, bool last) const override {
         int16_t *const planes = workspace.new_planes(tensor_);
         decoder.begin(symbols(workspace), last);
         walk(workspace, planes, [&](size_t place, size_t table) {
@@ -38,7 +38,7 @@ public:
         });
     }
 
-    void encode(Workspace &workspace, RangeEncoder &encoder) const override {
+    void encode(Workspace &workspace, RansEncoder &encoder) const override {
         if (prefix_of_) count_prefixes(workspace);
         const int16_t *const given = workspace.planes(tensor_);
         const std::vector<int16_t> symbols(given, given + workspace.extent(tensor_).values());

@@ -9,7 +9,7 @@ constexpr unsigned kMaxClasses = 256;
 
 // Yes has the lower interval.
 struct DecisionEncoder {
-    RangeEncoder &encoder;
+    RansEncoder &encoder;
 
     bool code(bool bit, uint32_t probability) {
         encoder.add_interval(bit ? 0 : probability, bit ? probability : 65536 - probability);
@@ -18,7 +18,7 @@ struct DecisionEncoder {
 };
 
 struct DecisionDecoder {
-    RangeDecoder &decoder;
+    RansDecoder &decoder;
 
     bool code(bool, uint32_t probability) {
         const bool bit = decoder.slot() < probability;
@@ -31,7 +31,7 @@ class LabelsStep final : public EntropyStep {
 public:
     LabelsStep(size_t tensor, unsigned classes) : tensor_(tensor), classes_(classes) {}
 
-    void decode(Workspace &workspace, RangeDecoder &decoder, bool) const override {
+    void decode(Workspace &workspace, RansDecoder &decoder, bool) const override {
         const Extent extent = workspace.extent(tensor_);
         int16_t *const planes = workspace.new_planes(tensor_);
         DecisionDecoder decisions{decoder};
@@ -41,7 +41,7 @@ public:
         }
     }
 
-    void encode(Workspace &workspace, RangeEncoder &encoder) const override {
+    void encode(Workspace &workspace, RansEncoder &encoder) const override {
         const Extent extent = workspace.extent(tensor_);
         const int16_t *const planes = workspace.planes(tensor_);
         for (size_t i = 0; i < extent.values(); ++i) {

@@ -48,7 +48,7 @@ public:
     MixtureStep(size_t tensor, const IntegerNet &net, unsigned delay, std::vector<Tap> taps, MixtureRule rule)
         : tensor_(tensor), net_(net), delay_(delay), taps_(std::move(taps)), rule_(std::move(rule)) {}
 
-    void decode(Workspace &workspace, RangeDecoder &decoder, bool last) const override {
+    void decode(Workspace &workspace, RansDecoder &decoder, bool last) const override {
         int16_t *const planes = workspace.new_planes(tensor_);
         decoder.begin(workspace.extent(tensor_).values(), last);
         walk(workspace, [&](size_t place, const Mixture &mixture) {
@@ -58,7 +58,7 @@ public:
         });
     }
 
-    void encode(Workspace &workspace, RangeEncoder &encoder) const override {
+    void encode(Workspace &workspace, RansEncoder &encoder) const override {
         const int16_t *const planes = workspace.planes(tensor_);
         encoder.begin();
         walk(workspace, [&](size_t place, const Mixture &mixture) {

@@ -17,7 +17,7 @@ public:
           mean_(mean),
           fraction_(fraction) {}
 
-    void encode(Workspace &workspace, RangeEncoder &encoder) const override {
+    void encode(Workspace &workspace, RansEncoder &encoder) const override {
         const Extent extent = workspace.extent(tensor_);
         const int16_t *const target = workspace.planes(target_) + first_channel_ * extent.positions();
         const int16_t *const mean = workspace.planes(mean_);

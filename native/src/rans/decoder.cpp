@@ -77,7 +77,7 @@ void complete_symbols(const TableSetView &tables, const uint8_t *table_of_symbol
     }
 }
 
-RangeDecoder::RangeDecoder(const uint8_t *payload, size_t size, uint32_t lanes) : payload_size_(size), lanes_(lanes) {
+RansDecoder::RansDecoder(const uint8_t *payload, size_t size, uint32_t lanes) : payload_size_(size), lanes_(lanes) {
     if (lanes != 2 && lanes != 8 && lanes != 32 && lanes != 64) {
         throw Failure(EC_INVALID_ARGUMENT, "lanes must be 2, 8, 32 or 64");
     }
@@ -127,7 +127,7 @@ void decode_run(const TableSetView &tables, const uint16_t *table_of_symbol, int
 }  // namespace
 
 template <class Index>
-void RangeDecoder::decode_part(const TableSetView &tables, const Index *&table_of_symbol, int16_t *&symbols,
+void RansDecoder::decode_part(const TableSetView &tables, const Index *&table_of_symbol, int16_t *&symbols,
                                size_t count) {
     decode_run(tables, table_of_symbol, symbols, count, lanes_, state_);
     table_of_symbol += count;
@@ -135,7 +135,7 @@ void RangeDecoder::decode_part(const TableSetView &tables, const Index *&table_o
     throw_fault();
 }
 
-void RangeDecoder::throw_fault() const {
+void RansDecoder::throw_fault() const {
     switch (state_.fault) {
     case DecodeFault::none: return;
     case DecodeFault::words_missing: fail("ends before its symbols do", payload_size_);
@@ -146,7 +146,7 @@ void RangeDecoder::throw_fault() const {
 }
 
 template <class Index>
-void RangeDecoder::decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols,
+void RansDecoder::decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols,
                                size_t count, bool last) {
     begin(count, last);
     decode_part(tables, table_of_symbol, symbols, part_left_);
@@ -154,7 +154,7 @@ void RangeDecoder::decode_step(const TableSetView &tables, const Index *table_of
     for (next_part(); !ended_; next_part()) decode_part(tables, table_of_symbol, symbols, part_left_);
 }
 
-void RangeDecoder::begin(size_t count, bool last) {
+void RansDecoder::begin(size_t count, bool last) {
     if (last_begun_) throw Failure(EC_INVALID_ARGUMENT, "a step follows the last one");
     lane_ = 0;
     part_left_ = count;
@@ -165,7 +165,7 @@ void RangeDecoder::begin(size_t count, bool last) {
 }
 
 // From the part at hand, whose symbols are decoded, to the next one of the ramp, or to the end.
-void RangeDecoder::next_part() {
+void RansDecoder::next_part() {
     if (!last_begun_ || ended_) throw Failure(EC_INVALID_ARGUMENT, "a step has more symbols than it began with");
     if (ramp_begun_) {
         check_leftover_words();
@@ -185,18 +185,18 @@ void RangeDecoder::next_part() {
     }
 }
 
-void RangeDecoder::decode(const CodingTables &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
+void RansDecoder::decode(const CodingTables &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
                           bool last) {
     decode_step(tables.view(), table_of_symbol, symbols, count, last);
 }
 
-void RangeDecoder::decode(const CodingTables &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count,
+void RansDecoder::decode(const CodingTables &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count,
                           bool last) {
     decode_step(tables.view(), table_of_symbol, symbols, count, last);
 }
 
 // Retires the lanes from `lanes` on: their states become the words of the next part.
-void RangeDecoder::narrow(unsigned lanes) {
+void RansDecoder::narrow(unsigned lanes) {
     std::memset(ramp_words_, 0, sizeof ramp_words_);
     for (unsigned lane = lanes; lane < lanes_; ++lane) {
         const uint32_t state = state_.lane[lane];
@@ -209,13 +209,13 @@ void RangeDecoder::narrow(unsigned lanes) {
     lanes_ = lanes;
 }
 
-void RangeDecoder::check_leftover_words() const {
+void RansDecoder::check_leftover_words() const {
     for (const uint8_t *byte = state_.words; byte < state_.words_end; ++byte) {
         if (*byte != 0) fail("leaves words unread", payload_size_);
     }
 }
 
-uint32_t RangeDecoder::finish() {
+uint32_t RansDecoder::finish() {
     if (!last_begun_) begin(0, true);
     while (!ended_) {
         if (part_left_ > 0) throw Failure(EC_INVALID_ARGUMENT, "a step has fewer symbols than it began with");

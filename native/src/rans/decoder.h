@@ -12,12 +12,12 @@ namespace edgecodec {
 
 // Gives a picture's steps in the order in which they were coded. Every table that an index names must exist in its set:
 // the owners of the indices prove that once, not per symbol.
-class RangeDecoder {
+class RansDecoder {
 public:
     // Throws Failure(EC_CORRUPT), offsets within the payload, as every function here does.
-    RangeDecoder(const uint8_t *payload, size_t size, uint32_t lanes);
-    RangeDecoder(const RangeDecoder &) = delete;
-    RangeDecoder &operator=(const RangeDecoder &) = delete;
+    RansDecoder(const uint8_t *payload, size_t size, uint32_t lanes);
+    RansDecoder(const RansDecoder &) = delete;
+    RansDecoder &operator=(const RansDecoder &) = delete;
 
     void decode(const CodingTables &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count, bool last);
     void decode(const CodingTables &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count, bool last);

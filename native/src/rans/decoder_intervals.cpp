@@ -5,7 +5,7 @@
 
 namespace edgecodec {
 
-uint32_t RangeDecoder::next_word() {
+uint32_t RansDecoder::next_word() {
     if (state_.words >= state_.words_end) {
         state_.fault = DecodeFault::words_missing;
         throw_fault();
@@ -15,7 +15,7 @@ uint32_t RangeDecoder::next_word() {
     return word;
 }
 
-int16_t RangeDecoder::decode_symbol(const TableSetView &tables, size_t table) {
+int16_t RansDecoder::decode_symbol(const TableSetView &tables, size_t table) {
     const uint32_t slot = this->slot() >> 2;
     const RankEntry *entry = &tables.buckets[table << kBucketBits | slot >> (kProbabilityBits - kBucketBits)];
     for (const RankEntry *ranks = &tables.ranks[table * kMaxRanks];
@@ -29,7 +29,7 @@ int16_t RangeDecoder::decode_symbol(const TableSetView &tables, size_t table) {
     return value;
 }
 
-int32_t RangeDecoder::decode_escape() {
+int32_t RansDecoder::decode_escape() {
     const int32_t distance = escaped_distance(state_);
     throw_fault();
     return distance;

@@ -1,5 +1,5 @@
-// What the range decoder and its kernels share between two calls: plain data, as in table_set_view.h and
-// for the same reason.
+// What the rANS decoder and its kernels share between two calls: plain data, as in table_set_view.h and for the same
+// reason.
 #pragma once
 
 #include <cstddef>

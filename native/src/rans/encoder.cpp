@@ -78,7 +78,7 @@ void find_intervals(const TableSetView &tables, const uint16_t *table_of_symbol,
 }  // namespace
 
 template <class Index>
-void RangeEncoder::add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols,
+void RansEncoder::add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols,
                             size_t count) {
     constexpr size_t kBlock = 2048;
     uint8_t side_block[kBlock * kMaxSideBits / 8 + sizeof(uint64_t)];
@@ -95,17 +95,17 @@ void RangeEncoder::add_step(const CodingTables &tables, const Index *table_of_sy
     if (side_.refused != 0) refuse(side_.refused);
 }
 
-void RangeEncoder::refuse(int32_t distance) {
+void RansEncoder::refuse(int32_t distance) {
     throw Failure(EC_OUT_OF_RANGE, "latent lies " + std::to_string(distance) +
                                        " from the middle of its coding table, which carries -32767 to 32768");
 }
 
-void RangeEncoder::add(const CodingTables &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
+void RansEncoder::add(const CodingTables &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
                        size_t count) {
     add_step(tables, table_of_symbol, symbols, count);
 }
 
-void RangeEncoder::add(const CodingTables &tables, const uint16_t *table_of_symbol, const int16_t *symbols,
+void RansEncoder::add(const CodingTables &tables, const uint16_t *table_of_symbol, const int16_t *symbols,
                        size_t count) {
     add_step(tables, table_of_symbol, symbols, count);
 }
@@ -125,10 +125,10 @@ uint32_t lanes_for(uint64_t bits) {
 
 }  // namespace
 
-uint64_t RangeEncoder::side_bits() const { return 8 * uint64_t{side_bytes_.size()} + side_.bits.pending_bits; }
+uint64_t RansEncoder::side_bits() const { return 8 * uint64_t{side_bytes_.size()} + side_.bits.pending_bits; }
 
 // The bits of all symbols are the logarithm of the product of their probabilities. Bounds of it are nearly always enough.
-uint32_t RangeEncoder::choose_lanes() const {
+uint32_t RansEncoder::choose_lanes() const {
     constexpr size_t kBlock = 65536;
     uint64_t bits = side_bits(), logarithms = 0, slack = 0, least = bits;
     for (const Step &step : steps_) {
@@ -147,7 +147,7 @@ uint32_t RangeEncoder::choose_lanes() const {
 }
 
 // With the product of the frequencies as a 32-bit mantissa, in [2^31, 2^32), and an exponent.
-uint64_t RangeEncoder::exact_bits() const {
+uint64_t RansEncoder::exact_bits() const {
     uint64_t bits = side_bits(), mantissa = uint64_t{1} << 31, exponent = 0;
     for (const Step &step : steps_) {
         for (size_t i = 0; i < step.count; ++i) {
@@ -161,12 +161,12 @@ uint64_t RangeEncoder::exact_bits() const {
     return bits - exponent;
 }
 
-uint64_t RangeEncoder::bits() {
+uint64_t RansEncoder::bits() {
     end();
     return exact_bits();
 }
 
-std::vector<uint8_t> RangeEncoder::finish(uint32_t &lanes, uint32_t digest) {
+std::vector<uint8_t> RansEncoder::finish(uint32_t &lanes, uint32_t digest) {
     end();
     if (lanes == 0) lanes = choose_lanes();
     if (lanes != 2 && lanes != 8 && lanes != 32 && lanes != 64) {

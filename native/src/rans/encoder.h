@@ -13,13 +13,13 @@ namespace edgecodec {
 
 // Takes a picture's steps in decoding order. Every table that an index names must exist in its set: the owners of the
 // indices prove that once, not per symbol.
-class RangeEncoder {
+class RansEncoder {
 public:
     // One step. Throws Failure(EC_OUT_OF_RANGE) at a value that its table cannot carry.
     void add(const CodingTables &tables, const uint8_t *table_of_symbol, const int16_t *symbols, size_t count);
     void add(const CodingTables &tables, const uint16_t *table_of_symbol, const int16_t *symbols, size_t count);
 
-    // A step of symbols with intervals of their own, one at a time (range_encoder_intervals.cpp). It ends with the next
+    // A step of symbols with intervals of their own, one at a time (encoder_intervals.cpp). It ends with the next
     // step or the payload.
     void begin();
     void add_interval(uint32_t start, uint32_t width);

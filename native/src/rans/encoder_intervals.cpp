@@ -44,12 +44,12 @@ size_t encode_interval_ramp(const uint32_t *intervals, size_t rows, unsigned lan
     return rows - left;
 }
 
-void RangeEncoder::begin() {
+void RansEncoder::begin() {
     end();
     is_open_ = true;
 }
 
-void RangeEncoder::end() {
+void RansEncoder::end() {
     if (!is_open_) return;
     Step step{std::unique_ptr<uint32_t[]>(new uint32_t[open_.size()]), open_.size(), 16};
     std::copy(open_.begin(), open_.end(), step.intervals.get());
@@ -58,9 +58,9 @@ void RangeEncoder::end() {
     is_open_ = false;
 }
 
-void RangeEncoder::add_interval(uint32_t start, uint32_t width) { open_.push_back(start | width << 16); }
+void RansEncoder::add_interval(uint32_t start, uint32_t width) { open_.push_back(start | width << 16); }
 
-void RangeEncoder::add_symbol(const TableSetView &tables, size_t table, int16_t value) {
+void RansEncoder::add_symbol(const TableSetView &tables, size_t table, int16_t value) {
     const uint16_t index = static_cast<uint16_t>(table);
     uint8_t side_block[sizeof(uint64_t) + kMaxSideBits];
     side_.bits.next = side_block;
@@ -71,7 +71,7 @@ void RangeEncoder::add_symbol(const TableSetView &tables, size_t table, int16_t 
     add_interval(4 * (interval & 65535), 4 * (interval >> 16));
 }
 
-void RangeEncoder::add_escape(int32_t distance) {
+void RansEncoder::add_escape(int32_t distance) {
     const uint32_t magnitude = zigzag(distance);
     const unsigned bits = magnitude == 0 ? 1 : 32 - static_cast<unsigned>(__builtin_clz(magnitude));
     if (bits > 16) refuse(distance);

@@ -1,4 +1,4 @@
-// The inner loops of the range encoder: plain data only, as in table_set_view.h and for the same reason.
+// The inner loops of the rANS encoder: plain data only, as in table_set_view.h and for the same reason.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// The coder's inner loops for the instruction set in use.
+// The inner loops of the rANS coder for the instruction set in use.
 #pragma once
 
 #include "rans/decoder_state.h"
