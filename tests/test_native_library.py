@@ -1,0 +1,78 @@
+"""What libedgecodec exports."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from edgecodec import native
+
+ROOT = Path(__file__).parents[1]
+HEADER = ROOT / "native" / "include" / "edgecodec" / "core.h"
+
+EXPORTED = [
+    "ec_core_coder_decode",
+    "ec_core_coder_encode",
+    "ec_core_container_parse",
+    "ec_core_container_write",
+    "ec_core_crc32",
+    "ec_core_decode",
+    "ec_core_encode",
+    "ec_core_encode_bits",
+    "ec_core_encode_bound",
+    "ec_core_kernels",
+    "ec_core_kernels_available",
+    "ec_core_kernels_force",
+    "ec_core_model_alignment",
+    "ec_core_model_close",
+    "ec_core_model_decoder_latent",
+    "ec_core_model_decoder_latent_count",
+    "ec_core_model_encoder_latent",
+    "ec_core_model_encoder_latent_count",
+    "ec_core_model_id",
+    "ec_core_model_open",
+    "ec_core_net_close",
+    "ec_core_net_open",
+    "ec_core_net_run",
+    "ec_core_net_shape",
+    "ec_core_tables_close",
+    "ec_core_tables_open",
+]
+
+
+def _dynamic_symbols(elf: bytes) -> list[str]:
+    """Sorted names of the symbols that a 64-bit little-endian ELF library defines for others (its .dynsym)."""
+    section_offset = struct.unpack_from("<Q", elf, 0x28)[0]
+    entry_size, count = struct.unpack_from("<HH", elf, 0x3A)
+    # Of each section header: name, type, flags, address, offset, size, link, info, alignment, entry size.
+    sections = [struct.unpack_from("<IIQQQQIIQQ", elf, section_offset + i * entry_size) for i in range(count)]
+    (symbols,) = (section for section in sections if section[1] == 11)  # SHT_DYNSYM
+    strings = sections[symbols[6]][4]
+    names = []
+    for at in range(symbols[4], symbols[4] + symbols[5], 24):
+        name, info, _, section, _, _ = struct.unpack_from("<IBBHQQ", elf, at)
+        if section != 0 and info >> 4 != 0:  # defined, and not local
+            start = strings + name
+            names.append(elf[start : elf.index(b"\0", start)].decode("ascii"))
+    return sorted(names)
+
+
+@pytest.fixture(scope="module")
+def exported() -> list[str]:
+    elf = Path(native.library()._name).read_bytes()
+    if elf[:6] != b"\x7fELF\x02\x01":
+        pytest.skip("the library is not a 64-bit little-endian ELF file")
+    return _dynamic_symbols(elf)
+
+
+def test_exported_symbols(exported: list[str]) -> None:
+    """No C++ symbol is among them: another library in the process could take its place."""
+    assert exported == EXPORTED
+
+
+def test_the_header_declares_what_is_exported(exported: list[str]) -> None:
+    declared = re.findall(r"^EC_API [^(;]*?(\w+)\(", HEADER.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(declared) == exported
