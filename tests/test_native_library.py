@@ -1,9 +1,12 @@
-"""What libedgecodec exports."""
+"""What libedgecodec exports, and how exceptions leave it."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,16 @@ def test_exported_symbols(exported: list[str]) -> None:
 def test_the_header_declares_what_is_exported(exported: list[str]) -> None:
     declared = re.findall(r"^EC_API [^(;]*?(\w+)\(", HEADER.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(declared) == exported
+
+
+def test_every_exception_becomes_a_status(tmp_path: Path) -> None:
+    """Unforeseen ones too (EC_INTERNAL), and those in threads. A C++ program: no input makes the library throw them."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    program = tmp_path / "failures"
+    sources = [ROOT / "tests" / "native" / "failures.cpp", ROOT / "native" / "src" / "support" / "parallel_rows.cpp"]
+    folders = [f"-I{ROOT / 'native' / 'src'}", f"-I{ROOT / 'native' / 'include'}"]
+    subprocess.run([*compiler.split(), "-std=c++17", "-pthread", *folders, *sources, "-o", program], check=True)
+    ran = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -122,6 +122,7 @@ struct Stream {
         decoded.status = ec_core_coder_decode(tables, indices.data(), decoded.symbols.data(), counts.data(),
                                               counts.size(), lanes, &decoded.digest, payload.data(), payload.size(),
                                               &error);
+        if (decoded.status == EC_INTERNAL) throw std::runtime_error(error.message);
         return decoded.status == EC_OK ? decoded : Decoded{decoded.status, {}, 0};
     }
 };

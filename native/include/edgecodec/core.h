@@ -32,7 +32,8 @@ typedef enum ec_status {
     EC_BAD_MODEL = 42,        /* entropy.bin is damaged or unsafe to run */
     EC_LIMIT = 50,            /* larger than the caller allows */
     EC_NO_MEMORY = 51,
-    EC_OUT_OF_RANGE = 52      /* a latent that no table can carry (beyond 16 bits) */
+    EC_OUT_OF_RANGE = 52,     /* a latent that no table can carry (beyond 16 bits) */
+    EC_INTERNAL = 90          /* a bug of the library: a C++ exception that it does not expect */
 } ec_status;
 
 typedef struct ec_core_error {

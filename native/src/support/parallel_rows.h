@@ -10,7 +10,8 @@ namespace edgecodec {
 size_t parallel_workers(size_t rows, unsigned threads);
 
 // Calls body(worker, row) once for every row below `rows`, from at most `workers` threads, the caller's among them.
-// `body` must not throw. Where the system has no more threads the rest is done by those there are.
+// An exception from `body` ends the work early and is thrown again here, the first one if there are several. If the
+// system refuses more threads, the ones it gave do all rows.
 void parallel_rows(size_t rows, size_t workers, const std::function<void(size_t worker, size_t row)> &body);
 
 }  // namespace edgecodec

@@ -31,7 +31,16 @@ inline void report(ec_core_error *error, ec_status status, int64_t offset, const
     std::snprintf(error->message, sizeof error->message, "%s", message);
 }
 
-// Runs `body` and turns whatever it throws into a status: nothing foreign crosses the C boundary.
+// The status and message of an exception that no code here throws on purpose.
+inline ec_status report_unexpected(ec_core_error *error, const char *what) noexcept {
+    // On the stack, because this must not throw.
+    char message[sizeof error->message];
+    std::snprintf(message, sizeof message, "unexpected exception: %s", what);
+    report(error, EC_INTERNAL, -1, message);
+    return EC_INTERNAL;
+}
+
+// Runs `body` and turns whatever it throws into a status: no exception crosses the C boundary.
 template <class Body>
 ec_status guarded(ec_core_error *error, Body &&body) noexcept {
     try {
@@ -46,6 +55,10 @@ ec_status guarded(ec_core_error *error, Body &&body) noexcept {
     } catch (const std::length_error &) {
         report(error, EC_NO_MEMORY, -1, "not enough memory");
         return EC_NO_MEMORY;
+    } catch (const std::exception &exception) {
+        return report_unexpected(error, exception.what());
+    } catch (...) {
+        return report_unexpected(error, "not derived from std::exception");
     }
 }
 
