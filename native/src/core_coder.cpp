@@ -30,7 +30,9 @@ uint8_t largest_of(const uint8_t *values, size_t count) {
 // The coder trusts its indices; the callers of these functions are not trusted.
 void check_run(const ec_core_tables *tables, const uint8_t *indices, const int16_t *symbols, const size_t *counts,
                size_t steps) {
-    if (tables == nullptr || (counts == nullptr && steps > 0)) throw Failure(EC_INVALID_ARGUMENT, "tables or counts missing");
+    if (tables == nullptr || (counts == nullptr && steps > 0)) {
+        throw Failure(EC_INVALID_ARGUMENT, "tables or counts missing");
+    }
     size_t total = 0;
     for (size_t step = 0; step < steps; ++step) {
         if (counts[step] > SIZE_MAX / 4 - total) throw Failure(EC_INVALID_ARGUMENT, "too many symbols");

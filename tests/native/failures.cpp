@@ -44,9 +44,8 @@ int main() {
            [] { throw std::runtime_error(std::string(300, 'x')); });
     if (guarded(nullptr, [] { throw 7; }) != EC_INTERNAL) ++wrong;
 
-    expect("failure in every row", EC_LIMIT, "too large", [] {
-        in_parallel([](size_t, size_t) { throw Failure(EC_LIMIT, "too large"); });
-    });
+    expect("failure in every row", EC_LIMIT, "too large",
+           [] { in_parallel([](size_t, size_t) { throw Failure(EC_LIMIT, "too large"); }); });
     expect("exception in one row", EC_INTERNAL, "unexpected exception: row", [] {
         in_parallel([](size_t, size_t row) {
             if (row == 40) throw std::runtime_error("row");

@@ -32,8 +32,8 @@ typedef enum ec_status {
     EC_BAD_MODEL = 42,        /* entropy.bin is damaged or unsafe to run */
     EC_LIMIT = 50,            /* larger than the caller allows */
     EC_NO_MEMORY = 51,
-    EC_OUT_OF_RANGE = 52,     /* a latent that no table can carry (beyond 16 bits) */
-    EC_INTERNAL = 90          /* a bug of the library: a C++ exception that it does not expect */
+    EC_OUT_OF_RANGE = 52, /* a latent that no table can carry (beyond 16 bits) */
+    EC_INTERNAL = 90      /* a bug of the library: a C++ exception that it does not expect */
 } ec_status;
 
 typedef struct ec_core_error {
@@ -47,7 +47,7 @@ typedef struct ec_core_error {
 /* Name of the kernels in use: "scalar", "avx2", "avxvnni", "avx512" or "neon". EDGECODEC_KERNELS in the environment
  * forces one, read once; a name this processor cannot run is ignored, which a comparison with ec_core_kernels shows. */
 EC_API const char *ec_core_kernels(void);
-EC_API const char *ec_core_kernels_available(void); /* comma separated, slowest first */
+EC_API const char *ec_core_kernels_available(void);                             /* comma separated, slowest first */
 EC_API ec_status ec_core_kernels_force(const char *name, ec_core_error *error); /* for tests; not while coding. Nets
  * that are open, also in models, stay with the kernels they were opened with. */
 
@@ -61,8 +61,8 @@ typedef struct ec_core_span {
 
 typedef struct ec_core_container {
     uint32_t version, lanes;
-    uint32_t width, height; /* pixels */
-    uint32_t greyscale;     /* 0 or 1 */
+    uint32_t width, height;        /* pixels */
+    uint32_t greyscale;            /* 0 or 1 */
     uint32_t has_quality, quality; /* 1/64 of a level */
     uint32_t model_id;
     uint32_t section_count;
@@ -71,7 +71,8 @@ typedef struct ec_core_container {
     ec_core_span payload;
 } ec_core_container;
 
-EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out, ec_core_error *error);
+EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out,
+                                         ec_core_error *error);
 
 /* Bytes around the payload: writes the file into out (capacity bytes) from the fields of `head` (spans: sizes only)
  * and the bytes of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */

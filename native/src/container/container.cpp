@@ -18,11 +18,13 @@ constexpr uint32_t kMaxSide = 65535;
 constexpr uint32_t kLanes[4] = {2, 8, 32, 64};
 constexpr uint32_t kNoiseSeed = 128;
 constexpr uint32_t kNoiseSeedSize = 8;
-constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeed}; // ICC, EXIF, XMP
-constexpr uint32_t kFirstCriticalTag = 128;       // from here up, what is unknown must not be skipped
+constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeed};  // ICC, EXIF, XMP
+constexpr uint32_t kFirstCriticalTag = 128;               // from here up, what is unknown must not be skipped
 constexpr size_t kChecksumSize = 4;
 
-bool is_known(uint32_t tag) { return std::find(std::begin(kKnownTags), std::end(kKnownTags), tag) != std::end(kKnownTags); }
+bool is_known(uint32_t tag) {
+    return std::find(std::begin(kKnownTags), std::end(kKnownTags), tag) != std::end(kKnownTags);
+}
 
 uint32_t side(ByteReader &reader) {
     const uint32_t pixels = reader.varint();
@@ -34,7 +36,8 @@ void parse_sections(ByteReader &reader, ec_core_container &out) {
     std::bitset<256> seen;
     while (const uint32_t tag = reader.u8()) {
         if (tag >= kFirstCriticalTag && !is_known(tag)) {
-            throw Failure(EC_VERSION, "needs a newer version to be understood", static_cast<int64_t>(reader.position()) - 1);
+            throw Failure(EC_VERSION, "needs a newer version to be understood",
+                          static_cast<int64_t>(reader.position()) - 1);
         }
         if (seen[tag]) reader.fail("has a section twice");
         seen[tag] = true;
@@ -55,7 +58,9 @@ ec_core_container parse_container(const uint8_t *data, size_t size) {
     if (size < sizeof kMagic || !std::equal(kMagic, std::end(kMagic), data)) {
         throw Failure(EC_NOT_EDGC, "is not an edgecodec picture", 0);
     }
-    if (size < sizeof kMagic + 1 + kChecksumSize) throw Failure(EC_CORRUPT, "ends too early", static_cast<int64_t>(size));
+    if (size < sizeof kMagic + 1 + kChecksumSize) {
+        throw Failure(EC_CORRUPT, "ends too early", static_cast<int64_t>(size));
+    }
     const uint8_t head = data[2];
     ec_core_container out{};
     out.version = head & 7;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "support/crc32.h"
 #include "model/latent_digest.h"
 #include "rans/decoder.h"
 #include "rans/encoder.h"
+#include "support/crc32.h"
 
 namespace edgecodec {
 namespace {

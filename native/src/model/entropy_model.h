@@ -40,7 +40,7 @@ public:
 private:
     struct Step {
         std::unique_ptr<const EntropyStep> step;
-        size_t tensor;                  // what it defines
+        size_t tensor;                 // what it defines
         std::vector<size_t> released;  // tensors that no later step reads
     };
 

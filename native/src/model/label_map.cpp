@@ -12,8 +12,13 @@ unsigned power_of_two_from(unsigned classes) {
 }  // namespace
 
 LabelModel::LabelModel(size_t columns, unsigned classes)
-    : columns_(columns), classes_(classes), span_(power_of_two_from(classes)), window_(3 * (columns + 2 * kMargin)),
-      by_values_(size_t{1} << kValueBits), by_shape_(size_t{kNearest} << kShapeBits), by_class_((1 + classes) * span_) {
+    : columns_(columns),
+      classes_(classes),
+      span_(power_of_two_from(classes)),
+      window_(3 * (columns + 2 * kMargin)),
+      by_values_(size_t{1} << kValueBits),
+      by_shape_(size_t{kNearest} << kShapeBits),
+      by_class_((1 + classes) * span_) {
     here_ = window_.data() + kMargin;
     above_ = here_ + columns + 2 * kMargin;
     two_above_ = above_ + columns + 2 * kMargin;

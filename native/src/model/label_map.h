@@ -65,12 +65,12 @@ public:
 
 private:
     static constexpr size_t kMargin = 2;
-    static constexpr unsigned kNearest = 4;      // neighbours that may be what the label is
-    static constexpr unsigned kShapeBits = 10;   // neighbours that tell a shape
+    static constexpr unsigned kNearest = 4;     // neighbours that may be what the label is
+    static constexpr unsigned kShapeBits = 10;  // neighbours that tell a shape
     static constexpr unsigned kValueBits = 16;
 
     struct Neighbours {
-        uint8_t label[kShapeBits];  // the nearest first
+        uint8_t label[kShapeBits];    // the nearest first
         uint8_t candidate[kNearest];  // the different ones of the nearest
         unsigned candidates;
         uint32_t values;  // a hash of the nearest
@@ -78,8 +78,11 @@ private:
 
     Neighbours look(size_t column) const {
         const uint8_t *const here = here_ + column, *const above = above_ + column, *const two = two_above_ + column;
-        Neighbours found = {{here[-1], above[0], above[1], above[-1], above[2], above[-2], here[-2], two[0], two[2],
-                             two[-2]}, {}, 0, 0};
+        Neighbours found = {
+            {here[-1], above[0], above[1], above[-1], above[2], above[-2], here[-2], two[0], two[2], two[-2]},
+            {},
+            0,
+            0};
         for (unsigned i = 0; i < kNearest; ++i) {
             found.values |= static_cast<uint32_t>(found.label[i]) << 8 * i;
             uint8_t *const end = found.candidate + found.candidates;

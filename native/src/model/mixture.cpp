@@ -49,7 +49,8 @@ void Mixture::set(const int16_t *parameters, size_t step) {
         const uint32_t weight = rule_.weight[std::min(below, rule_.weight.size() - 1)];
         if (weight == 0) continue;
         const int32_t mean = parameter(k, 0), given_scale = parameter(k, 1);
-        const uint32_t scale = std::max(static_cast<uint32_t>(given_scale < 0 ? -given_scale : given_scale), rule_.least_scale);
+        const uint32_t scale =
+            std::max(static_cast<uint32_t>(given_scale < 0 ? -given_scale : given_scale), rule_.least_scale);
         const int64_t reach = (int64_t{rule_.reach} * scale << rule_.mean_fraction) >> rule_.scale_fraction;
         lowest = std::min(lowest, (mean - reach + half) >> rule_.mean_fraction);
         highest = std::max(highest, (mean + reach + half) >> rule_.mean_fraction);
@@ -76,7 +77,8 @@ uint64_t Mixture::mass_below(int32_t value) const {
         const int64_t distance = (2 * int64_t{value} - 1) * (int64_t{1} << (rule_.mean_fraction - 1)) - component.mean;
         // Of at most 30 bits, so that the shifted ones fit 63.
         const uint64_t magnitude = static_cast<uint64_t>(distance < 0 ? -distance : distance);
-        const uint64_t place = std::min((magnitude << fraction) / (uint64_t{component.scale} << rule_.mean_fraction), last << 8);
+        const uint64_t place =
+            std::min((magnitude << fraction) / (uint64_t{component.scale} << rule_.mean_fraction), last << 8);
         const uint32_t tail = rule_.tail[place >> 8], next = rule_.tail[std::min((place >> 8) + 1, last)];
         const uint32_t beyond = tail - (((tail - next) * static_cast<uint32_t>(place & 255) + 128) >> 8);
         mass += uint64_t{component.weight} * (distance < 0 ? beyond : 65536 - beyond);

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "support/byte_reader.h"
 #include "rans/decoder.h"
 #include "rans/encoder.h"
+#include "support/byte_reader.h"
 
 namespace edgecodec {
 

@@ -23,7 +23,8 @@ public:
         const int64_t half = int64_t{1} << (shift_ - 1);
         for (size_t i = 0; i < count; ++i) {
             const int64_t sum = int64_t{first_.multiplier} * first[i] + int64_t{second_.multiplier} * second[i];
-            destination[i] = static_cast<int16_t>(std::clamp<int64_t>((sum + half) >> shift_, bounds_.low, bounds_.high));
+            destination[i] =
+                static_cast<int16_t>(std::clamp<int64_t>((sum + half) >> shift_, bounds_.low, bounds_.high));
         }
     }
 

@@ -52,9 +52,8 @@ private:
 
     static std::vector<uint16_t> tables_by_channel(const Extent &extent) {
         std::vector<uint16_t> table_of_symbol(extent.values());
-        visit(extent, [&](size_t coded, size_t, size_t channel) {
-            table_of_symbol[coded] = static_cast<uint16_t>(channel);
-        });
+        visit(extent,
+              [&](size_t coded, size_t, size_t channel) { table_of_symbol[coded] = static_cast<uint16_t>(channel); });
         return table_of_symbol;
     }
 

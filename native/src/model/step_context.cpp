@@ -156,7 +156,8 @@ std::unique_ptr<EntropyStep> read_context_step(StepReader &reader) {
     std::vector<uint16_t> of_context = reader.bytes.u16s((1 + ends) * shape.channels * contexts * contexts);
     const auto named = [&](uint16_t table) { return table < set.size(); };
     if (!std::all_of(of_context.begin(), of_context.end(), named)) reader.fail("has contexts that name no table");
-    reader.define(tensor, {alphabet.lowest, static_cast<int16_t>(alphabet.lowest + static_cast<int>(alphabet.symbols) - 1)});
+    reader.define(tensor,
+                  {alphabet.lowest, static_cast<int16_t>(alphabet.lowest + static_cast<int>(alphabet.symbols) - 1)});
     return std::make_unique<ContextStep>(tensor, alphabet, ContextStep::Tables{set, ends == 1, std::move(of_context)},
                                          limit, prefix_of);
 }

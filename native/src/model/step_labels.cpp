@@ -1,6 +1,6 @@
 // The step *labels*: maps of classes, without loss, by a model that learns while it codes.
-#include "model/step_reader.h"
 #include "model/label_map.h"
+#include "model/step_reader.h"
 
 namespace edgecodec {
 namespace {

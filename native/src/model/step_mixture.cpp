@@ -2,8 +2,8 @@
 // a whole diagonal of positions runs through the net at once.
 #include <algorithm>
 
-#include "model/step_reader.h"
 #include "model/mixture.h"
+#include "model/step_reader.h"
 
 namespace edgecodec {
 namespace {

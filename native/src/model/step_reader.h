@@ -37,11 +37,11 @@ public:
     std::unique_ptr<EntropyStep> read_step();
 
     // The next reference in the bytes.
-    size_t read_source();     // values that a step before this one defined
-    size_t read_new();        // values that this step defines
-    size_t read_coded();      // the same, where an encoder is handed them
+    size_t read_source();  // values that a step before this one defined
+    size_t read_new();     // values that this step defines
+    size_t read_coded();   // the same, where an encoder is handed them
     std::optional<size_t> read_optional_source();
-    size_t read_target();     // values that an encoder is handed and no step defines
+    size_t read_target();  // values that an encoder is handed and no step defines
     const CodingTables &read_table_set();
     const IntegerNet &read_net();
     Interval read_bounds();

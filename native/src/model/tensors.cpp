@@ -6,13 +6,20 @@ namespace edgecodec {
 
 Extent extent_of(const ModelTensor &tensor, uint32_t alignment, uint32_t width, uint32_t height) {
     const size_t per_unit = alignment / tensor.stride;
-    const auto side = [&](uint32_t pixels) { return (static_cast<size_t>(pixels) + alignment - 1) / alignment * per_unit; };
+    const auto side = [&](uint32_t pixels) {
+        return (static_cast<size_t>(pixels) + alignment - 1) / alignment * per_unit;
+    };
     return {side(height), side(width), tensor.channels};
 }
 
 Workspace::Workspace(const std::vector<ModelTensor> &tensors, uint32_t alignment, uint32_t width, uint32_t height,
                      unsigned threads)
-    : tensors_(tensors), alignment_(alignment), width_(width), height_(height), threads_(threads), storage_(tensors.size()) {}
+    : tensors_(tensors),
+      alignment_(alignment),
+      width_(width),
+      height_(height),
+      threads_(threads),
+      storage_(tensors.size()) {}
 
 int16_t *Workspace::new_planes(size_t tensor) {
     Storage &storage = storage_[tensor];

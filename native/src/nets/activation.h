@@ -15,10 +15,10 @@ struct Shape {
 
 // How the input of a layer is stored.
 struct ActivationLayout {
-    bool bytes;            // unsigned bytes, which are value + offset; else 16-bit words
-    uint8_t offset;        // 0 for words
-    size_t position_step;  // bytes from a position to the next
-    size_t zeros_before;   // rows above and columns before the first, of zeros that windows may meet
+    bool bytes;                        // unsigned bytes, which are value + offset; else 16-bit words
+    uint8_t offset;                    // 0 for words
+    size_t position_step;              // bytes from a position to the next
+    size_t zeros_before;               // rows above and columns before the first, of zeros that windows may meet
     size_t rows_after, columns_after;  // zeros likewise
 };
 

@@ -94,8 +94,7 @@ void requantise_avx2(const int32_t *accumulators, size_t count, const Requantise
             const __m256i multipliers = _mm256_castps_si256(_mm256_blendv_ps(
                 _mm256_castsi256_ps(positive), _mm256_castsi256_ps(negative), _mm256_castsi256_ps(sums)));
             const __m256i evens = even(_mm256_mul_epi32(sums, multipliers));
-            const __m256i odds =
-                odd(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), _mm256_srli_epi64(multipliers, 32)));
+            const __m256i odds = odd(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), _mm256_srli_epi64(multipliers, 32)));
             const __m256i scaled = _mm256_blend_epi32(evens, _mm256_slli_epi64(odds, 32), 0b10101010);
             const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(scaled, scaled), 0b1000);
             _mm_storeu_si128(reinterpret_cast<__m128i *>(values + window * kBlockChannels + half),
@@ -122,8 +121,8 @@ void index_avx2(const int32_t *accumulators, size_t count, const ThresholdTrees 
                 const __m256i bytes = _mm256_shuffle_epi8(result, low_bytes);
                 const __m128i eight =
                     _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
-                _mm_storel_epi64(
-                    reinterpret_cast<__m128i *>(indices + channel * (count + kSparePositions) + window), eight);
+                _mm_storel_epi64(reinterpret_cast<__m128i *>(indices + channel * (count + kSparePositions) + window),
+                                 eight);
             }
         }
     }

@@ -114,8 +114,7 @@ struct Rescale {
 void requantise(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values) {
     const __m512i positive = load(block.multiplier_positive);
     const __m512i negative = load(block.multiplier_negative);
-    const __m512i shifts =
-        _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(block.shift)));
+    const __m512i shifts = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(block.shift)));
     const Rescale even(_mm512_and_si512(shifts, _mm512_set1_epi64(UINT32_MAX)), block.low, block.high);
     const Rescale odd(_mm512_srli_epi64(shifts, 32), block.low, block.high);
     for (size_t window = 0; window < count; ++window) {

@@ -19,6 +19,7 @@ struct Bytes {
 
 }  // namespace
 
-const ConvolutionKernels kConvolutionKernelsAvxVnni = {accumulate<Words>, accumulate<Bytes>, requantise_avx2, index_avx2};
+const ConvolutionKernels kConvolutionKernelsAvxVnni = {accumulate<Words>, accumulate<Bytes>, requantise_avx2,
+                                                       index_avx2};
 
 }  // namespace edgecodec

@@ -48,7 +48,8 @@ private:
     size_t bytes_;
 };
 
-ConvolutionLayer::ConvolutionLayer(ByteReader &reader, bool transposed, Interval input, const ConvolutionKernels &kernels)
+ConvolutionLayer::ConvolutionLayer(ByteReader &reader, bool transposed, Interval input,
+                                   const ConvolutionKernels &kernels)
     : kernels_(&kernels), transposed_(transposed) {
     read_geometry(reader);
     choose_layout(input);
@@ -224,7 +225,8 @@ std::optional<Sides> ConvolutionLayer::output_sides(const Sides &input) const {
 }
 
 ActivationLayout ConvolutionLayer::input_layout(Shape input) const {
-    return {bytes_, offset_, groups() * kGroupBytes, zeros_before(), zeros_after(input.rows), zeros_after(input.columns)};
+    return {
+        bytes_, offset_, groups() * kGroupBytes, zeros_before(), zeros_after(input.rows), zeros_after(input.columns)};
 }
 
 size_t ConvolutionLayer::zeros_before() const {

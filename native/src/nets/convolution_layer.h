@@ -14,10 +14,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "support/aligned_vector.h"
-#include "support/byte_reader.h"
 #include "nets/convolution_kernels.h"
 #include "nets/layer.h"
+#include "support/aligned_vector.h"
+#include "support/byte_reader.h"
 
 namespace edgecodec {
 

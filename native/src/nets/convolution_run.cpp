@@ -90,7 +90,9 @@ private:
         const RequantiseBlock &requantisation = layer_.requantisation_[block];
         layer_.kernels_->requantise(accumulators, count, requantisation, values);
         if (!layer_.table_.empty()) {
-            for (size_t i = 0; i < count * kBlockChannels; ++i) values[i] = layer_.table_[values[i] - requantisation.low];
+            for (size_t i = 0; i < count * kBlockChannels; ++i) {
+                values[i] = layer_.table_[values[i] - requantisation.low];
+            }
         }
         for (size_t i = 0; i < count; ++i) {
             output_.values.put(y, x + i * phases, first, values + i * kBlockChannels, channels);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kMaxSide = int64_t{1} << 24;
 constexpr uint64_t kMaxValues = uint64_t{1} << 31;
-constexpr unsigned kMaxThreads = 256; // more would only cost memory: each has its own scratch
+constexpr unsigned kMaxThreads = 256;  // more would only cost memory: each has its own scratch
 
 void check_size(uint64_t rows, uint64_t columns, uint64_t channels) {
     if (rows > uint64_t{kMaxSide} || columns > uint64_t{kMaxSide} || rows * columns > kMaxValues / channels) {
@@ -32,7 +32,9 @@ std::unique_ptr<const IntegerLayer> parse_layer(ByteReader &reader, Interval inp
 Shape layer_output_shape(const IntegerLayer &layer, Shape input) {
     const std::optional<Sides> sides =
         layer.output_sides({{0, static_cast<int64_t>(input.rows)}, {0, static_cast<int64_t>(input.columns)}});
-    if (!sides) throw Failure(EC_BAD_MODEL, "the entropy model has a net that gives nothing for a picture of this size");
+    if (!sides) {
+        throw Failure(EC_BAD_MODEL, "the entropy model has a net that gives nothing for a picture of this size");
+    }
     const ActivationLayout layout = layer.input_layout(input);
     check_size(layout.zeros_before + input.rows + layout.rows_after,
                layout.zeros_before + input.columns + layout.columns_after, layer.input_channels());

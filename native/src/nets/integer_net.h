@@ -8,8 +8,8 @@
 #include <optional>
 #include <vector>
 
-#include "support/byte_reader.h"
 #include "nets/layer.h"
+#include "support/byte_reader.h"
 
 namespace edgecodec {
 
@@ -25,7 +25,7 @@ public:
     int16_t input_high() const { return input_.high; }
     Interval output() const { return layers_.back()->output(); }  // bounds of values
     bool gives_indices() const { return layers_.back()->thresholds() > 0; }
-    bool pointwise() const;  // every position by itself
+    bool pointwise() const;                                                            // every position by itself
     int thresholds() const { return static_cast<int>(layers_.back()->thresholds()); }  // 0 for a net that gives values
 
     // Throws Failure: EC_INVALID_ARGUMENT for no input, EC_BAD_MODEL where a layer has no output for it, EC_LIMIT where

@@ -51,7 +51,8 @@ public:
     virtual ActivationLayout input_layout(Shape input) const = 0;
 
     // `input` is laid out so and holds values within the bounds that the layer was proved for. Threads split rows.
-    virtual void run(const Activation &input, Shape output_shape, const LayerOutput &output, unsigned threads) const = 0;
+    virtual void run(const Activation &input, Shape output_shape, const LayerOutput &output,
+                     unsigned threads) const = 0;
 };
 
 }  // namespace edgecodec

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "support/byte_reader.h"
 #include "nets/layer.h"
+#include "support/byte_reader.h"
 
 namespace edgecodec {
 

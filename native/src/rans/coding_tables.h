@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "rans/table_set_view.h"
 #include "support/aligned_vector.h"
 #include "support/byte_reader.h"
-#include "rans/table_set_view.h"
 
 namespace edgecodec {
 

@@ -1,9 +1,10 @@
 // Everything of a payload but the inner loop: states, ramp, side stream, and the checks at its end.
+#include "rans/decoder.h"
+
 #include <cstring>
 
-#include "support/byte_reader.h"
 #include "rans/kernels.h"
-#include "rans/decoder.h"
+#include "support/byte_reader.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words and side bits are loaded as they lie in the payload");
 
@@ -128,7 +129,7 @@ void decode_run(const TableSetView &tables, const uint16_t *table_of_symbol, int
 
 template <class Index>
 void RansDecoder::decode_part(const TableSetView &tables, const Index *&table_of_symbol, int16_t *&symbols,
-                               size_t count) {
+                              size_t count) {
     decode_run(tables, table_of_symbol, symbols, count, lanes_, state_);
     table_of_symbol += count;
     symbols += count;
@@ -137,17 +138,17 @@ void RansDecoder::decode_part(const TableSetView &tables, const Index *&table_of
 
 void RansDecoder::throw_fault() const {
     switch (state_.fault) {
-    case DecodeFault::none: return;
-    case DecodeFault::words_missing: fail("ends before its symbols do", payload_size_);
-    case DecodeFault::side_bits_missing: fail("ends before its side bits do", payload_size_);
-    case DecodeFault::escape_too_long: fail("holds an escape that is not in its shortest form", payload_size_);
-    case DecodeFault::value_too_large: fail("holds a latent beyond 16 bits", payload_size_);
+        case DecodeFault::none: return;
+        case DecodeFault::words_missing: fail("ends before its symbols do", payload_size_);
+        case DecodeFault::side_bits_missing: fail("ends before its side bits do", payload_size_);
+        case DecodeFault::escape_too_long: fail("holds an escape that is not in its shortest form", payload_size_);
+        case DecodeFault::value_too_large: fail("holds a latent beyond 16 bits", payload_size_);
     }
 }
 
 template <class Index>
-void RansDecoder::decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols,
-                               size_t count, bool last) {
+void RansDecoder::decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols, size_t count,
+                              bool last) {
     begin(count, last);
     decode_part(tables, table_of_symbol, symbols, part_left_);
     if (!last) return;
@@ -186,12 +187,12 @@ void RansDecoder::next_part() {
 }
 
 void RansDecoder::decode(const CodingTables &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
-                          bool last) {
+                         bool last) {
     decode_step(tables.view(), table_of_symbol, symbols, count, last);
 }
 
 void RansDecoder::decode(const CodingTables &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count,
-                          bool last) {
+                         bool last) {
     decode_step(tables.view(), table_of_symbol, symbols, count, last);
 }
 

@@ -45,7 +45,8 @@ public:
 
 private:
     template <class Index>
-    void decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols, size_t count, bool last);
+    void decode_step(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols, size_t count,
+                     bool last);
     template <class Index>
     void decode_part(const TableSetView &tables, const Index *&table_of_symbol, int16_t *&symbols, size_t count);
     void throw_fault() const;

@@ -91,8 +91,8 @@ struct Climb {
     __m256i advance(const Constants &constant, Half &state) const {
         const __m256i frequency = _mm256_sub_epi16(from_start, from_end);
         const __m256i scaled = _mm256_slli_epi16(frequency, 16 - kProbabilityBits);
-        const __m256i rest = _mm256_add_epi16(
-            from_start, _mm256_mullo_epi16(frequency, _mm256_srli_epi16(state.low, kProbabilityBits)));
+        const __m256i rest =
+            _mm256_add_epi16(from_start, _mm256_mullo_epi16(frequency, _mm256_srli_epi16(state.low, kProbabilityBits)));
         const __m256i low = _mm256_add_epi16(_mm256_mullo_epi16(scaled, state.high), rest);
         const __m256i no_carry = _mm256_cmpeq_epi16(_mm256_max_epu16(low, rest), low);
         const __m256i product_high = _mm256_mulhi_epu16(scaled, state.high);
@@ -299,8 +299,8 @@ void decode_sparse_avx2(const TableSetView &tables, const uint8_t *table_of_symb
                                                          _mm256_cvtepu8_epi32(bytes), sizeof(LikeliestRank));
         const __m256i frequency = _mm256_and_si256(likeliest, _mm256_set1_epi32(0xffff));
         const __m256i slot = _mm256_and_si256(lane, _mm256_set1_epi32(kProbabilitySum - 1));
-        const __m256i next = _mm256_add_epi32(
-            _mm256_mullo_epi32(frequency, _mm256_srli_epi32(lane, kProbabilityBits)), slot);
+        const __m256i next =
+            _mm256_add_epi32(_mm256_mullo_epi32(frequency, _mm256_srli_epi32(lane, kProbabilityBits)), slot);
         const __m256i due = _mm256_cmpeq_epi32(_mm256_srli_epi32(next, 16), _mm256_setzero_si256());
         const __m256i foreseen = _mm256_andnot_si256(due, _mm256_cmpgt_epi32(frequency, slot));
         if (__builtin_expect(_mm256_movemask_epi8(foreseen) == -1, 1)) {

@@ -25,7 +25,9 @@ struct RankValues {
 
     constexpr RankValues() : of_rank() {
         for (int rank = 0; rank < static_cast<int>(kLadderRows); ++rank) {
-            for (int16_t &value : of_rank[rank]) value = static_cast<int16_t>(rank % 2 == 1 ? rank / 2 + 1 : -(rank / 2));
+            for (int16_t &value : of_rank[rank]) {
+                value = static_cast<int16_t>(rank % 2 == 1 ? rank / 2 + 1 : -(rank / 2));
+            }
         }
     }
 };

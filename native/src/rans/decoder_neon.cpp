@@ -127,8 +127,8 @@ __attribute__((always_inline)) inline const uint8_t *decode_group(const TableSet
 #pragma GCC unroll 4
     for (; rungs < kSureRungs; ++rungs) climb(rungs);
     for (;; ++rungs) {
-        const uint16x8_t reached = vorrq_u16(vorrq_u16(climbs[0].reached, climbs[1].reached),
-                                             vorrq_u16(climbs[2].reached, climbs[3].reached));
+        const uint16x8_t reached =
+            vorrq_u16(vorrq_u16(climbs[0].reached, climbs[1].reached), vorrq_u16(climbs[2].reached, climbs[3].reached));
         if (!any(reached)) break;
         climb(rungs);
     }

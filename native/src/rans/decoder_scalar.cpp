@@ -75,10 +75,10 @@ template <class Index>
 void decode(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols, size_t count, unsigned lanes,
             DecoderState &state) {
     switch (lanes) {
-    case 2: return decode<2>(tables, table_of_symbol, symbols, count, state);
-    case 8: return decode<8>(tables, table_of_symbol, symbols, count, state);
-    case 32: return decode<32>(tables, table_of_symbol, symbols, count, state);
-    default: return decode<64>(tables, table_of_symbol, symbols, count, state);
+        case 2: return decode<2>(tables, table_of_symbol, symbols, count, state);
+        case 8: return decode<8>(tables, table_of_symbol, symbols, count, state);
+        case 32: return decode<32>(tables, table_of_symbol, symbols, count, state);
+        default: return decode<64>(tables, table_of_symbol, symbols, count, state);
     }
 }
 
@@ -138,8 +138,8 @@ void decode_indexed_scalar(const TableSetView &tables, const uint8_t *table_of_s
     decode(tables, table_of_symbol, symbols, count, lanes, state);
 }
 
-void decode_channels_scalar(const TableSetView &tables, const uint16_t *table_of_symbol, int16_t *symbols,
-                            size_t count, unsigned lanes, DecoderState &state) {
+void decode_channels_scalar(const TableSetView &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count,
+                            unsigned lanes, DecoderState &state) {
     decode(tables, table_of_symbol, symbols, count, lanes, state);
 }
 

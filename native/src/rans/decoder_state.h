@@ -23,11 +23,11 @@ enum class DecodeFault : uint8_t { none, words_missing, side_bits_missing, escap
 
 struct DecoderState {
     uint32_t lane[kMaxLanes];
-    const uint8_t *words;      // the next word
-    const uint8_t *words_end;  // beyond it, `words` is a fault
-    const uint8_t *side_end;   // side byte k lies at side_end[-1 - k]
+    const uint8_t *words;                // the next word
+    const uint8_t *words_end;            // beyond it, `words` is a fault
+    const uint8_t *side_end;             // side byte k lies at side_end[-1 - k]
     uint64_t side_position, side_limit;  // in bits
-    DecodeFault fault;         // the first one; decoding goes on harmlessly to the end of the call
+    DecodeFault fault;                   // the first one; decoding goes on harmlessly to the end of the call
 };
 
 // What an escape in the side stream stands for.
@@ -47,8 +47,8 @@ using DecodeIndexed = void (*)(const TableSetView &tables, const uint8_t *table_
 
 void decode_indexed_scalar(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
                            unsigned lanes, DecoderState &state);
-void decode_channels_scalar(const TableSetView &tables, const uint16_t *table_of_symbol, int16_t *symbols,
-                            size_t count, unsigned lanes, DecoderState &state);
+void decode_channels_scalar(const TableSetView &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count,
+                            unsigned lanes, DecoderState &state);
 
 // SIMD kernels want a set with a ladder and at least 32 lanes.
 void decode_indexed_avx2(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,

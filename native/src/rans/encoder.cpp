@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "rans/encoder_kernels.h"
 #include "rans/kernels.h"
 #include "support/byte_writer.h"
-#include "rans/encoder_kernels.h"
 #include "support/status.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are stored as they lie in memory");
@@ -79,7 +79,7 @@ void find_intervals(const TableSetView &tables, const uint16_t *table_of_symbol,
 
 template <class Index>
 void RansEncoder::add_step(const CodingTables &tables, const Index *table_of_symbol, const int16_t *symbols,
-                            size_t count) {
+                           size_t count) {
     constexpr size_t kBlock = 2048;
     uint8_t side_block[kBlock * kMaxSideBits / 8 + sizeof(uint64_t)];
     const TableSetView set = tables.view();
@@ -101,12 +101,12 @@ void RansEncoder::refuse(int32_t distance) {
 }
 
 void RansEncoder::add(const CodingTables &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                       size_t count) {
+                      size_t count) {
     add_step(tables, table_of_symbol, symbols, count);
 }
 
 void RansEncoder::add(const CodingTables &tables, const uint16_t *table_of_symbol, const int16_t *symbols,
-                       size_t count) {
+                      size_t count) {
     add_step(tables, table_of_symbol, symbols, count);
 }
 

@@ -120,7 +120,8 @@ uint64_t sum_logarithms_avx512(const uint32_t *intervals, size_t count) {
         for (; i + 16 <= end; i += 16) {
             const __m512i frequency = _mm512_srli_epi32(load(intervals + i), 16);
             const __m512i bits = _mm512_castps_si512(_mm512_cvtepi32_ps(frequency));
-            sums = _mm512_add_epi32(sums, _mm512_sub_epi32(_mm512_srli_epi32(bits, 23 - kLogarithmBits), _mm512_set1_epi32(127 << kLogarithmBits)));
+            sums = _mm512_add_epi32(sums, _mm512_sub_epi32(_mm512_srli_epi32(bits, 23 - kLogarithmBits),
+                                                           _mm512_set1_epi32(127 << kLogarithmBits)));
         }
         const __m512i wide = _mm512_add_epi64(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(sums)),
                                               _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(sums, 1)));
@@ -138,13 +139,15 @@ inline __m512i advanced(__m512i lane, __m512i interval) {
     const __m512i frequency = _mm512_srli_epi32(interval, 16);
     // A quotient is below 2^18 and its estimate, rounded down throughout, less than 2^-5 below it: so cut to an integer it
     // is right or one too small, and the remainder tells.
-    const __m512 estimate = _mm512_div_round_ps(_mm512_cvt_roundepu32_ps(lane, kDown), _mm512_cvtepi32_ps(frequency), kDown);
+    const __m512 estimate =
+        _mm512_div_round_ps(_mm512_cvt_roundepu32_ps(lane, kDown), _mm512_cvtepi32_ps(frequency), kDown);
     const __m512i quotient = _mm512_cvttps_epi32(estimate);
     const __m512i remainder = _mm512_sub_epi32(lane, _mm512_mullo_epi32(quotient, frequency));
     const __mmask16 too_small = _mm512_cmpge_epu32_mask(remainder, frequency);
     const __m512i scaled = _mm512_slli_epi32(quotient, kProbabilityBits);
     const __m512i next = _mm512_add_epi32(_mm512_add_epi32(scaled, remainder), start);
-    return _mm512_mask_add_epi32(next, too_small, next, _mm512_sub_epi32(_mm512_set1_epi32(kProbabilitySum), frequency));
+    return _mm512_mask_add_epi32(next, too_small, next,
+                                 _mm512_sub_epi32(_mm512_set1_epi32(kProbabilitySum), frequency));
 }
 
 inline __mmask16 words_due(__m512i lane, __m512i interval) {
@@ -160,7 +163,8 @@ uint16_t *encode(const uint32_t *intervals, size_t rows, uint32_t *lanes, uint16
         for (unsigned g = Groups; g-- > 0;) {
             __m512i &first = lane[2 * g], &second = lane[2 * g + 1];
             const __m512i first_interval = load(row + kGroup * g), second_interval = load(row + kGroup * g + 16);
-            const __mmask16 first_due = words_due(first, first_interval), second_due = words_due(second, second_interval);
+            const __mmask16 first_due = words_due(first, first_interval),
+                            second_due = words_due(second, second_interval);
             const __mmask32 due = static_cast<__mmask32>(second_due) << 16 | first_due;
             const __m512i low = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(first)),
                                                    _mm512_cvtepi32_epi16(second), 1);

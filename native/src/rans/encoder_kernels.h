@@ -21,8 +21,8 @@ struct SideWriter {
 };
 
 // Puts the side bits of those of up to 32 symbols that have their bit in `special`, in their order: raw bits or escapes.
-void put_side_bits(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                   uint32_t special, SideWriter &side);
+void put_side_bits(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols, uint32_t special,
+                   SideWriter &side);
 
 // The intervals of `count` symbols, start in the low half and frequency in the high one, and their side bits.
 using FindIntervals = void (*)(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,

@@ -72,7 +72,8 @@ bool word_is_due(uint32_t interval, uint32_t lane) { return lane >> (32 - kProba
 // (state / frequency << 14) + state % frequency + start, of a state that is low enough.
 uint32_t advanced(const uint64_t *reciprocals, uint32_t interval, uint32_t lane) {
     const uint32_t start = interval & 65535, frequency = interval >> 16;
-    const uint64_t quotient = static_cast<uint64_t>(static_cast<uint128_t>(lane + uint64_t{1}) * reciprocals[frequency] >> 64);
+    const uint64_t quotient =
+        static_cast<uint64_t>(static_cast<uint128_t>(lane + uint64_t{1}) * reciprocals[frequency] >> 64);
     return lane + static_cast<uint32_t>(quotient) * (kProbabilitySum - frequency) + start;
 }
 
@@ -124,8 +125,8 @@ size_t encode_ramp(const uint32_t *intervals, size_t rows, uint32_t *lanes, size
 
 }  // namespace
 
-void put_side_bits(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
-                   uint32_t special, SideWriter &side) {
+void put_side_bits(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols, uint32_t special,
+                   SideWriter &side) {
     for (; special != 0; special &= special - 1) {
         const unsigned i = static_cast<unsigned>(__builtin_ctz(special));
         const TableShape &shape = tables.shapes[table_of_symbol[i]];
@@ -164,11 +165,11 @@ uint64_t sum_logarithms_scalar(const uint32_t *intervals, size_t count) {
 
 uint16_t *encode_rows_scalar(const uint32_t *intervals, size_t rows, unsigned lanes, uint32_t *lane, uint16_t *words) {
     switch (lanes) {
-    case 1: return encode_rows<1>(intervals, rows, lane, words);
-    case 2: return encode_rows<2>(intervals, rows, lane, words);
-    case 8: return encode_rows<8>(intervals, rows, lane, words);
-    case 32: return encode_rows<32>(intervals, rows, lane, words);
-    default: return encode_rows<64>(intervals, rows, lane, words);
+        case 1: return encode_rows<1>(intervals, rows, lane, words);
+        case 2: return encode_rows<2>(intervals, rows, lane, words);
+        case 8: return encode_rows<8>(intervals, rows, lane, words);
+        case 32: return encode_rows<32>(intervals, rows, lane, words);
+        default: return encode_rows<64>(intervals, rows, lane, words);
     }
 }
 

@@ -24,7 +24,7 @@ constexpr size_t kLadderRows = kMaxRanks + 4;
 // Eight bytes, none of them across two cache lines: all that decides most symbols.
 struct RankEntry {
     uint16_t start, frequency;
-    int16_t value;    // meaningless where `special`
+    int16_t value;  // meaningless where `special`
     uint8_t rank;
     uint8_t special;  // 1: the rank alone does not give the value; complete_symbol does
 };
@@ -43,20 +43,20 @@ struct TableShape {
 };
 
 struct TableSetView {
-    const RankEntry *buckets;         // [table][1 << kBucketBits]: the rank at the first slot of the bucket
-    const RankEntry *ranks;           // [table][kMaxRanks]
-    const LikeliestRank *likeliest;   // [table]
-    const TableShape *shapes;         // [table]
+    const RankEntry *buckets;        // [table][1 << kBucketBits]: the rank at the first slot of the bucket
+    const RankEntry *ranks;          // [table][kMaxRanks]
+    const LikeliestRank *likeliest;  // [table]
+    const TableShape *shapes;        // [table]
 
     // The ladder; null for sets without one.
-    const uint16_t *ladder;           // [rank][kLadderTables]: start + frequency
-    const uint8_t *ladder_low;        // the same, low bytes
-    const uint8_t *ladder_high;       // high bytes
-    const uint8_t *likely_rungs;      // [kLadderTables]: rungs after the first that decide most symbols
-    const uint16_t *raw_bits;         // [kLadderTables]
-    const uint8_t *escapes;           // [kLadderTables]
+    const uint16_t *ladder;       // [rank][kLadderTables]: start + frequency
+    const uint8_t *ladder_low;    // the same, low bytes
+    const uint8_t *ladder_high;   // high bytes
+    const uint8_t *likely_rungs;  // [kLadderTables]: rungs after the first that decide most symbols
+    const uint16_t *raw_bits;     // [kLadderTables]
+    const uint8_t *escapes;       // [kLadderTables]
     uint8_t smallest_escape;
-    uint8_t first_raw;                // no table below this one has raw bits
+    uint8_t first_raw;  // no table below this one has raw bits
 };
 
 }  // namespace edgecodec

@@ -15,9 +15,7 @@ struct CacheLineAllocator {
     template <class Other>
     CacheLineAllocator(const CacheLineAllocator<Other> &) {}
 
-    Value *allocate(size_t count) {
-        return static_cast<Value *>(::operator new(count * sizeof(Value), kCacheLine));
-    }
+    Value *allocate(size_t count) { return static_cast<Value *>(::operator new(count * sizeof(Value), kCacheLine)); }
     void deallocate(Value *values, size_t) { ::operator delete(values, kCacheLine); }
 
     friend bool operator==(CacheLineAllocator, CacheLineAllocator) { return true; }

@@ -38,7 +38,8 @@ struct Candidate {
     bool (*runs_here)();
 };
 
-constexpr Candidate kCandidates[] = {  // slowest first
+// Slowest first.
+constexpr Candidate kCandidates[] = {
     {InstructionSet::scalar, "scalar", [] { return true; }},
 #if defined(__x86_64__)
     {InstructionSet::avx2, "avx2", has_avx2},

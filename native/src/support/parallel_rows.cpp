@@ -8,9 +8,7 @@
 
 namespace edgecodec {
 
-size_t parallel_workers(size_t rows, unsigned threads) {
-    return std::max<size_t>(1, std::min<size_t>(rows, threads));
-}
+size_t parallel_workers(size_t rows, unsigned threads) { return std::max<size_t>(1, std::min<size_t>(rows, threads)); }
 
 void parallel_rows(size_t rows, size_t workers, const std::function<void(size_t, size_t)> &body) {
     // Rows are claimed one by one, because a busy machine finishes equal shares at unequal times.
