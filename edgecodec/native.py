@@ -1,4 +1,4 @@
-"""libedgecodec through ctypes: where it is, its structs and signatures (native/include/edgecodec_core.h), its errors.
+"""libedgecodec through ctypes: where it is, its structs and signatures (native/include/edgecodec/core.h), its errors.
 
 Buffers cross as addresses of NumPy arrays or bytes, never as copies. Every call lets go of the interpreter lock.
 """

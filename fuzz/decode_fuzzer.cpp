@@ -72,8 +72,8 @@ void seal(Bytes &file) {
 
 ec_status decode(const Model &model, const ec_core_container &head, uint32_t lanes, const uint8_t *payload, size_t size,
                  Latents &latents) {
-    return ec_core_decode(model.get(), head.width, head.height, lanes, payload, size, latents.addresses().data(), 1,
-                          nullptr);
+    return checked(ec_core_decode(model.get(), head.width, head.height, lanes, payload, size,
+                                  latents.addresses().data(), 1, nullptr));
 }
 
 // Only where an encoder is handed what a decoder gives.
@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Bytes file(data, data + size);
     seal(file);
     ec_core_container head{};
-    if (ec_core_container_parse(file.data(), file.size(), &head, nullptr) != EC_OK) return 0;
+    if (checked(ec_core_container_parse(file.data(), file.size(), &head, nullptr)) != EC_OK) return 0;
     if (uint64_t{head.width} * head.height > kMaxPixels) return 0;
 
     // A copy without anything behind it, so that the sanitizer sees every read past the end.

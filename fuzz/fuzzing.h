@@ -6,11 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "edgecodec_core.h"
+#include "edgecodec/core.h"
 
 // A broken promise of the library is a finding, as a crash is.
 inline void require(bool kept) {
     if (!kept) std::abort();
+}
+
+// A status of a call; one that reports a bug of the library is a finding too.
+inline ec_status checked(ec_status status) {
+    require(status != EC_INTERNAL);
+    return status;
 }
 
 // Names of the kernels that this processor runs.
@@ -25,7 +31,7 @@ inline std::vector<std::string> available_kernels() {
 class Model {
 public:
     Model(const uint8_t *data, size_t size) {
-        if (ec_core_model_open(data, size, &model_, nullptr) != EC_OK) model_ = nullptr;
+        if (checked(ec_core_model_open(data, size, &model_, nullptr)) != EC_OK) model_ = nullptr;
     }
     Model(Model &&other) noexcept : model_(other.model_) { other.model_ = nullptr; }
     ~Model() { ec_core_model_close(model_); }

@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
-#include "integer_net.h"
-#include "status.h"
-#include "transpose.h"
+#include "nets/integer_net.h"
+#include "support/status.h"
+#include "support/transpose.h"
 
 using namespace edgecodec;
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "edgecodec_core.h"
+#include "edgecodec/core.h"
 
 template <class Function, class... Arguments>
 void call(Function function, Arguments... arguments) {

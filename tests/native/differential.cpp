@@ -119,9 +119,10 @@ struct Stream {
     Decoded decode(const ec_core_tables *tables, const std::vector<uint8_t> &payload) const {
         Decoded decoded{EC_OK, std::vector<int16_t>(indices.size()), 0};
         ec_core_error error{};
-        decoded.status = ec_core_coder_decode(tables, indices.data(), decoded.symbols.data(), counts.data(),
-                                              counts.size(), lanes, &decoded.digest, payload.data(), payload.size(),
-                                              &error);
+        decoded.status =
+            ec_core_coder_decode(tables, indices.data(), decoded.symbols.data(), counts.data(), counts.size(), lanes,
+                                 &decoded.digest, payload.data(), payload.size(), &error);
+        if (decoded.status == EC_INTERNAL) throw std::runtime_error(error.message);
         return decoded.status == EC_OK ? decoded : Decoded{decoded.status, {}, 0};
     }
 };
