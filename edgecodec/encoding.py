@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import container, knobs, rate_search
-from edgecodec.backends import Description, Engine
 from edgecodec.container import FileInfo
+from edgecodec.engine import Engine, RunningEngine
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
 from edgecodec.loading import LoadedGraphs
@@ -42,7 +42,7 @@ class Encoded:
     timings: Timings
     notes: tuple[str, ...]
     tiles: Tiles
-    engine: Description
+    engine: RunningEngine
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Encoder:
         graph, scalars = self._point(asked)
         rows, columns = prepared.padded.shape[:2]
         plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
-        engine = self._graphs.analysis(graph, frugal=plan.frugal)
+        engine = self._graphs.analysis(graph, low_memory=plan.low_memory)
         latents, engine_seconds = self._analyse(prepared, graph, scalars, engine, plan)
         picture = prepared.picture
         height, width = picture.pixels.shape[:2]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Literal, TypeVar
 
 from edgecodec.container import quantised
-from edgecodec.errors import KnobUnavailable
+from edgecodec.errors import InvalidArgument, KnobUnavailable
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, Scalar, SynthesisGraph
 
 Baked = TypeVar("Baked", AnalysisGraph, SynthesisGraph)
@@ -17,9 +18,19 @@ Verb = Literal["encode", "decode"]
 QUALITY = "quality"
 
 
-def given(**values: float | None) -> dict[str, float]:
-    """Those that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
+def asked(knobs: Mapping[str, float | None] | None, shorthands: Mapping[str, float | None]) -> dict[str, float]:
+    """The values of both, without those that are None, which stands for the bundle's default.
+
+    Raises InvalidArgument for a knob that is in both, and for a value that is not a number.
+    """
+    knobs = knobs or {}
+    if twice := sorted(knobs.keys() & shorthands.keys()):
+        raise InvalidArgument(f"{' and '.join(twice)} given twice", where="knobs", hint="give each knob once")
+    values = {name: value for name, value in {**knobs, **shorthands}.items() if value is not None}
+    for name, value in values.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise InvalidArgument(f"{name} is {value!r}", hint="give a number")
+    return {name: float(value) for name, value in values.items()}
 
 
 def check_known(info: BundleInfo, verb: Verb, asked: Knobs) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Literal, NoReturn
 
 from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
 from edgecodec.entropy import LatentSpec
-from edgecodec.errors import CannotRead, NotABundle, UnsupportedVersion
+from edgecodec.errors import CannotRead, InvalidArgument, NotABundle, UnsupportedVersion
+from edgecodec.knob_names import check_name
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -332,7 +333,7 @@ class _Manifest:
             knobs=_knobs(node["knobs"]),
             input=node["input"].text(),
             size_input=size_input,
-            scalars={name: _scalar(each) for name, each in node.optional("scalars", {}).fields().items()},
+            scalars=_scalars(node.optional("scalars", {})),
             outputs=_ports(node["outputs"], made),
             tiling=_tiling(node),
             bytes_per_pixel=_bytes_per_pixel(node),
@@ -403,10 +404,26 @@ def _padding(node: _Node) -> Padding:
 
 def _knobs(node: _Node) -> dict[str, float]:
     knobs = {name: value.number() for name, value in node.fields().items()}
+    for name in knobs:
+        _check_knob_name(name, node)
     quality = knobs.get("quality", 0)
     if not 0 <= quality <= LARGEST_QUALITY or quality * QUALITY_STEPS % 1:
         node["quality"].fail(f"is {quality}, and coded pictures hold multiples of 1/{QUALITY_STEPS} from 0 up")
     return knobs
+
+
+def _check_knob_name(name: str, node: _Node) -> None:
+    try:
+        check_name(name)
+    except InvalidArgument as error:
+        node.fail(error.message)
+
+
+def _scalars(node: _Node) -> dict[str, Scalar]:
+    scalars = {name: _scalar(each) for name, each in node.fields().items()}
+    for name in scalars:
+        _check_knob_name(name, node)
+    return scalars
 
 
 def _scalar(node: _Node) -> Scalar:

@@ -19,7 +19,7 @@ from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 TileChoice = int | Literal["auto", "off"]
 
 #: Of the manifest's estimate. Engines that keep memory for the next call hold up to twice what a call needs.
-_KEEPING, _FRUGAL = 2.0, 1.4
+_KEEPING, _LOW_MEMORY = 2.0, 1.4
 #: Of the memory that is available now, where nothing is said.
 _SHARE = 0.5
 
@@ -84,12 +84,12 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Plan:
-    """Windows over a picture of whole units. frugal: whether the engine should return memory rather than be fast."""
+    """Windows over a picture of whole units. low_memory: whether the engine returns memory rather than being fast."""
 
     unit: int
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
-    frugal: bool
+    low_memory: bool
 
     def windows(self) -> Iterator[Window]:
         """Row by row; their cores cover every unit once. All are of one size."""
@@ -169,29 +169,29 @@ class Tiler:
         if isinstance(self._tile, int):
             core = -(-self._tile // unit)
             if max(sides) <= core:
-                return _plan(unit, sides, sides, (0, 0), frugal=False)
+                return _plan(unit, sides, sides, (0, 0), low_memory=False)
             if halo is None:
                 raise LimitExceeded(
                     f"the picture is larger than a tile of {self._tile} pixels, and {_cannot_be_tiled(graph)}",
                     where=graph.file,
                     hint="let memory decide (--tile auto), or work on it whole whatever it takes (--tile off)",
                 )
-            return _plan(unit, sides, (core, core), halo, frugal=True)
+            return _plan(unit, sides, (core, core), halo, low_memory=True)
         allowed = self._allowed()
         if self._tile == "off" or graph.bytes_per_pixel is None or allowed is None:
-            return _plan(unit, sides, sides, (0, 0), frugal=False)
+            return _plan(unit, sides, sides, (0, 0), low_memory=False)
         needed = height * width * graph.bytes_per_pixel
-        if needed * _FRUGAL <= allowed:
-            return _plan(unit, sides, sides, (0, 0), frugal=needed * _KEEPING > allowed)
-        what = f"{memory.words(allowed)}, where {width}x{height} pixels need {memory.words(needed * _FRUGAL)}"
+        if needed * _LOW_MEMORY <= allowed:
+            return _plan(unit, sides, sides, (0, 0), low_memory=needed * _KEEPING > allowed)
+        what = f"{memory.words(allowed)}, where {width}x{height} pixels need {memory.words(needed * _LOW_MEMORY)}"
         if halo is None:
-            raise self._no_room(graph, f"{what}, and {_cannot_be_tiled(graph)}", needed * _FRUGAL)
-        cores = cheapest_cores(sides, *halo, allowed / _FRUGAL / graph.bytes_per_pixel / unit**2)
+            raise self._no_room(graph, f"{what}, and {_cannot_be_tiled(graph)}", needed * _LOW_MEMORY)
+        cores = cheapest_cores(sides, *halo, allowed / _LOW_MEMORY / graph.bytes_per_pixel / unit**2)
         if cores is None:
             rows, columns = (spans(side, 1, *halo)[0].stop * unit for side in sides)
-            least = rows * columns * graph.bytes_per_pixel * _FRUGAL
+            least = rows * columns * graph.bytes_per_pixel * _LOW_MEMORY
             raise self._no_room(graph, f"{what}, and the smallest tile, {columns}x{rows}, {memory.words(least)}", least)
-        return _plan(unit, sides, cores, halo, frugal=True)
+        return _plan(unit, sides, cores, halo, low_memory=True)
 
     def _allowed(self) -> float | None:
         if self._max_memory is not None:
@@ -213,6 +213,8 @@ def _cannot_be_tiled(graph: AnalysisGraph | SynthesisGraph) -> str:
     return f"this network cannot be tiled: {graph.tiling.reason}"
 
 
-def _plan(unit: int, sides: tuple[int, int], cores: tuple[int, int], halo: tuple[int, int], *, frugal: bool) -> Plan:
+def _plan(
+    unit: int, sides: tuple[int, int], cores: tuple[int, int], halo: tuple[int, int], *, low_memory: bool
+) -> Plan:
     rows, columns = (spans(side, core, *halo) for side, core in zip(sides, cores, strict=True))
-    return Plan(unit, rows, columns, frugal)
+    return Plan(unit, rows, columns, low_memory)

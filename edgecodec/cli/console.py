@@ -25,10 +25,10 @@ class Console:
             print(line, file=sys.stderr, flush=True)
 
     def record(self, facts: Mapping[str, Any]) -> None:
-        """A result for machines, if they were asked for."""
+        """A result for machines, if they were asked for. Paths become text."""
         if self.json:
             # Names of files can hold what standard output cannot.
-            print(json.dumps(facts, ensure_ascii=True, allow_nan=False), flush=True)
+            print(json.dumps(facts, default=str, ensure_ascii=True, allow_nan=False), flush=True)
 
     def show(self, text: str) -> None:
         """A result for people that is all they asked for, on standard output; what that cannot hold is escaped."""

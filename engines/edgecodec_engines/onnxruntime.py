@@ -6,12 +6,15 @@ import mmap
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
-from edgecodec.engine import Arrays, Description, Engine, Graph, Options
+from edgecodec.engine import Backend, Engine, Graph, Options, RunningEngine, Variant
 from edgecodec.errors import EngineFailed, EngineUnavailable
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edgecodec.engine import Arrays
 
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _OLDEST = (1, 18)
@@ -47,8 +50,8 @@ class OnnxRuntime(Engine):
         settings.log_severity_level = _FATAL
         # The arena keeps up to twice what a call needs, and a pattern on top of it as much again. Without the arena, a
         # pattern makes one block of all tensors of a call, which costs far less time than a block for each.
-        settings.enable_cpu_mem_arena = not options.frugal
-        settings.enable_mem_pattern = options.frugal
+        settings.enable_cpu_mem_arena = not options.low_memory
+        settings.enable_mem_pattern = options.low_memory
         # Threads that go on spinning after a call keep the entropy stage of the next picture from the processor.
         settings.add_session_config_entry("session.force_spinning_stop", "1")
         if options.threads is not None:
@@ -87,9 +90,21 @@ class OnnxRuntime(Engine):
     def close(self) -> None:
         self._session = None
 
-    def describe(self) -> Description:
+    def describe(self) -> RunningEngine:
         name = f"onnxruntime:{self._variant}" if self._variant else "onnxruntime"
-        return Description(name, self._version, self._variant or "cpu", self.passed_over)
+        return RunningEngine(name, self._version, self._variant or "cpu", self.passed_over)
+
+
+BACKEND = Backend(
+    "onnxruntime",
+    (
+        Variant("", "cpu", auto_rank=1),
+        Variant("cuda", "cuda", auto_rank=0),
+        # It compiles for minutes at first use, so it has to be asked for.
+        Variant("tensorrt", "tensorrt", auto_rank=None),
+    ),
+    OnnxRuntime,
+)
 
 
 def _runtime() -> Any:

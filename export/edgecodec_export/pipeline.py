@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
+from edgecodec.knob_names import check_name
 from edgecodec_export.baking import Baking, Knobs, baking_of, suffix
 from edgecodec_export.bundle.card import model_card
 from edgecodec_export.bundle.golden import write_golden
@@ -101,6 +102,9 @@ def write_bundle(
     Raises ModelMismatch where that does not fit the model.
     """
     refuse_existing(output, force)
+    baked = (*baking.encoder_knobs(), *baking.decoder_knobs())
+    for name in sorted({*baking.INPUTS}.union(*baked)):
+        check_name(name)
     with one_thread() as workers, appearing_whole(output, force) as folder:
         frozen = freeze_entropy(baking, pictures, kept, workers, progress)
         (folder / "entropy.bin").write_bytes(frozen.data)

@@ -323,7 +323,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecodec.backends import Graph, Options, Port, open_engine
+from edgecodec.backends import open_engine
+from edgecodec.engine import Graph, Options, Port
 
 SIDE = 1024
 
@@ -333,7 +334,8 @@ def kilobytes(field):
 
 
 ports = tuple(Port(name, int(channels), int(stride)) for name, channels, stride in map(str.split, sys.argv[2:]))
-engine = open_engine("onnxruntime", Graph(Path(sys.argv[1]), ports, (Port("image", 3, 1),)), Options(1, frugal=True))
+graph = Graph(Path(sys.argv[1]), ports, (Port("image", 3, 1),))
+engine = open_engine("onnxruntime", graph, Options(1, low_memory=True))
 maps = {port.name: np.ones((1, port.channels, SIDE // port.stride, SIDE // port.stride), np.float32) for port in ports}
 Path("/proc/self/clear_refs").write_text("5")
 before = kilobytes("VmRSS")
