@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what it may say, and the proof that it says no more than that."""
+"""The manifest of a bundle: its types, and a reader that refuses everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgecodec.knob_names import check_name
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _LARGEST_MANIFEST = 1 << 24  # bytes
-_LARGEST_SIZE = 1 << 48  # bytes of one file; only a bound on what is believed
+_LARGEST_SIZE = 1 << 48  # bytes of one file; a bound on what is plausible
 _LARGEST_SIDE = 65535  # pixels
 
 Knobs = Mapping[str, float]
@@ -29,7 +29,7 @@ PaddingRule = Literal["reflect", "grey"]
 
 @dataclass(frozen=True)
 class Padding:
-    """How a picture is grown for the analysis graph: each side to a multiple of `alignment` that is at least
+    """How a picture is padded for the analysis graph: each side to a multiple of `alignment` that is at least
     `smallest_side`, in pixels.
     """
 
@@ -40,7 +40,7 @@ class Padding:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A knob that is an input of the graph, low to high."""
+    """A knob that is an input of the graph, from low to high."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Tiling:
-    """halo: how far the graph looks before and after a tile, in units of the entropy model's alignment.
+    """halo: receptive field before and after a tile, in units of the entropy model's alignment.
 
     None where tiles would not come out as the whole does; reason: why not.
     """
@@ -191,7 +191,7 @@ def read_manifest(root: Path) -> BundleInfo:
         raise NotABundle(f"is larger than {_LARGEST_MANIFEST} bytes", where=str(path))
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # escapes can spell half a character
+        json.dumps(value, ensure_ascii=False).encode()  # an escape can stand for half of a surrogate pair
     except (ValueError, RecursionError) as error:
         raise NotABundle(f"is not JSON: {error}", where=str(path)) from error
     return _Manifest(_Node(value, str(path))).info(str(root))
@@ -202,7 +202,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class _Node:
-    """A JSON value and its place in the manifest: whatever is wrong is reported with that place."""
+    """A JSON value and its place in the manifest, which errors name."""
 
     def __init__(self, value: Any, where: str) -> None:
         self.value = value

@@ -271,7 +271,7 @@ def test_a_bug_is_reported_as_ours(run: Run, file: Path, monkeypatch: pytest.Mon
     def bug(*arguments: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("edgecodec.codec.Codec._paint", bug)
+    monkeypatch.setattr("edgecodec.codec.Codec._synthesise", bug)
     outcome = run("decode", file, *STUB)
     assert outcome.status == 70 and "ZeroDivisionError: oops" in outcome.talk
 
