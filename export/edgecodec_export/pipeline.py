@@ -29,7 +29,7 @@ from edgecodec_export.bundle.manifest import (
 from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
 from edgecodec_export.bundle.sample_labels import side_latents
 from edgecodec_export.calibration import CalibrationPictures, Picture, crop, load_calibration_pictures, to_tensor
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16, size_of
 from edgecodec_export.entropy.freeze import Frozen, Progress, freeze_entropy
 from edgecodec_export.entropy.freezers import Observation

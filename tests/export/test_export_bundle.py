@@ -28,7 +28,7 @@ from edgecodec.errors import (
 )
 from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.calibration import DEFAULT_FOLDER, load_calibration_pictures
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy.freeze import Progress
 from edgecodec_export.families import Hific
 from edgecodec_export.options import ExportOptions

@@ -17,7 +17,7 @@ from edgecodec_export import pipeline
 from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.manifest import Source
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy import freeze
 from edgecodec_export.entropy.cost import EntropyCost, summed
 from edgecodec_export.entropy.freeze import freeze_entropy

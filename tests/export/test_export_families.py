@@ -25,7 +25,7 @@ from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
 from edgecodec.verify import verify
 from edgecodec_export.baking import baking_of
-from edgecodec_export.checkpoints.files import Checkpoint
+from edgecodec_export.checkpoints import Checkpoint
 from edgecodec_export.graphs.parity import verify_synthesis
 from edgecodec_export.graphs.weights import SMALLEST
 from edgecodec_export.pipeline import class_names

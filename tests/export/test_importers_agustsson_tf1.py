@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CannotRead, CheckpointRejected
-from edgecodec_export.checkpoints.files import read_checkpoint
+from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.checkpoints.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec_export.families.agustsson import Agustsson
 from support.agustsson_weights import blank, drawn, released_shapes

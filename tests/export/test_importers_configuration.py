@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.files import Checkpoint, load_model
+from edgecodec_export.checkpoints import Checkpoint, load_model
 from edgecodec_export.families import FAMILIES
 from support.tiny_codecs import PRESETS, tiny_codec
 
@@ -57,9 +57,9 @@ def test_every_codecs_own_counts_are_reached(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "field", "count", "said"),
     [
-        ("hific", "latent_channels", -1, "no hific can be of Preset"),
-        ("crdr", "slices", 0, "no crdr can be of Preset"),
-        ("tunable", "latent_channels", 0, "it would have tensors without values"),
+        ("hific", "latent_channels", -1, "hific cannot be built with Preset"),
+        ("crdr", "slices", 0, "crdr cannot be built with Preset"),
+        ("tunable", "latent_channels", 0, "would have empty tensors"),
         ("hific", "widths", (4, 8, 8, 16, 15), "should have"),
     ],
 )

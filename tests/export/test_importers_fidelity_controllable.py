@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.baking.interpolation import interpolate, require_interpolation
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.fidelity_controllable import MASKED, FidelityControllable, causal_taps
 from edgecodec_export.families import Fidelity
 from edgecodec_export.families.blocks import GDN

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
 from edgecodec_export.entropy.coding_tables import gaussian_scale_boundaries, gaussian_tables, logistic_tables
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
@@ -238,11 +238,11 @@ def test_what_is_left_out_is_named() -> None:
         "Hyperprior.prior_entropy_model.scale_table_tensor": torch.ones(64),
     }
     checkpoint = JustinTan().read(saved(small() | copies))
-    assert checkpoint.notes["left out Discriminator.*"].startswith("20 tensors")
-    assert checkpoint.notes["left out Hyperprior.prior_entropy_model.*"].startswith("2 tensors")
+    assert checkpoint.left_out["Discriminator.*"].startswith("20 tensors")
+    assert checkpoint.left_out["Hyperprior.prior_entropy_model.*"].startswith("2 tensors")
     plain = JustinTan().read(saved(small()))
     assert all(torch.equal(tensor, plain.tensors[name]) for name, tensor in checkpoint.tensors.items())
-    assert "left out Hyperprior.prior_entropy_model.*" not in plain.notes
+    assert "Hyperprior.prior_entropy_model.*" not in plain.left_out
 
 
 def test_the_prefix_of_data_parallel_training_changes_nothing() -> None:

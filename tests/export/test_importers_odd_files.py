@@ -27,7 +27,7 @@ from torch import Tensor
 from edgecodec.errors import CheckpointRejected, EdgecodecError
 from edgecodec_export import pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
@@ -346,7 +346,7 @@ def test_what_was_left_out_is_said_and_goes_into_the_provenance(
 
 def test_every_importer_says_which_tables_it_left_out() -> None:
     tables = {"entropy_bottleneck._offset": torch.zeros(12), "gaussian_conditional.scale_table": torch.zeros(64)}
-    assert CompressAI().read(compressai() | tables).notes["left out gaussian_conditional.*"].startswith("5 tensors")
+    assert CompressAI().read(compressai() | tables).left_out["gaussian_conditional.*"].startswith("5 tensors")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.families import Hific
 from support.make_tiny_bundle import PRESET, tiny_model
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec_export import export_bundle
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers import IMPORTERS
 from edgecodec_export.options import ExportOptions
 from support.make_tiny_bundle import second_decoder, tiny_model

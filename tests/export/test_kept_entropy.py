@@ -24,7 +24,7 @@ from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.manifest import Source
 from edgecodec_export.calibration import CalibrationPictures
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.kept import LARGEST_OVERHEAD, LARGEST_OVERHEAD_OF_COUNTS, keep_entropy, require_fit
 from edgecodec_export.families import Hyperprior, LearnedCodec

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgecodec_export.bundle.manifest import sha256_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import Crdr, LearnedCodec, ScaleHyperprior
 from edgecodec_export.families.codec import Latent
 from edgecodec_export.families.crdr import LARGEST_BETA, fixed_point

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.bundle.manifest import sha256_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import build
 from edgecodec_export.families.blocks import FactorizedDensity
 from edgecodec_export.families.codec import LearnedCodec
