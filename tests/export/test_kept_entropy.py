@@ -22,7 +22,7 @@ from edgecodec.errors import BundleChanged, ModelMismatch, NotABundle
 from edgecodec.verify import verify
 from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import CalibrationPictures
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy.cost import EntropyCost
@@ -256,7 +256,7 @@ def test_counted_probabilities_may_be_those_of_other_pictures_but_not_of_another
         raise Accepted
 
     bundle = family_bundle(name)
-    monkeypatch.setattr(pipeline, "_write_graphs", stop)
+    monkeypatch.setattr(pipeline, "export_graphs", stop)
     with pytest.raises(Accepted):
         keeping(bundle, name, tiny_codec(name), tmp_path / "b")
     other = copy.deepcopy(tiny_codec(name))

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import entries_of, require_layout, width
 from edgecodec_export.families.agustsson import Agustsson, Preset
 
@@ -38,7 +39,7 @@ _CHANNELS = {
 }
 
 
-class AgustssonTf1:
+class AgustssonTf1(Importer):
     """Importer of this layout."""
 
     ORIGIN = "Justin-Tan/generative-compression"

@@ -12,6 +12,7 @@ from typing import Any
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks, require_constant
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     entries_of,
     foreign_names,
@@ -48,7 +49,7 @@ _M = {"g_a.6.bias": 0, "g_a.6.weight": 0, "g_s.0.weight": 0, "h_a.0.weight": 1}
 _H_S = {"h_s.4.bias": 0, "h_s.4.weight": 0}
 
 
-class CompressAI:
+class CompressAI(Importer):
     """Importer of both layouts; the shapes tell them apart."""
 
     ORIGIN = "CompressAI (bmshj2018_hyperprior, mbt2018_mean)"

@@ -21,6 +21,7 @@ from torch import Tensor
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     count_of,
     entries_of,
@@ -75,7 +76,7 @@ _RATE = re.compile(r"\.interp_ca_list\.")
 _FLIPPED = re.compile(r"^hyperdecoder\.hd_(mu|std)\.conv3\.weight$")
 
 
-class CrdrCheckpoints:
+class CrdrCheckpoints(Importer):
     """Importer of this layout."""
 
     ORIGIN = "CRDR (iwa-shi/CRDR)"

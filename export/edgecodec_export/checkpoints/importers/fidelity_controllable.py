@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.expected_tensors import state_shapes
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     count_of,
     entries_of,
@@ -49,7 +50,7 @@ _ATTENTION = {"main": "blocks_main", "mask": "blocks_mask", "mask_projection": "
 _UPSAMPLING = {"first": "c1.0", "second": "c1.3", "norm": "c1.4", "shortcut": "shortcut.0"}
 
 
-class FidelityControllable:
+class FidelityControllable(Importer):
     """Importer of this layout."""
 
     ORIGIN = "fidelity_controllable_compression (Iwai et al.)"

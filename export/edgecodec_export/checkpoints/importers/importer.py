@@ -1,14 +1,15 @@
-"""What every importer offers: one layout of another origin, recognised and read."""
+"""The base of every importer: one layout of another origin, recognised and read."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 
 
-class Importer(Protocol):
+class Importer(ABC):
     """Reads checkpoints of one origin. Each is one module of this package and one line in its `__init__`."""
 
     #: What people call the origin.
@@ -20,9 +21,11 @@ class Importer(Protocol):
     #: The prefixes of its tensors' names.
     ROOTS: ClassVar[tuple[str, ...]]
 
+    @abstractmethod
     def recognises(self, content: Mapping[str, Any]) -> bool:
         """Whether a file with this content, as safe loading gave it, has this layout. Looks at keys only."""
 
+    @abstractmethod
     def read(self, content: Mapping[str, Any]) -> Checkpoint:
         """The content under the family's own names, recognised or not. A file without the key STATE is a state dict.
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import require_scale_bound
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     count_of,
     entries_of,
@@ -60,7 +61,7 @@ _SOFTPLUS_ONE = math.log(math.e - 1)  # whose softplus is 1
 _SOFTPLUS_ZERO = -100.0  # whose softplus is 0 in float32
 
 
-class JustinTan:
+class JustinTan(Importer):
     """Importer of this layout."""
 
     ORIGIN = "Justin-Tan/high-fidelity-generative-compression (HiFiC)"

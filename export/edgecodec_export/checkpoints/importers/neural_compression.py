@@ -11,6 +11,7 @@ from typing import Any
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     entries_of,
     foreign_names,
@@ -26,7 +27,7 @@ BOTTLENECKS = Bottlenecks(density="hyper_bottleneck", conditional="latent_bottle
 _BLOCK = r"decoder\.resid_blocks\.(\d+)\."
 
 
-class NeuralCompression:
+class NeuralCompression(Importer):
     """Importer of this layout."""
 
     ORIGIN = "NeuralCompression (HiFiC, MS-ILLM)"

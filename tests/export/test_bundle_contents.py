@@ -29,8 +29,8 @@ from edgecodec.errors import (
 from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.calibration import DEFAULT_FOLDER, load_calibration_pictures
 from edgecodec_export.checkpoints import save_checkpoint
-from edgecodec_export.entropy.freeze import Progress
 from edgecodec_export.families import Hific
+from edgecodec_export.messages import Progress
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.pipeline import ExportReport
 from edgecodec_export.report import summary
@@ -120,7 +120,7 @@ def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(
     def refuse(*arguments: object, **options: object) -> float:
         raise VerificationFailed("differs")
 
-    monkeypatch.setattr(pipeline, "export_analysis", refuse)
+    monkeypatch.setattr(pipeline, "export_graphs", refuse)
     with pytest.raises(VerificationFailed):
         export(inputs, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

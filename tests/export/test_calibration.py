@@ -15,7 +15,7 @@ from torch import Tensor
 from edgecodec.errors import InvalidArgument
 from edgecodec_export import pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy import freeze

@@ -336,12 +336,12 @@ def test_what_was_left_out_is_said_and_goes_into_the_provenance(
     path = stored(content, tmp_path / "low.pt")
     pipeline.export_bundle(ExportOptions(path, tmp_path / "out"), progress=said.append)
     ((checkpoint,),) = [source.checkpoints for source in sources]
-    assert checkpoint["notes"]["origin"].startswith("Justin-Tan") and checkpoint["notes"]["iterations"] == "200000"
+    assert checkpoint.notes["origin"].startswith("Justin-Tan") and checkpoint.notes["iterations"] == "200000"
     assert [line for line in said if "left out" in line] == [
         "low.pt, left out: Discriminator.* (20 tensors: training only);"
         " discriminator_optimizer_state_dict (beside the weights); ema (beside the weights)"
     ]
-    assert checkpoint["notes"]["left out ema"] == "beside the weights"
+    assert checkpoint.notes["left out ema"] == "beside the weights"
 
 
 def test_every_importer_says_which_tables_it_left_out() -> None:

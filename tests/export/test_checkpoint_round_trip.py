@@ -20,8 +20,8 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.configuration import configuration_text, parse_configuration
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints.configuration import configuration_text, parse_configuration
 from edgecodec_export.checkpoints.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
