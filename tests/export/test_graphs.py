@@ -90,7 +90,7 @@ def ports(path: Path) -> dict[str, tuple[str, list[object]]]:
 
 
 def drawn_latents(model: LearnedCodec, height: int, width: int) -> Arrays:
-    """Integers (C, h, w) for a decoder, of a picture that large."""
+    """Random integers (C, h, w) by name, for a decoder and a picture of this size in pixels."""
     generator = np.random.default_rng(5)
     return {
         latent.name: generator.integers(
@@ -102,14 +102,14 @@ def drawn_latents(model: LearnedCodec, height: int, width: int) -> Arrays:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_nothing_tells_of_the_machine_that_exported(exported: Any, name: str) -> None:
+def test_graphs_hold_no_paths_of_the_exporting_machine(exported: Any, name: str) -> None:
     for path in (exported(name).analysis, exported(name).synthesis):
         data = path.read_bytes()
         assert b".py" not in data and b"stack_trace" not in data and b"/work" not in data and b"/home" not in data
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_opset_and_ir_version_load_on_the_oldest_supported_runtime(exported: Any, name: str) -> None:
+def test_graphs_have_the_opset_and_ir_version_of_the_oldest_supported_runtime(exported: Any, name: str) -> None:
     for path in (exported(name).analysis, exported(name).synthesis):
         graph = onnx.load(path)
         assert graph.ir_version == 8
@@ -177,7 +177,7 @@ def test_engines_find_plain_constants_and_no_shape_arithmetic(exported: Any, nam
                 assert set(node.input[1:]) <= constants
 
 
-def test_what_can_be_folded_is_gone_and_instance_norm_is_spelled_out(exported: Any) -> None:
+def test_constants_are_folded_and_instance_norm_is_exported_as_basic_operators(exported: Any) -> None:
     kinds = {name: {node.op_type for node in onnx.load(exported(name).synthesis).graph.node} for name in CODECS}
     assert not any("Normalization" in kind for name in CODECS for kind in kinds[name])
     assert {"ReduceMean", "Sqrt"} <= kinds["agustsson-sc"]
@@ -202,7 +202,7 @@ def test_the_graphs_compute_what_pytorch_computes_at_any_size(exported: Any, nam
     for latent, values in zip(model.encoder_latents(), expected, strict=True):
         assert found[latent.name].shape == (1, latent.channels, *(side // latent.stride for side in grid))
         assert np.array_equal(found[latent.name], np.rint(found[latent.name])) and found[latent.name].any()
-        # An integer may differ where the number it was rounded from lies on the edge.
+        # An integer may differ where the value before rounding lies halfway between two.
         differ = np.abs(found[latent.name] - values.numpy())
         assert (differ > 0).mean() < 0.02 and differ.max() <= 3
 
@@ -219,7 +219,7 @@ def test_the_graphs_compute_what_pytorch_computes_at_any_size(exported: Any, nam
     assert np.abs(levels.astype(int) - expected_levels.astype(int)).max() <= 1
 
 
-def test_the_graph_makes_what_lies_beyond_the_picture_grey(exported: Any) -> None:
+def test_the_graph_replaces_padding_with_grey(exported: Any) -> None:
     path, picture = exported("fidelity").analysis, tiny_pictures()[2][:48, :64]
     bright, grey = picture.copy(), picture.copy().astype(np.float32)
     bright[40:], bright[:, 50:] = 255, 0
@@ -408,7 +408,7 @@ def _value(graph: onnx.GraphProto, name: str) -> float:
     return float(onnx.numpy_helper.to_array(found))
 
 
-def test_every_family_has_a_tiny_codec_here() -> None:
+def test_every_family_is_covered() -> None:
     from edgecodec_export.families import FAMILIES
 
     assert {tiny_codec(name).FAMILY for name in CODECS} == set(FAMILIES)
