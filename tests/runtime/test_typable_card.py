@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecodec.manifest import AnalysisGraph, BundleInfo, Padding, SynthesisGraph, Tiling
 from edgecodec_export.bundle.card import model_card
 
 
 @given(steps=st.integers(0, 256), beta=st.floats(0, 5.12))
 def test_every_value_on_the_card_is_that_of_the_bundle(steps: int, beta: float) -> None:
-    card = model_card(_manifest(steps / 64, beta))
+    card = model_card(_description(steps / 64, beta), {"analysis.onnx": 0.0, "synthesis.onnx": 0.0})
     commands = re.findall(r" --(\w+) (\S+)", card)
     statements = re.findall(r"(\w+) = (\S+?)[,.]?\s", card)
     assert len(commands) == 2 and len(statements) == 6
@@ -21,21 +21,27 @@ def test_every_value_on_the_card_is_that_of_the_bundle(steps: int, beta: float) 
         assert float(text) == {"quality": steps / 64, "beta": beta}[name]
 
 
-def _manifest(quality: float, beta: float) -> dict[str, Any]:
-    """Of one encoder and one decoder, with the fields that a card tells of."""
+def _description(quality: float, beta: float) -> BundleInfo:
+    """A bundle with one encoder and one decoder at these knobs."""
     encoder, both = {"quality": quality}, {"quality": quality, "beta": beta}
     cost = {"pictures": 1, "overhead_percent": 0.0}
-    return {
-        "family": "test",
-        "preset": "test",
-        "model_id": "00000000",
-        "encoder_latents": [],
-        "decoder_latents": [],
-        "image": {"alignment": 64, "padding": "reflect"},
-        "analysis": [{"file": "analysis.onnx", "knobs": encoder, "check": {"max_abs_error": 0.0}}],
-        "synthesis": [{"file": "synthesis.onnx", "knobs": both, "check": {"max_abs_error": 0.0}}],
-        "given": {},
-        "default_knobs": both,
-        "entropy_cost": {**cost, "by_setting": [{**cost, "knobs": encoder}]},
-        "provenance": {"checkpoints": [], "versions": {}, "processor": "AVX2"},
-    }
+    tiling = Tiling((0, 0))
+    return BundleInfo(
+        path="test.bundle",
+        schema=1,
+        family="test",
+        preset="test",
+        model_id="00000000",
+        entropy="entropy.bin",
+        encoder_latents=(),
+        decoder_latents=(),
+        image=Padding(64, "reflect", 1),
+        analysis=(AnalysisGraph("analysis.onnx", encoder, "image", None, {}, {}, tiling, None),),
+        given={},
+        synthesis=(SynthesisGraph("synthesis.onnx", both, "fp32", {}, None, "image", 1, tiling, None),),
+        default_knobs=both,
+        golden=(),
+        entropy_cost={**cost, "by_setting": [{**cost, "knobs": encoder}]},
+        provenance={"checkpoints": [], "versions": {}, "processor": "AVX2"},
+        files={},
+    )
