@@ -28,7 +28,7 @@ from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
 from edgecodec.noise import normal_noise
 from edgecodec.padding import Pixels, aligned, as_stored, check_room
-from edgecodec.side_information import Keep, Labels, SideInformation
+from edgecodec.side_inputs import Keep, Labels, SideInputs
 from edgecodec.tiling import TileChoice, Tiler, Tiles
 from edgecodec.timings import Timings
 
@@ -254,8 +254,8 @@ class Codec:
             picture = pictures.read(picture, self._limits, alpha_channel)
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
-        side_information = SideInformation(self.info.given, self._model, self._limits)
-        prepared = self._encoder.prepare(picture, side_information.latents(picture, labels, keep), seed)
+        side_inputs = SideInputs(self.info.given, self._model, self._limits)
+        prepared = self._encoder.prepare(picture, side_inputs.latents(picture, labels, keep), seed)
         if target_bpp is None:
             encoded = self._encoder.encode(prepared, asked)
         else:
@@ -303,8 +303,8 @@ class Codec:
             for window in plan.windows():
                 inputs = {}
                 for port, stride, values in maps:
-                    given_rows, given_columns = window.given(stride)
-                    inputs[port] = values[:, given_rows, given_columns].astype(np.float32)[None]
+                    rows_in, columns_in = window.area(stride)
+                    inputs[port] = values[:, rows_in, columns_in].astype(np.float32)[None]
                 before_engine = perf_counter()
                 image = engine.run(inputs)[graph.output]
                 run += perf_counter() - before_engine

@@ -47,11 +47,11 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture and what goes into its file whatever the knobs. given: the latents that no graph makes."""
+    """A picture, and what does not depend on the knobs. side_inputs: the latents that no graph computes."""
 
     picture: Picture
     padded: Pixels
-    given: Latents
+    side_inputs: Latents
     noise_seed: int
 
     @property
@@ -88,13 +88,13 @@ class Encoder:
         if target_bpp is not None:
             self._rate_points()
 
-    def prepare(self, picture: Picture, given: Latents, noise_seed: int | None) -> Prepared:
+    def prepare(self, picture: Picture, side_inputs: Latents, noise_seed: int | None) -> Prepared:
         """Pad a picture for the graph. Raises OutOfRange if it is too small."""
         height, width = picture.pixels.shape[:2]
         padding = self._info.image
         check_room(width, height, padding, self._model.alignment)
         rows, columns = encoder_side(height, padding), encoder_side(width, padding)
-        return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), given, noise_seed or 0)
+        return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), side_inputs, noise_seed or 0)
 
     def encode(self, prepared: Prepared, asked: Knobs) -> Encoded:
         """Encode at one choice of knobs.
@@ -190,12 +190,12 @@ class Encoder:
         knob_inputs = {name: np.array(value, np.float32) for name, value in scalars.items()}
         seconds = 0.0
         for window in plan.windows():
-            given = window.given(1)
-            inputs: dict[str, npt.NDArray[Any]] = {graph.input: np.ascontiguousarray(padded[given]), **knob_inputs}
+            area = window.area(1)
+            inputs: dict[str, npt.NDArray[Any]] = {graph.input: np.ascontiguousarray(padded[area]), **knob_inputs}
             if graph.size_input is not None:
                 # The part of the window that is picture and not padding.
-                beyond = [each.stop for each in given]
-                inputs[graph.size_input] = np.minimum(size, beyond) - [each.start for each in given]
+                beyond = [each.stop for each in area]
+                inputs[graph.size_input] = np.minimum(size, beyond) - [each.start for each in area]
             start = perf_counter()
             outputs = engine.run(inputs)
             seconds += perf_counter() - start
@@ -204,7 +204,7 @@ class Encoder:
                 symbols = _symbols(outputs[port], (shapes[name][0], *window.size(stride)), name)
                 (rows, columns), (kept_rows, kept_columns) = window.core(stride), window.kept(stride)
                 made[name][:, rows, columns] = symbols[:, kept_rows, kept_columns]
-        return {**prepared.given, **made}, seconds
+        return {**prepared.side_inputs, **made}, seconds
 
 
 def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:

@@ -39,7 +39,7 @@ class Span:
 class Window:
     """A part of the picture, in units of `unit` pixels. Methods are about a map of one position every `stride` pixels.
 
-    given: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
+    area: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
     own map. size: rows and columns of the window.
     """
 
@@ -47,7 +47,7 @@ class Window:
     rows: Span
     columns: Span
 
-    def given(self, stride: int) -> tuple[slice, slice]:
+    def area(self, stride: int) -> tuple[slice, slice]:
         rows, columns = self.rows, self.columns
         return self._slice(rows.start, rows.stop, stride), self._slice(columns.start, columns.stop, stride)
 

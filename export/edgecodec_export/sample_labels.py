@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edgecodec.manifest import Given
+from edgecodec.manifest import SideInput
 from edgecodec_export.families.codec import LearnedCodec
 
 Plane = npt.NDArray[np.uint8]
@@ -25,7 +25,7 @@ def side_latents(model: LearnedCodec, height: int, width: int) -> dict[str, Tens
     return {name: torch.from_numpy(plane)[None, None].float() for name, plane in planes.items()}
 
 
-def side_arguments(given: Mapping[str, Given], height: int, width: int) -> dict[str, Plane]:
+def side_arguments(given: Mapping[str, SideInput], height: int, width: int) -> dict[str, Plane]:
     """The side inputs that `Codec.encode` takes for a picture of this size, by the name of its argument.
 
     given: the bundle's side inputs, by latent.

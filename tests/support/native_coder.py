@@ -1,4 +1,4 @@
-"""The native range coder alone, over arrays (ec_core_tables_*, ec_core_coder_*)."""
+"""The native rANS coder alone, over arrays (ec_core_tables_*, ec_core_coder_*)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import onnx
 import torch
 
 import edgecodec
-from edgecodec.manifest import SCHEMA, BundleFile, BundleInfo, Given, Padding
+from edgecodec.manifest import SCHEMA, BundleFile, BundleInfo, Padding, SideInput
 from edgecodec_export.baking import Baking
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.freeze import Frozen
@@ -76,9 +76,9 @@ def describe(
     )
 
 
-def _side_inputs(model: LearnedCodec, classes: tuple[str, ...]) -> dict[str, Given]:
+def _side_inputs(model: LearnedCodec, classes: tuple[str, ...]) -> dict[str, SideInput]:
     return {
-        latent.name: Given("labels", classes) if latent.name == "labels" else Given("mask", ())
+        latent.name: SideInput("labels", classes) if latent.name == "labels" else SideInput("mask", ())
         for latent in model.side_latents()
     }
 

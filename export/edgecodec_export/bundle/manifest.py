@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgecodec.manifest import MANIFEST, AnalysisGraph, BundleFile, BundleInfo, Given, Golden, SynthesisGraph
+from edgecodec.manifest import MANIFEST, AnalysisGraph, BundleFile, BundleInfo, Golden, SideInput, SynthesisGraph
 from edgecodec_export.file_hash import sha256_of
 
 
@@ -89,7 +89,7 @@ def _checks_and_needs(graph: AnalysisGraph | SynthesisGraph, error: float) -> di
     return values
 
 
-def _side_input(each: Given) -> dict[str, Any]:
+def _side_input(each: SideInput) -> dict[str, Any]:
     return {"kind": "labels", "classes": list(each.classes)} if each.kind == "labels" else {"kind": each.kind}
 
 
