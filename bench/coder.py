@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -209,8 +210,8 @@ def own_coders(data: Data, kernels: Sequence[str]) -> list[Coder]:
     return [
         Coder(
             f"edgecodec, {name}",
-            lambda name=name: encode(name),
-            lambda coded, name=name: decode(name, coded),
+            partial(encode, name),
+            partial(decode, name),
             size=lambda coded: len(coded[0]),
         )
         for name in reversed(kernels)

@@ -15,7 +15,8 @@ from edgecodec import container
 from edgecodec.entropy import EntropyModel
 from support import make_golden, reference_picture
 from support.golden_models import MODELS
-from support.golden_set import GOLDEN, GOLDENS, Golden
+from support.golden_set import GOLDENS, Golden
+from support.paths import GOLDEN
 from support.reference_coder import Bits, Decoder, Distribution, Ranked
 from support.reference_entropy_model import (
     Code,

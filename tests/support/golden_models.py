@@ -49,7 +49,7 @@ from support.reference_entropy_model import (
     Step,
     Tensor,
 )
-from support.reference_integer_net import Crop, Index, Layer, Net, PixelShuffle
+from support.reference_integer_net import Crop, Index, Layer, Net, PixelShuffle, Requantise
 from support.reference_integer_net import Table as ValueTable
 
 
@@ -138,6 +138,7 @@ def steps_model() -> Model:
     low, high = -100, 100
     shuffled = layer(random, Geometry(False, 3, 1, 1, 0, 1), 3, 8, hidden_epilogue(random, 8, 27, -20, 20))
     entries = random.randint(-90, 111, 41).astype(np.int64)
+    assert isinstance(shuffled.epilogue, Requantise)
     looked_up = replace(shuffled, epilogue=ValueTable(shuffled.epilogue, entries))
     cropped = layer(random, Geometry(True, 4, 2, 0, 0, 2), 3, 2, hidden_epilogue(random, 2, 30, -50, 60))
     last = index_layer(random, Geometry(False, 1, 1, 0, 0, 1), sample(random, 4, low, 110), 2, 19)

@@ -9,6 +9,7 @@ distributions that code them, or those of a photograph under the tiny bundle.
 
 from __future__ import annotations
 
+import shutil
 import struct
 import sys
 import zlib
@@ -320,11 +321,11 @@ def synthetics() -> list[Picture]:
 def make_golden(folder: Path) -> None:
     """Write to `folder` what is not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    models = {f"{name}.bin": lambda made=made: model_bytes(made()) for name, made in MODELS.items()}
-    models["tiny.bin"] = (TINY / "entropy.bin").read_bytes
-    for name, make in models.items():
-        if not (folder / name).exists():
-            (folder / name).write_bytes(make())
+    if not (folder / "tiny.bin").exists():
+        shutil.copyfile(TINY / "entropy.bin", folder / "tiny.bin")
+    for name, make in MODELS.items():
+        if not (folder / f"{name}.bin").exists():
+            (folder / f"{name}.bin").write_bytes(model_bytes(make()))
 
     listing = folder / DIGESTS
     lines = listing.read_text(encoding="ascii") if listing.exists() else HEADING

@@ -225,12 +225,20 @@ class Builder:
             last = replace(last, epilogue=replace(last.epilogue, shift=np.minimum(smaller, 62), low=-(2**15)))
         self.nets.append(Net(low, high, [*layers, last]))
         tensor = self.tensor(channels, stride, latent=True)
-        precision = (int(self.generator.integers(1, 15)), int(self.generator.integers(0, 15)))
-        least_scale = int(self.generator.choice([1, 20, 3000, 65535]))
-        reach, tail_fraction = int(self.generator.integers(1, 17)), int(self.generator.integers(0, 11))
-        curves = (random_tails(self.generator), random_weights(self.generator))
-        mass = (least_scale, reach, tail_fraction, *curves)
-        step = Mixture(tensor.name, len(self.nets) - 1, delay, taps, components, *precision, *mass)
+        step = Mixture(
+            tensor.name,
+            len(self.nets) - 1,
+            delay,
+            taps,
+            components,
+            mean_fraction=int(self.generator.integers(1, 15)),
+            scale_fraction=int(self.generator.integers(0, 15)),
+            least_scale=int(self.generator.choice([1, 20, 3000, 65535])),
+            reach=int(self.generator.integers(1, 17)),
+            tail_fraction=int(self.generator.integers(0, 11)),
+            tails=random_tails(self.generator),
+            weights=random_weights(self.generator),
+        )
         return self.add(step, Known(tensor, -(2**15), 2**15 - 1))
 
     def context(

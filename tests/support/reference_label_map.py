@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Interval = tuple[int, int]
-Labels = npt.NDArray[np.int16]
+Labels = npt.NDArray[np.int64]
 
 #: Rows up, columns to the right.
 NEIGHBOURS = ((0, -1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (0, -2), (2, 0), (2, 2), (2, -2))
@@ -52,7 +52,7 @@ def encode(labels: Labels, classes: int) -> list[Interval]:
 def decode(slots: Iterable[int], rows: int, columns: int, classes: int) -> Labels:
     """The labels that slots, 0 to 65535, one for each decision, lead to. Raises StopIteration if there are too few."""
     source: Iterator[int] = iter(slots)
-    labels = np.zeros((rows, columns), np.int16)
+    labels = np.zeros((rows, columns), np.int64)
     walk(labels, classes, lambda probability, _: next(source) < probability)
     return labels
 
