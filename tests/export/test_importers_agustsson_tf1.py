@@ -56,6 +56,7 @@ def test_the_encoder_is_its_origins(encoder: Agustsson, image: Tensor, vectors: 
     assert symbols.unique().tolist() == [0, 1, 2]  # behind a ReLU
 
 
+@pytest.mark.slow
 def test_the_generator_is_its_origins(vectors: dict[str, Tensor]) -> None:
     model = imported("generator/decoder/")
     symbols = vectors["symbols"].float()

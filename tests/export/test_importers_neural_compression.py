@@ -37,6 +37,7 @@ def close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_published_size_computes_what_neural_compression_computes() -> None:
     published = Hific.PRESETS["published"]
