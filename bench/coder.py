@@ -32,7 +32,7 @@ from edgecodec_export.entropy.coding_tables import gaussian_scales, gaussian_tab
 from edgecodec_export.entropy.entropy_file import table_set_bytes
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from support.coder_data import ideal_bits, residuals
+from support.synthetic_residuals import ideal_bits, residuals
 
 Indices = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]

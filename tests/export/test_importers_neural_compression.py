@@ -17,8 +17,8 @@ from edgecodec_export.families import Hific
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hific import Preset
 from support import released_layouts
-from support.drawn_numbers import picture
 from support.paths import VECTORS
+from support.portable_random import picture
 from support.stand_in_weights import NEURAL_COMPRESSION, as_input, stand_in
 
 SMALL = Preset((4, 6, 8, 10, 12), 7, 9, 2)

@@ -115,7 +115,7 @@ def second_decoder(model: Hific, seed: int = 2) -> Hific:
 
 
 def tiny_halves() -> CalibrationPictures:
-    """The tiny pictures as an export wants them."""
+    """The tiny pictures, half to calibrate with and half to measure with."""
     pictures = tiny_pictures()
     return CalibrationPictures(pictures[:2], pictures[2:])
 

@@ -1,4 +1,4 @@
-"""From entropy.bin to a model of reference_entropy_model, written from docs/format.md, section 3."""
+"""Reads entropy.bin into a model of reference_entropy_model, written from docs/format.md, section 3."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from support.reference_integer_net import Table as ValueTable
 
 
 class _Fields:
-    """Takes fields off the front of a file."""
+    """Reads fields one after another."""
 
     def __init__(self, data: bytes) -> None:
         self.rest = data

@@ -1,4 +1,4 @@
-"""A codec of every family, small enough to export in a moment, with drawn weights that make its latents vary."""
+"""A codec of every family, small enough to export in a few seconds, with random weights that make its latents vary."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from edgecodec_export.pipeline import write_bundle
 from support.make_tiny_bundle import PRESET as HIFIC
 from support.make_tiny_bundle import last_convolution, tiny_halves, tiny_model, tiny_pictures
 
-#: Each of its family's own class.
+#: Every preset is of the class that its family defines.
 PRESETS: dict[str, Any] = {
-    # Its 3x3 convolutions inside units, which no knob reaches, are large enough for files of their own.
+    # Its 3x3 convolutions that no knob changes are large enough to be stored in files of their own.
     "crdr": crdr_module.Preset((8, 4), (8, 48), 16, 8, 8, 4, 2, (8, 8), 5, 16),
     "crdr-multirate": crdr_module.Preset((8, 4), (8, 6), 16, 8, 8, 4, 2, (8, 8), 5, 0),
     "fidelity": fidelity_module.Preset(6, 4, (8, 8)),
@@ -45,7 +45,7 @@ PRESETS: dict[str, Any] = {
 @cache
 @torch.no_grad()
 def tiny_codec(name: str) -> LearnedCodec:
-    """In evaluation mode. One object for all callers: copy it before changing it."""
+    """The codec in evaluation mode. All callers share it: copy it before changing it."""
     torch.manual_seed(3)
     return _MAKERS[name.partition("-")[0]](name).eval().requires_grad_(False)
 
@@ -93,7 +93,7 @@ def _agustsson(name: str) -> Agustsson:
 
 
 def _tunable(name: str) -> Tunable:
-    """With the statistics of a few pictures stored."""
+    """The batch statistics are those of a few pictures."""
     model = Tunable(PRESETS[name])
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -105,7 +105,7 @@ def _tunable(name: str) -> Tunable:
 
 
 def write_tiny_bundle(name: str, output: Path) -> Path:
-    """A bundle of `tiny_codec(name)`; with two qualities where it has any."""
+    """Write a bundle of `tiny_codec(name)`, with two qualities for CRDR."""
     model = tiny_codec(name)
     asked = {"quality": (0, 3), "beta": (3.84,)} if name == "crdr" else {}
     classes = tuple(f"class {i}" for i in range(model.classes()))
