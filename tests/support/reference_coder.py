@@ -198,7 +198,7 @@ def choose_lanes(coded: Sequence[Interval], side_bits: int) -> int:
 def encode_intervals(
     steps: Sequence[Sequence[Interval]], side: Bits, lanes: int, digest: int, ramp: bool = True
 ) -> tuple[bytes, int]:
-    """The payload and its lanes; 0 lets the function choose. Without `ramp`, tail8 = tail2 = 0 as of a simple writer."""
+    """The payload and its lanes; 0 lets the function choose. Without `ramp`, both tails are 0, as simple writers do."""
     steps = list(steps)
     if lanes == 0:
         lanes = choose_lanes([interval for step in steps for interval in step], len(side.text))

@@ -35,7 +35,8 @@ Place = tuple[int, int, int]
 def encode(model: Model, latents: Mapping[str, Integers], lanes: int, ramp: bool = True) -> tuple[bytes, int]:
     """The payload of encoder latents and its lanes; 0 lets the function choose.
 
-    Raises `Refused` for latents that cannot be coded. Without `ramp`, everything is coded on all lanes, as a simple writer does: tail8 = tail2 = 0.
+    Raises `Refused` for latents that cannot be coded. Without `ramp`, everything is coded on all lanes, as a simple
+    writer does: tail8 = tail2 = 0.
     """
     known = reference_entropy_model.run(model, latents)
     side = Bits()
