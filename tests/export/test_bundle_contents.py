@@ -37,6 +37,8 @@ from edgecodec_export.report import summary
 from support.make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from support.paths import ENVIRONMENT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -33,6 +33,8 @@ from support.make_tiny_bundle import tiny_pictures
 from support.paths import ENVIRONMENT
 from support.tiny_codecs import tiny_codec
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "tunable")
 Bundles = Callable[[str], Path]
 

@@ -33,6 +33,8 @@ from edgecodec_export.graphs.parity import check_analysis_parity, check_synthesi
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
 
+pytestmark = pytest.mark.slow
+
 #: One of each kind of graph; the others differ in weights alone.
 CODECS = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "tunable")
 Arrays = dict[str, npt.NDArray[Any]]

@@ -58,6 +58,7 @@ def test_the_encoder_computes_what_the_origin_computes(
     assert symbols.unique().tolist() == [0, 1, 2]  # behind a ReLU
 
 
+@pytest.mark.slow
 def test_the_generator_computes_what_the_origin_computes(vectors: dict[str, Tensor]) -> None:
     model = imported("generator/decoder/")
     symbols = vectors["symbols"].float()

@@ -21,8 +21,8 @@ from edgecodec_export.checkpoints.importers.fidelity_controllable import MASKED,
 from edgecodec_export.families import Fidelity
 from edgecodec_export.families.blocks import GDN
 from edgecodec_export.families.fidelity import mixture_likelihood
-from support import drawn_numbers
-from support import fidelity_origin as origin
+from support import fidelity_weights as origin
+from support import portable_random
 from support.paths import VECTORS
 
 DIGESTS = {
@@ -80,7 +80,7 @@ def test_the_weights_are_those_the_vectors_were_made_with(decoder: str) -> None:
 
 
 def test_analysis_and_rounding_are_those_of_the_origin(model: Fidelity, vectors: dict[str, Tensor]) -> None:
-    picture = torch.from_numpy(drawn_numbers.picture(HEIGHT, WIDTH)).permute(2, 0, 1)[None] / 255
+    picture = torch.from_numpy(portable_random.picture(HEIGHT, WIDTH)).permute(2, 0, 1)[None] / 255
     image = F.pad(picture, (0, -WIDTH % model.ALIGNMENT, 0, -HEIGHT % model.ALIGNMENT), value=0.5)
     assert model.PADDING == "grey"
     assert largest(model.analysis(2 * image - 1) - vectors["y"]) < 1.6e-4

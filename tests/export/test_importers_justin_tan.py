@@ -23,9 +23,9 @@ from edgecodec_export.families import Hific
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hific import Preset, ReflectConv2d, mirror
 from support import released_layouts
-from support.drawn_numbers import picture
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import VECTORS
+from support.portable_random import picture
 from support.stand_in_weights import JUSTIN_TAN, as_input, stand_in
 
 WIDTHS, M, N, BLOCKS = (4, 6, 8, 10, 12), 7, 9, 2
@@ -64,6 +64,7 @@ def close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_published_size_computes_what_the_origin_computes() -> None:
     published = Hific.PRESETS["published"]

@@ -33,6 +33,8 @@ from support.command_line import run_command
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
 
+pytestmark = pytest.mark.slow
+
 Bundles = Callable[[str], Path]
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from edgecodec import native
 from edgecodec.errors import BadModel, Corrupt, InvalidArgument
 from support import reference_coder
-from support.coder_data import gaussian_tables, residuals
 from support.native_coder import Indices, NativeCoder, Symbols
 from support.reference_coder import Bits, Table, varint
+from support.synthetic_residuals import gaussian_tables, residuals
 
 LANES = [2, 8, 32, 64]
 NONE = np.zeros(0, np.uint8)

@@ -137,6 +137,7 @@ def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoS
     assert -10 * math.log10(float(error)) > least  # a random start gives 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
@@ -198,6 +199,7 @@ def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, ph
     assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
 
 
+@pytest.mark.slow
 def test_a_realism_stage_is_steered_in_all_its_rates(photos: PhotoSet, tmp_path: Path) -> None:
     first, output = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_checkpoint(first, build("crdr", "compact-multirate"), "crdr", "compact-multirate", {})
