@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from edgecodec_export.baking import Baking, baking_of
 from edgecodec_export.baking.base import Decoder
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import Crdr, LearnedCodec, build
 from edgecodec_export.families.crdr import LATENT_UNIT, InterpolatedChannelAttention, Knobs, fixed_point
 from edgecodec_export.graphs.onnx_export import OPSET, quiet_exporter

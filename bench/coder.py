@@ -1,4 +1,4 @@
-"""Speed and size of the range coder against CompressAI, constriction and torchac, on one thread.
+"""Speed and size of the rANS coder against CompressAI, constriction and torchac, on one thread.
 
     python bench/coder.py [--rounds N] [--sets NAME ...] [--kernels NAME ...]
 

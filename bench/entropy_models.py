@@ -19,9 +19,9 @@ import torch
 
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
-from edgecodec_export.bundle.sample_labels import banded_labels, central_mask
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Agustsson, build
+from edgecodec_export.sample_labels import banded_labels, central_mask
 
 #: Preset where none is asked for, and the scale of the symbols that are not means of something else.
 FAMILIES = {

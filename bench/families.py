@@ -33,7 +33,7 @@ from edgecodec import container
 from edgecodec.entropy import EntropyModel
 from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.baking import baking_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.entropy.entropy_file import Apply, Mixture
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.entropy.integer_net import Crop, IntegerNet, PixelShuffle

@@ -50,7 +50,7 @@ def main() -> None:
 def encode(bundle: Path, coded: Path, pictures: list[Path], height: int, width: int, options: dict[str, Any]) -> None:
     picture = mirrored(pictures, height, width)
     with edgecodec.open_bundle(bundle, **options) as codec:
-        codec.graphs.analysis(knobs.choose(codec.info.analysis, {}, codec.info.default_knobs), frugal=True)
+        codec.graphs.analysis(knobs.choose(codec.info.analysis, {}, codec.info.default_knobs), low_memory=True)
         before = start_counting()
         encoded = codec.encode(picture)
         report("encode", encoded, before)
@@ -59,7 +59,7 @@ def encode(bundle: Path, coded: Path, pictures: list[Path], height: int, width: 
 
 def decode(bundle: Path, coded: Path, pictures: list[Path], height: int, width: int, options: dict[str, Any]) -> None:
     with edgecodec.open_bundle(bundle, **options) as codec:
-        codec.graphs.synthesis(knobs.choose(codec.info.synthesis, {}, codec.info.default_knobs), frugal=True)
+        codec.graphs.synthesis(knobs.choose(codec.info.synthesis, {}, codec.info.default_knobs), low_memory=True)
         before = start_counting()
         report("decode", codec.decode(coded), before)
 

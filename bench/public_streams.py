@@ -27,7 +27,7 @@ from edgecodec import container
 from edgecodec.bundle import Bundle
 from edgecodec.entropy import EntropyModel
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Crdr, Fidelity, LearnedCodec, ScaleHyperprior

@@ -1,48 +1,60 @@
-"""Inference engines by name. A named engine is that engine or an error; only `auto` chooses, and says how it chose."""
+"""Finding inference engines by name. A named engine is that engine or an error; only `auto` chooses.
+
+The backends that come with edgecodec are looked for first, then those that installed packages offer: an entry point of
+the group `edgecodec.engines` is named like the backend and refers to its `edgecodec.engine.Backend`. All names, hints
+and the order of `auto` come from what backends say of themselves.
+"""
 
 from __future__ import annotations
 
 import difflib
-from importlib import import_module
+from importlib import import_module, metadata
 
-from edgecodec.engine import Description, Engine, Graph, Options, Port
+from edgecodec.engine import Backend, Engine, Graph, Options
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 
-__all__ = ["AUTO", "NAMES", "Description", "Engine", "Graph", "Options", "Port", "open_engine", "require_engine"]
-
 AUTO = "auto"
+ENTRY_POINTS = "edgecodec.engines"
 
-#: Where each backend lives: the module is imported when it is asked for.
-_BACKENDS = {"onnxruntime": "OnnxRuntime", "stub": "Stub"}
+#: Where each backend that comes with edgecodec lives, in a variable called BACKEND.
+_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime"}
+#: Those that are no use for decoding; no help, hint or message names them.
+_FOR_TESTS = {"stub": "edgecodec_engines.stub"}
 
-#: Every name that can be asked for.
-NAMES = (AUTO, "onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt", "stub")
 
-#: What `auto` tries, fastest first. The TensorRT provider compiles for minutes at first use, so it has to be asked for.
-_PREFERENCE = ("onnxruntime:cuda", "onnxruntime")
+def engine_names() -> list[str]:
+    """Every name that can be asked for, but for those of other packages."""
+    return [AUTO, *(name for each in _built_in() for name in each.engine_names())]
+
+
+def is_for_tests(name: str) -> bool:
+    """Whether an engine decodes to something else than the picture."""
+    return name.partition(":")[0] in _FOR_TESTS
+
+
+def unknown_engine(name: str) -> InvalidArgument:
+    """The error for a name that no backend has."""
+    names = engine_names()
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"the engines are {', '.join(names)}"
+    return InvalidArgument(f"there is no engine {name!r}", hint=hint)
 
 
 def require_engine(name: str) -> None:
     """Fail early, before any graph is read. Raises InvalidArgument for an unknown name, EngineUnavailable."""
-    if name not in NAMES:
-        nearest = difflib.get_close_matches(name, NAMES, n=1)
-        raise InvalidArgument(
-            f"there is no engine {name!r}",
-            hint=f"did you mean {nearest[0]!r}?" if nearest else f"the engines are {', '.join(NAMES)}",
-        )
     if name != AUTO:
-        backend, variant = _backend(name)
-        backend.require(variant)
+        backend, variant = _find(name)
+        backend.engine.require(variant)
 
 
 def open_engine(name: str, graph: Graph, options: Options) -> Engine:
     """Load `graph` on the engine called `name`. Raises InvalidArgument, EngineUnavailable, EngineFailed."""
-    require_engine(name)
     if name != AUTO:
-        backend, variant = _backend(name)
-        return backend.load(graph, variant, options)
+        backend, variant = _find(name)
+        backend.engine.require(variant)
+        return backend.engine.load(graph, variant, options)
     passed_over: list[tuple[str, str]] = []
-    for candidate in _PREFERENCE:
+    for candidate in _auto_order():
         try:
             engine = open_engine(candidate, graph, options)
         except EngineError as error:
@@ -58,7 +70,48 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
     ) from cause
 
 
-def _backend(name: str) -> tuple[type[Engine], str]:
-    module, _, variant = name.partition(":")
-    backend: type[Engine] = getattr(import_module(f"edgecodec_engines.{module}"), _BACKENDS[module])
+def _built_in() -> list[Backend]:
+    return [_of_module(module) for module in _BUILT_IN.values()]
+
+
+def _of_module(module: str) -> Backend:
+    backend: Backend = import_module(module).BACKEND
+    return backend
+
+
+def _auto_order() -> list[str]:
+    ranked = [
+        (variant.auto_rank, name)
+        for backend in _built_in()
+        for variant, name in zip(backend.variants, backend.engine_names(), strict=True)
+        if variant.auto_rank is not None
+    ]
+    return [name for _, name in sorted(ranked)]
+
+
+def _find(name: str) -> tuple[Backend, str]:
+    """The backend of an engine and its variant. Raises InvalidArgument, and EngineUnavailable for a broken package."""
+    own_name, _, variant = name.partition(":")
+    module = _BUILT_IN.get(own_name) or _FOR_TESTS.get(own_name)
+    backend = _of_module(module) if module else _of_another_package(own_name)
+    if backend is None or name not in backend.engine_names():
+        raise unknown_engine(name)
     return backend, variant
+
+
+def _of_another_package(name: str) -> Backend | None:
+    """Raises EngineUnavailable where a package offers a backend of that name that cannot be loaded."""
+    offers = metadata.entry_points(group=ENTRY_POINTS, name=name) if name else ()
+    for offer in offers:
+        try:
+            backend = offer.load()
+        except Exception as error:  # whatever the package raises while it is imported
+            raise EngineUnavailable(
+                f"its package cannot be loaded: {error}", where=name, hint=f"reinstall what provides {offer.value}"
+            ) from error
+        if not isinstance(backend, Backend):
+            raise EngineUnavailable(
+                f"{offer.value} is no edgecodec.engine.Backend", where=name, hint="update the package that provides it"
+            )
+        return backend
+    return None

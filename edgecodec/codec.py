@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from edgecodec import container, files, knobs
-from edgecodec.backends import Description, Options, require_engine
+from edgecodec import container, files
+from edgecodec import knobs as knob_rules
+from edgecodec.backends import require_engine
 from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
 from edgecodec.encoding import Encoded, Encoder
+from edgecodec.engine import Options, RunningEngine
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch
 from edgecodec.limits import Limits
@@ -26,7 +28,7 @@ from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
 from edgecodec.noise import normal_noise
 from edgecodec.padding import Pixels, aligned, as_stored, check_room
-from edgecodec.side_information import Keep, Labels, SideInformation
+from edgecodec.side_inputs import Keep, Labels, SideInputs
 from edgecodec.tiling import TileChoice, Tiler, Tiles
 from edgecodec.timings import Timings
 
@@ -34,11 +36,15 @@ if TYPE_CHECKING:
     from edgecodec.picture import AlphaChannel, Picture
 
 
+#: Values of knobs by name, None for the bundle's default.
+KnobChoice = Mapping[str, float | None]
+
+
 @dataclass(frozen=True)
 class Decoded:
     """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None.
 
-    engine: what painted them.
+    engine: what computed them.
     """
 
     pixels: Pixels
@@ -48,7 +54,7 @@ class Decoded:
     info: FileInfo
     timings: Timings
     tiles: Tiles
-    engine: Description
+    engine: RunningEngine
 
 
 @dataclass(frozen=True)
@@ -65,20 +71,21 @@ class _Parsed:
 def open_bundle(
     path: str | os.PathLike[str],
     engine: str = "auto",
-    alpha: float | None = None,
-    beta: float | None = None,
+    *,
+    knobs: KnobChoice | None = None,
     precision: str | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
     tile: TileChoice = "auto",
     max_memory: int | None = None,
+    **shorthands: float | None,
 ) -> Codec:
     """Open a bundle for decoding and encoding.
 
-    engine: one of edgecodec.backends.NAMES; a named engine is that engine or an error. alpha, beta: knobs as exported,
-    None for the bundle's defaults. precision: "fp32", "fp16", ... or None for the bundle's first. threads: processor
-    threads of the engine and the entropy model, None for all that this process may use. Graphs are loaded when they are
-    first needed.
+    engine: a name like "onnxruntime:cuda"; a named engine is that engine or an error. knobs: of the decoder, by name;
+    any knob may be given by its own name instead, like alpha=0.5. None and what is not named mean the bundle's default.
+    precision: "fp32", "fp16", ... or None for the bundle's first. threads: processor threads of the engine and the
+    entropy model, None for all that this process may use. Graphs are loaded when they are first needed.
 
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
@@ -89,7 +96,7 @@ def open_bundle(
     if threads is not None and threads < 1:
         raise InvalidArgument(f"threads is {threads}", hint="give 1 or more")
     require_engine(engine)
-    asked = knobs.given(alpha=alpha, beta=beta)
+    asked = knob_rules.asked(knobs, shorthands)
     tiler = Tiler(tile, max_memory)
     return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, tiler)
 
@@ -97,7 +104,7 @@ def open_bundle(
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
-    info: the bundle's manifest. graphs: the bundle's, on the engine, where one is to be loaded before it is needed.
+    info: the bundle's manifest. graphs: the bundle's graphs on the engine, to load one before it is needed.
     """
 
     def __init__(
@@ -114,7 +121,7 @@ class Codec:
         self._asked = asked
         self._limits = limits
         self._threads = threads or _usable_processors()
-        self._baked = knobs.with_precision(bundle.info.synthesis, precision)
+        self._baked = knob_rules.with_precision(bundle.info.synthesis, precision)
         self._require(asked)
         self._model: EntropyModel = bundle.entropy_model()
         self.graphs = LoadedGraphs(bundle, engine, Options(threads))
@@ -131,54 +138,62 @@ class Codec:
         """Release the engines. A later call loads what it needs again."""
         self.graphs.close()
 
-    def decode(self, source: files.Source, alpha: float | None = None, beta: float | None = None) -> Decoded:
-        """Decode one file given as path, bytes or open file; alpha and beta override the codec's for this picture.
+    def decode(self, source: files.Source, *, knobs: KnobChoice | None = None, **shorthands: float | None) -> Decoded:
+        """Decode one file given as path, bytes or open file.
+
+        knobs, or each by its own name: override the codec's for this picture.
 
         Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
         OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
         """
-        asked = self._overridden(alpha, beta)
-        return self._paint(self._parse(source), asked)
+        asked = self._overridden(knobs, shorthands)
+        return self._synthesise(self._parse(source), asked)
 
     @overload
     def decode_many(
-        self, sources: Iterable[files.Source], alpha: float | None = None, beta: float | None = None
+        self,
+        sources: Iterable[files.Source],
+        *,
+        knobs: KnobChoice | None = None,
+        errors: Literal["raise"] = "raise",
+        **shorthands: float | None,
     ) -> Iterator[Decoded]: ...
 
     @overload
     def decode_many(
         self,
         sources: Iterable[files.Source],
-        alpha: float | None = None,
-        beta: float | None = None,
         *,
+        knobs: KnobChoice | None = None,
         errors: Literal["return"],
+        **shorthands: float | None,
     ) -> Iterator[Decoded | EdgecodecError]: ...
 
     def decode_many(
         self,
         sources: Iterable[files.Source],
-        alpha: float | None = None,
-        beta: float | None = None,
         *,
+        knobs: KnobChoice | None = None,
         errors: Literal["raise", "return"] = "raise",
+        **shorthands: float | None,
     ) -> Iterator[Decoded | EdgecodecError]:
         """Decode in order. While the engine works on a picture, the next one's entropy stage runs on another thread.
 
-        errors: "raise" ends at the first failure; "return" yields the error in the place of its picture and goes on.
+        knobs: as in `decode`. errors: "raise" ends at the first failure; "return" yields the error in the place of its
+        picture and goes on.
         """
-        asked = self._overridden(alpha, beta)
+        asked = self._overridden(knobs, shorthands)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-entropy") as worker:
             ahead: deque[Future[_Parsed]] = deque()
             remaining = iter(sources)
             while True:
-                # One being painted and one being parsed: no more pictures than that are held.
+                # At most two pictures are held: one in the engine and one in the entropy stage.
                 while len(ahead) < 2 and (source := next(remaining, None)) is not None:
                     ahead.append(worker.submit(self._parse, source))
                 if not ahead:
                     return
                 try:
-                    result: Decoded | EdgecodecError = self._paint(ahead.popleft().result(), asked)
+                    result: Decoded | EdgecodecError = self._synthesise(ahead.popleft().result(), asked)
                 except EdgecodecError as error:
                     if errors == "raise":
                         raise
@@ -192,37 +207,38 @@ class Codec:
     def check_encoding(
         self,
         *,
-        quality: float | None = None,
-        n: float | None = None,
+        knobs: KnobChoice | None = None,
         target_bpp: float | None = None,
         seed: int | None = None,
+        **shorthands: float | None,
     ) -> None:
-        """Raise what `encode` would for these whatever the picture, InvalidArgument or KnobUnavailable."""
-        self._encoder.check(knobs.given(quality=quality, n=n), target_bpp, seed)
+        """Raise what `encode` would raise for these with any picture: InvalidArgument or KnobUnavailable."""
+        self._encoder.check(knob_rules.asked(knobs, shorthands), target_bpp, seed)
 
     def encode(
         self,
         picture: files.Source | npt.NDArray[np.uint8] | Picture,
         alpha_channel: AlphaChannel = "refuse",
         *,
-        quality: float | None = None,
-        n: float | None = None,
+        knobs: KnobChoice | None = None,
         target_bpp: float | None = None,
         labels: Labels | None = None,
         keep: Keep | None = None,
         seed: int | None = None,
+        **shorthands: float | None,
     ) -> Encoded:
         """Encode a picture file (path, bytes or open file), uint8 (height, width, 3) or (height, width), or a Picture.
 
         alpha_channel: for pictures with transparency: "refuse", "drop", or lay on "white" or "black".
-        quality, n: knobs of the rate as the bundle has them, None for its defaults; quality is rounded to the 1/64 that
-        files hold. target_bpp: instead of a knob, bits per pixel that the whole file may take. labels: the class of
-        every pixel, as whole numbers (height, width) or a picture file of such. keep: what must be as in the picture,
-        non-zero in (height, width) or in a picture file, or a list of classes; None for everything. seed: of the
-        generator's noise, 0 to 2^64 - 1, None for 0.
+        knobs: of the encoder, by name; any knob may be given by its own name instead, like quality=2. None and what is
+        not named mean the bundle's default; a quality is rounded to the 1/64 that files hold. target_bpp: instead of a
+        knob, bits per pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height,
+        width) or a picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a
+        picture file, or a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None
+        for 0.
 
-        Labels and masks are of the picture as it is shown, its EXIF orientation applied; files of them are turned by
-        their own.
+        Labels and masks belong to the picture as it is shown, with its EXIF orientation applied; the orientation of a
+        file of labels or of a mask is applied too.
 
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
@@ -230,7 +246,7 @@ class Codec:
         from edgecodec import picture as pictures
 
         start = perf_counter()
-        asked = knobs.given(quality=quality, n=n)
+        asked = knob_rules.asked(knobs, shorthands)
         self._encoder.check(asked, target_bpp, seed)
         if isinstance(picture, np.ndarray):
             picture = pictures.from_pixels(picture)
@@ -238,8 +254,8 @@ class Codec:
             picture = pictures.read(picture, self._limits, alpha_channel)
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
-        side_information = SideInformation(self.info.given, self._model, self._limits)
-        prepared = self._encoder.prepare(picture, side_information.latents(picture, labels, keep), seed)
+        side_inputs = SideInputs(self.info.given, self._model, self._limits)
+        prepared = self._encoder.prepare(picture, side_inputs.latents(picture, labels, keep), seed)
         if target_bpp is None:
             encoded = self._encoder.encode(prepared, asked)
         else:
@@ -268,14 +284,14 @@ class Codec:
             )
             return _Parsed(where, file, latents, parsed - start, perf_counter() - parsed)
 
-    def _paint(self, parsed: _Parsed, asked: Knobs) -> Decoded:
+    def _synthesise(self, parsed: _Parsed, asked: Knobs) -> Decoded:
         """Latents to pixels: the engine, and a crop."""
         with _located(parsed.where):
             file, info = parsed.file, parsed.file.info
             graph = self._graph(info, asked)
             rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
             plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
-            engine = self.graphs.synthesis(graph, frugal=plan.frugal)
+            engine = self.graphs.synthesis(graph, low_memory=plan.low_memory)
             start = perf_counter()
             strides = {latent.name: latent.stride for latent in self.info.decoder_latents}
             maps = [(port, strides[name], parsed.latents[name]) for name, port in graph.inputs.items()]
@@ -287,8 +303,8 @@ class Codec:
             for window in plan.windows():
                 inputs = {}
                 for port, stride, values in maps:
-                    given_rows, given_columns = window.given(stride)
-                    inputs[port] = values[:, given_rows, given_columns].astype(np.float32)[None]
+                    rows_in, columns_in = window.area(stride)
+                    inputs[port] = values[:, rows_in, columns_in].astype(np.float32)[None]
                 before_engine = perf_counter()
                 image = engine.run(inputs)[graph.output]
                 run += perf_counter() - before_engine
@@ -300,28 +316,28 @@ class Codec:
             return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles(), engine.describe())
 
     def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
-        """The decoder for a file, which decides the quality where decoders differ in it."""
-        qualities = knobs.values(self._baked, knobs.QUALITY)
+        """The decoder for a file. Where decoders differ in quality, the file decides it."""
+        qualities = knob_rules.values(self._baked, knob_rules.QUALITY)
         if not qualities:
-            return knobs.choose(self._baked, asked, self.info.default_knobs)
+            return knob_rules.choose(self._baked, asked, self.info.default_knobs)
         if info.quality is None:
             raise KnobUnavailable("the file does not say of which quality it is", hint="encode it again")
-        return knobs.choose(self._baked, {**asked, knobs.QUALITY: info.quality}, self.info.default_knobs)
+        return knob_rules.choose(self._baked, {**asked, knob_rules.QUALITY: info.quality}, self.info.default_knobs)
 
-    def _overridden(self, alpha: float | None, beta: float | None) -> Knobs:
-        asked = {**self._asked, **knobs.given(alpha=alpha, beta=beta)}
+    def _overridden(self, knobs: KnobChoice | None, shorthands: KnobChoice) -> Knobs:
+        asked = {**self._asked, **knob_rules.asked(knobs, shorthands)}
         self._require(asked)
         return asked
 
     def _require(self, asked: Knobs) -> SynthesisGraph:
-        """Some decoder for these knobs, whatever the others: what does not exist is found out before any work."""
-        knobs.check_known(self.info, "decode", asked)
-        return knobs.choose(self._baked, asked, {})
+        """Some decoder for these knobs, at any value of the others, so that an error comes before any work."""
+        knob_rules.check_known(self.info, "decode", asked)
+        return knob_rules.choose(self._baked, asked, {})
 
 
 @contextmanager
 def _located(where: str | None) -> Iterator[None]:
-    """Errors in here name the file that they are about."""
+    """Errors raised inside name the file that they are about."""
     try:
         yield
     except EdgecodecError as error:

@@ -1,4 +1,8 @@
-"""The seam between the codec and whatever runs its graphs: three calls, and a description."""
+"""The seam between the codec and whatever runs its graphs.
+
+A backend is one module that holds an `Engine` and a `Backend`, which describes it without importing its library.
+`edgecodec.backends` finds it by name.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-#: Tensors by name. Latents: float32 (1, channels, rows, columns). Images: uint8 (height, width, 3). Scalars: float32
-#: (). Sizes: int64 (2,), height and width in pixels.
-Arrays = Mapping[str, npt.NDArray[Any]]
+    #: Tensors by name. Latents: float32 (1, channels, rows, columns). Images: uint8 (height, width, 3). Scalars:
+    #: float32 (). Sizes: int64 (2,), height and width in pixels.
+    Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -48,15 +53,15 @@ class Graph:
 class Options:
     """threads: of the processor, 1 or more, or None for the engine's own choice.
 
-    frugal: whether memory is to be returned as soon as it can be, which takes time, rather than kept for what follows.
+    low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
     """
 
     threads: int | None = None
-    frugal: bool = False
+    low_memory: bool = False
 
 
 @dataclass(frozen=True)
-class Description:
+class RunningEngine:
     """What really runs. passed_over: for `auto`, the faster engines and why each was not taken."""
 
     name: str
@@ -90,4 +95,29 @@ class Engine(ABC):
         """Release what the engine holds. Safe to call twice; `run` is an error afterwards."""
 
     @abstractmethod
-    def describe(self) -> Description: ...
+    def describe(self) -> RunningEngine: ...
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run a backend. name: what follows the colon in the engine's name, "" for the backend alone.
+
+    auto_rank: where `auto` tries it, the lowest first; None where it is taken only by name.
+    """
+
+    name: str
+    device: str
+    auto_rank: int | None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What a backend says of itself. name: that of its engines, before the colon."""
+
+    name: str
+    variants: tuple[Variant, ...]
+    engine: type[Engine]
+
+    def engine_names(self) -> list[str]:
+        """The name of the engine for each variant, like "onnxruntime:cuda"."""
+        return [f"{self.name}:{variant.name}" if variant.name else self.name for variant in self.variants]

@@ -1,13 +1,14 @@
-"""Which baked graph answers to which knobs. Most are folded into weights: only exported values exist."""
+"""Which baked graph belongs to which knobs. Most knobs are folded into weights: only exported values exist."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Literal, TypeVar
 
 from edgecodec.container import quantised
-from edgecodec.errors import KnobUnavailable
+from edgecodec.errors import InvalidArgument, KnobUnavailable
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, Scalar, SynthesisGraph
 
 Baked = TypeVar("Baked", AnalysisGraph, SynthesisGraph)
@@ -17,17 +18,27 @@ Verb = Literal["encode", "decode"]
 QUALITY = "quality"
 
 
-def given(**values: float | None) -> dict[str, float]:
-    """Those that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
+def asked(knobs: Mapping[str, float | None] | None, shorthands: Mapping[str, float | None]) -> dict[str, float]:
+    """The values of both, without those that are None, which stands for the bundle's default.
+
+    Raises InvalidArgument for a knob that is in both, and for a value that is not a number.
+    """
+    knobs = knobs or {}
+    if twice := sorted(knobs.keys() & shorthands.keys()):
+        raise InvalidArgument(f"{' and '.join(twice)} given twice", where="knobs", hint="give each knob once")
+    values = {name: value for name, value in {**knobs, **shorthands}.items() if value is not None}
+    for name, value in values.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise InvalidArgument(f"{name} is {value!r}", hint="give a number")
+    return {name: float(value) for name, value in values.items()}
 
 
 def check_known(info: BundleInfo, verb: Verb, asked: Knobs) -> None:
-    """Raise KnobUnavailable, and say which knobs there are, for one that no graph for `verb` has at any value."""
+    """Raise KnobUnavailable, with a list of the knobs, for a knob that no graph for `verb` has."""
     offers = {"encode": _offers(info.analysis), "decode": _offers(info.synthesis)}
     unknown = sorted(asked.keys() - offers[verb].keys())
     if unknown:
-        offers["decode"].pop(QUALITY, None)  # which the file brings
+        offers["decode"].pop(QUALITY, None)  # the file carries it
         sides = [f"{_words(offer)} to {each}" for each, offer in offers.items() if offer]
         hint = f"the knobs are {', '.join(sides)}" if sides else "the bundle has no knobs"
         raise KnobUnavailable(f"{verb} takes no {' and no '.join(unknown)}", hint=hint)
@@ -49,12 +60,12 @@ def matches(graphs: Sequence[Baked], asked: Knobs, defaults: Knobs) -> list[Bake
 
 
 def values(graphs: Sequence[Baked], knob: str) -> list[float]:
-    """Where a knob was baked, ascending."""
+    """The values that a knob was baked at, ascending."""
     return sorted({graph.knobs[knob] for graph in graphs if knob in graph.knobs})
 
 
 def scalars(inputs: Mapping[str, Scalar], asked: Knobs) -> dict[str, float]:
-    """What a graph's scalar inputs get: the values asked for, or their defaults. Raises KnobUnavailable."""
+    """Values for a graph's scalar inputs: those asked for, or the defaults. Raises KnobUnavailable."""
     chosen = {name: asked.get(name, scalar.default) for name, scalar in inputs.items()}
     for name, value in chosen.items():
         if not inputs[name].low <= value <= inputs[name].high:
@@ -84,7 +95,7 @@ def decimal(value: float) -> str:
 
 
 def _offers(graphs: Sequence[Baked]) -> dict[str, str]:
-    """What may be asked of graphs, by knob in alphabetical order: {"n": "-2 to 2", "quality": "0, 1.5, 4"}."""
+    """Values that graphs take, by knob in alphabetical order: {"n": "-2 to 2", "quality": "0, 1.5, 4"}."""
     baked = {name for graph in graphs for name in graph.knobs}
     offers = {name: _list(graphs, name) for name in baked}
     for graph in graphs:
@@ -97,7 +108,7 @@ def _words(offer: Mapping[str, str]) -> str:
 
 
 def _exported(graphs: Sequence[Baked], asked: Knobs) -> str:
-    """What could have been asked for: the values of a knob that was asked for in vain, or else all points."""
+    """For a hint: the values of the first knob whose value was not exported, or else all exported points."""
     for name, value in sorted(asked.items()):
         baked = values(graphs, name)
         if baked and not any(_same(name, value, each) for each in baked):

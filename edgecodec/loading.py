@@ -1,4 +1,4 @@
-"""Graphs of a bundle on an engine: each proven and loaded once, when it is first needed."""
+"""Graphs of a bundle on an engine: each checked and loaded once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from edgecodec.backends import Engine, Graph, Options, Port, open_engine
+from edgecodec.backends import open_engine
 from edgecodec.bundle import Bundle
+from edgecodec.engine import Engine, Graph, Options, Port
 from edgecodec.entropy import LatentSpec
 from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 
@@ -16,8 +17,8 @@ class LoadedGraphs:
     """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged,
     BadModel.
 
-    frugal: as engines have it. A graph is loaded once only: where it is first wanted fast and then frugal, it stays
-    frugal from then on.
+    low_memory: as engines have it. A graph is loaded once only: where it is first wanted fast and then with low memory,
+    it stays so from then on.
     """
 
     def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
@@ -25,24 +26,24 @@ class LoadedGraphs:
         self._engine_name = engine
         self._options = options
         self._engines: dict[str, Engine] = {}
-        self._frugal: set[str] = set()
+        self._low_memory: set[str] = set()
         self._loading = threading.Lock()
 
-    def analysis(self, graph: AnalysisGraph, *, frugal: bool = False) -> Engine:
+    def analysis(self, graph: AnalysisGraph, *, low_memory: bool = False) -> Engine:
         return self._engine(
             graph.file,
-            frugal,
+            low_memory,
             (Port(graph.input, 3, 1),),
             _ports(self._bundle.info.encoder_latents, graph.outputs),
             scalars=tuple(graph.scalars),
             size=graph.size_input,
         )
 
-    def synthesis(self, graph: SynthesisGraph, *, frugal: bool = False) -> Engine:
+    def synthesis(self, graph: SynthesisGraph, *, low_memory: bool = False) -> Engine:
         inputs = _ports(self._bundle.info.decoder_latents, graph.inputs)
         if graph.noise is not None:
             inputs += (Port(graph.noise.input, graph.noise.channels, graph.noise.stride),)
-        return self._engine(graph.file, frugal, inputs, (Port(graph.output, 3, 1),))
+        return self._engine(graph.file, low_memory, inputs, (Port(graph.output, 3, 1),))
 
     def close(self) -> None:
         """Release the engines. A later call loads what it needs again."""
@@ -50,12 +51,12 @@ class LoadedGraphs:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
-            self._frugal.clear()
+            self._low_memory.clear()
 
     def _engine(
         self,
         file: str,
-        frugal: bool,
+        low_memory: bool,
         inputs: tuple[Port, ...],
         outputs: tuple[Port, ...],
         *,
@@ -63,14 +64,14 @@ class LoadedGraphs:
         size: str | None = None,
     ) -> Engine:
         with self._loading:
-            if frugal and file not in self._frugal:
-                # Not closed: another thread may be running it. Its memory goes with the last who does.
+            if low_memory and file not in self._low_memory:
+                # Not closed: another thread may be running it. Its memory is freed with the last reference.
                 self._engines.pop(file, None)
-                self._frugal.add(file)
+                self._low_memory.add(file)
             if file not in self._engines:
                 path, weights = self._bundle.checked_graph(file)
                 graph = Graph(path, inputs, outputs, scalars, size, weights)
-                options = replace(self._options, frugal=file in self._frugal)
+                options = replace(self._options, low_memory=file in self._low_memory)
                 self._engines[file] = open_engine(self._engine_name, graph, options)
             return self._engines[file]
 

@@ -1,4 +1,4 @@
-"""libedgecodec through ctypes: where it is, its structs and signatures (native/include/edgecodec_core.h), its errors.
+"""libedgecodec through ctypes: where it is, its structs and signatures (native/include/edgecodec/core.h), its errors.
 
 Buffers cross as addresses of NumPy arrays or bytes, never as copies. Every call lets go of the interpreter lock.
 """
@@ -153,7 +153,7 @@ def _find() -> Path:
 
 
 def call(function: Callable[..., int], *arguments: object) -> None:
-    """Call a function that takes an error struct last, and raise the leaf of the error tree that its status names."""
+    """Call a function whose last argument is an error struct, and raise the error that belongs to its status."""
     error = CoreError()
     status = function(*arguments, ctypes.byref(error))
     if status != 0:

@@ -1,8 +1,8 @@
-"""Large pictures in tiles: which parts of a picture an engine is given one after the other, and what is kept of each.
+"""Large pictures in tiles: the parts of a picture that an engine runs on one after the other, and what is kept of each.
 
-Only engine calls are tiled. Each is given a window: a core, whose result is kept, and around it a halo as wide as the
-graph looks, so that the core comes out as it does in the whole picture, up to the last bits of floats. Windows begin
-and end on the entropy model's grid, so that each holds whole positions of every latent.
+Only engine calls are tiled. Each runs on a window: a core, whose result is kept, and around it a halo as wide as the
+receptive field, so that the core comes out as it does in the whole picture, up to the last bits of floats. Windows
+begin and end on the entropy model's grid, so that each holds whole positions of every latent.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 #: "auto": tiles where one call would take more memory than allowed. A number: pixels a side of a core. "off": never.
 TileChoice = int | Literal["auto", "off"]
 
-#: Of the manifest's estimate. Engines that keep memory for the next call hold up to twice what a call needs.
-_KEEPING, _FRUGAL = 2.0, 1.4
-#: Of the memory that is available now, where nothing is said.
+#: Memory of an engine relative to the manifest's estimate. Engines that keep memory for the next call hold up to twice
+#: what a call needs.
+_KEEPING, _LOW_MEMORY = 2.0, 1.4
+#: Default share of the available memory that one call may take.
 _SHARE = 0.5
 
 
@@ -38,7 +39,7 @@ class Span:
 class Window:
     """A part of the picture, in units of `unit` pixels. Methods are about a map of one position every `stride` pixels.
 
-    given: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
+    area: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
     own map. size: rows and columns of the window.
     """
 
@@ -46,7 +47,7 @@ class Window:
     rows: Span
     columns: Span
 
-    def given(self, stride: int) -> tuple[slice, slice]:
+    def area(self, stride: int) -> tuple[slice, slice]:
         rows, columns = self.rows, self.columns
         return self._slice(rows.start, rows.stop, stride), self._slice(columns.start, columns.stop, stride)
 
@@ -72,7 +73,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Tiles:
-    """What a picture was worked on in. height, width: pixels of the largest. overhead: their sum over the picture's
+    """The tiles of a picture. height, width: pixels of the largest. overhead: their sum over the picture's
     own size, less 1.
     """
 
@@ -84,12 +85,12 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Plan:
-    """Windows over a picture of whole units. frugal: whether the engine should return memory rather than be fast."""
+    """Windows over a picture of whole units. low_memory: whether the engine returns memory rather than being fast."""
 
     unit: int
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
-    frugal: bool
+    low_memory: bool
 
     def windows(self) -> Iterator[Window]:
         """Row by row; their cores cover every unit once. All are of one size."""
@@ -107,7 +108,7 @@ class Plan:
 def spans(side: int, core: int, before: int, after: int) -> tuple[Span, ...]:
     """Windows of equal length over `side` units, each `before` and `after` units longer than a core.
 
-    At the picture's ends there is nothing to look at, so that the cores there take their halo's place.
+    At the ends of the picture there is no halo, so the cores there are longer.
     """
     length = core + before + after
     if length >= side:
@@ -141,7 +142,7 @@ def cheapest_cores(sides: tuple[int, int], before: int, after: int, largest: flo
 
 
 def check_choice(tile: TileChoice) -> None:
-    """Raise InvalidArgument for what is no choice."""
+    """Raise InvalidArgument for a value that is not a TileChoice."""
     if isinstance(tile, str) and tile in ("auto", "off"):
         return
     if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
@@ -169,29 +170,29 @@ class Tiler:
         if isinstance(self._tile, int):
             core = -(-self._tile // unit)
             if max(sides) <= core:
-                return _plan(unit, sides, sides, (0, 0), frugal=False)
+                return _plan(unit, sides, sides, (0, 0), low_memory=False)
             if halo is None:
                 raise LimitExceeded(
                     f"the picture is larger than a tile of {self._tile} pixels, and {_cannot_be_tiled(graph)}",
                     where=graph.file,
                     hint="let memory decide (--tile auto), or work on it whole whatever it takes (--tile off)",
                 )
-            return _plan(unit, sides, (core, core), halo, frugal=True)
+            return _plan(unit, sides, (core, core), halo, low_memory=True)
         allowed = self._allowed()
         if self._tile == "off" or graph.bytes_per_pixel is None or allowed is None:
-            return _plan(unit, sides, sides, (0, 0), frugal=False)
+            return _plan(unit, sides, sides, (0, 0), low_memory=False)
         needed = height * width * graph.bytes_per_pixel
-        if needed * _FRUGAL <= allowed:
-            return _plan(unit, sides, sides, (0, 0), frugal=needed * _KEEPING > allowed)
-        what = f"{memory.words(allowed)}, where {width}x{height} pixels need {memory.words(needed * _FRUGAL)}"
+        if needed * _LOW_MEMORY <= allowed:
+            return _plan(unit, sides, sides, (0, 0), low_memory=needed * _KEEPING > allowed)
+        what = f"{memory.words(allowed)}, where {width}x{height} pixels need {memory.words(needed * _LOW_MEMORY)}"
         if halo is None:
-            raise self._no_room(graph, f"{what}, and {_cannot_be_tiled(graph)}", needed * _FRUGAL)
-        cores = cheapest_cores(sides, *halo, allowed / _FRUGAL / graph.bytes_per_pixel / unit**2)
+            raise self._no_room(graph, f"{what}, and {_cannot_be_tiled(graph)}", needed * _LOW_MEMORY)
+        cores = cheapest_cores(sides, *halo, allowed / _LOW_MEMORY / graph.bytes_per_pixel / unit**2)
         if cores is None:
             rows, columns = (spans(side, 1, *halo)[0].stop * unit for side in sides)
-            least = rows * columns * graph.bytes_per_pixel * _FRUGAL
+            least = rows * columns * graph.bytes_per_pixel * _LOW_MEMORY
             raise self._no_room(graph, f"{what}, and the smallest tile, {columns}x{rows}, {memory.words(least)}", least)
-        return _plan(unit, sides, cores, halo, frugal=True)
+        return _plan(unit, sides, cores, halo, low_memory=True)
 
     def _allowed(self) -> float | None:
         if self._max_memory is not None:
@@ -200,7 +201,7 @@ class Tiler:
         return None if available is None else available * _SHARE
 
     def _no_room(self, graph: AnalysisGraph | SynthesisGraph, what: str, enough: float) -> LimitExceeded | OutOfMemory:
-        """enough: bytes that would do."""
+        """enough: bytes that would be enough."""
         return (OutOfMemory if self._max_memory is None else LimitExceeded)(
             f"there is room for {what}",
             where=graph.file,
@@ -213,6 +214,8 @@ def _cannot_be_tiled(graph: AnalysisGraph | SynthesisGraph) -> str:
     return f"this network cannot be tiled: {graph.tiling.reason}"
 
 
-def _plan(unit: int, sides: tuple[int, int], cores: tuple[int, int], halo: tuple[int, int], *, frugal: bool) -> Plan:
+def _plan(
+    unit: int, sides: tuple[int, int], cores: tuple[int, int], halo: tuple[int, int], *, low_memory: bool
+) -> Plan:
     rows, columns = (spans(side, core, *halo) for side, core in zip(sides, cores, strict=True))
-    return Plan(unit, rows, columns, frugal)
+    return Plan(unit, rows, columns, low_memory)

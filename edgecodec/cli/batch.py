@@ -1,4 +1,4 @@
-"""Many inputs, one command: which files, where their outputs go, and going on after a failure."""
+"""Commands with many inputs: which files, where their outputs go, and going on after a failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecodec.limits import Limits
 
 @dataclass(frozen=True)
 class Job:
-    """One input and its output, each a path or "-". folder: what holds the output, where that may have to be made."""
+    """One input and its output, each a path or "-". folder: the folder of the output where it may have to be made."""
 
     input: str
     output: str
@@ -56,6 +56,26 @@ def make_folders(jobs: Sequence[Job]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
+
+
+def check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool) -> None:
+    """Raise InvalidArgument where standard output would carry more than it can.
+
+    concatenable: whether outputs of this format may follow each other in one stream.
+    """
+    to_standard_output = [job for job in jobs if job.output == STANDARD_STREAM]
+    if to_standard_output and json:
+        raise InvalidArgument("standard output cannot carry both data and --json", hint="give -o FILE")
+    if len(to_standard_output) > 1 and not concatenable:
+        raise InvalidArgument(
+            "standard output cannot carry several files", hint="give -o DIR, or decode with --format ppm"
+        )
+
+
+def refuse_existing(job: Job, force: bool) -> None:
+    """Raise OutputExists before the work, unless `force`."""
+    if job.output != STANDARD_STREAM and not force:
+        files.refuse_existing(job.output)
 
 
 def require_one_each(given: str | None, jobs: Sequence[Job], option: str) -> None:

@@ -1,25 +1,28 @@
 """A NumPy engine for tests: no graph is read. It codes the mosaic of block means, so pictures stay recognisable.
 
-Analysis puts the mean colour of each block, less 128, into the first three channels of every latent; synthesis paints
-the finest latent of colours back. A picture of one colour survives exactly. Scalars, sizes and noise change nothing.
+Analysis puts the mean colour of each block, less 128, into the first three channels of every latent; synthesis repeats
+the colours of the finest latent. A picture of one colour survives exactly. Scalars, sizes and noise change nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgecodec.engine import Arrays, Description, Engine, Graph, Options, Port
+from edgecodec.engine import Backend, Engine, Graph, Options, Port, RunningEngine, Variant
 from edgecodec.errors import EngineFailed
+
+if TYPE_CHECKING:
+    from edgecodec.engine import Arrays
 
 _GREY = 128
 _COLOURS = 3
 
 
 class Stub(Engine):
-    """Works from the manifest's promises alone."""
+    """Needs nothing but the ports of the graph."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph: Graph | None = graph
@@ -44,8 +47,11 @@ class Stub(Engine):
     def close(self) -> None:
         self._graph = None
 
-    def describe(self) -> Description:
-        return Description("stub", np.__version__, "cpu", self.passed_over)
+    def describe(self) -> RunningEngine:
+        return RunningEngine("stub", np.__version__, "cpu", self.passed_over)
+
+
+BACKEND = Backend("stub", (Variant("", "cpu", auto_rank=None),), Stub)
 
 
 def _block_means(image: npt.NDArray[np.uint8], port: Port) -> npt.NDArray[np.float32]:

@@ -1,10 +1,11 @@
-// The C functions of the coder alone.
+// The C functions of the rANS coder alone.
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "range_coder.h"
-#include "status.h"
+#include "rans/decoder.h"
+#include "rans/encoder.h"
+#include "support/status.h"
 
 struct ec_core_tables {
     edgecodec::CodingTables set;
@@ -14,7 +15,7 @@ using namespace edgecodec;
 
 namespace {
 
-// In columns, which the compiler turns into vectors of bytes.
+// Works in columns, which the compiler turns into vectors of bytes.
 uint8_t largest_of(const uint8_t *values, size_t count) {
     constexpr size_t kColumns = 64;
     uint8_t largest[kColumns] = {};
@@ -26,10 +27,12 @@ uint8_t largest_of(const uint8_t *values, size_t count) {
     return *std::max_element(largest, largest + kColumns);
 }
 
-// The coder trusts its indices; the callers of these functions are not trusted.
+// The coder trusts its indices; these functions do not trust their callers.
 void check_run(const ec_core_tables *tables, const uint8_t *indices, const int16_t *symbols, const size_t *counts,
                size_t steps) {
-    if (tables == nullptr || (counts == nullptr && steps > 0)) throw Failure(EC_INVALID_ARGUMENT, "tables or counts missing");
+    if (tables == nullptr || (counts == nullptr && steps > 0)) {
+        throw Failure(EC_INVALID_ARGUMENT, "tables or counts missing");
+    }
     size_t total = 0;
     for (size_t step = 0; step < steps; ++step) {
         if (counts[step] > SIZE_MAX / 4 - total) throw Failure(EC_INVALID_ARGUMENT, "too many symbols");
@@ -62,7 +65,7 @@ ec_status ec_core_coder_encode(const ec_core_tables *tables, const uint8_t *indi
     return guarded(error, [&] {
         check_run(tables, indices, symbols, counts, steps);
         if (lanes == nullptr || written == nullptr) throw Failure(EC_INVALID_ARGUMENT, "lanes or written missing");
-        RangeEncoder encoder;
+        RansEncoder encoder;
         for (size_t step = 0; step < steps; ++step) {
             encoder.add(tables->set, indices, symbols, counts[step]);
             indices += counts[step];
@@ -85,7 +88,7 @@ ec_status ec_core_coder_decode(const ec_core_tables *tables, const uint8_t *indi
         if (digest == nullptr || (payload == nullptr && size > 0)) {
             throw Failure(EC_INVALID_ARGUMENT, "digest or payload missing");
         }
-        RangeDecoder decoder(payload, size, lanes);
+        RansDecoder decoder(payload, size, lanes);
         for (size_t step = 0; step < steps; ++step) {
             decoder.decode(tables->set, indices, symbols, counts[step], step + 1 == steps);
             indices += counts[step];

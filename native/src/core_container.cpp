@@ -1,9 +1,9 @@
 // The C functions of the container.
 #include <cstring>
 
-#include "container.h"
-#include "crc32.h"
-#include "status.h"
+#include "container/container.h"
+#include "support/crc32.h"
+#include "support/status.h"
 
 using namespace edgecodec;
 

@@ -2,8 +2,8 @@
 #include <cstring>
 #include <memory>
 
-#include "entropy_model.h"
-#include "status.h"
+#include "model/entropy_model.h"
+#include "support/status.h"
 
 using namespace edgecodec;
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec_export.families import Hyperprior

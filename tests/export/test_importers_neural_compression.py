@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
 from edgecodec_export.families import Hific
 from edgecodec_export.families.blocks import gaussian_likelihood

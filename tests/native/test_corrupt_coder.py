@@ -114,7 +114,7 @@ def test_noise_never_leaves_its_buffers(lanes: int, payload: bytes, seed: int) -
         (64, crafted(64, {}, (0, 0)), None),
         (2, crafted(2, {0: 1 << 17}, ()), "start states"),
         (2, crafted(2, {0: 1 << 17}, (), filling=1), "filling bits"),
-        (2, crafted(2, {}, (), b"\0"), "belong to nothing"),
+        (2, crafted(2, {}, (), b"\0"), "leave a gap"),
         (8, crafted(8, {5: 1 << 17}, (0,)), "start states"),
         (8, crafted(8, {7: 65536 + 1}, (0,)), "unread"),
         (64, crafted(64, {63: 65536 + 256}, (0, 0)), "unread"),

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import edgecodec
-from edgecodec import cli
+from edgecodec.cli import signals
 from support.command_line import Outcome, run_command
 from support.paths import ENVIRONMENT, PHOTOS, TINY
 
@@ -271,7 +271,7 @@ def test_a_bug_is_reported_as_ours(run: Run, file: Path, monkeypatch: pytest.Mon
     def bug(*arguments: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("edgecodec.codec.Codec._paint", bug)
+    monkeypatch.setattr("edgecodec.codec.Codec._synthesise", bug)
     outcome = run("decode", file, *STUB)
     assert outcome.status == 70 and "ZeroDivisionError: oops" in outcome.talk
 
@@ -436,11 +436,11 @@ def test_a_signal_that_a_destructor_swallows_is_not_the_last(monkeypatch: pytest
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(cli, "_TIDYING_UP", 0.0)
+    monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.0)
     monkeypatch.setattr(sys, "unraisablehook", lambda what: None)
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        with pytest.raises(SystemExit) as ended, cli._unwinding_on("SIGTERM"):
+        with pytest.raises(SystemExit) as ended, signals.unwinding_on("SIGTERM"):
             Swallowing()
             signal.raise_signal(signal.SIGTERM)
         assert ended.value.code == 128 + signal.SIGTERM
@@ -455,7 +455,7 @@ def test_a_thread_may_run_commands() -> None:
 
     def work() -> None:
         try:
-            with cli._unwinding_on("SIGTERM"):
+            with signals.unwinding_on("SIGTERM"):
                 pass
         except BaseException as error:
             failures.append(error)

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 import edgecodec
-from edgecodec import backends, cli, loading
-from edgecodec.backends import Engine, Graph, Options
+from edgecodec import backends, loading
+from edgecodec.cli import knob_options
+from edgecodec.engine import Engine, Graph, Options
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 from support.command_line import run_command as run
@@ -228,7 +229,7 @@ def test_typos(command: str, typo: str, suggestion: str) -> None:
 
 
 def test_numbers_are_read_from_a_list() -> None:
-    assert cli.parse_numbers("0,0.5, 1", "--alpha") == (0.0, 0.5, 1.0)
+    assert knob_options.parse_numbers("0,0.5, 1", "--alpha") == (0.0, 0.5, 1.0)
     for text in ("", "a", "0,,1", "0;1"):
         with pytest.raises(InvalidArgument, match="--beta"):
-            cli.parse_numbers(text, "--beta")
+            knob_options.parse_numbers(text, "--beta")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,8 @@ from edgecodec.engine import Graph, Options, Port
 from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfRange
 from edgecodec_engines import onnxruntime as backend
 from edgecodec_engines.stub import Stub
-from support.paths import TINY
+from support.command_line import run_command
+from support.paths import ENVIRONMENT, TINY
 
 IMAGE = Port("image", 3, 1)
 LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
@@ -213,3 +216,85 @@ def test_pictures_of_another_shape_are_refused(coded: bytes, monkeypatch: pytest
     monkeypatch.setattr(Stub, "run", lambda self, inputs: {"image": wrong})
     with pytest.raises(EngineFailed, match=r"synthesis-alpha1\.onnx"):
         edgecodec.open_bundle(TINY, "stub").decode(coded)
+
+
+def test_backends_describe_themselves_without_their_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import sys
+sys.modules.update(onnxruntime=None, numpy=None)
+from edgecodec import backends
+print(*backends.engine_names())
+"""
+    names = subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT, text=True).split()
+    assert names == ["auto", "onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"]
+    help_text = run_command("decode", "--help").output.decode()
+    assert "auto, onnxruntime, onnxruntime:cuda or onnxruntime:tensorrt" in re.sub(r"\s+", " ", help_text)
+
+
+def test_an_unknown_name_is_told_what_there_is() -> None:
+    with pytest.raises(InvalidArgument, match="did you mean 'onnxruntime:cuda'"):
+        backends.require_engine("onnxruntime:cudo")
+    with pytest.raises(InvalidArgument, match="the engines are auto, onnxruntime, ") as caught:
+        backends.require_engine("abacus")
+    assert "stub" not in str(caught.value)
+
+
+def test_the_command_line_takes_engines_for_tests_only_where_it_is_told_to(
+    coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.edgc").write_bytes(coded)
+    command = [sys.executable, "-m", "edgecodec", "decode", "a.edgc", "-b", str(TINY), "--engine", "stub"]
+    told = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0 and (tmp_path / "a.png").exists()
+    untold = {name: value for name, value in ENVIRONMENT.items() if name != "EDGECODEC_TEST_ENGINES"}
+    refused = subprocess.run(command, cwd=tmp_path, env=untold, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 2 and "there is no engine 'stub'" in refused.stderr
+    assert "stub" not in refused.stderr.replace("'stub'", "")
+
+
+PLUGIN = """
+from edgecodec.engine import Backend, Variant
+from edgecodec_engines.stub import Stub
+
+class Abacus(Stub):
+    def describe(self):
+        return type(super().describe())("abacus:fast", "1", "beads")
+
+BACKEND = Backend("abacus", (Variant("fast", "beads", auto_rank=None),), Abacus)
+NOTHING = "no backend"
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an installed package with a backend of its own; its entry points."""
+    (tmp_path / "abacus_engine.py").write_text(PLUGIN)
+    information = tmp_path / "abacus-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: abacus\nVersion: 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "abacus_engine", raising=False)
+    return information / "entry_points.txt"
+
+
+def test_an_installed_package_brings_a_backend(plugin: Path, coded: bytes) -> None:
+    plugin.write_text("[edgecodec.engines]\nabacus = abacus_engine:BACKEND\n")
+    with edgecodec.open_bundle(TINY, "abacus:fast") as codec:
+        assert codec.decode(coded).engine.device == "beads"
+    with pytest.raises(InvalidArgument, match="there is no engine 'abacus'"):
+        edgecodec.open_bundle(TINY, "abacus")
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("abacus_engine:NOTHING", "is no edgecodec.engine.Backend"),
+        ("abacus_engine:ABSENT", "its package cannot be loaded"),
+        ("absent_module:BACKEND", "its package cannot be loaded: No module named 'absent_module'"),
+    ],
+)
+def test_a_broken_package_is_named(plugin: Path, target: str, problem: str) -> None:
+    plugin.write_text(f"[edgecodec.engines]\nabacus = {target}\n")
+    with pytest.raises(EngineUnavailable, match=problem) as caught:
+        edgecodec.open_bundle(TINY, "abacus:fast")
+    assert caught.value.where == "abacus" and caught.value.hint

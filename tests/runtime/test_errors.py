@@ -11,7 +11,7 @@ from edgecodec import errors
 from edgecodec.errors import BY_CODE, EdgecodecError
 from support.paths import ROOT
 
-HEADER = ROOT / "native" / "include" / "edgecodec_core.h"
+HEADER = ROOT / "native" / "include" / "edgecodec" / "core.h"
 
 FROZEN = {
     20: "InvalidArgument", 21: "OutputExists", 22: "AlphaRefused",
@@ -34,6 +34,7 @@ def test_every_status_of_the_c_header_has_its_error() -> None:
         "INVALID_ARGUMENT": "InvalidArgument", "NOT_EDGC": "NotEdgc", "CORRUPT": "Corrupt",
         "LATENTS_DIFFER": "LatentsDiffer", "VERSION": "UnsupportedVersion", "MODEL_MISMATCH": "ModelMismatch",
         "BAD_MODEL": "BadModel", "LIMIT": "LimitExceeded", "NO_MEMORY": "OutOfMemory", "OUT_OF_RANGE": "OutOfRange",
+        "INTERNAL": "InternalError",
     }  # fmt: skip
     statuses = dict(re.findall(r"EC_([A-Z_]+) = (\d+)", HEADER.read_text()))
     assert statuses.pop("OK") == "0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ def run_command(*arguments: object, stdin: bytes = b"") -> Outcome:
     output, talk = io.BytesIO(), io.StringIO()
     text = io.TextIOWrapper(output, "utf-8", write_through=True)
     with (
+        mock.patch.dict(os.environ, EDGECODEC_TEST_ENGINES="1"),
         mock.patch.object(sys, "argv", ["edgecodec", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         contextlib.redirect_stderr(talk),

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecodec_export.baking.interpolation import Interpolation
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.families.blocks import ChannelNorm, round_straight_through
 from edgecodec_export.families.hific import Hific, Preset

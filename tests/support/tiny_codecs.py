@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Hyperprior, LearnedCodec, Tunable
 from edgecodec_export.families import agustsson as agustsson_module

@@ -16,7 +16,7 @@ from PIL import Image
 
 from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec_export.calibration import DEFAULT_FOLDER
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec_export.families.blocks import nearest_level
 from edgecodec_export.families.tunable import Preset as TunablePreset
@@ -443,7 +443,7 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
     resumed = train_selective(scenes, tmp_path / "broken.safetensors", recipe, save_every=1)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
-    assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
+    assert read_checkpoint(tmp_path / "whole.safetensors").classes == scenes.classes
     with pytest.raises(InvalidArgument, match=r"another recipe:\n  scenes: "):
         train_selective(replace(scenes, sha256="of others"), tmp_path / "whole.safetensors", recipe)
 

@@ -1,0 +1,29 @@
+"""`edgecodec export`: a checkpoint to a bundle. Its options are declared in edgecodec_export/options.py."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from edgecodec.cli.knob_options import BakedKnobs, to_bake
+from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.options import TalkOptions
+from edgecodec.cli.reporting import reporting
+from edgecodec.errors import EngineUnavailable
+from edgecodec_export.options import ExportOptions
+
+
+@with_groups
+def export(options: ExportOptions, knobs: BakedKnobs, talk: TalkOptions) -> None:
+    """Turn a checkpoint into a bundle (needs edgecodec[export])."""
+    with reporting(talk) as console:
+        try:
+            from edgecodec_export import export_bundle
+            from edgecodec_export.report import summary
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
+            ) from error
+        report = export_bundle(replace(options, knobs=to_bake(knobs)), progress=console.say)
+        for line in summary(report):
+            console.say(line)
+        console.record({"ok": True, **asdict(report)})

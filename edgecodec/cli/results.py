@@ -1,0 +1,44 @@
+"""What is said about a picture that was encoded or decoded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edgecodec.cli.batch import Job
+from edgecodec.cli.console import Console
+
+if TYPE_CHECKING:
+    from edgecodec.codec import Codec, Decoded
+    from edgecodec.encoding import Encoded
+
+
+def say_what_opened(codec: Codec, console: Console) -> None:
+    info = codec.info
+    console.say(f"bundle: {info.family} {info.preset}, model {info.model_id}", level=1)
+
+
+def report(console: Console, job: Job, result: Encoded | Decoded, more: dict[str, Any]) -> None:
+    info, timings, tiles, engine = result.info, result.timings, result.tiles, result.engine
+    seconds = asdict(timings)
+    console.say(
+        f"{job.input} -> {job.output}  {info.width}x{info.height}  {info.file_bytes} bytes  "
+        f"{info.bits_per_pixel:.3f} bpp  {timings.total:.3f} s"
+    )
+    console.say("  " + "  ".join(f"{stage} {value * 1000:.1f} ms" for stage, value in seconds.items()), level=1)
+    if tiles.count > 1:
+        console.say(
+            f"  {tiles.count} tiles of {tiles.width}x{tiles.height}, {tiles.overhead:.0%} more pixels than the picture",
+            level=1,
+        )
+    console.say(f"  engine: {engine.name} {engine.version} on {engine.device}", level=1)
+    for name, reason in engine.passed_over:
+        console.say(f"  not {name}: {reason}", level=1)
+    facts = {
+        "input": job.input,
+        "output": job.output,
+        "ok": True,
+        **asdict(info),
+        "bits_per_pixel": info.bits_per_pixel,
+    }
+    console.record({**facts, "seconds": seconds, "engine": asdict(engine), "tiles": asdict(tiles), **more})

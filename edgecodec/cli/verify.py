@@ -1,0 +1,36 @@
+"""`edgecodec verify`: whether a bundle does on this machine what it did where it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.options import EngineOptions, TalkOptions
+from edgecodec.cli.reporting import reporting
+from edgecodec.errors import VerificationFailed
+
+
+@with_groups
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    engine: EngineOptions,
+    talk: TalkOptions,
+) -> None:
+    """Check a bundle on this machine: all hashes, golden latents exactly, golden pixels within tolerance."""
+    with reporting(talk) as console:
+        from edgecodec.verify import verify as checks_of
+
+        failed = 0
+        for check in checks_of(bundle, engine.checked_name(), engine.threads):
+            failed += not check.passed
+            console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}")
+            console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})
+        if failed:
+            raise VerificationFailed(
+                f"{failed} checks failed",
+                where=str(bundle),
+                hint="fetch or export the bundle again, or use another engine",
+            )

@@ -1,0 +1,72 @@
+// Checks that every exception becomes a status at the C boundary, also one that no code throws on purpose, and one in a
+// thread. Compiled from the sources, because the library exports nothing but its C functions.
+//
+//     failures
+//
+// The exit status is 1 if one does not; the output then names it.
+#include <atomic>
+#include <cstdio>
+#include <functional>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "support/parallel_rows.h"
+#include "support/status.h"
+
+using namespace edgecodec;
+
+namespace {
+
+int wrong = 0;
+
+template <class Body>
+void expect(const char *name, ec_status status, const std::string &message, Body &&body) {
+    ec_core_error error{};
+    const ec_status returned = guarded(&error, body);
+    if (returned == status && error.status == status && error.message == message) return;
+    std::printf("%s: status %d, message \"%s\"\n", name, static_cast<int>(returned), error.message);
+    ++wrong;
+}
+
+void in_parallel(const std::function<void(size_t worker, size_t row)> &body) { parallel_rows(64, 4, body); }
+
+}  // namespace
+
+int main() {
+    expect("failure", EC_CORRUPT, "ends too early", [] { throw Failure(EC_CORRUPT, "ends too early"); });
+    expect("bad_alloc", EC_NO_MEMORY, "not enough memory", [] { throw std::bad_alloc(); });
+    expect("length_error", EC_NO_MEMORY, "not enough memory", [] { throw std::length_error("vector"); });
+    expect("runtime_error", EC_INTERNAL, "unexpected exception: thrown", [] { throw std::runtime_error("thrown"); });
+    expect("int", EC_INTERNAL, "unexpected exception: not derived from std::exception", [] { throw 7; });
+    expect("long message", EC_INTERNAL, ("unexpected exception: " + std::string(300, 'x')).substr(0, 247),
+           [] { throw std::runtime_error(std::string(300, 'x')); });
+    if (guarded(nullptr, [] { throw 7; }) != EC_INTERNAL) ++wrong;
+
+    expect("failure in every row", EC_LIMIT, "too large",
+           [] { in_parallel([](size_t, size_t) { throw Failure(EC_LIMIT, "too large"); }); });
+    expect("exception in one row", EC_INTERNAL, "unexpected exception: row", [] {
+        in_parallel([](size_t, size_t row) {
+            if (row == 40) throw std::runtime_error("row");
+        });
+    });
+    // Workers other than the caller throw; the caller waits for one of them, so that there is always one.
+    expect("exception in a thread", EC_INTERNAL, "unexpected exception: thread", [] {
+        std::atomic<bool> thrown{false};
+        in_parallel([&](size_t worker, size_t) {
+            if (worker > 0) {
+                thrown = true;
+                throw std::runtime_error("thread");
+            }
+            while (!thrown) std::this_thread::yield();
+        });
+    });
+    expect("no exception", EC_OK, "", [] {
+        std::atomic<size_t> rows{0};
+        in_parallel([&](size_t, size_t) { ++rows; });
+        if (rows != 64) throw std::runtime_error("not every row once");
+    });
+    if (wrong == 0) std::puts("every exception became a status");
+    return wrong == 0 ? 0 : 1;
+}
