@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,8 @@ def test_every_knob_position_is_another_codec() -> None:
 
 def test_a_shift_pushed_forwards_is_wrong_along_the_borders_only() -> None:
     """What baking must not do passes any test that looks at the middle of the picture alone."""
-    transform, knobs = model().analysis, Knobs(1.5)
+    transform: Any = model().analysis
+    knobs = Knobs(1.5)
     attention, convolution = transform.block1_rate, transform.down2
     features = torch.randn(1, 8, 24, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
     expected = convolution(attention(features, knobs))

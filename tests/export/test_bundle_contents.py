@@ -32,8 +32,7 @@ from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import Hific
 from edgecodec_export.messages import Progress
 from edgecodec_export.options import ExportOptions
-from edgecodec_export.pipeline import ExportReport
-from edgecodec_export.report import summary
+from edgecodec_export.report import ExportReport, summary
 from support.make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from support.paths import ENVIRONMENT
 
@@ -135,10 +134,11 @@ def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(
 
 def test_an_export_that_is_terminated_leaves_nothing(inputs: Path, tmp_path: Path) -> None:
     """By SIGTERM, as services and containers are stopped."""
-    command = [sys.executable, "-m", "edgecodec", "export", "-o", tmp_path / "out" / "tiny.bundle"]
+    command: list[str | Path] = [sys.executable, "-m", "edgecodec", "export"]
+    command += ["-o", tmp_path / "out" / "tiny.bundle"]
     command += ["--ckpt", inputs / "main.safetensors", "--ckpt-mse", inputs / "mse.safetensors"]
     command += ["--alpha", ",".join(map(str, np.linspace(0, 1, 101))), "--calibration", inputs / "photos"]
-    default = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)}
+    default: dict[str, Any] = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT, **default) as process:
         assert process.stderr is not None
         try:
@@ -192,7 +192,7 @@ def test_options_that_cannot_work_are_refused_before_any_work(inputs: Path, tmp_
         export(inputs, tmp_path / "b", knobs={"alpha": (2.0,)}, progress=progress.append)
     with pytest.raises(CannotRead):
         export_bundle(ExportOptions(inputs / "absent.safetensors", tmp_path / "b"))
-    other = second_decoder(tiny_model())
+    other: Any = second_decoder(tiny_model())
     other.analysis[0].weight.data[0, 0, 0, 0] += 1
     save_checkpoint(tmp_path / "other.safetensors", other, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"analysis\.0\.weight"):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_importers_agustsson_tf1
 import test_importers_compressai
 import test_importers_justin_tan
 import test_importers_neural_compression
@@ -27,6 +26,7 @@ from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
 from edgecodec_export.families import FAMILIES, Hific, LearnedCodec, hific
+from support import agustsson_weights
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
 
@@ -79,7 +79,7 @@ def test_every_configuration_survives_as_text(family: str) -> None:
 
 
 def test_the_configuration_of_tensorflow_weights_survives_as_text() -> None:
-    preset = AgustssonTf1().read(test_importers_agustsson_tf1.blank()).configuration
+    preset = AgustssonTf1().read(agustsson_weights.blank()).configuration
     assert preset not in FAMILIES["agustsson"].PRESETS.values()
     assert parse_configuration(type(preset), configuration_text(preset)) == preset
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ SLICE = 4  # channels
 def tiny() -> Crdr:
     """Latents a few units wide, so that rounding, context and residual prediction all matter."""
     torch.manual_seed(2)
-    model = Crdr(TINY).eval().requires_grad_(False)
+    model: Any = Crdr(TINY).eval().requires_grad_(False)
     model.analysis.down4.weight.mul_(200)
     for network in (*model.context.mean, *model.context.residual, *model.context.scale):
         network[-1].weight.mul_(4)
@@ -105,7 +106,8 @@ def test_a_slice_hears_the_first_supports_only(changed: int) -> None:
 
 
 def test_the_context_is_convolutions_and_rectifiers() -> None:
-    for networks in (tiny().context.mean, tiny().context.scale, tiny().context.residual):
+    context: Any = tiny().context
+    for networks in (context.mean, context.scale, context.residual):
         assert [type(layer) for layer in networks[0]] == [nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.Conv2d]
 
 
@@ -137,7 +139,7 @@ def test_every_weight_but_the_quantiles_learns_from_one_batch() -> None:
 
 def test_training_draws_every_level() -> None:
     torch.manual_seed(0)
-    model = Crdr(TINY).train()
+    model: Any = Crdr(TINY).train()
     for _ in range(20):
         rebuilt, _, _ = training_pass(model, picture(), 1.0)
         rebuilt.sum().backward()
@@ -145,7 +147,7 @@ def test_training_draws_every_level() -> None:
 
 
 def test_without_a_quality_it_is_the_middle_one() -> None:
-    model = Crdr(TINY).train()
+    model: Any = Crdr(TINY).train()
     for _ in range(4):
         rebuilt, _ = model(picture())
         rebuilt.sum().backward()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def pictures(count: int) -> list[torch.Tensor]:
 def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Observation]]:
     """A random compact codec whose symbols take all their values; and a picture that did not calibrate it, thrice."""
     torch.manual_seed(0)
-    codec = Tunable(Tunable.PRESETS["compact"]).eval().requires_grad_(False)
+    codec: Any = Tunable(Tunable.PRESETS["compact"]).eval().requires_grad_(False)
     codec.analysis.omega[1][1].weight.fill_(2)
     for norm in (module for module in codec.modules() if isinstance(module, torch.nn.BatchNorm2d)):
         norm.momentum = 1.0
@@ -56,7 +57,7 @@ def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Ob
 def alphabet_codec(mode: str) -> Agustsson:
     torch.manual_seed(0)
     preset = Agustsson.PRESETS["compact" if mode == "GC" else "compact-sc"]
-    model = Agustsson(replace(preset, instance_norm="everywhere")).eval().requires_grad_(False)
+    model: Any = Agustsson(replace(preset, instance_norm="everywhere")).eval().requires_grad_(False)
     model.analysis[1].weight *= 4
     return model
 
@@ -75,7 +76,7 @@ def test_an_observation_does_not_depend_on_those_before() -> None:
     again = freezer.observe(pictures(2)[0])
     for name, values in first.latents.items():
         np.testing.assert_array_equal(again.latents[name], values, name)
-    assert (first.mask != second.mask).any()
+    assert first.mask is not None and second.mask is not None and (first.mask != second.mask).any()
 
 
 def exact(model: EntropyModel, latents: Mapping[str, Integers], lanes: int = 0) -> None:
@@ -154,6 +155,7 @@ def test_symbols_that_no_picture_has_can_be_coded_and_cost_the_others_nothing() 
 
 @pytest.mark.parametrize("kind", ["prefixes", "GC", "SC"])
 def test_integer_tables_cost_what_the_probabilities_promise(kind: str) -> None:
+    freezer: Any
     freezer, model, seen = prefixes() if kind == "prefixes" else alphabets(kind)
     native = sum(bits(model, each.latents) for each in seen)
     assert native == pytest.approx(freezer.float_bits(seen), rel=0.02, abs=16)
@@ -213,7 +215,9 @@ def test_what_the_bits_are_compared_with() -> None:
     _, _, seen = prefixes()
     static = prefixes()[0].compared_bits(seen)["static_huffman_bits"]
     assert static > sum(bits(prefixes()[1], each.latents) for each in seen)
-    for mode, kept in (("GC", GENERATIVE_GRID**2), ("SC", int(alphabets("SC")[2][0].mask.sum()))):
+    mask = alphabets("SC")[2][0].mask
+    assert mask is not None
+    for mode, kept in (("GC", GENERATIVE_GRID**2), ("SC", int(mask.sum()))):
         freezer, _, seen_alphabets = alphabets(mode)
         bound = freezer.compared_bits(seen_alphabets)["uniform_bound_bits"]
         assert bound == pytest.approx(kept * 8 * math.log2(5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,15 @@ from edgecodec_export.entropy import entropy_file
 from edgecodec_export.entropy.cost import integer_bits_of, measure
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.entropy.freezers.mixture import MixtureFreezer, Observation
+from edgecodec_export.entropy.integer_net import IntegerLayer
 from edgecodec_export.families import Fidelity
 from edgecodec_export.families.fidelity import Preset
 from support import reference_picture
 from support.exactness import assert_exact
-from support.reference_coder import Bits
+from support.reference_coder import Bits, Distribution
 from support.reference_integer_net import Integers
 from support.reference_model_file import parse_model
-from support.reference_picture import Distribution, Mixed
+from support.reference_picture import Mixed
 
 SMALL = replace(Fidelity.PRESETS["compact"], channels=8, latent_channels=6, context_channels=(24, 32))
 COMPACT = replace(Fidelity.PRESETS["compact"], channels=8)  # the whole context model
@@ -45,7 +47,8 @@ def random_model(seed: int, preset: Preset = SMALL) -> Fidelity:
     return model.eval().requires_grad_(False)
 
 
-def context_layers(model: Fidelity) -> list[nn.Conv2d]:
+def context_layers(model: Fidelity) -> list[Any]:
+    """The convolutions, every one of which has a bias."""
     return [layer for layer in model.context.context_network() if isinstance(layer, nn.Conv2d)]
 
 
@@ -114,7 +117,9 @@ def test_the_cost_grows_when_the_net_is_made_worse() -> None:
     model = random_model(0)
     frozen = freeze(model)
     (net,) = frozen.nets
-    coarse = replace(net.layers[0], weight=net.layers[0].weight // 16 * 16)
+    first = net.layers[0]
+    assert isinstance(first, IntegerLayer)
+    coarse = replace(first, weight=first.weight // 16 * 16)
     worse = replace(frozen, nets=(replace(net, layers=(coarse, *net.layers[1:])),))
     observation = observe(model, latents_as_likely(frozen, 0, 16, 24))
     assert integer_bits(worse, observation) > 1.005 * integer_bits(frozen, observation)

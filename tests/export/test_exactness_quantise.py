@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from edgecodec_export.entropy.coding_tables import (
 from edgecodec_export.entropy.cost import measure
 from edgecodec_export.entropy.entropy_file import net_bytes
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
-from edgecodec_export.entropy.integer_net import INT32_MAX, INT32_MIN, IntegerNet, sum_bounds
+from edgecodec_export.entropy.integer_net import INT32_MAX, INT32_MIN, IntegerLayer, IntegerNet, sum_bounds
 from edgecodec_export.entropy.quantise import (
     FixedPoint,
     IndexOutput,
@@ -89,13 +90,17 @@ def test_the_native_library_computes_the_same_indices(
         np.testing.assert_array_equal(native.run(values[0]), net.run(values)[0])
 
 
+def convolutions(net: IntegerNet) -> list[IntegerLayer]:
+    return [layer for layer in net.layers if isinstance(layer, IntegerLayer)]
+
+
 @pytest.mark.parametrize("family", ["hific", "hyperprior"])
 def test_no_input_can_drive_a_sum_out_of_32_bits(family: str) -> None:
     made, _ = quantiser(family, spread=3.0)
     for weight_bytes in ((1, 1, 1), (2, 2, 2)):
         net = made.build(weight_bytes)
         low, high = net.low, net.high
-        for layer in net.layers:
+        for layer in convolutions(net):
             least, most = sum_bounds(layer.weight, layer.bias, low, high)
             assert least.min() >= INT32_MIN and most.max() <= INT32_MAX
             # The bound is reached by giving every weight the input that it makes most of.
@@ -107,8 +112,9 @@ def test_no_input_can_drive_a_sum_out_of_32_bits(family: str) -> None:
 
 def test_activations_give_up_bits_before_wide_layers_overflow() -> None:
     torch.manual_seed(0)
-    wide = nn.Sequential(nn.Conv2d(400, 400, 5, padding=2), nn.ReLU(), nn.Conv2d(400, 4, 5, padding=2))
-    for convolution in (wide[0], wide[2]):
+    first, last = nn.Conv2d(400, 400, 5, padding=2), nn.Conv2d(400, 4, 5, padding=2)
+    wide = nn.Sequential(first, nn.ReLU(), last)
+    for convolution in (first, last):
         # Weights of one size and sign are the worst a layer can be: 10,000 taps at full scale.
         nn.init.constant_(convolution.weight, 0.01)
     made, _ = index_quantiser(wide, [torch.ones(1, 400, 1, 1)])
@@ -119,6 +125,7 @@ def test_activations_give_up_bits_before_wide_layers_overflow() -> None:
 
 @pytest.mark.parametrize("family", ["hific", "hyperprior"])
 def test_indices_are_those_of_the_nearest_scale_up_to_ties(family: str) -> None:
+    network: Any
     network, channels = scale_network(family)
     samples = [2 * torch.randn(1, channels, 4, 4, generator=torch.Generator().manual_seed(9))]
     with torch.no_grad():
@@ -139,9 +146,11 @@ def test_indices_are_those_of_the_nearest_scale_up_to_ties(family: str) -> None:
 @settings(max_examples=30)
 @given(scale=st.floats(0.01, 2000.0))
 def test_one_number_through_a_net_gets_the_nearest_of_64_scales(scale: float) -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 1))
-    nn.init.zeros_(network[0].weight)
-    nn.init.constant_(network[0].bias, scale)
+    layer = nn.Conv2d(1, 1, 1)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, scale)
+    network = nn.Sequential(layer)
     made, _ = index_quantiser(network, [torch.ones(1, 1, 1, 1)])
     index = int(made.build((2,)).run(np.zeros((1, 1, 1, 1), np.int64))[0, 0, 0, 0])
     distances = np.abs(np.log(gaussian_scales()) - math.log(max(scale, 0.11)))
@@ -152,17 +161,18 @@ def test_one_number_through_a_net_gets_the_nearest_of_64_scales(scale: float) ->
 def test_values_are_those_of_the_float_net_in_the_unit_asked_for(table: bool) -> None:
     """Inputs of one net may have units a thousand times apart."""
     torch.manual_seed(3)
-    network = nn.Sequential(nn.Conv2d(5, 24, 5, padding=2), nn.ReLU(), nn.Conv2d(24, 3, 3, padding=1))
+    first = nn.Conv2d(5, 24, 5, padding=2)
+    network = nn.Sequential(first, nn.ReLU(), nn.Conv2d(24, 3, 3, padding=1))
     units = np.array([1.0, 0.1, 0.01, 0.3, 1e-3])
-    network[0].weight.data /= torch.from_numpy(units).float().reshape(1, -1, 1, 1)
+    first.weight.data /= torch.from_numpy(units).float().reshape(1, -1, 1, 1)
     integers = np.random.default_rng(4).integers(-2000, 2001, (1, 5, 6, 7))
     sample = torch.from_numpy(integers * units.reshape(1, -1, 1, 1)).float()
     with torch.no_grad():
         wanted = network(sample).double().numpy()
     unit = float(np.abs(wanted).max()) / 500
-    output: ValueOutput | TableOutput = ValueOutput(unit, -600, 600)
-    if table:
-        output = TableOutput(output, np.rint(200 * np.tanh(np.arange(-600, 601) / 300)).astype(np.int64))
+    values = ValueOutput(unit, -600, 600)
+    entries = np.rint(200 * np.tanh(np.arange(-600, 601) / 300)).astype(np.int64)
+    output = TableOutput(values, entries) if table else values
     net = Quantiser(network, [sample], InputFormat(units, -2000, 2000), output).build((2, 2))
     found = net.run(integers)
     np.testing.assert_array_equal(NativeNet(net_bytes(net)).run(integers[0]), found[0])
@@ -172,16 +182,19 @@ def test_values_are_those_of_the_float_net_in_the_unit_asked_for(table: bool) ->
 
 
 def test_values_out_of_reach_are_clipped() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 1))
-    nn.init.constant_(network[0].weight, 1.0)
-    nn.init.zeros_(network[0].bias)
+    layer = nn.Conv2d(1, 1, 1)
+    assert layer.bias is not None
+    nn.init.constant_(layer.weight, 1.0)
+    nn.init.zeros_(layer.bias)
+    network = nn.Sequential(layer)
     net = Quantiser(network, [], InputFormat(np.ones(1), -1000, 1000), ValueOutput(0.5, -300, 400)).build((1,))
     values = net.run(np.array([-1000, -1, 0, 3, 1000]).reshape(1, 1, 1, 5))
     assert values.ravel().tolist() == [-300, -2, 0, 6, 400]
 
 
 def test_freezing_costs_at_most_0_15_percent_on_pictures_that_did_not_calibrate() -> None:
-    freezer, pictures = ScaleHyperpriorFreezer(tiny_model()), tiny_halves()
+    freezer: Any = ScaleHyperpriorFreezer(tiny_model())
+    pictures = tiny_halves()
     frozen = freezer.freeze([freezer.observe(to_tensor(picture)) for picture in pictures.calibrating])
     observations = [freezer.observe(to_tensor(picture)) for picture in pictures.measuring]
     cost = measure(freezer, EntropyModel(frozen.to_bytes()), observations)
@@ -203,11 +216,11 @@ def test_layers_widen_only_while_the_budget_is_exceeded() -> None:
     made, _ = quantiser("hific", spread=2.0)
 
     def bytes_of(net: IntegerNet) -> list[int]:
-        return [layer.weight_bytes for layer in net.layers]
+        return [layer.weight_bytes for layer in convolutions(net)]
 
     assert bytes_of(cheapest_precision(made, lambda net: 0.0, budget=0.001)) == [1, 1, 1]
     assert bytes_of(cheapest_precision(made, lambda net: 1.0, budget=0.001)) == [2, 2, 2]
-    middle_only = cheapest_precision(made, lambda net: float(net.layers[1].weight_bytes == 1), budget=0.001)
+    middle_only = cheapest_precision(made, lambda net: float(bytes_of(net)[1] == 1), budget=0.001)
     assert bytes_of(middle_only) == [1, 2, 1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,8 +42,7 @@ WIDTH, HEIGHT = 192, 128
 def compact() -> Crdr:
     """A random one of the size that is trained, with latents and scales as wide as a trained one's."""
     torch.manual_seed(0)
-    model = build("crdr", "compact-multirate").eval().requires_grad_(False)
-    assert isinstance(model, Crdr)
+    model: Any = build("crdr", "compact-multirate").eval().requires_grad_(False)
     model.analysis.down4.weight.mul_(40)
     for scale in model.context.scale:
         scale[-1].bias.fill_(1.5)
@@ -113,7 +113,8 @@ def test_integers_cost_little_on_pictures_that_did_not_calibrate(
     precisions: Precisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = EntropyModel(frozen(precisions, monkeypatch).to_bytes())
-    cost = measure(ChannelSlicesFreezer(tiny()), opened, observations()[4:])
+    freezer: Any = ChannelSlicesFreezer(tiny())
+    cost = measure(freezer, opened, observations()[4:])
     assert cost.float_bits > 10_000
     assert abs(cost.overhead_percent) < 0.5
 
@@ -134,7 +135,8 @@ def test_means_and_residuals_are_of_bytes_where_these_suffice(monkeypatch: pytes
     for i in range(tiny().slices):
         for net in (nets[f"mean{i}"], nets[f"residual{i}"]):
             assert net.high - net.low <= 255
-            assert all(layer.epilogue.high <= 255 for layer in net.layers[:-1])
+            hidden: Any = net.layers[:-1]
+            assert all(layer.epilogue.high <= 255 for layer in hidden)
         assert nets[f"table{i}"].high > 255
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_gaussian_tables_cost_at_most_a_tenth_of_a_percent_over_the_entropy() ->
     tables, scales = gaussian_tables(), gaussian_scales()
     for index in range(6, 64):
         values = np.arange(-int(12 * scales[index]) - 3, int(12 * scales[index]) + 4)
-        masses = np.array([gaussian_mass(scales[index], value) for value in values])
+        masses = np.array([gaussian_mass(scales[index], value) for value in values.tolist()])
         entropy = -sum(mass * math.log2(mass) for mass in masses if mass > 0)
         each = [coded_bits(tables, np.array([index]), np.array([value])) for value in values]
         assert float(masses @ np.array(each)) < entropy * 1.001
@@ -73,7 +74,7 @@ def test_logistic_tables_are_valid_and_cost_at_most_0_15_percent_over_the_entrop
     for index in range(0, 64, 3):
         reach = int(34 * scales[index]) + 3
         values = np.arange(-reach, reach + 1)
-        masses = np.array([logistic_mass(scales[index], value) for value in values])
+        masses = np.array([logistic_mass(scales[index], value) for value in values.tolist()])
         assert masses.sum() == pytest.approx(1, abs=1e-12)
         entropy = -sum(mass * math.log2(mass) for mass in masses if mass > 0)
         each = [coded_bits(tables, np.array([index]), np.array([value])) for value in values]
@@ -120,7 +121,7 @@ def test_zigzag_and_its_inverse() -> None:
 def density_of(spread: torch.Tensor, centre: torch.Tensor, bend: float) -> FactorizedDensity:
     """Densities around `centre`, about `spread` wide; the stored medians stay at 0."""
     torch.manual_seed(4)
-    density = FactorizedDensity(len(spread))
+    density: Any = FactorizedDensity(len(spread))
     with torch.no_grad():
         density._matrix0 += torch.log(2.0 / spread).reshape(-1, 1, 1)
         density._bias0.copy_(-torch.nn.functional.softplus(density._matrix0) * centre.reshape(-1, 1, 1))

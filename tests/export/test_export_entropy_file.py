@@ -17,7 +17,7 @@ from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy.coding_tables import coded_bits
 from edgecodec_export.entropy.entropy_file import Affine, EntropyModel, model_id, table_set_bytes
 from edgecodec_export.entropy.freezers.scale_hyperprior import Observation, ScaleHyperpriorFreezer, fixed_point
-from edgecodec_export.entropy.integer_net import Requantise, sum_bounds
+from edgecodec_export.entropy.integer_net import Index, IntegerLayer, Requantise, sum_bounds
 from support import reference_entropy_model, reference_integer_net
 from support.export_counterpart import counterpart, net_counterpart
 from support.make_tiny_bundle import tiny_halves, tiny_model
@@ -82,6 +82,7 @@ def test_every_field_is_where_the_format_says() -> None:
     (net,) = model.nets
     assert reader.take("hhH") == (net.low, net.high, 3)
     for layer, kind, kernel in zip(net.layers, (1, 1, 0), (5, 5, 3), strict=True):
+        assert isinstance(layer, IntegerLayer)
         stride, output_padding = (2, 1) if kind else (1, 0)
         padding = kernel // 2
         expected = (kind, kernel, stride, padding, output_padding, layer.weight_bytes, 8, 8)
@@ -97,6 +98,7 @@ def test_every_field_is_where_the_format_says() -> None:
             np.testing.assert_array_equal(reader.array("u1", 8), layer.epilogue.shift)
             assert reader.take("hh") == (layer.epilogue.low, layer.epilogue.high)
         else:
+            assert isinstance(layer.epilogue, Index)
             assert (epilogue, *reader.take("H")) == (1, 63)
             np.testing.assert_array_equal(reader.array("<i4", 8, 63), layer.epilogue.thresholds)
 
@@ -112,11 +114,12 @@ def test_every_field_is_where_the_format_says() -> None:
 
 
 def test_weights_lie_as_output_row_column_input() -> None:
-    model = tiny_model()
+    model: Any = tiny_model()
     (net,) = tiny_entropy().nets
     first, _, last = net.layers
     transposed, plain = model.hyper_synthesis_scale[0].weight, model.hyper_synthesis_scale[4].weight
     for layer, weight in ((first, transposed.permute(1, 2, 3, 0)), (last, plain.permute(0, 2, 3, 1))):
+        assert isinstance(layer, IntegerLayer)
         expected = weight.double().numpy()
         units = np.abs(expected).max((1, 2, 3), keepdims=True) / np.abs(layer.weight).max((1, 2, 3), keepdims=True)
         assert (np.abs(layer.weight * units - expected) <= 1.01 * units).all()
@@ -150,7 +153,9 @@ def test_the_native_coder_takes_the_ideal_number_of_bits_of_the_tables_that_expo
 def test_a_number_too_large_for_its_field_is_an_error_and_not_a_wrong_file() -> None:
     entropy = tiny_entropy()
     (net,) = entropy.nets
-    wide = replace(net.layers[0], weight=net.layers[0].weight + 1000)
+    first = net.layers[0]
+    assert isinstance(first, IntegerLayer)
+    wide = replace(first, weight=first.weight + 1000)
     with pytest.raises(OverflowError):
         replace(entropy, nets=(replace(net, layers=(wide, *net.layers[1:])),)).to_bytes()
 
@@ -158,7 +163,9 @@ def test_a_number_too_large_for_its_field_is_an_error_and_not_a_wrong_file() -> 
 def test_the_native_library_refuses_a_net_whose_sums_could_overflow() -> None:
     entropy = tiny_entropy()
     (net,) = entropy.nets
-    heavy = replace(net.layers[0], weight=np.full_like(net.layers[0].weight, 32767), weight_bytes=2)
+    first = net.layers[0]
+    assert isinstance(first, IntegerLayer)
+    heavy = replace(first, weight=np.full_like(first.weight, 32767), weight_bytes=2)
     with pytest.raises(BadModel):
         NativeModel(replace(entropy, nets=(replace(net, layers=(heavy, *net.layers[1:])),)).to_bytes())
 

@@ -48,7 +48,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def given(name: str) -> dict[str, npt.NDArray[np.uint8]]:
+def given(name: str) -> dict[str, Any]:
     """What a codec takes beside the picture."""
     if name != "agustsson-sc":
         return {}
@@ -273,7 +273,8 @@ def differences(bundle: Path, whole: Path, pixels: npt.NDArray[np.uint8], tile: 
     assert all(each.any() for each in expected.latents.values()) and painted.pixels.std() > 1
     latents = np.concatenate([(encoded.latents[name] - each).ravel() for name, each in expected.latents.items()])
     levels = decoded.pixels.astype(int) - painted.pixels
-    return int(abs(latents).max()), int(abs(levels).max()), np.count_nonzero(latents), np.count_nonzero(levels)
+    counts = int(np.count_nonzero(latents)), int(np.count_nonzero(levels))
+    return int(abs(latents).max()), int(abs(levels).max()), *counts
 
 
 @pytest.mark.parametrize("name", TILED)

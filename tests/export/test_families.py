@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -81,7 +82,7 @@ def test_lower_bound_learns_from_below() -> None:
 @pytest.mark.parametrize("family", sorted(name for name in FAMILIES if issubclass(FAMILIES[name], ScaleHyperprior)))
 def test_the_compact_preset_of_every_scale_hyperprior_codes_a_picture(family: str) -> None:
     torch.manual_seed(0)
-    model = build(family, "compact").eval()
+    model: Any = build(family, "compact").eval()
     image = torch.rand(1, 3, 64, 128)
     with torch.no_grad():
         z_symbols, residual, y = model.quantise(model.analysis(image))
@@ -101,14 +102,14 @@ def test_the_compact_preset_of_every_scale_hyperprior_codes_a_picture(family: st
 @pytest.mark.parametrize(("family", "millions"), [("hific", 181.5), ("hyperprior", 17.6)])
 def test_published_sizes_have_the_published_number_of_parameters(family: str, millions: float) -> None:
     with torch.device("meta"):
-        model = build(family, "published")
+        model: Any = build(family, "published")
     density = {id(parameter) for parameter in model.density.parameters()}
     count = sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in density)
     assert count / 1e6 == pytest.approx(millions, abs=0.06)
 
 
 def test_hific_has_the_stages_of_the_paper() -> None:
-    model = Hific(SMALL)
+    model: Any = Hific(SMALL)
     strides = [layer.stride[0] for layer in model.analysis if isinstance(layer, nn.Conv2d)]
     assert strides == [1, 2, 2, 2, 2, 1]
     assert sum(isinstance(layer, nn.ConvTranspose2d) for layer in model.synthesis.modules()) == 4

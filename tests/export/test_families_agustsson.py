@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ LEADING, TRAILING = SMALL, replace(SMALL, zero_border="trailing")
 def small(preset: Preset) -> Agustsson:
     """A model whose symbols take all their values."""
     torch.manual_seed(0)
-    model = Agustsson(preset).eval().requires_grad_(False)
+    model: Any = Agustsson(preset).eval().requires_grad_(False)
     model.analysis[1].weight *= 8
     return model
 
@@ -38,7 +39,7 @@ def millions(module: nn.Module) -> float:
 def test_published_sizes_are_the_papers() -> None:
     with torch.device("meta"):
         generative = Agustsson(Agustsson.PRESETS["published"])
-        cityscapes = Agustsson(replace(Agustsson.PRESETS["published-sc"], classes=36))
+        cityscapes: Any = Agustsson(replace(Agustsson.PRESETS["published-sc"], classes=36))
     assert millions(generative.analysis) == pytest.approx(5.59, abs=0.01)
     assert millions(generative.synthesis) == pytest.approx(154.94, abs=0.01)
     assert millions(cityscapes.synthesis.generator) == pytest.approx(171.46, abs=0.01)
@@ -65,7 +66,7 @@ def test_the_smallest_picture_is_coded() -> None:
 
 
 @pytest.mark.parametrize("where", ["everywhere", "residual_blocks"])
-def test_only_norms_in_residual_blocks_let_brightness_and_contrast_through(where: str) -> None:
+def test_only_norms_in_residual_blocks_let_brightness_and_contrast_through(where: Any) -> None:
     torch.manual_seed(0)
     model, image = small(replace(SMALL, instance_norm=where)), torch.rand(1, 3, 64, 96)
     tinted = 0.5 * image + torch.tensor([0.1, 0.2, 0.5]).reshape(1, 3, 1, 1)
@@ -95,7 +96,7 @@ def test_nothing_is_coded_where_the_mask_is_zero() -> None:
 
 
 def test_labels_are_one_hot_planes() -> None:
-    model = small(SMALL_SC)
+    model: Any = small(SMALL_SC)
     seen: list[Tensor] = []
     model.synthesis.label_analysis.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     labels = labels_of(torch.rand(2, 3, 32, 32))
@@ -110,7 +111,7 @@ def test_decoding_takes_its_latents_and_no_others(count: int) -> None:
 
 
 def test_noise_follows_the_latents_in_parts_of_4096() -> None:
-    model = small(replace(SMALL, noise_channels=2))
+    model: Any = small(replace(SMALL, noise_channels=2))
     assert [latent.name for latent in model.decoder_latents()] == ["symbols"]
     assert model.noise() == Latent("noise", 2, 16)
     assert small(SMALL).noise() is None
@@ -123,7 +124,7 @@ def test_noise_follows_the_latents_in_parts_of_4096() -> None:
     assert seen[0][0, 3, 0, 0] == 2.0**-12
 
 
-def _mirrored(layer: nn.Module, x: Tensor) -> Tensor:
+def _mirrored(layer: Any, x: Tensor) -> Tensor:
     """The layer as it is with rows and columns counted from the other end."""
     other = copy.deepcopy(layer)
     other.weight = nn.Parameter(layer.weight.flip(2, 3))
@@ -180,7 +181,7 @@ def test_a_picture_of_one_label_does_not_depend_on_the_order_of_sums() -> None:
 
 @pytest.mark.parametrize("preset", [SMALL, replace(SMALL_SC, noise_channels=2)])
 def test_training_reaches_every_weight_and_keeps_to_the_bound(preset: Preset) -> None:
-    model = small(preset).train().requires_grad_(True)
+    model: Any = small(preset).train().requires_grad_(True)
     image = torch.rand(2, 3, 64, 64)
     selective = preset.mode == "SC"
     mask = (torch.rand(2, 1, 8, 8) < 0.5).float() if selective else None

@@ -97,6 +97,7 @@ def test_the_context_network_is_1x1_convolutions_and_leaky_rectifiers(model: Fid
 def test_outputs_are_means_deviations_and_logits_component_by_component() -> None:
     context = ContextModel(2, (3, 3), components=3)
     *_, last = context.context_network()
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
     nn.init.zeros_(last.weight)
     last.bias.data = torch.arange(18.0) - 9
     means, scales, weights = context.mixture(torch.zeros(1, 2, 1, 1))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy.freezers import freezer_of
@@ -21,23 +22,23 @@ def image() -> Tensor:
     return to_tensor(tiny_pictures()[1])
 
 
-def with_constant(network: nn.Sequential, value: Tensor | float) -> None:
+def with_constant(network: Any, value: Tensor | float) -> None:
     """The network gives `value`, one for all channels or one for each, everywhere."""
     network[-1].weight.zero_()
     network[-1].bias[:] = value
 
 
 @torch.no_grad()
-def bits(name: str, likelihood: str, training: bool = False) -> tuple[float, float]:
+def bits(name: str, likelihood: Any, training: bool = False) -> tuple[float, float]:
     """Of one picture: the rate of `forward`, and what the tables of the float scales need.
 
     Residuals are within a few scales, where the floor that likelihoods have for learning's sake plays no part.
     """
-    model = copy.deepcopy(tiny_codec(name)).train(training)
+    model: Any = copy.deepcopy(tiny_codec(name)).train(training)
     assert isinstance(model, ScaleHyperprior)
     model.likelihood = likelihood
     spread = float(model.quantise(model.analysis(image()))[1].std())
-    last = model.scale_network()[-1]
+    last: Any = model.scale_network()[-1]
     last.bias[:] = 1.5 * spread
     _, rates = model(image())
     freezer = freezer_of(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_every_position_keeps_a_prefix_of_the_channels(model: Tunable, image: Te
     assert lengths[-1].sum() < lengths[0].sum()
 
 
-def test_a_flat_map_has_a_mask_too(model: Tunable) -> None:
+def test_a_flat_map_has_a_mask_too(model: Any) -> None:
     model.masker.importance[-1].weight.zero_()
     model.masker.importance[-1].bias.zero_()
     omega = torch.ones(1, 16, 2, 2)
@@ -99,8 +100,8 @@ def test_the_smallest_picture_is_coded(model: Tunable) -> None:
     assert 0 <= picture.min() <= picture.max() <= 1
 
 
-def test_batch_norm_folds_into_the_convolutions(model: Tunable, image: Tensor) -> None:
-    folded = fold_batch_norm(model)
+def test_batch_norm_folds_into_the_convolutions(model: Any, image: Tensor) -> None:
+    folded: Any = fold_batch_norm(model)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     centred = 2 * image - 1
@@ -122,7 +123,7 @@ def test_training_reaches_every_weight_but_those_of_the_mask(model: Tunable, ima
         assert parameter.grad is None or parameter.grad.isfinite().all()
 
 
-def test_a_silent_channel_can_be_woken(model: Tunable, image: Tensor) -> None:
+def test_a_silent_channel_can_be_woken(model: Any, image: Tensor) -> None:
     """Its symbols are all 0, a little below the ReLU, and yet its bias has a gradient."""
     model.requires_grad_(True)
     norm = model.analysis.omega[1][1]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,8 @@ def test_all_variables_that_do_not_fit_are_listed_at_once() -> None:
 def test_pytorch_files_and_numpy_archives_are_recognised(tmp_path: Path) -> None:
     torch.save(blank(), tmp_path / "gc.pt")
     assert read_checkpoint(tmp_path / "gc.pt").preset == "tensorflow1-c8"
-    np.savez(tmp_path / "part.npz", **{"generator/decoder/conv2d/bias": np.zeros(960, np.float32)})
+    arrays: dict[str, Any] = {"generator/decoder/conv2d/bias": np.zeros(960, np.float32)}
+    np.savez(tmp_path / "part.npz", **arrays)
     with pytest.raises(CheckpointRejected, match=r"InstanceNorm/beta: missing\n(.*\n)*  and 105 more missing"):
         read_checkpoint(tmp_path / "part.npz")
 

@@ -62,6 +62,7 @@ def test_mbt2018_mean_computes_what_compressai_computes() -> None:
     close(z_symbols + model.density.medians.reshape(1, -1, 1, 1), expected["z_hat"], 1e-6)
     close(residual, expected["symbols"].float(), 0)
     mean, scale = model.mean(expected["z_hat"]), model.scale_network()(expected["z_hat"])
+    assert mean is not None
     close(mean[:, ::11], expected["means"], 9e-5)
     close(scale[:, ::11], expected["scales"], 9e-5)
     close(model.decode(z_symbols, residual)[:, :, ::8, ::8], expected["image"], 3e-5)

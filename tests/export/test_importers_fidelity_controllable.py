@@ -187,7 +187,8 @@ def test_the_1x1_convolution_over_gathered_neighbours_is_the_masked_convolution(
     y, kernel = torch.randn(2, 32, 7, 9, dtype=torch.float64), origin.weights("gan")[MASKED].double()
     expected = F.conv2d(F.pad(y, (2, 2, 2, 0)), kernel)
     torch.testing.assert_close(F.conv2d(model.context.gather(y), causal_taps(kernel)), expected)
-    assert torch.equal(model.context.context_network()[0].weight, causal_taps(kernel).float())
+    first: Any = model.context.context_network()[0]
+    assert torch.equal(first.weight, causal_taps(kernel).float())
 
 
 def test_stored_values_of_masked_taps_are_ignored(pair: dict[str, Checkpoint]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_the_published_size_computes_what_neural_compression_computes() -> None:
     layout = released_layouts.neural_compression(published.widths, 220, 320, 9)
     checkpoint = NeuralCompression().read(stand_in(layout, NEURAL_COMPRESSION))
     assert checkpoint.configuration == published
-    model = load_model(checkpoint)
+    model: Any = load_model(checkpoint)
     with np.load(VECTORS / "hific_fb.npz") as arrays:
         expected = {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
     image = as_input(picture(190, 250), model.ALIGNMENT)

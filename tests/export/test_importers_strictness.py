@@ -109,7 +109,7 @@ def test_the_error_for_a_model_that_cannot_be_built_names_the_file(tmp_path: Pat
 
 def test_a_second_decoder_that_is_not_finite_is_refused_by_its_file(tmp_path: Path) -> None:
     main, mse = tmp_path / "gan.safetensors", tmp_path / "mse.safetensors"
-    second = second_decoder(tiny_model())
+    second: Any = second_decoder(tiny_model())
     with torch.no_grad():
         second.synthesis.image.bias[1] = np.nan
     for path, model in ((main, tiny_model()), (mse, second)):
@@ -129,12 +129,13 @@ def test_a_file_that_cannot_be_read_is_reported_as_that() -> None:
 
 def test_damage_anywhere_in_a_file_is_refused(tmp_path: Path) -> None:
     """Each of these makes the library that opens it raise another kind of exception."""
-    np.savez_compressed(tmp_path / "whole.npz", **{"generator/decoder/conv2d/bias": np.arange(960, dtype=np.float32)})
+    arrays: dict[str, Any] = {"generator/decoder/conv2d/bias": np.arange(960, dtype=np.float32)}
+    np.savez_compressed(tmp_path / "whole.npz", **arrays)
     archive = bytearray((tmp_path / "whole.npz").read_bytes())
     with zipfile.ZipFile(tmp_path / "whole.npz") as whole:
         (entry,) = whole.infolist()
     extra = int.from_bytes(archive[28:30], "little")
     archive[30 + len(entry.filename) + extra] |= 0b110  # a kind of block that deflate does not have
-    for name, damaged in {"a.npz": archive, "b.pt": b"\x80\x02.", "c.pt": b"\x80\x02X\x01"}.items():
+    for name, damaged in {"a.npz": bytes(archive), "b.pt": b"\x80\x02.", "c.pt": b"\x80\x02X\x01"}.items():
         (tmp_path / name).write_bytes(damaged)
         refusal(tmp_path / name)

@@ -58,14 +58,15 @@ def test_quiet_features_beside_loud_values_are_not_lost() -> None:
     spreads = torch.cat([torch.full((24,), 0.03), torch.full((24,), 9.0)])
     inputs = [x.abs() for x in samples(spreads)]
     torch.manual_seed(2)
-    network = nn.Sequential(nn.Conv2d(48, 8, 5, padding=2))
+    layer = nn.Conv2d(48, 8, 5, padding=2)
+    network = nn.Sequential(layer)
     with torch.no_grad():
-        network[0].weight[:, :24].abs_()  # a small sum of many, which rounding every weight to 0 would miss
+        layer.weight[:, :24].abs_()  # a small sum of many, which rounding every weight to 0 would miss
         wanted = network(inputs[0]).double().numpy()
         without = network(inputs[0] * (spreads > 1).reshape(1, -1, 1, 1)).double().numpy()
     tensors = {"all": Statistics.of(inputs)}
     peaks = tensors["all"].peaks / LARGEST
-    balanced = balanced_units(tensors, [Listener(network[0], ["all"])], LARGEST)["all"]
+    balanced = balanced_units(tensors, [Listener(layer, ["all"])], LARGEST)["all"]
 
     def error(units: npt.NDArray[np.float64]) -> float:
         integers = np.rint(inputs[0].double().numpy() / units.reshape(1, -1, 1, 1)).astype(np.int64)

@@ -9,6 +9,7 @@ import os
 import random
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,7 +82,7 @@ def test_tables_of_another_layouts_entropy_model_are_unused() -> None:
         (NeuralCompression().read, neural_compression() | extra),
         (CrdrCheckpoints().read, {"comp_model": test_importers_crdr.released() | extra}),
     ):
-        assert refusal(lambda read=read, content=content: read(content))[1:] == ["entropy_bottleneck._offset: unused"]
+        assert refusal(partial(read, content))[1:] == ["entropy_bottleneck._offset: unused"]
 
 
 # ---- missing tensors -------------------------------------------------------------------------------------------------
@@ -100,11 +101,9 @@ def test_one_tensor_that_is_missing_or_misshapen_is_alone_in_the_list(layout: st
     names = [name for name in state if name.endswith((".bias", ".weight", ".beta", ".gamma")) and "Discr" not in name]
     for name in names[::2]:
         without = {each: tensor for each, tensor in state.items() if each != name}
-        assert refusal(lambda state=without: read(state))[1:] == [f"{name}: missing"]
+        assert refusal(partial(read, without))[1:] == [f"{name}: missing"]
         wrong = state | {name: torch.zeros(5)}
-        assert refusal(lambda state=wrong: read(state))[1:] == [
-            f"{name}: has shape (5,), should have {tuple(state[name].shape)}"
-        ]
+        assert refusal(partial(read, wrong))[1:] == [f"{name}: has shape (5,), should have {tuple(state[name].shape)}"]
 
 
 def test_widths_are_read_from_other_tensors_if_some_are_missing() -> None:
@@ -155,7 +154,7 @@ def test_a_pair_of_two_families_is_refused() -> None:
         ("hific-reflect", "fidelity", "family: 'hific' and 'fidelity'"),
     ):
         models = tiny_codec(main), tiny_codec(mse)
-        assert refusal(lambda models=models: baking_of(models[0], mse=models[1]))[1].startswith(line)
+        assert refusal(partial(baking_of, models[0], mse=models[1]))[1].startswith(line)
 
 
 # ---- arrays and numbers of NumPy -------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ def test_a_pair_of_two_families_is_refused() -> None:
 
 def test_arrays_in_a_pytorch_file_are_tensors(tmp_path: Path) -> None:
     plain = CompressAI().read(compressai()).tensors
-    arrays = {name: tensor.numpy() for name, tensor in compressai().items()}
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in compressai().items()}
     arrays["g_a.0.weight"] = np.asfortranarray(arrays["g_a.0.weight"])
     arrays["g_a.0.bias"] = arrays["g_a.0.bias"].astype(">f4")
     path = stored(arrays, tmp_path / "x.pt")
@@ -329,7 +328,7 @@ def test_damage_anywhere_is_an_error_of_edgecodecs_own(tmp_path: Path) -> None:
 def test_parts_left_out_are_reported_and_recorded_in_the_provenance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources, said = [], []
+    sources, said = [], list[str]()
     monkeypatch.setattr(pipeline, "load_calibration_pictures", lambda *asked: None)
     monkeypatch.setattr(pipeline, "write_bundle", lambda output, source, *more, **options: sources.append(source))
     content = justin_tan() | {"discriminator_optimizer_state_dict": {}, "ema": torch.zeros(1), "epoch": 3}

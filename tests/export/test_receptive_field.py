@@ -102,8 +102,8 @@ def test_the_halo_is_exactly_what_impulses_show(data: st.DataObject) -> None:
     graph = _graph(layers)
     coarse = UNIT >> levels
     ends = (UNIT, coarse) if down else (coarse, UNIT)
-    grids = [{name: Grid(UNIT // end, (2, 3))} for name, end in zip("xy", ends, strict=True)]
-    assert halo(graph, *grids, UNIT, UNIT) == _seen(graph, *ends)
+    inputs, outputs = ({name: Grid(UNIT // end, (2, 3))} for name, end in zip("xy", ends, strict=True))
+    assert halo(graph, inputs, outputs, UNIT, UNIT) == _seen(graph, *ends)
 
 
 def test_the_halo_of_one_convolution_follows_from_its_kernel() -> None:

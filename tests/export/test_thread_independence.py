@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ def restored() -> Iterator[None]:
 def crdr() -> LearnedCodec:
     """With the entropy model of the size that is trained, latents and scales as wide as a trained one's, one level."""
     torch.manual_seed(0)
-    model = Crdr(replace(Crdr.PRESETS["compact-multirate"], analysis=(8, 4), synthesis=(8, 6), levels=1))
+    model: Any = Crdr(replace(Crdr.PRESETS["compact-multirate"], analysis=(8, 4), synthesis=(8, 6), levels=1))
     model.analysis.down4.weight.mul_(40)
     for scale in model.context.scale:
         scale[-1].bias.fill_(1.5)

@@ -190,14 +190,15 @@ def test_a_beta_that_exists_for_one_quality_only(opened: Opener, picture: Pixels
 
 @pytest.mark.parametrize("knob", ["alpha", "beta"])
 def test_a_decoder_knob_that_does_not_exist(opened: Opener, picture: Pixels, knob: str) -> None:
+    asked: dict[str, Any] = {knob: 1.0}
     codec = opened(plain())
     data = codec.encode(picture).data
     with pytest.raises(KnobUnavailable, match=f"decode takes no {knob} .*the bundle has no knobs"):
-        codec.decode(data, **{knob: 1.0})
+        codec.decode(data, **asked)
     with pytest.raises(KnobUnavailable):
-        next(iter(codec.decode_many([data], **{knob: 1.0})))
+        next(iter(codec.decode_many([data], **asked)))
     with pytest.raises(KnobUnavailable):
-        opened(plain(), **{knob: 1.0})
+        opened(plain(), **asked)
 
 
 def test_a_knob_of_the_other_side_is_said_to_be_there(opened: Opener, picture: Pixels) -> None:

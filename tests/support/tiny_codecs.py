@@ -44,8 +44,8 @@ PRESETS: dict[str, Any] = {
 
 @cache
 @torch.no_grad()
-def tiny_codec(name: str) -> LearnedCodec:
-    """The codec in evaluation mode. All callers share it: copy it before changing it."""
+def tiny_codec(name: str) -> Any:
+    """The codec, a LearnedCodec of any family, in evaluation mode. All callers share it: copy it before changing it."""
     torch.manual_seed(3)
     return _MAKERS[name.partition("-")[0]](name).eval().requires_grad_(False)
 

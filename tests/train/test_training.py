@@ -7,6 +7,7 @@ import math
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,7 +266,7 @@ def test_photographs_validate_up_to_the_codecs_own_alignment() -> None:
 
 def test_medians_settle_where_the_density_is_halved() -> None:
     torch.manual_seed(3)
-    model = build("hific", "compact")
+    model: Any = build("hific", "compact")
     settle_medians(model)
     halves = torch.sigmoid(model.density.logits_cumulative(model.density.quantiles[:, :, 1:2]))
     torch.testing.assert_close(halves, torch.full_like(halves, 0.5), rtol=0, atol=1e-4)
@@ -329,7 +330,7 @@ def _with_a_small_one(photos: list[np.ndarray], height: int, width: int) -> list
 def test_photographs_too_small_are_refused_before_the_first_step(
     photos: PhotoSet, tmp_path: Path, training: tuple[int, int], validation: tuple[int, int], said: str
 ) -> None:
-    small = PhotoSet(*(_with_a_small_one(photos.training, *sides) for sides in (training, validation)), {})
+    small = PhotoSet(_with_a_small_one(photos.training, *training), _with_a_small_one(photos.training, *validation), {})
     recipe = RateDistortionRecipe("fidelity", steps=1, batch=1, crop=64)
     with pytest.raises(ValueError, match=said):
         train_rate_distortion(small, tmp_path / "a.safetensors", recipe)
@@ -450,6 +451,7 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
 def test_masks_that_keep_nothing_do_not_end_a_run(scenes_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selective, "random_masks", lambda labels, stride, _: torch.zeros_like(labels)[..., ::8, ::8])
     model = build("agustsson", "compact-sc").eval()
+    assert isinstance(model, Agustsson)
     _, kept, painted = selective.validate_selective(model, load_scenes(scenes_file))
     assert math.isnan(kept) and 0 < painted < 40
 
