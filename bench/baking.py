@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from edgecodec_export.baking import Baking, baking_of
 from edgecodec_export.baking.base import Decoder
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import Crdr, LearnedCodec, build
 from edgecodec_export.families.crdr import LATENT_UNIT, InterpolatedChannelAttention, Knobs, fixed_point
 from edgecodec_export.graphs.onnx_export import OPSET, quiet_exporter
@@ -88,12 +88,14 @@ def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) ->
         points = [{"quality": QUALITIES[1]} | ({"beta": beta} if model.realism else {}) for beta in BETAS]
         if not model.realism:
             points[0] = {"quality": QUALITIES[0]}
-        latents, by_input = encoder(image)[1:], DecoderByInput(model)
+        latents = encoder(image)[1:]
+        by_input: nn.Module = DecoderByInput(model)
     else:
         assert mse is not None
         baking = baking_of(model, {"alpha": ALPHAS}, mse)
         points = [{"alpha": alpha} for alpha in ALPHAS]
-        latents, by_input = baking.encoder({}).module(image), InterpolationByInput(model, mse)
+        latents = baking.encoder({}).module(image)
+        by_input = InterpolationByInput(model, mse)
     elsewhere, baked = (baking.decoder(knobs).module for knobs in points)
     yield Comparison("synthesis", by_input, baked, elsewhere, latents, tuple(points[1].values()))
 
@@ -107,9 +109,9 @@ class AttentionByInput(InterpolatedChannelAttention):
 
     def at(self, quality: Any) -> tuple[Tensor, Tensor]:
         below = quality.floor()
-        ends = [each.long().reshape(1) for each in (below, (below + 1).clamp(max=len(self.weight) - 1))]
+        low, high = (each.long().reshape(1) for each in (below, (below + 1).clamp(max=len(self.weight) - 1)))
         weight, bias = (
-            torch.lerp(*(stored.index_select(0, end) for end in ends), quality - below)
+            torch.lerp(stored.index_select(0, low), stored.index_select(0, high), quality - below)
             for stored in (self.weight, self.bias)
         )
         return nn.functional.softplus(weight), bias
@@ -126,18 +128,18 @@ class CrdrByInput(nn.Module):
 
 
 class EncoderByInput(CrdrByInput):
-    """(image, quality) as the encoder of CRDR."""
+    """(image, quality) as the encoder of CRDR; quality is a tensor."""
 
-    def forward(self, image: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, quality: Any) -> tuple[Tensor, Tensor]:
         y = self.model.analysis(2 * image - 1, Knobs(quality))
         return self.model.hyperlatent_symbols(y), fixed_point(y)
 
 
 class DecoderByInput(CrdrByInput):
-    """(y_hat, quality), and beta where there is one, as the decoder of CRDR."""
+    """(y_hat, quality), and beta where there is one, as the decoder of CRDR; quality and beta are tensors."""
 
-    def forward(self, y_hat: Tensor, quality: Tensor, *beta: Tensor) -> Tensor:
-        embedding = self.model.realism(*beta) if beta else None
+    def forward(self, y_hat: Tensor, quality: Any, *beta: Tensor) -> Tensor:
+        embedding = self.model.realism(*beta) if self.model.realism else None
         return (self.model.synthesis(y_hat * LATENT_UNIT, Knobs(quality, embedding)) + 1) / 2
 
 

@@ -1,4 +1,4 @@
-"""Speed and size of the range coder against CompressAI, constriction and torchac, on one thread.
+"""Speed and size of the rANS coder against CompressAI, constriction and torchac, on one thread.
 
     python bench/coder.py [--rounds N] [--sets NAME ...] [--kernels NAME ...]
 
@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +32,7 @@ from edgecodec_export.entropy.coding_tables import gaussian_scales, gaussian_tab
 from edgecodec_export.entropy.entropy_file import table_set_bytes
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from support.coder_data import ideal_bits, residuals
+from support.synthetic_residuals import ideal_bits, residuals
 
 Indices = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]
@@ -209,8 +210,8 @@ def own_coders(data: Data, kernels: Sequence[str]) -> list[Coder]:
     return [
         Coder(
             f"edgecodec, {name}",
-            lambda name=name: encode(name),
-            lambda coded, name=name: decode(name, coded),
+            partial(encode, name),
+            partial(decode, name),
             size=lambda coded: len(coded[0]),
         )
         for name in reversed(kernels)

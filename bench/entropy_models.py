@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import time
 from statistics import median
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
-from edgecodec_export.bundle.sample_labels import banded_labels, central_mask
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Agustsson, build
+from edgecodec_export.sample_labels import banded_labels, central_mask
 
 #: Preset where none is asked for, and the scale of the symbols that are not means of something else.
 FAMILIES = {
@@ -74,9 +76,9 @@ def freeze(family: str, preset: str) -> bytes:
 
 def drawn_latents(model: EntropyModel, family: str, scale: float, width: int, height: int) -> Latents:
     generator = np.random.default_rng(0)
-    latents = {}
+    latents: Latents = {}
     for name, shape in model.encoder_shapes(width, height).items():
-        values = generator.laplace(0, scale, shape)
+        values: npt.NDArray[Any] = generator.laplace(0, scale, shape)
         if family == "crdr" and name == "y":
             values *= 64
         elif family == "tunable":

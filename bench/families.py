@@ -33,7 +33,7 @@ from edgecodec import container
 from edgecodec.entropy import EntropyModel
 from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.baking import baking_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.entropy.entropy_file import Apply, Mixture
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.entropy.integer_net import Crop, IntegerNet, PixelShuffle
@@ -91,7 +91,7 @@ def draw(family: str, preset: str, checkpoint: Path) -> None:
     model = build(family, preset)
     for each in model.parameters():
         if each.min() == each.max():
-            each += DISTURBANCE * torch.randn_like(each)
+            each.add_(DISTURBANCE * torch.randn_like(each))
     save_checkpoint(checkpoint, model, family, preset, {})
 
 
@@ -111,7 +111,8 @@ def count(checkpoint: Path) -> tuple[float, float, float, float]:
     ]
     scalars = [torch.tensor(scalar.default) for scalar in encoder.scalars.values()]
     work = (macs(encoder.module, image, *scalars), integer_macs(frozen), macs(decoder.module, *latents))
-    return sum(each.numel() for each in model.parameters()) / 1e6, *(each / 1e3 for each in work)
+    parameters = sum(each.numel() for each in model.parameters()) / 1e6
+    return parameters, work[0] / 1e3, work[1] / 1e3, work[2] / 1e3
 
 
 def macs(module: torch.nn.Module, *inputs: torch.Tensor) -> float:

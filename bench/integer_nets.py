@@ -166,7 +166,9 @@ def runner(net: IntegerNet, grid: tuple[int, int]) -> Callable[[int], None]:
     data = net_bytes(net)
     handle = ctypes.c_void_p()
     native.call(core.ec_core_net_open, data, len(data), ctypes.byref(handle))
-    inputs, outputs = net.layers[0].weight.shape[3], net.layers[-1].weight.shape[0]
+    first, last = net.layers[0], net.layers[-1]
+    assert isinstance(first, IntegerLayer) and isinstance(last, IntegerLayer)
+    inputs, outputs = first.weight.shape[3], last.weight.shape[0]
     values = np.random.default_rng(1).integers(net.low, net.high + 1, (inputs, *grid)).astype(np.int16)
     output = np.empty((outputs, *grid), np.int16)
 

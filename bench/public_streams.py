@@ -23,11 +23,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import edgecodec
 from edgecodec import container
+from edgecodec.bundle import Bundle
 from edgecodec.entropy import EntropyModel
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16
 from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Crdr, Fidelity, LearnedCodec, ScaleHyperprior
@@ -43,7 +43,7 @@ def main() -> None:
     arguments.add_argument("bundle", type=Path)
     arguments.add_argument("folder", type=Path)
     given = arguments.parse_args()
-    sources = edgecodec.inspect(given.bundle).provenance["checkpoints"]
+    sources = Bundle(given.bundle).info.provenance["checkpoints"]
     if hashlib.sha256(given.checkpoint.read_bytes()).hexdigest() not in [source["sha256"] for source in sources]:
         raise SystemExit(f"{given.bundle} is not an export of {given.checkpoint}")
     model = load_model(read_checkpoint(given.checkpoint))
@@ -118,7 +118,8 @@ def range_coder_size(y: Tensor, means: Tensor, deviations: Tensor, weights: Tens
         encoder = RangeEncoder(str(path))
         for row in range(y.shape[2]):
             place = (0, ..., row, slice(None))
-            tables = cumulative(*(each[place].double().numpy() for each in (means, deviations, weights)), reach)
+            mean, deviation, weight = (each[place].double().numpy() for each in (means, deviations, weights))
+            tables = cumulative(mean, deviation, weight, reach)
             symbols = y[place].long().numpy() + reach
             for table, symbol in coded(tables, symbols):
                 encoder.encode([symbol], table)

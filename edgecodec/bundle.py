@@ -20,7 +20,7 @@ class Bundle:
     """An opened bundle. info: its manifest."""
 
     def __init__(self, path: str | os.PathLike[str], info: BundleInfo | None = None) -> None:
-        """Look at the files. info: what to take for the manifest, None to read it.
+        """Check the sizes of all files. info: a description to use in place of the manifest, None to read that.
 
         Raises NotABundle, UnsupportedVersion, BundleChanged, CannotRead.
         """
@@ -71,9 +71,9 @@ class Bundle:
         return self.root / name
 
     def checked_graph(self, name: str) -> tuple[Path, dict[str, Path]]:
-        """The same of a graph and, by the names it has for them, of the files that hold weights of it.
+        """Like `checked`, for a graph and for the files that hold its weights, by the names that the graph uses.
 
-        Raises BundleChanged, and BadModel for a graph that wants a file which the manifest does not list.
+        Raises BundleChanged, and BadModel for a graph that refers to a file which the manifest does not list.
         """
         path = self.root / name
         try:
@@ -84,7 +84,9 @@ class Bundle:
             raise self._changed(name, "cannot be read") from error
         except ValueError as error:  # also for an empty file, which cannot be mapped
             raise BadModel(f"is not an ONNX graph: {error}", where=str(path), hint="export the bundle again") from error
-        beside = PurePosixPath(name).parent  # graphs name files from where they are, the manifest from its own folder
+        beside = PurePosixPath(
+            name
+        ).parent  # a graph names files relative to its folder, the manifest relative to its own
         listed = {each: str(beside / each) for each in sorted(wanted)}
         if unlisted := [each for each, file in listed.items() if file not in self.info.files]:
             raise BadModel(

@@ -28,7 +28,7 @@ from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
 from edgecodec.noise import normal_noise
 from edgecodec.padding import Pixels, aligned, as_stored, check_room
-from edgecodec.side_information import Keep, Labels, SideInformation
+from edgecodec.side_inputs import Keep, Labels, SideInputs
 from edgecodec.tiling import TileChoice, Tiler, Tiles
 from edgecodec.timings import Timings
 
@@ -44,7 +44,7 @@ KnobChoice = Mapping[str, float | None]
 class Decoded:
     """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None.
 
-    engine: what painted them.
+    engine: what computed them.
     """
 
     pixels: Pixels
@@ -104,7 +104,7 @@ def open_bundle(
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
-    info: the bundle's manifest. graphs: the bundle's, on the engine, where one is to be loaded before it is needed.
+    info: the bundle's manifest. graphs: the bundle's graphs on the engine, to load one before it is needed.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Codec:
         OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
         """
         asked = self._overridden(knobs, shorthands)
-        return self._paint(self._parse(source), asked)
+        return self._synthesise(self._parse(source), asked)
 
     @overload
     def decode_many(
@@ -187,13 +187,13 @@ class Codec:
             ahead: deque[Future[_Parsed]] = deque()
             remaining = iter(sources)
             while True:
-                # One being painted and one being parsed: no more pictures than that are held.
+                # At most two pictures are held: one in the engine and one in the entropy stage.
                 while len(ahead) < 2 and (source := next(remaining, None)) is not None:
                     ahead.append(worker.submit(self._parse, source))
                 if not ahead:
                     return
                 try:
-                    result: Decoded | EdgecodecError = self._paint(ahead.popleft().result(), asked)
+                    result: Decoded | EdgecodecError = self._synthesise(ahead.popleft().result(), asked)
                 except EdgecodecError as error:
                     if errors == "raise":
                         raise
@@ -212,7 +212,7 @@ class Codec:
         seed: int | None = None,
         **shorthands: float | None,
     ) -> None:
-        """Raise what `encode` would for these whatever the picture, InvalidArgument or KnobUnavailable."""
+        """Raise what `encode` would raise for these with any picture: InvalidArgument or KnobUnavailable."""
         self._encoder.check(knob_rules.asked(knobs, shorthands), target_bpp, seed)
 
     def encode(
@@ -237,8 +237,8 @@ class Codec:
         picture file, or a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None
         for 0.
 
-        Labels and masks are of the picture as it is shown, its EXIF orientation applied; files of them are turned by
-        their own.
+        Labels and masks belong to the picture as it is shown, with its EXIF orientation applied; the orientation of a
+        file of labels or of a mask is applied too.
 
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
@@ -254,8 +254,8 @@ class Codec:
             picture = pictures.read(picture, self._limits, alpha_channel)
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
-        side_information = SideInformation(self.info.given, self._model, self._limits)
-        prepared = self._encoder.prepare(picture, side_information.latents(picture, labels, keep), seed)
+        side_inputs = SideInputs(self.info.given, self._model, self._limits)
+        prepared = self._encoder.prepare(picture, side_inputs.latents(picture, labels, keep), seed)
         if target_bpp is None:
             encoded = self._encoder.encode(prepared, asked)
         else:
@@ -284,7 +284,7 @@ class Codec:
             )
             return _Parsed(where, file, latents, parsed - start, perf_counter() - parsed)
 
-    def _paint(self, parsed: _Parsed, asked: Knobs) -> Decoded:
+    def _synthesise(self, parsed: _Parsed, asked: Knobs) -> Decoded:
         """Latents to pixels: the engine, and a crop."""
         with _located(parsed.where):
             file, info = parsed.file, parsed.file.info
@@ -303,8 +303,8 @@ class Codec:
             for window in plan.windows():
                 inputs = {}
                 for port, stride, values in maps:
-                    given_rows, given_columns = window.given(stride)
-                    inputs[port] = values[:, given_rows, given_columns].astype(np.float32)[None]
+                    rows_in, columns_in = window.area(stride)
+                    inputs[port] = values[:, rows_in, columns_in].astype(np.float32)[None]
                 before_engine = perf_counter()
                 image = engine.run(inputs)[graph.output]
                 run += perf_counter() - before_engine
@@ -316,7 +316,7 @@ class Codec:
             return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles(), engine.describe())
 
     def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
-        """The decoder for a file, which decides the quality where decoders differ in it."""
+        """The decoder for a file. Where decoders differ in quality, the file decides it."""
         qualities = knob_rules.values(self._baked, knob_rules.QUALITY)
         if not qualities:
             return knob_rules.choose(self._baked, asked, self.info.default_knobs)
@@ -330,14 +330,14 @@ class Codec:
         return asked
 
     def _require(self, asked: Knobs) -> SynthesisGraph:
-        """Some decoder for these knobs, whatever the others: what does not exist is found out before any work."""
+        """Some decoder for these knobs, at any value of the others, so that an error comes before any work."""
         knob_rules.check_known(self.info, "decode", asked)
         return knob_rules.choose(self._baked, asked, {})
 
 
 @contextmanager
 def _located(where: str | None) -> Iterator[None]:
-    """Errors in here name the file that they are about."""
+    """Errors raised inside name the file that they are about."""
     try:
         yield
     except EdgecodecError as error:

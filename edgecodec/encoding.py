@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from edgecodec.picture import Picture
 
 _INT16 = np.iinfo(np.int16)
-_SCALAR_POINTS = 257  # of a scalar's range that a search for a rate may choose from
+_SCALAR_POINTS = 257  # values of a scalar knob that a search for a rate chooses from
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """data: the coded picture. latents: what the entropy coder was handed, (channels, rows, columns) by name.
+    """data: the coded picture. latents: input of the entropy coder, (channels, rows, columns) by name.
 
-    notes: what had to be changed in the picture before it could be coded, and the rate that was reached for a target.
-    engine: what made the latents.
+    notes: what was changed in the picture before it was coded, and the rate that was reached for a target.
+    engine: what computed the latents.
     """
 
     data: bytes
@@ -47,16 +47,16 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture and what goes into its file whatever the knobs. given: the latents that no graph makes."""
+    """A picture, and what does not depend on the knobs. side_inputs: the latents that no graph computes."""
 
     picture: Picture
     padded: Pixels
-    given: Latents
+    side_inputs: Latents
     noise_seed: int
 
     @property
     def pixels(self) -> int:
-        """Of the picture, not of what it was padded to."""
+        """Pixels of the picture without padding."""
         height, width = self.picture.pixels.shape[:2]
         return int(height * width)
 
@@ -72,7 +72,7 @@ class Encoder:
         self._threads = threads
 
     def check(self, asked: Knobs, target_bpp: float | None, noise_seed: int | None) -> None:
-        """Raise InvalidArgument or KnobUnavailable for what no picture can be encoded with."""
+        """Raise InvalidArgument or KnobUnavailable for choices that suit no picture."""
         if target_bpp is not None:
             if asked:
                 raise InvalidArgument(f"{knobs.describe(asked)} and a target rate exclude each other", hint="give one")
@@ -88,19 +88,19 @@ class Encoder:
         if target_bpp is not None:
             self._rate_points()
 
-    def prepare(self, picture: Picture, given: Latents, noise_seed: int | None) -> Prepared:
+    def prepare(self, picture: Picture, side_inputs: Latents, noise_seed: int | None) -> Prepared:
         """Pad a picture for the graph. Raises OutOfRange if it is too small."""
         height, width = picture.pixels.shape[:2]
         padding = self._info.image
         check_room(width, height, padding, self._model.alignment)
         rows, columns = encoder_side(height, padding), encoder_side(width, padding)
-        return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), given, noise_seed or 0)
+        return Prepared(picture, pad(picture.pixels, rows, columns, padding.rule), side_inputs, noise_seed or 0)
 
     def encode(self, prepared: Prepared, asked: Knobs) -> Encoded:
-        """At one choice of knobs.
+        """Encode at one choice of knobs.
 
-        In tiles, a value halfway between two integers may be rounded otherwise than in the whole picture: another
-        file, and as good a one. Raises KnobUnavailable, OutOfRange, LimitExceeded, OutOfMemory, EngineUnavailable,
+        In tiles, a value halfway between two integers may round to the other one than in the whole picture, which gives
+        another file that is as good. Raises KnobUnavailable, OutOfRange, LimitExceeded, OutOfMemory, EngineUnavailable,
         EngineFailed.
         """
         graph, scalars = self._point(asked)
@@ -132,9 +132,9 @@ class Encoder:
         return Encoded(data, latents, info, timings, picture.notes, plan.tiles(), engine.describe())
 
     def encode_to_rate(self, prepared: Prepared, target_bpp: float) -> Encoded:
-        """At the knob that gives the largest file of at most `target_bpp` bits per pixel, all included.
+        """Encode at the value of the knob that gives the largest whole file of at most `target_bpp` bits per pixel.
 
-        That is the best of what a bisection looks at, and the smallest of that where nothing fits; a note says which.
+        A bisection tries values, and the best of these is taken, or the smallest where none fits; a note says which.
         Raises what `encode` does, and KnobUnavailable if no knob of the bundle changes the rate.
         """
         knob, points = self._rate_points()
@@ -161,7 +161,7 @@ class Encoder:
         return replace(encoded, timings=timings, notes=(*encoded.notes, note))
 
     def _point(self, asked: Knobs) -> tuple[AnalysisGraph, dict[str, float]]:
-        """The graph for these knobs, and what its scalar inputs get."""
+        """The graph for these knobs, and the values of its scalar inputs."""
         graphs = self._info.analysis
         if not graphs:
             raise KnobUnavailable("the bundle holds no encoder", where=self._info.path, hint="export it with one")
@@ -190,12 +190,12 @@ class Encoder:
         knob_inputs = {name: np.array(value, np.float32) for name, value in scalars.items()}
         seconds = 0.0
         for window in plan.windows():
-            given = window.given(1)
-            inputs: dict[str, npt.NDArray[Any]] = {graph.input: np.ascontiguousarray(padded[given]), **knob_inputs}
+            area = window.area(1)
+            inputs: dict[str, npt.NDArray[Any]] = {graph.input: np.ascontiguousarray(padded[area]), **knob_inputs}
             if graph.size_input is not None:
-                # What of the window is picture and not padding.
-                beyond = [each.stop for each in given]
-                inputs[graph.size_input] = np.minimum(size, beyond) - [each.start for each in given]
+                # The part of the window that is picture and not padding.
+                beyond = [each.stop for each in area]
+                inputs[graph.size_input] = np.minimum(size, beyond) - [each.start for each in area]
             start = perf_counter()
             outputs = engine.run(inputs)
             seconds += perf_counter() - start
@@ -204,7 +204,7 @@ class Encoder:
                 symbols = _symbols(outputs[port], (shapes[name][0], *window.size(stride)), name)
                 (rows, columns), (kept_rows, kept_columns) = window.core(stride), window.kept(stride)
                 made[name][:, rows, columns] = symbols[:, kept_rows, kept_columns]
-        return {**prepared.given, **made}, seconds
+        return {**prepared.side_inputs, **made}, seconds
 
 
 def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:

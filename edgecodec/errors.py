@@ -1,4 +1,4 @@
-"""Everything that can go wrong, one tree.
+"""The errors that edgecodec raises, one tree.
 
     EdgecodecError
     ├── UsageError
@@ -31,7 +31,7 @@
     ├── VerificationFailed       80   hashes, golden latents or golden pixels are off
     └── InternalError            90   our bug
 
-The numbers are frozen. What `ec_status` in the C header names has its number here; the tens are the command line's exit
+The numbers are frozen, and those of `ec_status` in the C header are the same; the tens are the command line's exit
 status, except that 90 becomes 70 (EX_SOFTWARE of sysexits.h).
 """
 

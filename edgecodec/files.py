@@ -63,7 +63,7 @@ def name_of(source: object) -> str | None:
 
 
 def refuse_existing(path: str | os.PathLike[str]) -> None:
-    """Raise OutputExists if a file is there. Worth asking before the work as well as when writing."""
+    """Raise OutputExists if a file is there. Called before the work as well as when writing."""
     if os.path.lexists(path) and not _is_device(Path(path)):
         raise OutputExists("exists already", where=os.fspath(path), hint="--force overwrites it")
 

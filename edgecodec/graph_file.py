@@ -1,4 +1,4 @@
-"""What an ONNX file names outside itself. The runtime has no onnx: this reads as much of the encoding as that takes."""
+"""External files of an ONNX graph. The runtime has no onnx, so this reads as much of protocol buffers as it takes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_VARINT = 10
 def external_files(data: bytes | mmap) -> frozenset[str]:
     """The files that hold tensors of a graph, as it names them, from the bytes of its ONNX file.
 
-    Raises ValueError for what is no such file.
+    Raises ValueError for what is not an ONNX file.
     """
     found = set()
     waiting = [("Model", 0, len(data))]

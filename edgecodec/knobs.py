@@ -1,4 +1,4 @@
-"""Which baked graph answers to which knobs. Most are folded into weights: only exported values exist."""
+"""Which baked graph belongs to which knobs. Most knobs are folded into weights: only exported values exist."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def asked(knobs: Mapping[str, float | None] | None, shorthands: Mapping[str, flo
 
 
 def check_known(info: BundleInfo, verb: Verb, asked: Knobs) -> None:
-    """Raise KnobUnavailable, and say which knobs there are, for one that no graph for `verb` has at any value."""
+    """Raise KnobUnavailable, with a list of the knobs, for a knob that no graph for `verb` has."""
     offers = {"encode": _offers(info.analysis), "decode": _offers(info.synthesis)}
     unknown = sorted(asked.keys() - offers[verb].keys())
     if unknown:
-        offers["decode"].pop(QUALITY, None)  # which the file brings
+        offers["decode"].pop(QUALITY, None)  # the file carries it
         sides = [f"{_words(offer)} to {each}" for each, offer in offers.items() if offer]
         hint = f"the knobs are {', '.join(sides)}" if sides else "the bundle has no knobs"
         raise KnobUnavailable(f"{verb} takes no {' and no '.join(unknown)}", hint=hint)
@@ -60,12 +60,12 @@ def matches(graphs: Sequence[Baked], asked: Knobs, defaults: Knobs) -> list[Bake
 
 
 def values(graphs: Sequence[Baked], knob: str) -> list[float]:
-    """Where a knob was baked, ascending."""
+    """The values that a knob was baked at, ascending."""
     return sorted({graph.knobs[knob] for graph in graphs if knob in graph.knobs})
 
 
 def scalars(inputs: Mapping[str, Scalar], asked: Knobs) -> dict[str, float]:
-    """What a graph's scalar inputs get: the values asked for, or their defaults. Raises KnobUnavailable."""
+    """Values for a graph's scalar inputs: those asked for, or the defaults. Raises KnobUnavailable."""
     chosen = {name: asked.get(name, scalar.default) for name, scalar in inputs.items()}
     for name, value in chosen.items():
         if not inputs[name].low <= value <= inputs[name].high:
@@ -95,7 +95,7 @@ def decimal(value: float) -> str:
 
 
 def _offers(graphs: Sequence[Baked]) -> dict[str, str]:
-    """What may be asked of graphs, by knob in alphabetical order: {"n": "-2 to 2", "quality": "0, 1.5, 4"}."""
+    """Values that graphs take, by knob in alphabetical order: {"n": "-2 to 2", "quality": "0, 1.5, 4"}."""
     baked = {name for graph in graphs for name in graph.knobs}
     offers = {name: _list(graphs, name) for name in baked}
     for graph in graphs:
@@ -108,7 +108,7 @@ def _words(offer: Mapping[str, str]) -> str:
 
 
 def _exported(graphs: Sequence[Baked], asked: Knobs) -> str:
-    """What could have been asked for: the values of a knob that was asked for in vain, or else all points."""
+    """For a hint: the values of the first knob whose value was not exported, or else all exported points."""
     for name, value in sorted(asked.items()):
         baked = values(graphs, name)
         if baked and not any(_same(name, value, each) for each in baked):

@@ -1,4 +1,4 @@
-"""What a caller is willing to decode or encode. Checked before anything of that size is allocated."""
+"""Limits on what is decoded or encoded, checked before anything of that size is allocated."""
 
 from __future__ import annotations
 

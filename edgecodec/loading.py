@@ -1,4 +1,4 @@
-"""Graphs of a bundle on an engine: each proven and loaded once, when it is first needed."""
+"""Graphs of a bundle on an engine: each checked and loaded once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LoadedGraphs:
     ) -> Engine:
         with self._loading:
             if low_memory and file not in self._low_memory:
-                # Not closed: another thread may be running it. Its memory goes with the last who does.
+                # Not closed: another thread may be running it. Its memory is freed with the last reference.
                 self._engines.pop(file, None)
                 self._low_memory.add(file)
             if file not in self._engines:

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what it may say, and the proof that it says no more than that."""
+"""The manifest of a bundle: its types, and a reader that refuses everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgecodec.knob_names import check_name
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _LARGEST_MANIFEST = 1 << 24  # bytes
-_LARGEST_SIZE = 1 << 48  # bytes of one file; only a bound on what is believed
+_LARGEST_SIZE = 1 << 48  # bytes of one file; a bound on what is plausible
 _LARGEST_SIDE = 65535  # pixels
 
 Knobs = Mapping[str, float]
@@ -29,7 +29,7 @@ PaddingRule = Literal["reflect", "grey"]
 
 @dataclass(frozen=True)
 class Padding:
-    """How a picture is grown for the analysis graph: each side to a multiple of `alignment` that is at least
+    """How a picture is padded for the analysis graph: each side to a multiple of `alignment` that is at least
     `smallest_side`, in pixels.
     """
 
@@ -40,7 +40,7 @@ class Padding:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A knob that is an input of the graph, low to high."""
+    """A knob that is an input of the graph, from low to high."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Tiling:
-    """halo: how far the graph looks before and after a tile, in units of the entropy model's alignment.
+    """halo: receptive field before and after a tile, in units of the entropy model's alignment.
 
     None where tiles would not come out as the whole does; reason: why not.
     """
@@ -60,7 +60,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class AnalysisGraph:
-    """Encoder graph. outputs: the graph's name of each latent it makes, by latent; a user gives the others.
+    """Encoder graph. outputs: the graph's name of each latent it makes, by latent; the others are side inputs.
 
     size_input: the graph's name of the picture's height and width, if it wants them. scalars: by knob, which is also
     the graph's name. bytes_per_pixel: of memory, weights not among them, or None where it was not estimated.
@@ -104,7 +104,7 @@ class SynthesisGraph:
 
 
 @dataclass(frozen=True)
-class Given:
+class SideInput:
     """An encoder latent that comes from the user and not from a graph.
 
     labels: the class of every pixel, as a number from 0 up; `classes` are their names. mask: 1 where a picture is to be
@@ -166,7 +166,7 @@ class BundleInfo:
     decoder_latents: tuple[LatentSpec, ...]
     image: Padding
     analysis: tuple[AnalysisGraph, ...]
-    given: Mapping[str, Given]
+    given: Mapping[str, SideInput]
     synthesis: tuple[SynthesisGraph, ...]
     default_knobs: Knobs
     golden: tuple[Golden, ...]
@@ -191,7 +191,7 @@ def read_manifest(root: Path) -> BundleInfo:
         raise NotABundle(f"is larger than {_LARGEST_MANIFEST} bytes", where=str(path))
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # escapes can spell half a character
+        json.dumps(value, ensure_ascii=False).encode()  # an escape can stand for half of a surrogate pair
     except (ValueError, RecursionError) as error:
         raise NotABundle(f"is not JSON: {error}", where=str(path)) from error
     return _Manifest(_Node(value, str(path))).info(str(root))
@@ -202,7 +202,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class _Node:
-    """A JSON value and its place in the manifest: whatever is wrong is reported with that place."""
+    """A JSON value and its place in the manifest, which errors name."""
 
     def __init__(self, value: Any, where: str) -> None:
         self.value = value
@@ -289,7 +289,7 @@ class _Manifest:
         self._encoder_latents = _latents(node["encoder_latents"])
         self._decoder_latents = _latents(node["decoder_latents"])
         self._padding = _padding(node["image"])
-        self._given = self._read_given(node.optional("given", {}))
+        self._side_inputs = self._read_side_inputs(node.optional("given", {}))
 
     def info(self, root: str) -> BundleInfo:
         node = self._node
@@ -307,7 +307,7 @@ class _Manifest:
             decoder_latents=self._decoder_latents,
             image=self._padding,
             analysis=tuple(self._analysis(each) for each in node["analysis"].elements()),
-            given=self._given,
+            given=self._side_inputs,
             synthesis=synthesis,
             default_knobs=_knobs(node["default_knobs"]),
             golden=tuple(self._golden(each) for each in node["golden"].elements()),
@@ -327,7 +327,7 @@ class _Manifest:
         size_input = None if size.value is None else size.text()
         if self._padding.rule == "grey" and size_input is None:
             size.fail("is missing, and pictures are padded with grey, which only the graph can do")
-        made = [latent for latent in self._encoder_latents if latent.name not in self._given]
+        made = [latent for latent in self._encoder_latents if latent.name not in self._side_inputs]
         return AnalysisGraph(
             file=self._listed(node["file"]),
             knobs=_knobs(node["knobs"]),
@@ -339,19 +339,18 @@ class _Manifest:
             bytes_per_pixel=_bytes_per_pixel(node),
         )
 
-    def _read_given(self, node: _Node) -> dict[str, Given]:
-        given = {name: _one_given(each) for name, each in node.fields().items()}
+    def _read_side_inputs(self, node: _Node) -> dict[str, SideInput]:
+        side_inputs = {name: _side_input(each) for name, each in node.fields().items()}
         specs = {latent.name: latent for latent in self._encoder_latents}
         for name, each in node.fields().items():
             if name not in specs:
                 each.fail("is not an encoder latent")
-            if specs[name].channels != 1 or (given[name].kind == "labels" and specs[name].stride != 1):
-                each.fail(
-                    f"cannot be {given[name].kind}: it has {specs[name].channels} channels, stride {specs[name].stride}"
-                )
-        if len({each.kind for each in given.values()}) < len(given):
+            spec, kind = specs[name], side_inputs[name].kind
+            if spec.channels != 1 or (kind == "labels" and spec.stride != 1):
+                each.fail(f"cannot be {kind}: it has {spec.channels} channels, stride {spec.stride}")
+        if len({each.kind for each in side_inputs.values()}) < len(side_inputs):
             node.fail("has several latents of one kind")
-        return given
+        return side_inputs
 
     def _synthesis(self, node: _Node) -> SynthesisGraph:
         inputs = _ports(node["inputs"], self._decoder_latents)
@@ -433,15 +432,15 @@ def _scalar(node: _Node) -> Scalar:
     return scalar
 
 
-def _one_given(node: _Node) -> Given:
+def _side_input(node: _Node) -> SideInput:
     kind = node["kind"]
     if kind.text() == "mask":
-        return Given("mask", ())
+        return SideInput("mask", ())
     if kind.text() == "labels":
         classes = tuple(each.text() for each in node["classes"].elements())
         if not 1 <= len(classes) <= 256:
             node["classes"].fail(f"has {len(classes)} names, not 1 to 256")
-        return Given("labels", classes)
+        return SideInput("labels", classes)
     raise UnsupportedVersion(f"is {kind.text()!r}, not labels or mask", where=kind.where, hint="update edgecodec")
 
 

@@ -153,7 +153,7 @@ def _find() -> Path:
 
 
 def call(function: Callable[..., int], *arguments: object) -> None:
-    """Call a function that takes an error struct last, and raise the leaf of the error tree that its status names."""
+    """Call a function whose last argument is an error struct, and raise the error that belongs to its status."""
     error = CoreError()
     status = function(*arguments, ctypes.byref(error))
     if status != 0:

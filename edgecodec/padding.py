@@ -1,4 +1,4 @@
-"""From a picture's pixels to what an encoder takes, and from what a decoder gives to a picture's pixels."""
+"""Padding of a picture for the encoder, and the decoder's pixels as the file stores them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def aligned(side: int, alignment: int) -> int:
 
 
 def encoder_side(side: int, padding: Padding) -> int:
-    """What a side of a picture is grown to for the analysis graph, in pixels."""
+    """Length of a side of a picture after padding for the analysis graph, in pixels."""
     return aligned(max(side, padding.smallest_side), padding.alignment)
 
 
 def check_room(width: int, height: int, padding: Padding, alignment: int) -> None:
     """Raise OutOfRange for a picture too small for the networks.
 
-    alignment: of the entropy model, whose grid of latents is that of the picture's size alone. A picture may be grown
-    to `padding.smallest_side` only as far as the grid stays the same.
+    alignment: of the entropy model. The grid of the latents follows from the size of the picture alone, so a picture
+    may be padded to `padding.smallest_side` only where that leaves the grid as it is.
     """
     smallest = aligned(padding.smallest_side, alignment) - alignment + 1
     if min(width, height) < smallest:
@@ -38,10 +38,10 @@ def check_room(width: int, height: int, padding: Padding, alignment: int) -> Non
 
 
 def pad(pixels: Pixels, rows: int, columns: int, rule: PaddingRule) -> Pixels:
-    """uint8 (rows, columns, 3) for an encoder: grown below and to the right.
+    """uint8 (rows, columns, 3) for an encoder: padded below and to the right.
 
     "reflect": a side of n pixels reflects with period 2n - 2, so that it works however small the picture; a single
-    pixel repeats. "grey": the graph knows the picture's size and overwrites what is put there.
+    pixel repeats. "grey": the graph knows the picture's size and overwrites the padding.
     """
     height, width = pixels.shape[:2]
     if pixels.ndim == 2:
@@ -55,7 +55,7 @@ def pad(pixels: Pixels, rows: int, columns: int, rule: PaddingRule) -> Pixels:
 
 
 def as_stored(picture: Pixels, *, greyscale: bool) -> Pixels:
-    """uint8 (height, width, 3) of a decoder as the file's own kind. Grey is the mean of the channels, rounded."""
+    """A decoder's uint8 (height, width, 3) as the file says: greyscale is the mean of the channels, rounded."""
     if not greyscale:
         return picture
     total = np.add(picture[:, :, 0], picture[:, :, 1], dtype=np.uint16)

@@ -34,8 +34,8 @@ ALPHA_CHANNEL_CHOICES: tuple[str, ...] = get_args(AlphaChannel)
 
 EXIF_PREFIX = b"Exif\0\0"  # JPEG's marker in front of the TIFF structure; stored without it
 _ORIENTATION = 0x0112  # EXIF tag
-_UPRIGHT = 1  # its value that asks for nothing
-_TURNED = range(2, 9)  # its values that ask for a turn or a flip
+_UPRIGHT = 1  # its value for a picture that is upright
+_TURNED = range(2, 9)  # its values for pictures to be turned or flipped
 _XMP_KEYWORD = "XML:com.adobe.xmp"  # PNG's keyword for it
 
 
@@ -87,7 +87,7 @@ def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "re
 
 
 def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
-    """Whole numbers (height, width): what a greyscale or palette picture stores for each pixel, whatever it looks like.
+    """Whole numbers (height, width): the samples that a greyscale or palette picture stores, not its colours.
 
     Like a picture they are turned upright where the file has an EXIF orientation of its own. Raises what `read` raises,
     and InvalidArgument for pictures whose pixels are colours.
@@ -137,7 +137,7 @@ def _stored(image: Image.Image) -> _Stored:
 
 
 def _load_with_transparency(image: Image.Image) -> None:
-    """Load the pixels, and put the sample that means transparent on their scale, which Pillow does not."""
+    """Load the pixels, and scale the sample that means transparent as they are scaled, which Pillow does not do."""
     stored = _stored(image)
     image.load()
     match image.info.get("transparency"):
@@ -151,7 +151,7 @@ def _load_with_transparency(image: Image.Image) -> None:
 
 @contextmanager
 def _opened(source: files.Source, limits: Limits) -> Iterator[Image.Image]:
-    """A still, not loaded yet. Whatever fails while it is open becomes an error of ours."""
+    """A still picture, not loaded yet. Failures while it is open become edgecodec errors."""
     where = files.name_of(source)
     data = files.read(source, limits)
     try:

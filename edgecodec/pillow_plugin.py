@@ -17,7 +17,7 @@ from edgecodec.picture import EXIF_PREFIX
 FORMAT = "EDGC"
 _MAGIC = bytes((0xEC, 0xDC))
 
-_LIMITS = Limits()  # while it is not known whose picture it is; then its codec's own
+_LIMITS = Limits()  # until the codec of the picture is known, whose own limits then apply
 
 _codecs: dict[str, Codec] = {}
 
@@ -49,7 +49,7 @@ class EdgcImageFile(ImageFile.ImageFile):
         try:
             file = container.parse(self._data)
         except NotEdgc as error:
-            raise SyntaxError(error.message) from error  # how a plugin says: not mine
+            raise SyntaxError(error.message) from error  # tells Pillow that the file is of another format
         self._size = (file.info.width, file.info.height)
         self._mode = "L" if file.info.greyscale else "RGB"
         self._model_id = file.info.model_id

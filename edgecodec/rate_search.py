@@ -22,6 +22,6 @@ def search(points: int, target: float, size_of: Callable[[int], int]) -> int:
             low = middle
         else:
             high = middle
-    # Of equal sizes the one that was looked at last is nearest to those beyond the target.
+    # Of equal sizes take the one tried last: it is nearest to those beyond the target.
     within = [point for point in reversed(sizes) if sizes[point] <= target]
     return max(within, key=sizes.__getitem__) if within else min(sizes, key=sizes.__getitem__)

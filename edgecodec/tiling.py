@@ -1,8 +1,8 @@
-"""Large pictures in tiles: which parts of a picture an engine is given one after the other, and what is kept of each.
+"""Large pictures in tiles: the parts of a picture that an engine runs on one after the other, and what is kept of each.
 
-Only engine calls are tiled. Each is given a window: a core, whose result is kept, and around it a halo as wide as the
-graph looks, so that the core comes out as it does in the whole picture, up to the last bits of floats. Windows begin
-and end on the entropy model's grid, so that each holds whole positions of every latent.
+Only engine calls are tiled. Each runs on a window: a core, whose result is kept, and around it a halo as wide as the
+receptive field, so that the core comes out as it does in the whole picture, up to the last bits of floats. Windows
+begin and end on the entropy model's grid, so that each holds whole positions of every latent.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 #: "auto": tiles where one call would take more memory than allowed. A number: pixels a side of a core. "off": never.
 TileChoice = int | Literal["auto", "off"]
 
-#: Of the manifest's estimate. Engines that keep memory for the next call hold up to twice what a call needs.
+#: Memory of an engine relative to the manifest's estimate. Engines that keep memory for the next call hold up to twice
+#: what a call needs.
 _KEEPING, _LOW_MEMORY = 2.0, 1.4
-#: Of the memory that is available now, where nothing is said.
+#: Default share of the available memory that one call may take.
 _SHARE = 0.5
 
 
@@ -38,7 +39,7 @@ class Span:
 class Window:
     """A part of the picture, in units of `unit` pixels. Methods are about a map of one position every `stride` pixels.
 
-    given: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
+    area: rows and columns of the window in the whole map. core: those that are kept. kept: the same in the window's
     own map. size: rows and columns of the window.
     """
 
@@ -46,7 +47,7 @@ class Window:
     rows: Span
     columns: Span
 
-    def given(self, stride: int) -> tuple[slice, slice]:
+    def area(self, stride: int) -> tuple[slice, slice]:
         rows, columns = self.rows, self.columns
         return self._slice(rows.start, rows.stop, stride), self._slice(columns.start, columns.stop, stride)
 
@@ -72,7 +73,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Tiles:
-    """What a picture was worked on in. height, width: pixels of the largest. overhead: their sum over the picture's
+    """The tiles of a picture. height, width: pixels of the largest. overhead: their sum over the picture's
     own size, less 1.
     """
 
@@ -107,7 +108,7 @@ class Plan:
 def spans(side: int, core: int, before: int, after: int) -> tuple[Span, ...]:
     """Windows of equal length over `side` units, each `before` and `after` units longer than a core.
 
-    At the picture's ends there is nothing to look at, so that the cores there take their halo's place.
+    At the ends of the picture there is no halo, so the cores there are longer.
     """
     length = core + before + after
     if length >= side:
@@ -141,7 +142,7 @@ def cheapest_cores(sides: tuple[int, int], before: int, after: int, largest: flo
 
 
 def check_choice(tile: TileChoice) -> None:
-    """Raise InvalidArgument for what is no choice."""
+    """Raise InvalidArgument for a value that is not a TileChoice."""
     if isinstance(tile, str) and tile in ("auto", "off"):
         return
     if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
@@ -200,7 +201,7 @@ class Tiler:
         return None if available is None else available * _SHARE
 
     def _no_room(self, graph: AnalysisGraph | SynthesisGraph, what: str, enough: float) -> LimitExceeded | OutOfMemory:
-        """enough: bytes that would do."""
+        """enough: bytes that would be enough."""
         return (OutOfMemory if self._max_memory is None else LimitExceeded)(
             f"there is room for {what}",
             where=graph.file,

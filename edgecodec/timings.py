@@ -1,4 +1,4 @@
-"""Where the time of a picture goes."""
+"""Time spent on a picture, by stage."""
 
 from __future__ import annotations
 

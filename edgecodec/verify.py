@@ -1,4 +1,4 @@
-"""Does a bundle do on this machine what it did where it was made? Files, golden latents, golden pixels."""
+"""Whether a bundle gives the same results on this machine as where it was made: files, golden latents and pixels."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from edgecodec.limits import Limits
 from edgecodec.manifest import Golden, GoldenPicture, Knobs, SynthesisGraph
 from edgecodec.tiling import Tiler
 
-#: Golden pictures are small.
+#: Golden pictures are small enough to be decoded whole.
 _WHOLE = Tiler("off", None)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. detail: what was found."""
+    """The result of one check. detail: what was found."""
 
     subject: str
     passed: bool
@@ -35,7 +35,7 @@ class Check:
 
 
 def verify(path: str | os.PathLike[str], engine: str = "auto", threads: int | None = None) -> Iterator[Check]:
-    """Every check of a bundle, as it is made: hashes of all files, golden latents exactly, golden pixels of every baked
+    """Run the checks of a bundle one by one: hashes of all files, golden latents exactly, golden pixels of every baked
     decoder on `engine` within the tolerance that the manifest gives it.
 
     Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable or
@@ -59,7 +59,7 @@ def latents_sha256(latents: Latents) -> str:
 
 
 def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A subject and what to do about it: give the detail, or raise."""
+    """Each subject with its check, which returns the detail or raises."""
     for name in bundle.info.files:
         yield name, partial(_hash, bundle, name)
     for golden in bundle.info.golden:
@@ -75,7 +75,7 @@ def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[tuple[
 
 
 def _decoder_knobs(bundle: Bundle, golden: Golden, expected: GoldenPicture) -> Knobs:
-    """Those that a golden picture was decoded with; knobs of the encoder alone are not among them."""
+    """The knobs that a golden picture was decoded with, without those of the encoder alone."""
     baked = {name for graph in bundle.info.synthesis for name in graph.knobs}
     return {name: value for name, value in {**golden.knobs, **expected.knobs}.items() if name in baked}
 

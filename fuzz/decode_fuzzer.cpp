@@ -1,6 +1,5 @@
-// Coded pictures that are anything at all, but for the CRC-32, which an attacker would get right as well: each is
-// refused with a status, or decodes to the same latents with every set of kernels, which code to something that does so
-// again.
+// Arbitrary bytes as coded pictures, with the CRC-32 corrected, as an attacker would. Each is refused with a status, or
+// decodes to the same latents with every set of kernels; those latents, encoded again, decode to themselves.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -28,7 +27,7 @@ struct Models {
     std::string kernels;
     std::vector<Model> models;
 
-    // That of the picture, or any.
+    // The picture's model; an arbitrary one if there is none.
     const Model &of(uint32_t id) const {
         for (const Model &model : models) {
             if (ec_core_model_id(model.get()) == id) return model;
@@ -42,7 +41,7 @@ std::vector<std::filesystem::path> model_files() {
     for (const auto &entry : std::filesystem::directory_iterator(EDGECODEC_GOLDEN)) {
         if (entry.path().extension() == ".bin") files.push_back(entry.path());
     }
-    // The same input is of the same model wherever the fuzzer runs.
+    // Sorted, so that an input gets the same model wherever the fuzzer runs.
     std::sort(files.begin(), files.end());
     require(!files.empty());
     return files;
@@ -76,7 +75,7 @@ ec_status decode(const Model &model, const ec_core_container &head, uint32_t lan
                                   latents.addresses().data(), 1, nullptr));
 }
 
-// Only where an encoder is handed what a decoder gives.
+// Only for models whose encoder takes the latents that the decoder returns.
 void code_again(const Model &model, const ec_core_container &head, Latents &latents) {
     if (Latents(Latents::encoder, model, head.width, head.height).names() != latents.names()) return;
     Bytes payload(ec_core_encode_bound(model.get(), head.width, head.height));
@@ -99,7 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (checked(ec_core_container_parse(file.data(), file.size(), &head, nullptr)) != EC_OK) return 0;
     if (uint64_t{head.width} * head.height > kMaxPixels) return 0;
 
-    // A copy without anything behind it, so that the sanitizer sees every read past the end.
+    // A copy of exactly this size, so that the sanitizer sees every read past the end.
     const uint8_t *start = file.data() + head.payload.offset;
     const Bytes payload(start, start + head.payload.size);
     Latents expected(Latents::decoder, all.front().of(head.model_id), head.width, head.height);

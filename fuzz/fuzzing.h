@@ -1,4 +1,4 @@
-// What the fuzzers share: a check that stops them, and the kernels they compare.
+// Shared by the fuzzers: checks that stop them, the kernels that they compare, models and latents.
 #pragma once
 
 #include <cstdlib>
@@ -8,18 +8,18 @@
 
 #include "edgecodec/core.h"
 
-// A broken promise of the library is a finding, as a crash is.
-inline void require(bool kept) {
-    if (!kept) std::abort();
+// A broken guarantee of the library is a finding, as a crash is.
+inline void require(bool holds) {
+    if (!holds) std::abort();
 }
 
-// A status of a call; one that reports a bug of the library is a finding too.
+// Passes a status on; one that reports a bug of the library is a finding too.
 inline ec_status checked(ec_status status) {
     require(status != EC_INTERNAL);
     return status;
 }
 
-// Names of the kernels that this processor runs.
+// Names of the kernels that this processor can run.
 inline std::vector<std::string> available_kernels() {
     std::istringstream list(ec_core_kernels_available());
     std::vector<std::string> names;
@@ -27,7 +27,7 @@ inline std::vector<std::string> available_kernels() {
     return names;
 }
 
-// An opened model; none where the bytes are not one.
+// An opened model; empty if the bytes are not a model.
 class Model {
 public:
     Model(const uint8_t *data, size_t size) {
@@ -43,7 +43,7 @@ private:
     ec_core_model *model_ = nullptr;
 };
 
-// What an encoder is handed for a picture, or what a decoder gives of it.
+// The latents that an encoder takes for a picture, or those that a decoder returns.
 class Latents {
 public:
     enum Side { encoder, decoder };

@@ -1,5 +1,5 @@
-// Files that are anything at all in the place of entropy.bin: each is refused with a status, or codes a picture to the
-// same payload with every set of kernels, and decodes it to the same latents.
+// Arbitrary bytes as entropy.bin. Each is refused with a status, or encodes a picture to the same payload with every
+// set of kernels and decodes that payload.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -10,11 +10,11 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// Larger ones only take longer: nets run over the square of this.
+// Larger ones only take longer: the time of a net grows with the square of this.
 constexpr uint32_t kMaxAlignment = 64;
 constexpr size_t kMaxValues = 1 << 16;
 
-// Mostly small, with all that 16 bits hold among them.
+// Mostly small values, but over the whole range of 16 bits.
 int16_t latent(size_t i) {
     const uint32_t mixed = static_cast<uint32_t>(i + 1) * 0x9E3779B1u;
     return static_cast<int16_t>(static_cast<int32_t>(mixed) >> (16 + (mixed & 15)));
@@ -39,13 +39,13 @@ void check(const Bytes &file, Bytes &expected) {
     size_t written = 0;
     const ec_status status = ec_core_encode(model.get(), width, height, &lanes, latents.addresses().data(),
                                             payload.data(), payload.size(), &written, 1, nullptr);
-    // A table's mode may be out of reach of the far end of 16 bits, and a net may want much memory.
+    // A table may not carry every value of 16 bits, and a net may need more memory than the limit.
     require(status == EC_OK || status == EC_OUT_OF_RANGE || status == EC_LIMIT);
     if (status != EC_OK) return;
     payload.resize(written);
     if (expected.empty()) expected = payload;
     require(payload == expected);
-    // The digest in the payload is of what the encoder expects.
+    // The digest in the payload makes the decoder compare its latents with the encoder's.
     Latents decoded(Latents::decoder, model, width, height);
     require(ec_core_decode(model.get(), width, height, lanes, payload.data(), payload.size(),
                            decoded.addresses().data(), 1, nullptr) == EC_OK);
@@ -55,7 +55,7 @@ void check(const Bytes &file, Bytes &expected) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const std::vector<std::string> all_kernels = available_kernels();
-    // A copy without anything behind it, so that the sanitizer sees every read past the end.
+    // A copy of exactly this size, so that the sanitizer sees every read past the end.
     const Bytes file(data, data + size);
     Bytes payload;
     for (const std::string &kernels : all_kernels) {

@@ -1,4 +1,4 @@
-"""Many inputs, one command: which files, where their outputs go, and going on after a failure."""
+"""Commands with many inputs: which files, where their outputs go, and going on after a failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecodec.limits import Limits
 
 @dataclass(frozen=True)
 class Job:
-    """One input and its output, each a path or "-". folder: what holds the output, where that may have to be made."""
+    """One input and its output, each a path or "-". folder: the folder of the output where it may have to be made."""
 
     input: str
     output: str

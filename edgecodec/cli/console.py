@@ -1,4 +1,4 @@
-"""How commands talk: people on standard error, machines as JSON lines on standard output, data untouched."""
+"""Output of commands: text for people on standard error, JSON lines for machines on standard output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Console:
             print(json.dumps(facts, default=str, ensure_ascii=True, allow_nan=False), flush=True)
 
     def show(self, text: str) -> None:
-        """A result for people that is all they asked for, on standard output; what that cannot hold is escaped."""
+        """The text that a command was asked for, on standard output; characters it cannot encode are escaped."""
         encoding = sys.stdout.encoding
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
@@ -56,6 +56,6 @@ class Console:
 
 
 def _places(where: str | None, worked_on: str | None) -> list[str]:
-    """What to name before a message: the place, and before it the input unless the place is that file or inside it."""
+    """Names before a message: the input, unless the place is that file or inside it, and the place."""
     within = where is not None and worked_on is not None and PurePath(where).is_relative_to(worked_on)
     return [place for place in (None if within else worked_on, where) if place is not None]

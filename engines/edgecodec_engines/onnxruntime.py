@@ -48,11 +48,11 @@ class OnnxRuntime(Engine):
         provider = _PROVIDERS[variant]
         settings = runtime.SessionOptions()
         settings.log_severity_level = _FATAL
-        # The arena keeps up to twice what a call needs, and a pattern on top of it as much again. Without the arena, a
-        # pattern makes one block of all tensors of a call, which costs far less time than a block for each.
+        # The arena keeps up to twice what a call needs, and with a memory pattern as much again. Without the arena, a
+        # pattern allocates one block for all tensors of a call, which is much faster than a block for each.
         settings.enable_cpu_mem_arena = not options.low_memory
         settings.enable_mem_pattern = options.low_memory
-        # Threads that go on spinning after a call keep the entropy stage of the next picture from the processor.
+        # Threads that spin after a call would take the processor from the entropy stage of the next picture.
         settings.add_session_config_entry("session.force_spinning_stop", "1")
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
@@ -70,7 +70,7 @@ class OnnxRuntime(Engine):
                 where=f"onnxruntime:{variant}",
                 hint="check the driver and the CUDA libraries this onnxruntime build wants",
             )
-        # One that fails later would be replaced as well, and standard output would say so.
+        # A provider that fails later would be replaced too, with a message on standard output.
         session.disable_fallback()
         inputs = {*(port.name for port in graph.inputs), *graph.scalars, *({graph.size} if graph.size else ())}
         _check_names(graph, "input", inputs, session.get_inputs())
@@ -128,7 +128,7 @@ def _runtime() -> Any:
 def _silenced(runtime: Any) -> Iterator[None]:
     """While a session is made: a provider that fails to start logs past the session's settings, for the whole process.
 
-    That logger cannot be asked for its severity. Afterwards it has ONNX Runtime's own default, whatever it had before.
+    The severity of that logger cannot be read, so afterwards it has the default of ONNX Runtime.
     """
     runtime.set_default_logger_severity(_FATAL)
     try:
@@ -141,13 +141,13 @@ def _silenced(runtime: Any) -> Iterator[None]:
 def _supplied(settings: Any, graph: Graph) -> Iterator[None]:
     """While a session is made: its `settings` hold the contents of weights that lie elsewhere than the graph.
 
-    ONNX Runtime 1.24 and newer do not follow links out of the graph's folder, and the stores of model hubs are nothing
-    but links. Older ones follow them, and cannot be handed contents.
+    ONNX Runtime 1.24 and newer do not follow links out of the graph's folder, and the caches of model hubs consist of
+    links. Older versions follow them, and do not take contents.
     """
     folder = graph.path.parent.resolve()
     linked = not all(path.resolve().is_relative_to(folder) for path in graph.weights.values())
     with ExitStack() as opened:
-        # Not otherwise: of what it opens by itself, ONNX Runtime copies less. If at all, then all, or it refuses.
+        # Only then, because ONNX Runtime copies less of the files that it opens itself. It takes all of them or none.
         if linked and hasattr(settings, "add_external_initializers_from_files_in_memory"):
             files = [opened.enter_context(path.open("rb")) for path in graph.weights.values()]
             maps = [opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) for file in files]

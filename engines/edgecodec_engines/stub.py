@@ -1,7 +1,7 @@
 """A NumPy engine for tests: no graph is read. It codes the mosaic of block means, so pictures stay recognisable.
 
-Analysis puts the mean colour of each block, less 128, into the first three channels of every latent; synthesis paints
-the finest latent of colours back. A picture of one colour survives exactly. Scalars, sizes and noise change nothing.
+Analysis puts the mean colour of each block, less 128, into the first three channels of every latent; synthesis repeats
+the colours of the finest latent. A picture of one colour survives exactly. Scalars, sizes and noise change nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COLOURS = 3
 
 
 class Stub(Engine):
-    """Works from the manifest's promises alone."""
+    """Needs nothing but the ports of the graph."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph: Graph | None = graph

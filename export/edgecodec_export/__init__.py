@@ -1,4 +1,7 @@
-"""From trained PyTorch codecs to bundles: families, baking, integer entropy models, ONNX graphs."""
+"""From trained PyTorch codecs to bundles: checkpoints, families, baking, integer entropy models, ONNX graphs.
+
+Importing this package loads no torch; the public names are imported on first use.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ _HOMES = {"ExportOptions": "options", "ExportReport": "report", "export_bundle":
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, because training imports this package for its families and needs no exporter.
     if name in _HOMES:
         return getattr(import_module(f"edgecodec_export.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

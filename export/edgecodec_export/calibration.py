@@ -1,6 +1,6 @@
-"""The photographs that range the integer activations, and those that measure what the integer nets cost.
+"""Calibration photographs: one half sets the ranges of integer activations, the other measures what integers cost.
 
-The first half, in order of name, calibrates; the second half measures, so that the reported cost is an honest one.
+The first half, in order of file name, calibrates. The cost is measured on pictures that did not calibrate the model.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ LONGEST_SIDE = 768  # pixels taken from the middle of larger pictures
 
 @dataclass(frozen=True)
 class CalibrationPictures:
-    """Pictures whose sides are multiples of the alignment; the two halves have none in common."""
+    """Pictures whose sides are multiples of the alignment. No picture is in both halves."""
 
     calibrating: list[Picture]
     measuring: list[Picture]
 
 
 def load_calibration_pictures(folder: Path | None, alignment: int, smallest_side: int = 1) -> CalibrationPictures:
-    """Every picture of `folder` (None: those that come with edgecodec), cut to multiples of `alignment`.
+    """Every picture of `folder` (None: those that come with edgecodec), cut to multiples of `alignment` pixels.
 
-    smallest_side: what the networks take, in pixels. Raises InvalidArgument for fewer than two pictures or for one that
-    is smaller than that or than the alignment, NotAnImage for a broken one.
+    smallest_side: the smallest side in pixels that the networks take. Raises InvalidArgument for fewer than two
+    pictures and for a picture with a side below `smallest_side` or `alignment`, NotAnImage for a damaged one.
     """
     source = DEFAULT_FOLDER if folder is None else folder
     files = sorted(file for file in source.glob("*") if file.suffix.lower() in SUFFIXES)
@@ -49,12 +49,12 @@ def load_calibration_pictures(folder: Path | None, alignment: int, smallest_side
 
 
 def to_tensor(picture: Picture) -> Tensor:
-    """(H, W, 3) bytes to (1, 3, H, W) float32 in [0, 1]."""
+    """A picture (H, W, 3) of bytes as (1, 3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(picture).permute(2, 0, 1)[None].to(torch.float32) / 255
 
 
 def crop(picture: Picture, height: int, width: int) -> Picture:
-    """The top left corner of that size; a smaller picture is repeated."""
+    """The top left corner of `height` by `width` pixels; a smaller picture is repeated."""
     rows, columns = np.arange(height) % picture.shape[0], np.arange(width) % picture.shape[1]
     return np.ascontiguousarray(picture[rows][:, columns])
 
@@ -70,5 +70,5 @@ def _read(file: Path, alignment: int, smallest_side: int) -> Picture:
     if min(height, width) < least:
         raise InvalidArgument(f"smaller than {least} pixels a side", where=str(file))
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    # A copy, because what Pillow hands out cannot be written to and PyTorch insists on that.
+    # A copy, because arrays from Pillow are read-only and PyTorch warns about read-only arrays.
     return pixels[top : top + height, left : left + width].copy()

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from edgecodec.knobs import decimal
+
 LISTED = 12  # lines of one kind
+
+#: Receives a line of text before each step of an export.
+Progress = Callable[[str], object]
 
 
 def first_few(lines: list[str], what: str) -> list[str]:
-    """The lines, or the first of very many and how many more there are. what: they all are."""
+    """The lines; of a long list the first ones and a count of the rest. what: the words after "and 7 more"."""
     if len(lines) <= LISTED:
         return lines
     return [*lines[:LISTED], f"and {len(lines) - LISTED} more {what}"]
 
 
 def printable(name: str) -> str:
-    """The name of a file as text, whatever its bytes are."""
+    """The name of a file as valid text, with bytes that are not UTF-8 escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def knobs_label(knobs: Mapping[str, float]) -> str:
+    """Knobs with their values as file names spell them: "beta3.84-quality2"."""
+    return "-".join(f"{name}{decimal(value)}" for name, value in sorted(knobs.items()))

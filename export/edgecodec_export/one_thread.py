@@ -1,8 +1,8 @@
-"""PyTorch on one thread, where last bits end up in files.
+"""PyTorch on one thread, so that results are the same to the last bit on every number of threads.
 
-How many threads share a convolution decides the order of its sums, and with it the last bits of its results. Integers
-of entropy.bin turn on such bits now and then, and with them the model id. One thread always adds in the same order; a
-machine that has more of them observes several photographs at a time instead.
+The number of threads that share a convolution decides the order of its sums, and with it the last bits of its results.
+Integers of entropy.bin sometimes depend on these bits, and with them the model id. One thread always adds in the same
+order; a machine with more threads observes several photographs at a time instead.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from contextlib import contextmanager
 
 import torch
 
-PICTURES_AT_ONCE = 4  # at most: through the largest networks each takes some hundred megabytes
+PICTURES_AT_ONCE = 4  # at most: the largest networks take some hundred megabytes for each
 
 
 @contextmanager
 def one_thread() -> Iterator[Executor]:
-    """PyTorch on one thread, here and in every worker of the executor that is given; afterwards as it was.
+    """Run PyTorch on one thread, in the caller and in every worker of the executor that this yields.
 
-    There are as many workers as PyTorch had threads, up to PICTURES_AT_ONCE.
+    There are as many workers as PyTorch had threads, up to PICTURES_AT_ONCE. The number of threads is restored at the
+    end.
     """
     threads = torch.get_num_threads()
-    # With OpenMP the number is that of the thread that sets it, and of threads that are started later.
+    # With OpenMP the number applies to the thread that sets it and to threads that are started later.
     workers = ThreadPoolExecutor(min(threads, PICTURES_AT_ONCE), initializer=torch.set_num_threads, initargs=(1,))
     torch.set_num_threads(1)
     try:

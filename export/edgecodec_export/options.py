@@ -1,4 +1,4 @@
-"""What an export is asked for, for the function and the command line alike. Importing this loads no torch."""
+"""The options of an export, for the function and the command line alike. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typer import Option
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """One export: a checkpoint, or a pair of them, to the bundle `output`.
+    """One export of a checkpoint, or a pair of them, to the bundle `output`.
 
     mse_checkpoint: a decoder trained for fidelity on the same encoder; the bundle then holds decoders interpolated
     between the two. knobs: the values to bake by name; knobs that are not named get the family's own choice. family:
-    what the checkpoint is, where that is not to be recognised. calibration: a folder of photographs. entropy_from: a
+    the checkpoint's family, for files that are not recognised. calibration: a folder of photographs. entropy_from: a
     bundle of the same checkpoint whose entropy model to keep, so that the files it has coded decode with the new one.
     force: replace a bundle that is already there.
     """

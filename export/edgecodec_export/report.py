@@ -1,46 +1,48 @@
-"""What an export has written, as values and as lines for people."""
+"""The result of an export, as values and as lines for people."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecodec_export.baking import suffix
 from edgecodec_export.entropy.cost import EntropyCost
+from edgecodec_export.messages import knobs_label
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written. errors: largest difference from PyTorch by graph file. size: bytes of the whole folder.
+    """What an export wrote.
 
-    kept_entropy: whether the entropy model is an earlier export's.
+    errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
+    whether the entropy model is that of an earlier export.
     """
 
     path: Path
     model_id: str
-    errors: dict[str, float]
+    errors: Mapping[str, float]
     entropy_cost: EntropyCost
     size: int
     kept_entropy: bool = False
 
 
 def summary(report: ExportReport) -> list[str]:
-    """Lines for people: what was written and how well it holds."""
+    """Lines for people: what was written, how exact the graphs are, and what the integer entropy model costs."""
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
-    lines += [f"    at {suffix(each.knobs)[1:]}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
+    lines += [f"    at {knobs_label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
     return lines + _warnings(cost, report.kept_entropy)
 
 
 def _warnings(cost: EntropyCost, kept: bool) -> list[str]:
-    dear = cost.beyond_bound()
-    if not dear:
+    expensive = cost.beyond_bound()
+    if not expensive:
         return []
-    settings = ", ".join(suffix(each.knobs)[1:] for each in dear if each.knobs)
+    settings = ", ".join(knobs_label(each.knobs) for each in expensive if each.knobs)
     remedy = (
-        "without --entropy-from a new one is calibrated, which earlier files do not go with"
+        "without --entropy-from a new one is calibrated, which does not decode earlier files"
         if kept
         else "calibrate it on more photographs, or on others, with --calibration"
     )

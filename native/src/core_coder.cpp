@@ -15,7 +15,7 @@ using namespace edgecodec;
 
 namespace {
 
-// In columns, which the compiler turns into vectors of bytes.
+// Works in columns, which the compiler turns into vectors of bytes.
 uint8_t largest_of(const uint8_t *values, size_t count) {
     constexpr size_t kColumns = 64;
     uint8_t largest[kColumns] = {};
@@ -27,7 +27,7 @@ uint8_t largest_of(const uint8_t *values, size_t count) {
     return *std::max_element(largest, largest + kColumns);
 }
 
-// The coder trusts its indices; the callers of these functions are not trusted.
+// The coder trusts its indices; these functions do not trust their callers.
 void check_run(const ec_core_tables *tables, const uint8_t *indices, const int16_t *symbols, const size_t *counts,
                size_t steps) {
     if (tables == nullptr || (counts == nullptr && steps > 0)) {

@@ -1,4 +1,4 @@
-// The C functions that tell and choose the kernels.
+// The C functions that name and choose the kernels.
 #include "edgecodec/core.h"
 #include "support/instruction_set.h"
 #include "support/status.h"

@@ -1,4 +1,4 @@
-// The ec_core_net_* functions: integer nets on their own.
+// The C functions of integer nets alone.
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -61,7 +61,7 @@ ec_status ec_core_net_run(const ec_core_net *net, const int16_t *input, uint32_t
         const size_t channels = static_cast<size_t>(integer_net.input_channels());
         const size_t positions = found.input.rows * found.input.columns;
         const int16_t low = integer_net.input_low(), high = integer_net.input_high();
-        bool inside = true;  // without a way out of the loop, so that it runs over vectors
+        bool inside = true;  // no early exit, so that the loop vectorises
         for (size_t i = 0; i < channels * positions; ++i) inside &= input[i] >= low && input[i] <= high;
         if (!inside) throw Failure(EC_INVALID_ARGUMENT, "an input is outside the bounds of the net");
         std::vector<int16_t> channels_last(positions * channels);

@@ -14,7 +14,7 @@ from edgecodec.errors import CheckpointRejected, InvalidArgument
 from edgecodec_export import pipeline
 from edgecodec_export.baking import BAKINGS, Asked, baking_of, suffix
 from edgecodec_export.baking.interpolation import Interpolation
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import FAMILIES, Hific, LearnedCodec
 from edgecodec_export.graphs.onnx_export import export_synthesis
 from edgecodec_export.options import ExportOptions

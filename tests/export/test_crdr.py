@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.calibration import DEFAULT_FOLDER
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import build
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.crdr import LATENT_LIMIT, LATENT_UNIT, Crdr, Preset, fixed_point

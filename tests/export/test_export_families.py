@@ -25,14 +25,15 @@ from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
 from edgecodec.verify import verify
 from edgecodec_export.baking import baking_of
-from edgecodec_export.checkpoints.files import Checkpoint
-from edgecodec_export.graphs.parity import verify_synthesis
+from edgecodec_export.checkpoints import Checkpoint, class_names
+from edgecodec_export.graphs.parity import check_synthesis_parity
 from edgecodec_export.graphs.weights import SMALLEST
-from edgecodec_export.pipeline import class_names
 from support.command_line import run_command
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import ENVIRONMENT
 from support.tiny_codecs import tiny_codec
+
+pytestmark = pytest.mark.slow
 
 FAMILIES = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "tunable")
 Bundles = Callable[[str], Path]
@@ -145,12 +146,12 @@ def test_what_only_some_families_have(family_bundle: Bundles) -> None:
 
 def test_class_names_come_from_the_checkpoint_or_are_numbers() -> None:
     model = tiny_codec("agustsson-sc")
-    named = Checkpoint("agustsson", "tiny", {"classes": "sky,road,tree,car,wall"}, {})
+    named = Checkpoint("agustsson", "tiny", {}, {}, classes=("sky", "road", "tree", "car", "wall"))
     assert class_names(named, model) == ("sky", "road", "tree", "car", "wall")
-    assert class_names(replace(named, notes={}), model) == ("0", "1", "2", "3", "4")
-    assert class_names(replace(named, notes={}), tiny_codec("hific")) == ()
+    assert class_names(replace(named, classes=()), model) == ("0", "1", "2", "3", "4")
+    assert class_names(replace(named, classes=()), tiny_codec("hific")) == ()
     with pytest.raises(CheckpointRejected, match="name 2 classes, its labels have 5"):
-        class_names(replace(named, notes={"classes": "sky,road"}), model)
+        class_names(replace(named, classes=("sky", "road")), model)
 
 
 def test_every_quality_has_an_encoder_decoders_and_a_golden_file(family_bundle: Bundles) -> None:
@@ -245,7 +246,7 @@ def test_changed_weights_fail_verification(copy: Path) -> None:
     decoder = baking_of(model).decoder({"quality": 3.0, "beta": 3.84})
     latents = {"y_hat": np.random.default_rng(0).integers(-300, 300, (16, 4, 8))}
     with pytest.raises(VerificationFailed, match="differs"):
-        verify_synthesis(copy / "synthesis-beta3.84-quality3.onnx", model, decoder, [latents])
+        check_synthesis_parity(copy / "synthesis-beta3.84-quality3.onnx", model, decoder, [latents])
 
 
 # ---- in tiles ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CannotRead, CheckpointRejected
-from edgecodec_export.checkpoints.files import read_checkpoint
+from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.checkpoints.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec_export.families.agustsson import Agustsson
 from support.agustsson_weights import blank, drawn, released_shapes
@@ -49,14 +49,17 @@ def encoder() -> Agustsson:
     return imported("generator/encoder_image/")
 
 
-def test_the_encoder_is_its_origins(encoder: Agustsson, image: Tensor, vectors: dict[str, Tensor]) -> None:
+def test_the_encoder_computes_what_the_origin_computes(
+    encoder: Agustsson, image: Tensor, vectors: dict[str, Tensor]
+) -> None:
     torch.testing.assert_close(encoder.analysis(2 * image - 1), vectors["y"], rtol=0, atol=LIMIT)
     (symbols,) = encoder.encode(image)
     assert torch.equal(symbols, vectors["symbols"].float())
     assert symbols.unique().tolist() == [0, 1, 2]  # behind a ReLU
 
 
-def test_the_generator_is_its_origins(vectors: dict[str, Tensor]) -> None:
+@pytest.mark.slow
+def test_the_generator_computes_what_the_origin_computes(vectors: dict[str, Tensor]) -> None:
     model = imported("generator/decoder/")
     symbols = vectors["symbols"].float()
     picture = model.synthesis(symbols)
@@ -69,7 +72,7 @@ def test_the_generator_is_its_origins(vectors: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("change", [{"zero_border": "leading"}, {"epsilon": 1e-1}])
-def test_other_conventions_would_be_seen(
+def test_other_conventions_give_other_results(
     encoder: Agustsson, image: Tensor, vectors: dict[str, Tensor], change: dict[str, object]
 ) -> None:
     with torch.device("meta"):
@@ -85,7 +88,7 @@ def test_the_layout_is_the_released_one() -> None:
 
 
 @pytest.mark.parametrize("channels", [2, 16])
-def test_the_number_of_channels_is_read_off_the_projection(channels: int) -> None:
+def test_the_number_of_channels_is_read_from_the_projection(channels: int) -> None:
     checkpoint = AgustssonTf1().read(blank(channels))
     assert checkpoint.configuration.latent_channels == channels
     assert checkpoint.family == "agustsson"
@@ -132,7 +135,7 @@ def _not_an_array(content: dict[str, object]) -> None:
         (_not_an_array, "generator/encoder_image/conv2d/bias: is of type str, should be a tensor"),
     ],
 )
-def test_whatever_does_not_fit_is_listed(change: Callable[[dict[str, Tensor]], None], line: str) -> None:
+def test_every_variable_that_does_not_fit_is_listed(change: Callable[[dict[str, Tensor]], None], line: str) -> None:
     content = blank()
     change(content)
     with pytest.raises(CheckpointRejected) as refused:
@@ -142,7 +145,7 @@ def test_whatever_does_not_fit_is_listed(change: Callable[[dict[str, Tensor]], N
     assert "raw variables" in str(refused.value)
 
 
-def test_all_that_does_not_fit_is_listed_at_once() -> None:
+def test_all_variables_that_do_not_fit_are_listed_at_once() -> None:
     content = blank()
     _missing(content)
     _noise(content)
@@ -167,7 +170,7 @@ def test_names_of_another_origin_are_not_recognised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.ckpt.index", "model.ckpt.meta", "model.ckpt.data-00000-of-00001"])
-def test_a_tensorflow_file_is_refused_with_what_to_do(name: str, tmp_path: Path) -> None:
+def test_a_tensorflow_file_is_refused_with_a_remedy(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(bytes(range(7, 207)))
     with pytest.raises(CheckpointRejected) as refused:
         read_checkpoint(tmp_path / name)
@@ -178,7 +181,7 @@ def test_a_tensorflow_file_is_refused_with_what_to_do(name: str, tmp_path: Path)
     assert refused.value.hint is None
 
 
-def test_the_prefix_by_which_tensorflow_names_a_checkpoint_is_known_by_its_index(tmp_path: Path) -> None:
+def test_the_prefix_of_a_tensorflow_checkpoint_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "model.ckpt.index").touch()
     with pytest.raises(CannotRead) as refused:
         read_checkpoint(tmp_path / "model.ckpt")

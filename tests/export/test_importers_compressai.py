@@ -13,16 +13,16 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec_export.families import Hyperprior
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hyperprior import Preset
 from support import released_layouts
-from support.drawn_numbers import picture
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import VECTORS
+from support.portable_random import picture
 from support.stand_in_weights import BMSHJ2018_HYPERPRIOR, MBT2018_MEAN, as_input, stand_in
 
 State = dict[str, Tensor]

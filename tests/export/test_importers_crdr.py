@@ -17,8 +17,7 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.baking.crdr import bake_decoder, bake_encoder
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
-from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.crdr import Crdr
@@ -92,7 +91,7 @@ def test_the_slices_and_the_decoder_give_the_public_implementations_picture(
 
 
 def released(**changes: Tensor | None) -> dict[str, Tensor]:
-    """A released file's tensors without their memory; `changes` replaces some, None removes one."""
+    """The tensors of a released file without allocated memory; `changes` replaces some, None removes one."""
     tensors: dict[str, Tensor | None] = {
         name: torch.tensor(0.11 if name in SCALE_BOUNDS else 0.0).expand(*shape) for name, shape in LAYOUT.items()
     }
@@ -192,12 +191,12 @@ def test_every_key_that_does_not_fit_is_listed_by_the_files_own_name() -> None:
     ]
 
 
-def test_a_third_stage_file_without_its_embedding_is_not_taken_for_the_second() -> None:
+def test_a_third_stage_file_without_its_embedding_is_not_read_as_second_stage() -> None:
     assert problems(released(decoder__mlp__2__weight=None)) == ["decoder.mlp.2.weight: missing"]
 
 
 @pytest.mark.parametrize("index", [0, 4, 8])
-def test_channel_attention_goes_to_the_stage_it_belongs_to(index: int) -> None:
+def test_channel_attention_is_assigned_to_its_stage(index: int) -> None:
     tensors = read(
         released(**{f"decoder__interp_ca_list__{index}__bias": torch.ones(5, 1, 320 if index < 2 else 256, 1, 1)})
     )

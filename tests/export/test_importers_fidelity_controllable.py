@@ -16,13 +16,13 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.baking.interpolation import interpolate, require_interpolation
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.fidelity_controllable import MASKED, FidelityControllable, causal_taps
 from edgecodec_export.families import Fidelity
 from edgecodec_export.families.blocks import GDN
 from edgecodec_export.families.fidelity import mixture_likelihood
-from support import drawn_numbers
-from support import fidelity_origin as origin
+from support import fidelity_weights as origin
+from support import portable_random
 from support.paths import VECTORS
 
 DIGESTS = {
@@ -60,7 +60,7 @@ def loaded(checkpoint: Checkpoint) -> Fidelity:
 
 
 def hollow() -> dict[str, Any]:
-    """The right names and shapes over one stored zero each, for what looks at names and shapes only."""
+    """The right names and shapes, each over one stored zero, for tests that use names and shapes only."""
     return {name: torch.zeros(1).expand(shape) for name, shape in origin.shapes().items()}
 
 
@@ -79,8 +79,8 @@ def test_the_weights_are_those_the_vectors_were_made_with(decoder: str) -> None:
     assert origin.digest(origin.weights(decoder)) == DIGESTS[decoder]
 
 
-def test_analysis_and_rounding(model: Fidelity, vectors: dict[str, Tensor]) -> None:
-    picture = torch.from_numpy(drawn_numbers.picture(HEIGHT, WIDTH)).permute(2, 0, 1)[None] / 255
+def test_analysis_and_rounding_are_those_of_the_origin(model: Fidelity, vectors: dict[str, Tensor]) -> None:
+    picture = torch.from_numpy(portable_random.picture(HEIGHT, WIDTH)).permute(2, 0, 1)[None] / 255
     image = F.pad(picture, (0, -WIDTH % model.ALIGNMENT, 0, -HEIGHT % model.ALIGNMENT), value=0.5)
     assert model.PADDING == "grey"
     assert largest(model.analysis(2 * image - 1) - vectors["y"]) < 1.6e-4
@@ -89,7 +89,7 @@ def test_analysis_and_rounding(model: Fidelity, vectors: dict[str, Tensor]) -> N
     assert torch.equal(y[~near_a_tie], vectors["symbols"].float()[~near_a_tie])
 
 
-def test_mixture_and_its_likelihood(model: Fidelity, vectors: dict[str, Tensor]) -> None:
+def test_mixture_and_likelihood_are_those_of_the_origin(model: Fidelity, vectors: dict[str, Tensor]) -> None:
     y = vectors["symbols"].float()
     mixture = model.context.mixture(y)
     for name, found, limit in zip(("means", "scales", "weights"), mixture, (9e-5, 3.2e-4, 9e-5), strict=True):
@@ -99,7 +99,7 @@ def test_mixture_and_its_likelihood(model: Fidelity, vectors: dict[str, Tensor])
     assert float(bits) == pytest.approx(float(vectors["bits"]), rel=5e-5)
 
 
-def test_synthesis_between_the_two_decoders(pair: dict[str, Checkpoint], vectors: dict[str, Tensor]) -> None:
+def test_interpolated_synthesis_is_that_of_the_origin(pair: dict[str, Checkpoint], vectors: dict[str, Tensor]) -> None:
     mixed = interpolate(pair["gan"].tensors, pair["mse"].tensors, ALPHA, Fidelity.DECODER_PREFIXES)
     with torch.no_grad():
         model, y = loaded(Checkpoint("fidelity", "published", {}, mixed)), vectors["symbols"].float()
@@ -111,7 +111,7 @@ def test_synthesis_between_the_two_decoders(pair: dict[str, Checkpoint], vectors
         assert largest(last_row - vectors["cropped"]) < 3e-5
 
 
-def test_mixing_what_gdn_stores_is_not_mixing_what_it_computes_with(
+def test_interpolating_stored_gdn_parameters_differs_from_interpolating_effective_ones(
     pair: dict[str, Checkpoint], vectors: dict[str, Tensor]
 ) -> None:
     tensors = interpolate(pair["gan"].tensors, pair["mse"].tensors, ALPHA, Fidelity.DECODER_PREFIXES)
@@ -135,7 +135,7 @@ def test_one_changed_bit_before_the_decoder_is_refused_and_in_it_is_not(pair: di
             require_interpolation(gan, read(changed).tensors, [ALPHA], Fidelity.DECODER_PREFIXES)
 
 
-def test_gdn_layers_hold_what_the_origin_stores(pair: dict[str, Checkpoint], model: Fidelity) -> None:
+def test_gdn_layers_hold_the_parameters_as_the_origin_stores_them(pair: dict[str, Checkpoint], model: Fidelity) -> None:
     stored = origin.weights("gan")["decoder.up2.c1.4.gamma"]
     assert (stored < GDN.PEDESTAL**0.5).any(), "some must lie below the bound, or nothing is tested"
     assert torch.equal(pair["gan"].tensors["synthesis.6.norm.gamma"], stored)
@@ -155,7 +155,7 @@ def test_files_without_the_state_of_training_are_read() -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"comp_model": None}, {"comp_model": {"context_model.a.weight": 0}}])
-def test_other_layouts_are_left_to_others(content: dict[str, Any]) -> None:
+def test_other_layouts_are_not_recognised(content: dict[str, Any]) -> None:
     assert not FidelityControllable().recognises(content)
 
 
@@ -190,7 +190,7 @@ def test_the_1x1_convolution_over_gathered_neighbours_is_the_masked_convolution(
     assert torch.equal(model.context.context_network()[0].weight, causal_taps(kernel).float())
 
 
-def test_taps_from_the_centre_on_do_not_count_whatever_is_stored(pair: dict[str, Checkpoint]) -> None:
+def test_stored_values_of_masked_taps_are_ignored(pair: dict[str, Checkpoint]) -> None:
     tensors = dict(origin.weights("gan"))
     tensors[MASKED] = tensors[MASKED].clone()
     tensors[MASKED][:, :, 2, 2:] = 1

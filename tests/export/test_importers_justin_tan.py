@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
 from edgecodec_export.entropy.coding_tables import gaussian_scale_boundaries, gaussian_tables, logistic_tables
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
@@ -23,9 +23,9 @@ from edgecodec_export.families import Hific
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hific import Preset, ReflectConv2d, mirror
 from support import released_layouts
-from support.drawn_numbers import picture
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import VECTORS
+from support.portable_random import picture
 from support.stand_in_weights import JUSTIN_TAN, as_input, stand_in
 
 WIDTHS, M, N, BLOCKS = (4, 6, 8, 10, 12), 7, 9, 2
@@ -64,6 +64,7 @@ def close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_published_size_computes_what_the_origin_computes() -> None:
     published = Hific.PRESETS["published"]
@@ -185,7 +186,7 @@ def test_the_density_of_z_is_that_of_the_origin_with_medians_of_zero() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 80), (48, 32), (64, 64)])
 @torch.no_grad()
-def test_pictures_too_small_for_the_origin_have_latents_too(height: int, width: int) -> None:
+def test_pictures_too_small_for_the_origin_are_encoded(height: int, width: int) -> None:
     model = imported(saved(small()))
     rows, columns = -(-height // 64), -(-width // 64)
     z_symbols, residual = model.encode(as_input(picture(height, width), model.ALIGNMENT))
@@ -195,7 +196,7 @@ def test_pictures_too_small_for_the_origin_have_latents_too(height: int, width: 
 
 
 @pytest.mark.parametrize("side", range(1, 8))
-def test_mirrored_edges_are_those_of_numpy_however_small_the_side(side: int) -> None:
+def test_mirrored_edges_are_those_of_numpy_at_any_side(side: int) -> None:
     x = torch.arange(side * 3.0).reshape(1, 1, side, 3)
     expected = np.pad(x.numpy(), ((0, 0), (0, 0), (2, 3), (1, 4)), mode="reflect")
     np.testing.assert_array_equal(mirror(x, (1, 4, 2, 3)), expected)
@@ -230,7 +231,7 @@ def test_options_and_shapes_tell_the_preset(tmp_path: Path) -> None:
     assert again == dataclasses.replace(expected, signed_images=True, likelihood="gaussian")
 
 
-def test_what_is_left_out_is_named() -> None:
+def test_parts_left_out_are_named() -> None:
     copies = {
         "Hyperprior.hyperprior_entropy_model.distribution.H_0": torch.zeros(N, 3, 1),
         "Hyperprior.hyperprior_entropy_model.CDF": torch.zeros(N, 60, dtype=torch.int32),
@@ -238,11 +239,11 @@ def test_what_is_left_out_is_named() -> None:
         "Hyperprior.prior_entropy_model.scale_table_tensor": torch.ones(64),
     }
     checkpoint = JustinTan().read(saved(small() | copies))
-    assert checkpoint.notes["left out Discriminator.*"].startswith("20 tensors")
-    assert checkpoint.notes["left out Hyperprior.prior_entropy_model.*"].startswith("2 tensors")
+    assert checkpoint.left_out["Discriminator.*"].startswith("20 tensors")
+    assert checkpoint.left_out["Hyperprior.prior_entropy_model.*"].startswith("2 tensors")
     plain = JustinTan().read(saved(small()))
     assert all(torch.equal(tensor, plain.tensors[name]) for name, tensor in checkpoint.tensors.items())
-    assert "left out Hyperprior.prior_entropy_model.*" not in plain.notes
+    assert "Hyperprior.prior_entropy_model.*" not in plain.left_out
 
 
 def test_the_prefix_of_data_parallel_training_changes_nothing() -> None:

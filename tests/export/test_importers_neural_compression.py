@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
 from edgecodec_export.families import Hific
 from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hific import Preset
 from support import released_layouts
-from support.drawn_numbers import picture
 from support.paths import VECTORS
+from support.portable_random import picture
 from support.stand_in_weights import NEURAL_COMPRESSION, as_input, stand_in
 
 SMALL = Preset((4, 6, 8, 10, 12), 7, 9, 2)
@@ -37,6 +37,7 @@ def close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_published_size_computes_what_neural_compression_computes() -> None:
     published = Hific.PRESETS["published"]

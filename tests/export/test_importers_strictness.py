@@ -1,4 +1,4 @@
-"""Every importer refuses what does not fit with the same words, and every error says which file it is about."""
+"""Every importer refuses with the same words what does not fit, and every error names its file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec_export import export_bundle
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers import IMPORTERS
 from edgecodec_export.options import ExportOptions
 from support.make_tiny_bundle import second_decoder, tiny_model
@@ -97,7 +97,7 @@ def test_a_constant_that_is_not_a_tensor_is_refused(tmp_path: Path) -> None:
     assert "gaussian_conditional.scale_bound" in refusal(tmp_path / "x.pt").message
 
 
-def test_a_model_that_cannot_be_built_says_of_which_file(tmp_path: Path) -> None:
+def test_the_error_for_a_model_that_cannot_be_built_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     save_checkpoint(path, tiny_model(), "hific", "tiny", {})
     checkpoint = read_checkpoint(path)
@@ -121,14 +121,14 @@ def test_a_second_decoder_that_is_not_finite_is_refused_by_its_file(tmp_path: Pa
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs a file that cannot be read, even by root")
-def test_a_file_that_cannot_be_read_is_no_failure_to_write() -> None:
+def test_a_file_that_cannot_be_read_is_reported_as_that() -> None:
     with pytest.raises(CannotRead) as refused:
         read_checkpoint(Path("/proc/self/mem"))
     assert refused.value.where == "/proc/self/mem"
 
 
 def test_damage_anywhere_in_a_file_is_refused(tmp_path: Path) -> None:
-    """Each of these made the library that opens it fail in a way of its own."""
+    """Each of these makes the library that opens it raise another kind of exception."""
     np.savez_compressed(tmp_path / "whole.npz", **{"generator/decoder/conv2d/bias": np.arange(960, dtype=np.float32)})
     archive = bytearray((tmp_path / "whole.npz").read_bytes())
     with zipfile.ZipFile(tmp_path / "whole.npz") as whole:

@@ -22,9 +22,9 @@ from edgecodec.errors import BundleChanged, ModelMismatch, NotABundle
 from edgecodec.verify import verify
 from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import CalibrationPictures
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.kept import LARGEST_OVERHEAD, LARGEST_OVERHEAD_OF_COUNTS, keep_entropy, require_fit
 from edgecodec_export.families import Hyperprior, LearnedCodec
@@ -32,6 +32,8 @@ from edgecodec_export.options import ExportOptions
 from support.command_line import run_command
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
+
+pytestmark = pytest.mark.slow
 
 Bundles = Callable[[str], Path]
 
@@ -47,7 +49,7 @@ def save(path: Path, model: LearnedCodec, preset: str = "tiny") -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint, photographs here and there, and what was exported here: a bundle, and a file that it has coded."""
+    """A checkpoint, two sets of photographs, and a bundle calibrated on those in "here" with a file that it coded."""
     folder = tmp_path_factory.mktemp("kept")
     save(folder / "tiny.safetensors", tiny_codec("hyperprior"))
     for place, pictures in {"here": tiny_pictures(8)[:4], "there": tiny_pictures(8)[4:]}.items():
@@ -62,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kept(folder: Path) -> Path:
-    """Exported there, with the entropy model from here."""
+    """Exported with the photographs in "there" and the entropy model of the first bundle."""
     progress: list[str] = []
     export_bundle(
         ExportOptions(
@@ -87,14 +89,14 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
     return manifest
 
 
-def test_another_calibration_orphans_the_files_of_the_first(folder: Path, tmp_path: Path) -> None:
+def test_a_bundle_with_another_calibration_does_not_decode_files_of_the_first(folder: Path, tmp_path: Path) -> None:
     export_bundle(ExportOptions(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there"))
     assert manifest_of(tmp_path / "b")["model_id"] != manifest_of(folder / "old.bundle")["model_id"]
     with pytest.raises(ModelMismatch):
         decoded(tmp_path / "b", folder / "old.edgc")
 
 
-def test_with_the_kept_model_they_decode_to_the_same_pictures(folder: Path, kept: Path) -> None:
+def test_with_the_kept_model_files_decode_to_the_same_pictures(folder: Path, kept: Path) -> None:
     old = folder / "old.bundle"
     assert (kept / "entropy.bin").read_bytes() == (old / "entropy.bin").read_bytes()
     assert manifest_of(kept)["model_id"] == manifest_of(old)["model_id"]
@@ -104,7 +106,7 @@ def test_with_the_kept_model_they_decode_to_the_same_pictures(folder: Path, kept
     assert all(check.passed for check in verify(kept, "onnxruntime", threads=1))
 
 
-def test_the_manifest_says_where_the_model_is_from_and_what_it_costs_here(folder: Path, kept: Path) -> None:
+def test_the_manifest_gives_the_origin_of_the_kept_model_and_its_cost(folder: Path, kept: Path) -> None:
     old, new = manifest_of(folder / "old.bundle"), manifest_of(kept)
     assert "entropy" not in old["provenance"]
     told = {name: old["provenance"][name] for name in ("versions", "processor")}
@@ -165,7 +167,7 @@ def test_a_checkpoint_of_other_scales_is_refused(folder: Path, tmp_path: Path) -
 
 
 def test_a_decoder_trained_further_keeps_the_entropy_model(folder: Path, tmp_path: Path) -> None:
-    """Which is what the option is for: better pictures from the files that there are."""
+    """The purpose of the option: better pictures from existing files."""
 
     def change(model: Hyperprior) -> None:
         model.synthesis[-1].bias += 0.1
@@ -196,7 +198,7 @@ def test_another_family_or_preset_or_other_latents_are_refused_and_listed(folder
     assert message.count("\n") == 2 and message.count("('r', 11, 16)") == 2
 
 
-def test_what_is_no_bundle_or_was_changed_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_or_was_changed_is_refused(folder: Path, tmp_path: Path) -> None:
     model = tiny_codec("hyperprior")
     with pytest.raises(NotABundle):
         keep_entropy(tmp_path, model, "hyperprior", "tiny")
@@ -236,7 +238,7 @@ def test_every_setting_must_fit_not_only_their_sum(folder: Path) -> None:
 
 
 class Accepted(Exception):
-    """The entropy model has been kept, and graphs would be next."""
+    """Ends the export after the entropy model was accepted, before the graphs."""
 
 
 def keeping(bundle: Path, name: str, model: LearnedCodec, output: Path) -> None:
@@ -256,7 +258,7 @@ def test_counted_probabilities_may_be_those_of_other_pictures_but_not_of_another
         raise Accepted
 
     bundle = family_bundle(name)
-    monkeypatch.setattr(pipeline, "_write_graphs", stop)
+    monkeypatch.setattr(pipeline, "export_graphs", stop)
     with pytest.raises(Accepted):
         keeping(bundle, name, tiny_codec(name), tmp_path / "b")
     other = copy.deepcopy(tiny_codec(name))

@@ -1,4 +1,4 @@
-"""How far graphs look, against what they really see; and what their activations take, against sums by hand."""
+"""Halos against measured receptive fields, and activation memory against sums by hand."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _seen(graph: onnx.ModelProto, input_unit: int, output_unit: int) -> tuple[in
 
 @settings(max_examples=40)
 @given(st.data())
-def test_exactly_what_impulses_show(data: st.DataObject) -> None:
+def test_the_halo_is_exactly_what_impulses_show(data: st.DataObject) -> None:
     levels = data.draw(st.integers(0, 2))
     down = data.draw(st.booleans())
     layers = []
@@ -106,7 +106,7 @@ def test_exactly_what_impulses_show(data: st.DataObject) -> None:
     assert halo(graph, *grids, UNIT, UNIT) == _seen(graph, *ends)
 
 
-def test_a_known_reach() -> None:
+def test_the_halo_of_one_convolution_follows_from_its_kernel() -> None:
     graph = _graph([_square("Conv", 2 * REACH + 1, 1, REACH, REACH)])
     grids = {"x": Grid(1, (2, 3))}, {"y": Grid(1, (2, 3))}
     assert halo(graph, *grids, 1, 1) == (REACH, REACH)
@@ -121,7 +121,7 @@ def _refused(nodes: Nodes, inputs: list[onnx.ValueInfoProto] | None = None) -> s
     return str(caught.value)
 
 
-def test_statistics_of_whole_maps() -> None:
+def test_graphs_with_statistics_of_whole_maps_are_not_tiled() -> None:
     nodes = Nodes()
     mean = nodes.add("ReduceMean", "x", nodes.constant([2, 3], np.int64))
     nodes.add("Sub", "x", mean, result="y")
@@ -131,7 +131,7 @@ def test_statistics_of_whole_maps() -> None:
     assert _refused(nodes) == "it takes statistics of whole maps (InstanceNormalization)"
 
 
-def test_statistics_over_channels_are_of_one_place() -> None:
+def test_statistics_over_channels_need_no_halo() -> None:
     nodes = Nodes()
     mean = nodes.add("ReduceMean", "x", nodes.constant([1], np.int64))
     nodes.add("Sub", "x", mean, result="y")
@@ -139,21 +139,21 @@ def test_statistics_over_channels_are_of_one_place() -> None:
     assert halo(graph, {"x": Grid(1, (2, 3))}, {"y": Grid(1, (2, 3))}, 8, 8) == (0, 0)
 
 
-def test_places_that_count_from_the_edge() -> None:
+def test_graphs_that_depend_on_the_position_are_not_tiled() -> None:
     nodes = Nodes()
     extent = nodes.add("Squeeze", nodes.add("Shape", "x", start=3, end=4), nodes.constant([0], np.int64))
     places = nodes.add("Range", nodes.constant(0, np.int64), extent, nodes.constant(1, np.int64))
     nodes.add("Add", "x", nodes.add("Cast", places, to=TensorProto.FLOAT), result="y")
-    assert "where they are in the picture" in _refused(nodes)
+    assert "depends on the position in the picture" in _refused(nodes)
 
 
-def test_an_operator_that_nobody_thought_of() -> None:
+def test_graphs_with_an_unknown_operator_are_not_tiled() -> None:
     nodes = Nodes()
     nodes.add("LpNormalization", "x", axis=2, result="y")
-    assert _refused(nodes) == "what LpNormalization looks at is not known"
+    assert _refused(nodes) == "the receptive field of LpNormalization is not known"
 
 
-def test_memory_is_what_lives_at_once() -> None:
+def test_memory_is_the_largest_sum_of_live_tensors() -> None:
     """Per pixel: 64 bytes for 16 channels, a quarter of that at half the sides, and there 4 for each of 9 columns."""
     nodes = Nodes()
     x = nodes.add("Cast", "image", to=TensorProto.FLOAT)

@@ -1,4 +1,4 @@
-"""Weights that graphs share lie in files of their own, and are as much part of the bundle as the graphs."""
+"""Weights that graphs share are in separate files, which are checked as the graphs are."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_changed_weights_are_never_loaded(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["model.data", "synthesis2.onnx.data", "more/of/it.bin", "./weights/moved.bin"])
-def test_weights_are_weights_wherever_they_lie(bundle: Path, named: str) -> None:
+def test_weights_in_any_file_of_the_bundle_are_checked(bundle: Path, named: str) -> None:
     file = named.removeprefix("./")
     (bundle / file).parent.mkdir(parents=True, exist_ok=True)
     _write_graph_with_weights_in(bundle, file, named)
@@ -100,8 +100,8 @@ def test_weights_are_weights_wherever_they_lie(bundle: Path, named: str) -> None
     assert caught.value.where == str(bundle / file)
 
 
-def test_weights_lie_where_their_graph_is(bundle: Path) -> None:
-    """In a folder of its own a graph means other files than beside the manifest."""
+def test_names_of_weight_files_are_relative_to_the_graph(bundle: Path) -> None:
+    """A graph in a subfolder does not get a file of the same name beside the manifest."""
     data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     _write_graph_with_weights_in(bundle, "model.data", "model.data")
     (bundle / "inside").mkdir()
@@ -120,7 +120,7 @@ def test_weights_lie_where_their_graph_is(bundle: Path) -> None:
 
 @pytest.mark.parametrize("named", ["model.data", "../secret.bin", "weights/../model.data", "/etc/passwd", ""])
 def test_weights_that_the_manifest_does_not_list_are_refused(bundle: Path, named: str) -> None:
-    """Though a file of that name is there, and the graph is the one that the manifest describes."""
+    """Even if a file of that name exists and the graph has the hash of the manifest."""
     data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     _write_graph_with_weights_in(bundle, "weights/moved.bin", named)
     write_manifest(bundle, read_manifest(bundle))
@@ -133,7 +133,7 @@ def test_weights_that_the_manifest_does_not_list_are_refused(bundle: Path, named
 
 
 @pytest.mark.parametrize("data", [b"", b"not a graph", b"\x3a\x7f", b"\xff" * 20], ids=repr)
-def test_graphs_that_are_none(bundle: Path, data: bytes) -> None:
+def test_files_that_are_not_graphs_are_refused(bundle: Path, data: bytes) -> None:
     coded = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     (bundle / "synthesis2.onnx").write_bytes(data)
     write_manifest(bundle, read_manifest(bundle))
@@ -142,7 +142,7 @@ def test_graphs_that_are_none(bundle: Path, data: bytes) -> None:
 
 
 def test_weights_are_found_in_every_part_of_a_graph() -> None:
-    """As onnx writes them, whatever lies around them."""
+    """In a model with every kind of field that can hold a tensor, serialised by onnx."""
 
     def tensor(file: str) -> onnx.TensorProto:
         outside = numpy_helper.from_array(np.zeros(3, np.float32), "location")
@@ -182,13 +182,13 @@ def test_weights_are_found_in_every_part_of_a_graph() -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 16, "b" * 16])
-def test_missing_weights_are_noticed_at_once(bundle: Path, name: str) -> None:
+def test_missing_weights_are_found_on_opening(bundle: Path, name: str) -> None:
     (bundle / "weights" / f"{name}.bin").unlink()
     with pytest.raises(BundleChanged):
         edgecodec.open_bundle(bundle, "stub")
 
 
-def test_verify_hashes_them(bundle: Path) -> None:
+def test_verify_checks_the_hashes_of_weights(bundle: Path) -> None:
     _flip_a_byte(bundle / "weights" / ("b" * 16 + ".bin"))
     assert [check.subject for check in verify.verify(bundle, "onnxruntime") if not check.passed] == [
         f"weights/{'b' * 16}.bin"

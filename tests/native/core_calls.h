@@ -1,4 +1,4 @@
-// What the native test programs share: calls of the C interface that throw, and the kernels there are.
+// Shared by the native test programs: calls of the C interface that throw, and the names of the kernels.
 #pragma once
 
 #include <sstream>
@@ -14,7 +14,7 @@ void call(Function function, Arguments... arguments) {
     if (function(arguments..., &error) != EC_OK) throw std::runtime_error(error.message);
 }
 
-// Names of the kernels that this processor runs, "scalar" first.
+// Names of the kernels that this processor can run, "scalar" first.
 inline std::vector<std::string> available_kernels() {
     std::istringstream list(ec_core_kernels_available());
     std::vector<std::string> names;

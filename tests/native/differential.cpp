@@ -1,9 +1,9 @@
-// Compares every set of kernels of this processor with the scalar one, on random coding tables, streams (whole and
-// damaged) and integer nets. Through the C interface alone, so that it runs where no Python does.
+// Compares every set of kernels of this processor with the scalar one, on random coding tables, streams (intact and
+// damaged) and integer nets. Uses the C interface only, so that it runs on machines without Python.
 //
 //     differential [ROUNDS [SEED]]
 //
-// The status is 1 if anything differs; the round's number then names it, with the seed.
+// The exit status is 1 if anything differs. The printed round, with the seed, reproduces it.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -68,7 +68,7 @@ constexpr int kSum = 1 << 14;
 
 Table random_table(Random &random, bool centred, int ranks) {
     Table table;
-    // From tables that one rank rules to flat ones.
+    // From tables dominated by one rank to flat ones.
     const int64_t share = random.between(8, 250);
     int left = kSum;
     for (int after = ranks - 1; after > 0; --after) {
@@ -100,7 +100,7 @@ int16_t random_symbol(Random &random, const Table &table) {
     return static_cast<int16_t>(value < INT16_MIN || value > INT16_MAX ? table.mode : value);
 }
 
-// What a decoder made of a payload; symbols and digest are only set where the status is EC_OK.
+// The result of decoding a payload; symbols and digest are only set if the status is EC_OK.
 struct Decoded {
     ec_status status;
     std::vector<int16_t> symbols;
@@ -140,9 +140,9 @@ std::vector<uint8_t> damaged(Random &random, std::vector<uint8_t> payload) {
 }
 
 void compare_streams(Random &random, const std::vector<std::string> &kernels) {
-    // What is not centred, or has more than 64 tables, is decoded without a ladder.
+    // Sets that are not centred, or have more than 64 tables, are decoded without a ladder.
     const bool ladder = !random.one_in(8);
-    // In a set of tables of one short length the escapes are the highest ranks of a row.
+    // In a set of short tables of equal length, escapes are the highest ranks of a row.
     const int64_t same_ranks = random.one_in(3) ? random.between(2, 8) : 0;
     std::vector<Table> tables(static_cast<size_t>(random.between(1, ladder ? 64 : 100)));
     Writer writer;
@@ -212,7 +212,7 @@ Bounds random_bounds(Random &random) {
     }
 }
 
-// What an output channel's accumulator can be without its bias.
+// Bounds of an output channel's accumulator, without its bias.
 Bounds sum_bounds(const std::vector<int64_t> &weights, Bounds input) {
     Bounds sum{0, 0};
     for (const int64_t weight : weights) {
@@ -227,7 +227,7 @@ struct Shape {
     Bounds bounds;
 };
 
-// Writes a layer with accumulators up to the ends of 32 bits, and returns what it gives.
+// Writes a layer whose accumulators may reach the ends of 32 bits, and returns the shape of its output.
 Shape write_layer(Random &random, Writer &writer, Shape input, bool gives_indices) {
     const bool transposed = random.one_in(2);
     const int64_t kernel = random.between(1, 5), stride = random.between(1, std::min<int64_t>(kernel, 3));
@@ -238,7 +238,7 @@ Shape write_layer(Random &random, Writer &writer, Shape input, bool gives_indice
     writer.u8(transposed).u8(kernel).u8(stride).u8(padding).u8(output_padding).u8(weight_bytes);
     writer.u16(input.channels).u16(outputs);
 
-    // Small numbers often meet a threshold exactly.
+    // Small weights often make an accumulator equal to a threshold.
     const int64_t largest = random.one_in(3) ? 1 : weight_bytes == 1 ? 127 : 32767;
     std::vector<std::vector<int64_t>> weights(static_cast<size_t>(outputs));
     std::vector<Bounds> accumulators;
@@ -315,7 +315,7 @@ void compare_nets(Random &random, const std::vector<std::string> &kernels) {
         const Net net(writer.bytes());
         uint32_t sides[3];
         ec_core_error error{};
-        // A convolution may want more rows or columns than there are.
+        // A convolution may need more rows or columns than there are.
         if (ec_core_net_shape(net.opened.get(), rows, columns, sides, &error) != EC_OK) return;
         for (const uint32_t threads : {1u, 2u}) {
             std::vector<int16_t> output(size_t{sides[0]} * sides[1] * sides[2]);

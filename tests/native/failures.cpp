@@ -1,9 +1,9 @@
-// Every exception inside the library ends as a status at the C boundary, also one that no code throws on purpose, and
-// one in a thread. Compiled from the sources, because the library exports nothing but its C functions.
+// Checks that every exception becomes a status at the C boundary, also one that no code throws on purpose, and one in a
+// thread. Compiled from the sources, because the library exports nothing but its C functions.
 //
 //     failures
 //
-// The status is 1, and the lines say why, if one does not.
+// The exit status is 1 if one does not; the output then names it.
 #include <atomic>
 #include <cstdio>
 #include <functional>

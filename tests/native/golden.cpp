@@ -1,10 +1,10 @@
 // Decodes the golden pictures with every set of kernels of this processor and 1 and 2 threads, compares their latents
-// with the listed digests, and, where these are all that an encoder needs, codes them again to the same bytes. Through
-// the C interface alone, so that it runs where no Python does.
+// with the listed digests, and encodes them again to the same bytes if an encoder needs nothing else. Uses the C
+// interface only, so that it runs on machines without Python.
 //
 //     golden FOLDER
 //
-// Prints the digests it found; the status is 1 if anything differs.
+// Prints the digests that it found. The exit status is 1 if anything differs.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -22,7 +22,7 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// A line of digests.txt, which says what its fields are.
+// A line of digests.txt, which describes its fields.
 struct Golden {
     std::string picture, model;
     bool own;
@@ -52,7 +52,7 @@ std::vector<Golden> listed(const std::string &path) {
     return all;
 }
 
-// The tensors an encoder is handed, or a decoder gives.
+// The tensors that an encoder takes, or those that a decoder returns.
 using Describe = ec_status (*)(const ec_core_model *, uint32_t, ec_core_tensor *);
 
 std::vector<ec_core_tensor> tensors(const ec_core_model *model, uint32_t count, Describe describe) {
@@ -61,7 +61,7 @@ std::vector<ec_core_tensor> tensors(const ec_core_model *model, uint32_t count, 
     return all;
 }
 
-// CRC-32 as on a little-endian machine, whatever this one is.
+// CRC-32 of the values in little-endian order, whatever the machine.
 std::string digest(const char *name, const std::vector<int16_t> &values) {
     Bytes bytes;
     for (const int16_t value : values) {
@@ -73,8 +73,8 @@ std::string digest(const char *name, const std::vector<int16_t> &values) {
     return name + std::string(number);
 }
 
-// A parsed picture and the opened model that coded it. Models are opened after the kernels are chosen, because they may
-// be laid out for them.
+// A parsed picture and its opened model. Models are opened after the kernels are chosen, because their layout depends
+// on the kernels.
 class Coded {
 public:
     Coded(const std::string &folder, const Golden &golden) : file_(read(folder + "/" + golden.picture)) {
@@ -83,12 +83,12 @@ public:
         ec_core_model *opened = nullptr;
         call(ec_core_model_open, model.data(), model.size(), &opened);
         model_.reset(opened);
-        if (ec_core_model_id(opened) != head_.model_id) throw std::runtime_error("is of another model");
+        if (ec_core_model_id(opened) != head_.model_id) throw std::runtime_error("was coded with another model");
 
         const uint32_t alignment = ec_core_model_alignment(opened);
-        given_ = tensors(opened, ec_core_model_decoder_latent_count(opened), ec_core_model_decoder_latent);
-        handed_ = tensors(opened, ec_core_model_encoder_latent_count(opened), ec_core_model_encoder_latent);
-        for (const ec_core_tensor &tensor : given_) {
+        decoder_latents_ = tensors(opened, ec_core_model_decoder_latent_count(opened), ec_core_model_decoder_latent);
+        encoder_latents_ = tensors(opened, ec_core_model_encoder_latent_count(opened), ec_core_model_encoder_latent);
+        for (const ec_core_tensor &tensor : decoder_latents_) {
             const auto side = [&](size_t pixels) {
                 return (pixels + alignment - 1) / alignment * (alignment / tensor.stride);
             };
@@ -102,18 +102,19 @@ public:
         call(ec_core_decode, model_.get(), head_.width, head_.height, head_.lanes, payload,
              static_cast<size_t>(head_.payload.size), addresses_.data(), threads);
         std::vector<std::string> digests;
-        for (size_t i = 0; i < latents_.size(); ++i) digests.push_back(digest(given_[i].name, latents_[i]));
+        for (size_t i = 0; i < latents_.size(); ++i) digests.push_back(digest(decoder_latents_[i].name, latents_[i]));
         return digests;
     }
 
-    // Whether the decoded latents give the file's bytes. They may have other names than what an encoder is handed, and
-    // other values where it rounds them to the symbols that made them.
+    // Whether encoding the decoded latents gives the file's bytes. The encoder latents may have other names, and other
+    // values that round to the same symbols.
     bool encodes_to_itself(uint32_t threads) const {
-        const auto alike = [](const ec_core_tensor &a, const ec_core_tensor &b) {
+        const auto same_shape = [](const ec_core_tensor &a, const ec_core_tensor &b) {
             return a.channels == b.channels && a.stride == b.stride;
         };
-        if (!std::equal(given_.begin(), given_.end(), handed_.begin(), handed_.end(), alike)) {
-            throw std::runtime_error("an encoder is handed other tensors than a decoder gives");
+        if (!std::equal(decoder_latents_.begin(), decoder_latents_.end(), encoder_latents_.begin(),
+                        encoder_latents_.end(), same_shape)) {
+            throw std::runtime_error("an encoder takes other tensors than a decoder returns");
         }
         Bytes payload(ec_core_encode_bound(model_.get(), head_.width, head_.height));
         uint32_t lanes = head_.lanes;
@@ -139,12 +140,12 @@ private:
     Bytes file_;
     ec_core_container head_{};
     std::unique_ptr<ec_core_model, Close> model_;
-    std::vector<ec_core_tensor> given_, handed_;
+    std::vector<ec_core_tensor> decoder_latents_, encoder_latents_;
     std::vector<std::vector<int16_t>> latents_;
     std::vector<int16_t *> addresses_;
 };
 
-// Prints what it finds, and returns whether it is as listed.
+// Prints the digests, and returns whether they are as listed.
 bool check(const std::string &folder, const Golden &golden, const std::string &kernels, uint32_t threads) {
     std::printf("%s, threads %u: %s", kernels.c_str(), static_cast<unsigned>(threads), golden.picture.c_str());
     std::string problem;

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from edgecodec import native
 from edgecodec.errors import BadModel, Corrupt, InvalidArgument
 from support import reference_coder
-from support.coder_data import gaussian_tables, residuals
 from support.native_coder import Indices, NativeCoder, Symbols
 from support.reference_coder import Bits, Table, varint
+from support.synthetic_residuals import gaussian_tables, residuals
 
 LANES = [2, 8, 32, 64]
 NONE = np.zeros(0, np.uint8)
@@ -114,7 +114,7 @@ def test_noise_never_leaves_its_buffers(lanes: int, payload: bytes, seed: int) -
         (64, crafted(64, {}, (0, 0)), None),
         (2, crafted(2, {0: 1 << 17}, ()), "start states"),
         (2, crafted(2, {0: 1 << 17}, (), filling=1), "filling bits"),
-        (2, crafted(2, {}, (), b"\0"), "belong to nothing"),
+        (2, crafted(2, {}, (), b"\0"), "leave a gap"),
         (8, crafted(8, {5: 1 << 17}, (0,)), "start states"),
         (8, crafted(8, {7: 65536 + 1}, (0,)), "unread"),
         (64, crafted(64, {63: 65536 + 256}, (0, 0)), "unread"),

@@ -78,7 +78,7 @@ def test_a_broken_rule_is_named(at: int, value: int, why: str) -> None:
         ([UP, replace(SAME, bias=np.array([0, 2**31 - 1]))], "32 bits"),
         ([UP, replace(SAME, epilogue=Table(REQUANTISE, np.arange(-100, 100)))], "too early"),
         ([UP, replace(SAME, epilogue=Table(REQUANTISE, np.arange(-100, 102)))], "after its net"),
-        ([UP, replace(SAME, epilogue=Table(replace(REQUANTISE, low=101), np.zeros(0)))], "wrong way round"),
+        ([UP, replace(SAME, epilogue=Table(replace(REQUANTISE, low=101), np.zeros(0, int)))], "wrong way round"),
         ([UP, SAME, Crop(0, 0, 0, 0, 2)], "not the last"),
         ([UP, PixelShuffle(0, 2)], "squares"),
         ([UP, PixelShuffle(2, 2)], "squares"),
@@ -99,9 +99,10 @@ def test_an_unknown_epilogue_is_refused() -> None:
     refused(data[:epilogue] + b"\3" + data[epilogue + 1 :], "unknown epilogue")
 
 
+ONES = np.ones(8, int)
 #: Every kind of layer but indices, from 3 channels to 2.
 MIXED = Net(-50, 50, [Crop(0, 1, 0, 0, 3), replace(UP, bias=np.zeros(8, int), weight=np.ones((8, 5, 5, 3), int),
-    epilogue=Requantise(np.ones(8), np.ones(8), np.full(8, 8), -100, 100)), PixelShuffle(2, 8), TABLE])  # fmt: skip
+    epilogue=Requantise(ONES, ONES, np.full(8, 8), -100, 100)), PixelShuffle(2, 8), TABLE])  # fmt: skip
 
 
 @pytest.mark.parametrize("net", [NET, MIXED])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,13 +89,14 @@ SIGN = Layer(
 )
 RESIDUAL = Residual("symbols", 1, "index", "target", 1, "mean", 4)
 FIX = Affine("fixed", "z", 0, np.zeros(2, np.int64), -100, 100)
+SUM = Add("refined", "symbols", "mean", 32, 2, 1, -(2**15), 2**15 - 1)
 STEPS: list[Step] = [
     Code("z", 0),
     FIX,
     Apply("index", "fixed", 0),
     Affine("mean", "z", 1, np.zeros(2, np.int64), -(2**15), 2**15 - 1),
     RESIDUAL,
-    Add("refined", "symbols", "mean", 32, 2, 1, -(2**15), 2**15 - 1),
+    SUM,
 ]
 TABLES = carrying_tables(np.random.default_rng(1), 2)
 MODEL = Model(8, TENSORS, [TABLES, TABLES], [Net(-100, 100, [SIGN])], STEPS)
@@ -141,7 +143,7 @@ def refused(model: Model) -> None:
     assert caught.value.offset is not None and 0 <= caught.value.offset <= len(model_bytes(model))
 
 
-def with_residual(**changes: object) -> Model:
+def with_residual(**changes: Any) -> Model:
     return replace(MODEL, steps=[replace(RESIDUAL, **changes) if step is RESIDUAL else step for step in STEPS])
 
 
@@ -179,7 +181,7 @@ def with_tensor(old: Tensor, new: Tensor) -> Model:
         with_tensor(SYMBOLS, replace(SYMBOLS, stride=4)),
         replace(MODEL, table_sets=[TABLES, TABLES[:1]]),
         replace(MODEL, steps=[*STEPS, Affine("target", "z", 0, np.zeros(3, np.int64), 0, 1)]),
-        replace(MODEL, steps=[*STEPS[:4], replace(STEPS[-1], first="target"), RESIDUAL]),
+        replace(MODEL, steps=[*STEPS[:4], replace(SUM, first="target"), RESIDUAL]),
     ],
 )
 def test_a_broken_rule_is_refused(model: Model) -> None:

@@ -18,10 +18,10 @@ from edgecodec import native
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import InvalidArgument, OutOfRange
 from support import reference_coder
-from support.coder_data import gaussian_tables, ideal_bits, residuals
 from support.exactness import latent_shape
 from support.native_coder import Indices, NativeCoder, Symbols
 from support.reference_coder import Ranked, Table
+from support.synthetic_residuals import gaussian_tables, ideal_bits, residuals
 
 LANES = [2, 8, 32, 64]
 DIGEST = 0xDEADBEEF

@@ -46,8 +46,8 @@ def models(draw: st.DrawFn) -> Model:
             if part == "other":
                 builder.code_by_channel(2, ALIGNMENT)
             elif part != "plain":
-                limit = builder.mask(ALIGNMENT, channels).tensor if part == "masked prefix" else None
-                builder.prefix(channels, ALIGNMENT, limit=limit, ends=ends)
+                mask = builder.mask(ALIGNMENT, channels).tensor if part == "masked prefix" else None
+                builder.prefix(channels, ALIGNMENT, limit=mask, ends=ends)
     return builder.model()
 
 

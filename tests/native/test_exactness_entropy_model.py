@@ -57,8 +57,8 @@ def test_sums_round_alike_at_every_shift(shift: int) -> None:
     ends[0, 0, :2, 0], ends[1, 0, :2, :2] = [-(2**15), 2**15 - 1], [-(2**15), 2**15 - 1]
     tensors = [Tensor("a", 1, 1), Tensor("b", 1, 1), Tensor("sum", 1, 1, decoder_latent=True)]
     unit = min(2**31 - 1, 2**shift)
-    for multipliers in ((unit // 256, unit // 200), (-unit // 300, unit // 2**9), (1, -1), (-(2**31), 2**31 - 1)):
-        steps: list[Step] = [Code("a", 0), Code("b", 0), Add("sum", "a", "b", *multipliers, shift, -300, 255)]
+    for first, second in ((unit // 256, unit // 200), (-unit // 300, unit // 2**9), (1, -1), (-(2**31), 2**31 - 1)):
+        steps: list[Step] = [Code("a", 0), Code("b", 0), Add("sum", "a", "b", first, second, shift, -300, 255)]
         model = Model(1, tensors, [TABLES[:1]], [], steps)
         assert_exact(model, dict(zip("ab", ends, strict=True)), 30, 20)
 

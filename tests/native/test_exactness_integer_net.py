@@ -198,14 +198,19 @@ def test_the_proof_is_tight(transposed: bool, end: int, weight_bytes: int, low: 
     def net(bias: int) -> Net:
         return one_output(weight, bias, low=low, high=high, transposed=transposed, weight_bytes=weight_bytes)
 
-    lowest, highest = reference.accumulator_bounds(net(0).layers[0], low, high)
+    def layer(bias: int) -> reference.Layer:
+        (layer,) = net(bias).layers
+        assert isinstance(layer, reference.Layer)
+        return layer
+
+    lowest, highest = reference.accumulator_bounds(layer(0), low, high)
     bias = end - int((lowest if end < 0 else highest)[0])
     step = -1 if end < 0 else 1
 
     kernel = weight[0, ::-1, ::-1] if transposed else weight[0]
     extreme = np.where((kernel > 0) == (end > 0), high, low).transpose(2, 0, 1)
     if low <= 0 <= high:
-        assert reference.accumulate(net(bias).layers[0], extreme)[0, 1, 1] == end
+        assert reference.accumulate(layer(bias), extreme)[0, 1, 1] == end
     assert_exact(net(bias), extreme)
     if INT32_MIN <= bias + step <= INT32_MAX:
         with pytest.raises(BadModel, match="32 bits"):

@@ -15,7 +15,7 @@ from support import reference_picture
 from support.exactness import assert_exact
 from support.random_models import ALIGNMENT, Builder, carrying_tables, drawn_latents
 from support.reference_coder import Refused
-from support.reference_entropy_model import Apply, Code, Labels, Model, Tensor, encoder_latents, model_bytes
+from support.reference_entropy_model import Apply, Code, Labels, Model, Step, Tensor, encoder_latents, model_bytes
 from support.reference_integer_net import Index, Layer, Net
 
 LANES = [0, 2, 8, 32, 64]
@@ -56,7 +56,7 @@ MAPS, INDEX, AFTER = TENSORS = [
 IDENTITY = np.eye(2, dtype=np.int64)[:, None, None, :]
 READ_OUT = Layer(False, 1, 0, 0, 1, np.zeros(2, np.int64), IDENTITY, Index(np.array([[1, 2], [1, 2]])))
 MAPS_STEP = Labels("maps", 3)
-STEPS = [MAPS_STEP, Apply("index", "maps", 0), Code("after", 0, "index")]
+STEPS: list[Step] = [MAPS_STEP, Apply("index", "maps", 0), Code("after", 0, "index")]
 MODEL = Model(1, TENSORS, [carrying_tables(np.random.default_rng(2), 3)], [Net(0, 2, [READ_OUT])], STEPS)
 
 

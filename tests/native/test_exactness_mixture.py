@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from support.random_models import ALIGNMENT, CAUSAL_3X5, CAUSAL_3X5_DELAY, Build
 from support.reference_coder import Bits, Refused, choose_lanes
 from support.reference_entropy_model import Affine, Mixture, Model, Tensor, model_bytes
 from support.reference_integer_net import AnyLayer, Crop, Index, Layer, Net, PixelShuffle, Requantise, Table
+from support.reference_picture import Mixed
 
 LANES = [0, 2, 8, 32, 64]
 TAPS = [
@@ -90,6 +92,15 @@ def constant_model(step: Mixture, parameters: Sequence[tuple[int, int, int]]) ->
     return Model(1, [CODED], [], [Net(-9, 9, [layer])], [replace(step, components=len(parameters))])
 
 
+def only_distribution(model: Model) -> Mixed:
+    """That of the one symbol which a picture of one position has."""
+    (step,) = model.steps
+    assert isinstance(step, Mixture)
+    ((_, distribution),) = reference_picture.distributions(model, step, np.zeros((1, 1, 1), np.int64), {})
+    assert isinstance(distribution, Mixed)
+    return distribution
+
+
 MODEL = constant_model(MIXTURE, [(700, 300, 0)])
 
 EXTREMES = [
@@ -121,11 +132,10 @@ EXTREMES = [
     ],
     ids=range(9),
 )
-def test_extreme_parameters_are_exact(parameters: list[tuple[int, int, int]], changes: dict[str, object]) -> None:
+def test_extreme_parameters_are_exact(parameters: list[tuple[int, int, int]], changes: dict[str, Any]) -> None:
     """All values near the window's ends, and some beyond it."""
     model = constant_model(replace(MIXTURE, **changes), parameters)
-    values = np.zeros((1, 1, 1), np.int64)
-    ((_, window),) = reference_picture.distributions(model, model.steps[0], values, {})
+    window = only_distribution(model)
     near = range(window.lowest - 3, window.highest + 4)
     far = [v for v in (-32768, -20000, 20000, 32767) if abs(v - window.lowest) < 2**15]
     chosen = [v for v in [*near, *far] if -(2**15) <= v < 2**15]
@@ -136,7 +146,7 @@ def test_extreme_parameters_are_exact(parameters: list[tuple[int, int, int]], ch
 def test_intervals_fill_the_slots(parameters: list[tuple[int, int, int]]) -> None:
     """Each value of the window has at least one slot, and so has the escape; no slot belongs to two or to none."""
     model = constant_model(MIXTURE, parameters)
-    ((_, window),) = reference_picture.distributions(model, model.steps[0], np.zeros((1, 1, 1), np.int64), {})
+    window = only_distribution(model)
     assert window.highest - window.lowest <= 254
     intervals = [window.interval(value) for value in range(window.lowest, window.highest + 1)] + [window.escape()]
     end = 0
@@ -160,7 +170,7 @@ def test_a_value_too_far_from_the_window_is_refused(value: int) -> None:
 def test_lanes_change_where_the_reference_changes_them(parameters: list[tuple[int, int, int]]) -> None:
     """Symbols of intervals count 16 bits each less the logarithm of their widths; one symbol decides."""
     model = constant_model(MIXTURE, parameters)
-    ((_, window),) = reference_picture.distributions(model, model.steps[0], np.zeros((1, 1, 1), np.int64), {})
+    window = only_distribution(model)
     value = min((window.lowest + window.highest) // 2 + 5, window.highest)
     interval = window.interval(value)
     around = math.ceil(1024 * 8 / (16 - math.log2(interval.width)))
@@ -178,7 +188,7 @@ def test_lanes_change_where_the_reference_changes_them(parameters: list[tuple[in
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_an_escape_to_a_value_of_the_window_is_refused(share: float) -> None:
     """share: how far up in the window the value is."""
-    ((_, window),) = reference_picture.distributions(MODEL, MODEL.steps[0], np.zeros((1, 1, 1), np.int64), {})
+    window = only_distribution(MODEL)
     value = window.lowest + int(share * (window.highest - window.lowest))
     side = Bits()
     reference_coder.put_escape(value - window.lowest, side)
@@ -238,8 +248,8 @@ def test_the_model_these_tests_break_is_whole() -> None:
     ],
     ids=str,
 )
-def test_a_field_out_of_its_range_is_refused(changes: dict[str, object]) -> None:
-    refused(replace(MODEL, steps=[replace(MODEL.steps[0], **changes)]))
+def test_a_field_out_of_its_range_is_refused(changes: dict[str, Any]) -> None:
+    refused(replace(MODEL, steps=[replace(MIXTURE, **changes)]))
 
 
 def wider(kernel: int) -> Layer:
@@ -272,8 +282,10 @@ def test_a_net_that_is_none_of_a_mixture_is_refused(layers: list[AnyLayer]) -> N
 
 def test_hidden_layers_and_tables_are_allowed() -> None:
     hidden = replace(constant_layer(2, [3, 4, 5, 6]), transposed=True)  # which with one weight is no different
-    requantise = replace(constant_layer(4, [0, 1, 2]).epilogue, low=-1, high=1)
-    looked_up = replace(constant_layer(4, [0, 1, 2]), epilogue=Table(requantise, np.array([-700, 900, 5])))
+    last = constant_layer(4, [0, 1, 2])
+    assert isinstance(last.epilogue, Requantise)
+    narrow = replace(last.epilogue, low=-1, high=1)
+    looked_up = replace(last, epilogue=Table(narrow, np.array([-700, 900, 5])))
     model = replace(MODEL, nets=[replace(MODEL.nets[0], layers=[hidden, looked_up])])
     assert_exact(model, {"y": np.arange(-30, 30).reshape(1, 6, 10)}, 10, 6)
 

@@ -13,7 +13,8 @@ import pytest
 from edgecodec import container, native
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import Corrupt, LatentsDiffer
-from support.golden_set import GOLDEN, GOLDENS, Golden
+from support.golden_files import GOLDENS, Golden
+from support.paths import GOLDEN
 
 each_golden = pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden.picture)
 

@@ -14,8 +14,9 @@ import pytest
 from edgecodec import container
 from edgecodec.entropy import EntropyModel
 from support import make_golden, reference_picture
+from support.golden_files import GOLDENS, Golden
 from support.golden_models import MODELS
-from support.golden_set import GOLDEN, GOLDENS, Golden
+from support.paths import GOLDEN
 from support.reference_coder import Bits, Decoder, Distribution, Ranked
 from support.reference_entropy_model import (
     Code,
@@ -123,7 +124,7 @@ def test_the_payload_gives_the_latents(golden: Golden) -> None:
 def test_latents_give_the_payload(golden: Golden) -> None:
     """Decoder latents where they tell the encoder's, else those the file was made of."""
     reading = read(golden)
-    latents = make_golden.handed_back(reading.model, reading.known)
+    latents = make_golden.as_encoder_input(reading.model, reading.known)
     if golden.writer == "apart":
         latents = PICTURES[golden.picture].latents(reading.model)
     assert latents is not None

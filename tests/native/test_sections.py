@@ -38,7 +38,7 @@ def test_a_section_that_must_be_understood_is_refused_as_newer() -> None:
         container.parse(coded((CRITICAL, b"")))
 
 
-WRITTEN = {"width": 5, "height": 7, "lanes": 2, "model_id": "01020304", "quality": 1.5}
+WRITTEN: dict[str, Any] = {"width": 5, "height": 7, "lanes": 2, "model_id": "01020304", "quality": 1.5}
 
 
 @pytest.mark.parametrize(

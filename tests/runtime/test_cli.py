@@ -271,7 +271,7 @@ def test_a_bug_is_reported_as_ours(run: Run, file: Path, monkeypatch: pytest.Mon
     def bug(*arguments: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("edgecodec.codec.Codec._paint", bug)
+    monkeypatch.setattr("edgecodec.codec.Codec._synthesise", bug)
     outcome = run("decode", file, *STUB)
     assert outcome.status == 70 and "ZeroDivisionError: oops" in outcome.talk
 
@@ -328,8 +328,8 @@ def test_a_file_whose_name_is_no_text(coded: bytes, tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this system has no such names")
     strict = {**ENVIRONMENT, "PYTHONIOENCODING": "utf-8:strict"}
-    for verb, *options in (("decode", *STUB, "--json"), ("inspect", "--json"), ("inspect",)):
-        command = [sys.executable, "-m", "edgecodec", verb, name, *map(str, options)]
+    for verb, *options in (("decode", *map(str, STUB), "--json"), ("inspect", "--json"), ("inspect",)):
+        command: list[str | bytes] = [sys.executable, "-m", "edgecodec", verb, name, *options]
         done = subprocess.run(command, env=strict, capture_output=True)
         assert done.returncode == 0, done.stderr
         assert rb"\udcff.edgc" in done.stdout
@@ -420,7 +420,7 @@ def test_ended_by_a_signal_it_leaves_no_rubbish(tmp_path: Path, coded: bytes) ->
     folder.mkdir()
     (tmp_path / "a.edgc").write_bytes(coded)
     arguments = ["decode", tmp_path / "a.edgc", *STUB, "-o", folder / "a.png"]
-    default = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)}
+    default: dict[str, Any] = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)}
     command = [sys.executable, "-c", _WRITES_FOR_EVER, *map(str, arguments)]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, **default) as process:
         assert process.stdout is not None and process.stdout.readline() == b"writing\n"

@@ -174,6 +174,7 @@ def test_a_failing_run_names_the_picture(coded: bytes, tmp_path: Path, monkeypat
     with pytest.raises(EngineFailed) as caught:
         codec.decode(tmp_path / "a.edgc")
     (returned,) = codec.decode_many([tmp_path / "a.edgc"], errors="return")
+    assert isinstance(returned, EngineFailed)
     assert caught.value.where == returned.where == str(tmp_path / "a.edgc")
 
 

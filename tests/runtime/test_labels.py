@@ -228,15 +228,15 @@ def test_what_is_wrong_with_a_file_is_said_of_that_file(
     with pytest.raises(InvalidArgument) as caught:
         codec.encode(picture, labels=labels, keep=file)
     assert caught.value.where == str(file)
-    for argument in ("labels", "keep"):
+    for argument, short in (("labels", {"labels": labels[:-1]}), ("keep", {"labels": labels, "keep": labels[:-1]})):
         with pytest.raises(InvalidArgument) as caught:
-            codec.encode(picture, **{"labels": labels, argument: labels[:-1]})
+            codec.encode(picture, labels=short["labels"], keep=short.get("keep"))
         assert caught.value.where == argument
 
 
 @pytest.mark.parametrize(("label", "dtype"), [(4, np.uint8), (255, np.uint8), (-1, np.int8), (65535, np.uint16)])
 def test_labels_without_a_class(codec: Codec, picture: Pixels, labels: Pixels, label: int, dtype: type) -> None:
-    wrong = labels.astype(dtype)
+    wrong: npt.NDArray[Any] = labels.astype(dtype)
     wrong[3, 4] = label
     with pytest.raises(InvalidArgument, match=f"there is a label {label}") as caught:
         codec.encode(picture, labels=wrong)

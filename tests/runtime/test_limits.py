@@ -61,7 +61,7 @@ def test_inspection_has_no_limits(coded: bytes) -> None:
 
 def test_buffers_are_measured_in_bytes(coded: bytes) -> None:
     codec = edgecodec.open_bundle(TINY, "stub", limits=Limits(max_file_bytes=MEBIBYTE))
-    for large in (bytes(MEBIBYTE + 8), memoryview(np.zeros(MEBIBYTE // 8 + 1))):
+    for large in (bytes(MEBIBYTE + 8), memoryview(np.zeros(MEBIBYTE // 8 + 1).data)):
         with pytest.raises(LimitExceeded, match="larger than the limit"):
             codec.decode(large)
 

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 import edgecodec
 from edgecodec import pillow_plugin
-from edgecodec.codec import Codec
+from edgecodec.codec import Codec, Decoded
 from edgecodec.errors import Corrupt, InvalidArgument, LimitExceeded, ModelMismatch
 from edgecodec.limits import Limits
 from support.paths import TINY
@@ -51,7 +51,12 @@ def test_greyscale_and_metadata(registered: Codec, photo: Path, tmp_path: Path) 
 def test_opening_decodes_nothing(registered: Codec, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[bytes] = []
     decode = registered.decode
-    monkeypatch.setattr(registered, "decode", lambda data: calls.append(data) or decode(data))
+
+    def counted(data: bytes) -> Decoded:
+        calls.append(data)
+        return decode(data)
+
+    monkeypatch.setattr(registered, "decode", counted)
     image = Image.open(io.BytesIO(coded))
     assert image.size == (96, 64) and not calls
     image.load()

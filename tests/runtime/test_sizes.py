@@ -66,7 +66,7 @@ def test_exif_rotated_photo_decodes_upright(mosaic: Codec, tmp_path: Path, pixel
     assert decoded.pixels.shape == (96, 64, 3)
 
 
-def _read(tmp_path: Path, image: Image.Image, name: str = "a.png", **options: object) -> picture.Picture:
+def _read(tmp_path: Path, image: Image.Image, name: str = "a.png", **options: Any) -> picture.Picture:
     image.save(tmp_path / name, **options)
     return picture.read(tmp_path / name, Limits())
 
@@ -108,7 +108,7 @@ def test_float_pixels_are_refused(tmp_path: Path) -> None:
 
 
 def _transparent(photo: Path, mode: str) -> Image.Image:
-    image = Image.open(photo)
+    image: Image.Image = Image.open(photo)
     if mode == "palette":
         palette = image.quantize(16)
         palette.info["transparency"] = 3
@@ -196,7 +196,7 @@ def test_arrays_of_other_shapes_are_refused(codec: Codec, shape: tuple[int, ...]
 
 def test_arrays_of_other_types_are_refused(codec: Codec) -> None:
     with pytest.raises(InvalidArgument, match="float32"):
-        codec.encode(np.zeros((4, 4, 3), np.float32))  # type: ignore[arg-type]
+        codec.encode(np.zeros((4, 4, 3), np.float32))
 
 
 def test_text_is_not_an_image(codec: Codec) -> None:

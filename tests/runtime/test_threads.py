@@ -34,7 +34,12 @@ def test_many_threads_one_codec(codec: Codec, files: list[bytes]) -> None:
 def test_many_threads_load_a_graph_once(files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
     load = Stub.load.__func__  # type: ignore[attr-defined]
-    monkeypatch.setattr(Stub, "load", classmethod(lambda *arguments: loads.append(1) or load(*arguments)))
+
+    def counted(*arguments: Any) -> Any:
+        loads.append(1)
+        return load(*arguments)
+
+    monkeypatch.setattr(Stub, "load", classmethod(counted))
     with edgecodec.open_bundle(TINY, "stub") as codec, ThreadPoolExecutor(8) as pool:
         list(pool.map(codec.decode, files * 4))
     assert len(loads) == 1

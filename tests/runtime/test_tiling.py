@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,8 @@ def test_memory_decides(blurred: Path) -> None:
 
 @pytest.mark.parametrize("tiled", [True, False])
 def test_as_much_memory_as_the_hint_names_is_enough(tmp_path: Path, tiled: bool) -> None:
-    bundle = blurred_codec(tmp_path / "test.bundle", **({} if tiled else {"tiling": {"reason": "it is a test"}}))
+    untiled: dict[str, Any] = {"tiling": {"reason": "it is a test"}}
+    bundle = blurred_codec(tmp_path / "test.bundle", **({} if tiled else untiled))
     picture = _picture(128, 160)
     with edgecodec.open_bundle(bundle, "onnxruntime", max_memory=1000) as codec, pytest.raises(LimitExceeded) as caught:
         codec.encode(picture)
@@ -169,15 +171,16 @@ def test_what_is_free_decides_where_nothing_is_said(blurred: Path, monkeypatch: 
 
 
 def test_what_cannot_be_tiled_says_why(tmp_path: Path) -> None:
-    why = {"tiling": {"reason": "it takes statistics of whole maps (ReduceMean)"}}
+    why: dict[str, Any] = {"tiling": {"reason": "it takes statistics of whole maps (ReduceMean)"}}
     bundle = blurred_codec(tmp_path / "test.bundle", **why)
     picture = _picture(128, 160)
     data = _whole(bundle).encode(picture).data
-    for options in ({"max_memory": 1 << 20}, {"tile": 64}):
+    forced: tuple[dict[str, Any], ...] = ({"max_memory": 1 << 20}, {"tile": 64})
+    for options in forced:
         with edgecodec.open_bundle(bundle, "onnxruntime", **options) as codec:
-            for call, argument in ((codec.decode, data), (codec.encode, picture)):
+            for call in (partial(codec.decode, data), partial(codec.encode, picture)):
                 with pytest.raises(LimitExceeded, match=r"cannot be tiled: it takes statistics of whole maps") as error:
-                    call(argument)
+                    call()
                 hint = error.value.hint or ""
                 assert "--tile off" in hint and ("--max-memory" in hint) == ("max_memory" in options)
             assert codec.encode(picture[:20, :20]).tiles.count == 1

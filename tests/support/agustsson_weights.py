@@ -1,7 +1,7 @@
-"""A released GC checkpoint of Justin-Tan/generative-compression with drawn weights: names, shapes and values.
+"""A released GC checkpoint of Justin-Tan/generative-compression with random weights: names, shapes and values.
 
 A value depends on the variable's name and its place alone: SHA-256 of the name gives the state of a SplitMix64
-generator, whose top 24 bits are spread evenly over an interval. Nothing but exact float32 arithmetic follows.
+generator, whose top 24 bits are spread evenly over an interval. Everything after that is exact float32 arithmetic.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from support.drawn_numbers import uniform
+from support.portable_random import uniform
 
 WIDTHS = (60, 120, 240, 480, 960)
 RESIDUAL_BLOCKS = 9
 
 
 def released_shapes(channels: int = 8) -> dict[str, tuple[int, ...]]:
-    """Every variable of the released layout, kernels as TensorFlow has them."""
+    """Every variable of the released layout with its shape; kernels are (height, width, in, out), as in TensorFlow."""
     encoder = [(7, 7, 3, WIDTHS[0]), *((3, 3, WIDTHS[i], WIDTHS[i + 1]) for i in range(4)), (3, 3, WIDTHS[4], channels)]
     decoder = [(3, 3, channels, WIDTHS[4])] + [(3, 3, WIDTHS[4], WIDTHS[4])] * (2 * RESIDUAL_BLOCKS)
     doublings = [(3, 3, WIDTHS[i - 1], WIDTHS[i]) for i in (4, 3, 2, 1)]
@@ -44,12 +44,12 @@ def released_shapes(channels: int = 8) -> dict[str, tuple[int, ...]]:
 
 
 def blank(channels: int = 8) -> dict[str, Tensor]:
-    """The layout with zeros that take no memory."""
+    """The released layout, filled with zeros that take no memory."""
     return {name: torch.zeros(1).expand(shape) for name, shape in released_shapes(channels).items()}
 
 
 def drawn(prefix: str) -> dict[str, Tensor]:
-    """Drawn weights of the variables under `prefix`."""
+    """Random weights for the variables whose names start with `prefix`."""
     return {
         name: torch.from_numpy(_draw(name, shape, *_interval(name, shape)))
         for name, shape in released_shapes().items()
@@ -62,7 +62,10 @@ def _numbered(prefix: str, i: int) -> str:
 
 
 def _interval(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Middle and half width: about unit variance from layer to layer, and symbols that vary."""
+    """Centre and half width of the interval that weights are drawn from.
+
+    Chosen so that activations keep about unit variance from layer to layer, and symbols vary.
+    """
     layer, kind = name.split("/")[-2:]
     if kind == "gamma":
         return (1.5, 0.5) if name.startswith("generator/encoder_image/InstanceNorm_5/") else (1.0, 0.3)

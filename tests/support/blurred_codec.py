@@ -1,4 +1,7 @@
-"""A codec whose every output looks exactly so far, with all it sees at equal weight: no halo can be short unnoticed."""
+"""A codec whose outputs depend on every input up to REACH pixels away, all with equal weight.
+
+A halo that is too short therefore always changes a result.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ HALO = -(-REACH // BLOCK)
 
 
 def blurred_codec(folder: Path, *, halo: tuple[int, int] = (HALO, HALO), **fields: Any) -> Path:
-    """The bundle, written to `folder`: y is the mean of each block of the blurred picture, less 128, and is decoded to
-    blurred blocks. fields: of both graphs' manifest entries, in place of a right tiling and memory.
+    """Write the bundle to `folder`. y is the mean of each block of the blurred picture, less 128; it decodes to blurred
+    blocks. `fields` replace the correct tiling and memory in the manifest entries of both graphs.
     """
     needs = {"tiling": {"halo": list(halo)}, "memory": {"bytes_per_pixel": 100.0}, **fields}
     analysis = {"knobs": {}, "input": "image", "outputs": {"y": "y"}, **needs}

@@ -1,4 +1,4 @@
-"""The command in this process, its standard streams replaced by buffers."""
+"""Runs the command line in this process, with buffers as its standard streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecodec import cli
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left behind."""
+    """Exit status, standard output and standard error of a command."""
 
     status: int
     output: bytes
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def run_command(*arguments: object, stdin: bytes = b"") -> Outcome:
-    """`edgecodec` with these arguments."""
+    """Run `edgecodec` with these arguments."""
     output, talk = io.BytesIO(), io.StringIO()
     text = io.TextIOWrapper(output, "utf-8", write_through=True)
     with (

@@ -1,7 +1,8 @@
 """Weights for CRDR's released layout, drawn from nothing but the tensors' names; the same on every machine.
 
 A number is the splitmix64 hash of (SHA-256 of the name, index), of which 24 bits become an odd multiple of 2^-24 in
-(-1, 1). Scaling uses additions, multiplications and square roots only, so no library's rounding shows.
+(-1, 1). Scaling uses additions, multiplications and square roots only, so the result does not depend on how a library
+rounds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from support.drawn_numbers import uniform
+from support.portable_random import uniform
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -48,8 +49,8 @@ _WITHOUT_VALUES = re.compile(r"^entropy_model_[yz]\.(_offset|_quantized_cdf|_cdf
 
 
 def released_tensors(layout: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """All tensors of a released file, names to shapes given. Tables, targets and bounds of likelihoods are zero: they
-    must not matter.
+    """All tensors of a released file, from its names and shapes. Stored tables, targets and likelihood bounds are zero,
+    because an import must not depend on them.
     """
     return {
         name: torch.zeros(*shape) if _WITHOUT_VALUES.match(name) else torch.from_numpy(drawn(name, shape))
@@ -58,7 +59,7 @@ def released_tensors(layout: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
 
 
 def drawn(name: str, shape: Sequence[int]) -> FloatArray:
-    """The tensor `name`."""
+    """The values of the tensor `name`."""
     unit = uniform(name, (math.prod(shape),))
     kind, values = next((kind, values) for pattern, kind, values in _RULES if re.search(pattern, name))
     if kind == "quantiles":

@@ -1,4 +1,4 @@
-"""Whether the native library does under an entropy model exactly what the plain reference does."""
+"""Compares the native library with the plain reference under any entropy model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ THREADS = (1, 2)
 
 
 def assert_exact(model: Model, latents: Mapping[str, Integers], width: int, height: int, lanes: int = 0) -> None:
-    """All kernels and threads give the reference's payload, or refuse with it, and decode it to its decoder latents."""
+    """Assert that every kernel and thread count writes the reference's payload and decodes it to the same latents.
+
+    Where the reference refuses the latents, the library must refuse them as well.
+    """
     known = reference_entropy_model.run(model, latents)
     try:
         expected = reference_picture.encode(model, latents, lanes)
@@ -61,6 +64,6 @@ def _assert_same(
 
 
 def latent_shape(latent: LatentSpec, alignment: int, width: int, height: int) -> tuple[int, int, int]:
-    """(channels, rows, columns) of a latent of a picture of this size in pixels."""
+    """Shape (channels, rows, columns) of a latent for a picture of this size in pixels."""
     rows, columns = (-(-side // alignment) * alignment // latent.stride for side in (height, width))
     return (latent.channels, rows, columns)

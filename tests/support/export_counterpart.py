@@ -1,4 +1,4 @@
-"""From models of the plain reference to the same models as export writes them, field by field."""
+"""Converts entropy models of the plain reference to the classes that export writes, field by field."""
 
 from __future__ import annotations
 

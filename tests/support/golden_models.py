@@ -1,6 +1,6 @@
-"""The entropy models of the golden files (tests/data/golden), for make_golden.py. What they are never changes.
+"""The entropy models of the golden files (tests/data/golden), for make_golden.py. They must never change.
 
-Their numbers are of no trained network: random, but such that everything that a step, a layer or a table may do occurs.
+Their numbers are random, not trained, and chosen so that every feature of a step, a layer and a table is used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from support import reference_integer_net
-from support.golden_parts import (
+from support.golden_model_parts import (
     AROUND,
     POINT,
     PROBABILITY_SUM,
@@ -49,7 +49,7 @@ from support.reference_entropy_model import (
     Step,
     Tensor,
 )
-from support.reference_integer_net import Crop, Index, Layer, Net, PixelShuffle
+from support.reference_integer_net import Crop, Index, Layer, Net, PixelShuffle, Requantise
 from support.reference_integer_net import Table as ValueTable
 
 
@@ -68,7 +68,7 @@ def channels_model() -> Model:
 
 @cache
 def scales_model() -> Model:
-    """A hyperprior: z names, through a net with weights of one byte, which of 64 scales codes every value of y."""
+    """A hyperprior: z chooses one of 64 scales for every value of y, through a net with 8-bit weights."""
     random = Random(1)
     low, high = -128, 127
     first = hidden_layer(random, Geometry(True, 5, 2, 2, 1, 1), 5, 12)
@@ -91,10 +91,9 @@ def scales_model() -> Model:
 
 @cache
 def chain_model() -> Model:
-    """Three coded tensors, each the source of the next one's tables, from a coarse grid to a fine one and back.
+    """Three coded tensors: each chooses the tables of the next, from a coarse grid to a fine one and back.
 
-    The nets have weights of two bytes and more input values than a byte holds; their table sets are those without a
-    common centre, and of more than 64 tables.
+    The nets have 16-bit weights and inputs beyond 8 bits. The table sets have no common centre, or over 64 tables.
     """
     random = Random(2)
     up_low, up_high, down_low, down_high = -2000, 2000, -300, 1200
@@ -133,11 +132,12 @@ def chain_model() -> Model:
 
 @cache
 def steps_model() -> Model:
-    """Every kind of step and layer: sums, joined tensors, values looked up, pixels shuffled, edges cropped."""
+    """Every kind of step and layer: sums, concatenation, lookup tables, pixel shuffle, crop."""
     random = Random(3)
     low, high = -100, 100
     shuffled = layer(random, Geometry(False, 3, 1, 1, 0, 1), 3, 8, hidden_epilogue(random, 8, 27, -20, 20))
     entries = random.randint(-90, 111, 41).astype(np.int64)
+    assert isinstance(shuffled.epilogue, Requantise)
     looked_up = replace(shuffled, epilogue=ValueTable(shuffled.epilogue, entries))
     cropped = layer(random, Geometry(True, 4, 2, 0, 0, 2), 3, 2, hidden_epilogue(random, 2, 30, -50, 60))
     last = index_layer(random, Geometry(False, 1, 1, 0, 0, 1), sample(random, 4, low, 110), 2, 19)
@@ -174,7 +174,7 @@ def steps_model() -> Model:
 
 @cache
 def small_model() -> Model:
-    """A hyperprior of the fewest bytes: one channel, one multiplication, two tables of two ranks."""
+    """The smallest hyperprior: one channel, one multiplication, two tables of two ranks."""
     index = Index(np.array([[5]], np.int64))
     doubling = Layer(True, 2, 0, 0, 1, np.array([-7]), np.array([[[[3], [-1]], [[2], [4]]]]), index)
     tables = [Table((PROBABILITY_SUM - 100, 100)), Table((PROBABILITY_SUM - 3000, 3000), raw_bits=3)]
@@ -197,9 +197,9 @@ def small_model() -> Model:
 
 @cache
 def slices_model() -> Model:
-    """Three slices of y, in 1/16: the means and tables of each come from z and from the slices before it, refined.
+    """Three slices of y, in 1/16: the means and tables of each come from z and the refined slices before it.
 
-    The refined values lie less than half a unit from where the symbols put them, so that they code to these again.
+    Refinement moves a value by less than half a unit, so that coding it again gives the same symbols.
     """
     random = Random(4)
     fraction, channels, widths = 4, 7, (2, 2, 3)
@@ -249,9 +249,9 @@ def slices_model() -> Model:
 
 @cache
 def targets_model() -> Model:
-    """Channels of two targets, in whole numbers and in 2^-14, with spare channels and a hyperlatent that is not given.
+    """Channels of two targets, in whole numbers and in 2^-14, with unused channels; z is no decoder latent.
 
-    Means are z without its fraction, so that residuals go beyond 16 bits and are held to them.
+    The means are z without its fraction, so that residuals exceed 16 bits and are clamped.
     """
     random = Random(5)
     offset = np.zeros(2, np.int64)
@@ -287,13 +287,13 @@ def targets_model() -> Model:
 
 # ---- mixtures ------------------------------------------------------------------------------------------------------
 
-#: Of 3 rows and 5 columns what comes before the last row's middle.
+#: The causal neighbours in a window of 3 rows and 5 columns.
 CAUSAL_3X5 = [*((up, across) for up in (2, 1) for across in range(-2, 3)), (0, -2), (0, -1)]
 
 
 @cache
 def mixture_model() -> Model:
-    """Two channels along a wavefront, three components, whose means, scales and logits follow the neighbours."""
+    """Two channels coded along a wavefront; means, scales and logits of three components depend on the neighbours."""
     random = Random(6)
     channels, components, hidden = 2, 3, 10
     wide_weights = replace(POINT, weight_bytes=2)
@@ -308,16 +308,17 @@ def mixture_model() -> Model:
 
 @cache
 def windows_model() -> Model:
-    """Mixtures at the ends of what their numbers may be, and a tensor whose tables the first of them names.
+    """Mixtures with parameters at the ends of their ranges, and a tensor whose tables the first mixture chooses.
 
-    Of the first: one component, windows wider than 255 values, components far apart, alike and without weight. The
-    second has the coarsest numbers and reaches half the range of 16 bits; the third the finest, and 16 components.
+    The first has channels with one component, with windows wider than 255 values, and with components far apart, alike
+    and of weight zero. The second has the coarsest fractions and reaches half of the 16-bit range; the third has the
+    finest fractions and 16 components.
     """
     random = Random(7)
     nets: list[Net] = []
 
     def net(taps: int, channels: Sequence[Sequence[tuple[int, int, int]]], largest: int) -> int:
-        """channels: of each its components, which are mean, scale and logit."""
+        """The number of a new net. channels: the components of each channel, as (mean, scale, logit)."""
         outputs = [channel[k][i] for k in range(len(channels[0])) for i in range(3) for channel in channels]
         nets.append(Net(-50, 50, [constant_layer(random, taps * len(channels), outputs, largest)]))
         return len(nets) - 1
@@ -358,9 +359,9 @@ def windows_model() -> Model:
 
 # ---- finite alphabets, masks and label maps ------------------------------------------------------------------------
 
-#: Of a mask of 0 and 1: likely the one, likely the other, and neither.
+#: Tables of a binary mask: 0 is likely, 1 is likely, both are as likely.
 MASK_TABLES = [Table(falling(3, 245), 0), Table(falling(3, 245), 1, -1), Table(falling(3, 150), 0)]
-#: By left and above, 2 being outside.
+#: Table numbers by the left and the upper neighbour; 2 stands for outside.
 MASK_CHOICES = np.array([[[[0, 2, 0], [2, 1, 1], [0, 1, 2]]]])
 
 
@@ -382,7 +383,7 @@ def alphabet_model() -> Model:
 
 @cache
 def prefix_model() -> Model:
-    """How many of 12 channels are coded, everywhere, and these, of which the last has tables of its own."""
+    """A prefix length for each of 12 channels' positions, then the channels; the last one has tables of its own."""
     return Model(
         16,
         [Tensor("lengths", 1, 16), latent("y", 12, 16)],
@@ -397,7 +398,7 @@ def prefix_model() -> Model:
 
 @cache
 def masked_model() -> Model:
-    """The same of 6 channels where a mask has 1, between values that are coded everywhere."""
+    """The same for 6 channels, only where a mask is 1, between tensors that are coded everywhere."""
     return Model(
         8,
         [latent("z", 2, 8), latent("mask", 1, 8), Tensor("lengths", 1, 8), latent("y", 6, 8)],
@@ -414,7 +415,7 @@ def masked_model() -> Model:
 
 @cache
 def regions_model() -> Model:
-    """A region mask, a label map on a finer grid, and five values in 4 channels where the mask has 1."""
+    """A region mask, a label map on a finer grid, and an alphabet of five values in 4 channels where the mask is 1."""
     channels = 4
     return Model(
         16,
@@ -432,7 +433,7 @@ def regions_model() -> Model:
 
 @cache
 def maps_model() -> Model:
-    """Label maps of the most classes, of one, and two of three; a tensor whose tables the first of them names."""
+    """Label maps with the most classes, with one, and two maps with three; the first chooses the tables of a tensor."""
     random = Random(8)
     read_out = index_layer(random, POINT, sample(random, 1, 0, 255), 2, 15)
     return Model(
@@ -456,7 +457,7 @@ def maps_model() -> Model:
     )
 
 
-#: By the file's name without its ending.
+#: The models by file name, without the extension.
 MODELS: dict[str, Callable[[], Model]] = {
     "channels": channels_model,
     "scales": scales_model,

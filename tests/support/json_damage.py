@@ -1,4 +1,4 @@
-"""JSON values with every place in turn replaced by what does not belong there."""
+"""Damages JSON values: every place in turn is removed or replaced by something that does not belong there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INTRUDERS: tuple[Any, ...] = (None, True, -1, 1 << 70, 10**400, 1.5, "x", [], {
 
 
 def damaged(value: Any) -> Iterator[tuple[str, Any]]:
-    """Copies of `value`, each with one place replaced or gone, and words that say which."""
+    """Copies of `value`, each with one place replaced or removed, and a description of the damage."""
     text = json.dumps(value)
     for path in _places(value):
         for intruder in (*_INTRUDERS, ...):
@@ -25,7 +25,7 @@ def damaged(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON value but its root."""
+    """The path of every place in a JSON value, except its root."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield (*path, key)

@@ -1,7 +1,7 @@
 """Bundles of every shape the manifest allows, small enough to make inside a test: graphs of a few nodes, plain tables.
 
 The codec is always the same one. Its latent y (1, 3, rows, columns) is the mean colour of each block less 128, times a
-gain that the knobs set; its decoder paints the blocks back.
+gain that the knobs set; its decoder fills each block with its colour.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ Graph = tuple[Manifest, onnx.ModelProto]
 
 
 def colour_model(alignment: int = BLOCK) -> Model:
-    """y, coded as it is: the closer to 0 the cheaper."""
+    """y, coded directly; values close to 0 are cheap."""
     tensors = [Tensor("y", COLOURS, BLOCK, decoder_latent=True)]
     return Model(alignment, tensors, [[_falling()] * COLOURS], [], [Code("y", 0)])
 
 
 def doubling_model() -> Model:
-    """y is coded, and twice of it plus its channel's number is what a decoder gives."""
+    """y is coded; the decoder latent is twice y plus the number of the channel."""
     tensors = [Tensor("y", COLOURS, BLOCK), Tensor("y_hat", COLOURS, BLOCK, decoder_latent=True)]
     steps: list[Step] = [Code("y", 0), Affine("y_hat", "y", 1, np.arange(COLOURS), -(2**15), 2**15 - 1)]
     return Model(BLOCK, tensors, [[_falling()] * COLOURS], [], steps)
 
 
 def label_model() -> Model:
-    """A label for every pixel, a mask, and y of few values where the mask is 1."""
+    """A label map, a mask, and y with five values where the mask is 1."""
     tensors = [
         Tensor("labels", 1, 1, decoder_latent=True),
         Tensor("mask", 1, BLOCK),
@@ -95,7 +95,7 @@ def _one_table(channels: int, symbols: int) -> npt.NDArray[np.int64]:
 
 
 class Nodes:
-    """Grows a graph; every method gives the name of its result."""
+    """Builds a graph node by node; every method returns the name of its result."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -231,7 +231,7 @@ def _grown(nodes: Nodes, y: str, multiple: int) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a bundle is made of. manifest: fields that are not as usual."""
+    """The parts of a bundle. manifest: fields that replace the usual ones."""
 
     model: Model
     analysis: Sequence[Graph]
@@ -239,7 +239,7 @@ class Recipe:
     manifest: Manifest = field(default_factory=dict)
 
     def write(self, folder: Path) -> Path:
-        """The bundle in `folder`, which is made."""
+        """Write the bundle to `folder`, which is created."""
         folder.mkdir()
         entropy = model_bytes(self.model)
         (folder / "entropy.bin").write_bytes(entropy)
@@ -276,7 +276,7 @@ def _write_graphs(folder: Path, role: str, graphs: Sequence[Graph]) -> list[Mani
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """With the size and hash of every file that is there."""
+    """Write the manifest with the size and hash of every file in the folder."""
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != "manifest.json":
@@ -296,7 +296,7 @@ def plain() -> Recipe:
 
 
 def with_qualities(gains: dict[float, float], betas: Sequence[float] = (0.0,)) -> Recipe:
-    """A pair of graphs for each quality, by the gain of y; the synthesis also for each beta, which brightens it."""
+    """Graphs for each quality, which sets the gain of y; synthesis graphs also for each beta, which brightens."""
     analyses = [analysis(gain=gain, knobs={"quality": quality}) for quality, gain in gains.items()]
     syntheses = [
         synthesis(gain=gain, knobs={"quality": quality, "beta": beta}, shift=beta)
@@ -308,7 +308,7 @@ def with_qualities(gains: dict[float, float], betas: Sequence[float] = (0.0,)) -
 
 
 def with_labels() -> Recipe:
-    """Selective: a label map and a mask beside y, which is of few values."""
+    """Selective coding: a label map and a mask beside y, which has five values."""
     given = {"labels": {"kind": "labels", "classes": list(CLASSES)}, "mask": {"kind": "mask"}}
     coarse = analysis(gain=1 / LEVEL, limit=LEVELS // 2)
     return Recipe(label_model(), [coarse], [synthesis(gain=1 / LEVEL, labels=True)], manifest={"given": given})
@@ -319,7 +319,7 @@ def with_noise(channels: int = COLOURS) -> Recipe:
     return Recipe(colour_model(), [analysis()], [synthesis(noise_channels=channels)])
 
 
-# ---- what the codec does, without it -------------------------------------------------------------------------------
+# ---- the same in NumPy ----------------------------------------------------------------------------------------------
 
 
 def block_means(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

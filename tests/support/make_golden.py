@@ -9,6 +9,7 @@ distributions that code them, or those of a photograph under the tiny bundle.
 
 from __future__ import annotations
 
+import shutil
 import struct
 import sys
 import zlib
@@ -22,8 +23,8 @@ from PIL import Image
 
 import edgecodec
 from support import reference_entropy_model, reference_picture
+from support.golden_model_parts import Random
 from support.golden_models import MODELS
-from support.golden_parts import Random
 from support.paths import DATA
 from support.reference_coder import Bits, Distribution, Refused, varint
 from support.reference_entropy_model import (
@@ -31,8 +32,8 @@ from support.reference_entropy_model import (
     Residual,
     Tensors,
     decoder_latents,
+    encoder_input,
     encoder_latents,
-    handed,
     model_bytes,
 )
 from support.reference_integer_net import Integers
@@ -61,7 +62,7 @@ Draw = Callable[[Random, Distribution], int]
 
 
 def drawn(random: Random, distribution: Distribution) -> int:
-    """A value as likely as the distribution has it, but for escapes, which come more often and are of any length."""
+    """A value drawn from the distribution, with more escapes, of any length."""
     slots = 1 << distribution.bits
     while True:
         slot = slots - 1 if random.randint(40) == 0 else random.randint(slots)
@@ -72,14 +73,14 @@ def drawn(random: Random, distribution: Distribution) -> int:
 
 
 def near(random: Random, distribution: Distribution) -> int:
-    """As `drawn`, and at most 900 from zero."""
+    """Like `drawn`, limited to 900 on both sides of zero."""
     while abs(value := drawn(random, distribution)) > 900:
         pass
     return value
 
 
 def extreme(random: Random, distribution: Distribution) -> int:
-    """One of the largest and smallest values that fit; of a mixture also those at the ends of its window."""
+    """One of the largest and smallest values that can be coded; for a mixture also the ends of its window."""
     candidates = [-32768, -32767, -32000, 0, 32000, 32766, 32767]
     if isinstance(distribution, Mixed):
         low, high = distribution.lowest, distribution.highest
@@ -101,18 +102,18 @@ def zero(_random: Random, _distribution: Distribution) -> int:
 
 
 def lowest(_random: Random, distribution: Distribution) -> int:
-    """Of a finite alphabet."""
+    """The lowest value of a finite alphabet."""
     assert isinstance(distribution, InAlphabet)
     return distribution.lowest
 
 
 def synthetic_latents(model: Model, width: int, height: int, seed: int, draw: Draw) -> Tensors:
-    """Encoder latents; `draw` gives each symbol."""
+    """Random encoder latents; `draw` chooses each symbol."""
     random = Random(seed)
     known = reference_picture.fill(
         model, width, height, lambda _symbols, _last: None, lambda distribution: draw(random, distribution)
     )
-    latents = handed(model, known)
+    latents = encoder_input(model, known)
     for step in model.steps:
         if isinstance(step, Residual):
             half = (1 << step.fraction) >> 1
@@ -137,7 +138,7 @@ def photo_latents(name: str) -> Tensors:
 
 @dataclass(frozen=True)
 class Picture:
-    """What goes into one file. latents: those of an encoder, of the model."""
+    """The contents of one file. latents: makes the encoder latents for the model."""
 
     name: str
     model: str
@@ -151,16 +152,16 @@ class Picture:
     ramp: bool = True
 
     def writer(self, model: Model, latents: Tensors) -> str:
-        """Who would write it so (HEADING)."""
+        """The writer as HEADING defines it."""
         if not self.ramp or UNKNOWN_SECTION in self.sections:
             return "other"
-        given = handed_back(model, reference_entropy_model.run(model, latents))
+        given = as_encoder_input(model, reference_entropy_model.run(model, latents))
         payload = reference_picture.encode(model, latents, self.lanes)
         return "own" if given is not None and reference_picture.encode(model, given, self.lanes) == payload else "apart"
 
 
-def handed_back(model: Model, known: Mapping[str, Integers]) -> Tensors | None:
-    """The decoder latents in the place of the encoder latents, where their shapes are the same."""
+def as_encoder_input(model: Model, known: Mapping[str, Integers]) -> Tensors | None:
+    """The decoder latents under the names of the encoder latents, or None where their shapes differ."""
     names, given = encoder_latents(model), [known[name] for name in decoder_latents(model)]
     channels = [[model.tensor(name).channels for name in names], [len(values) for values in given]]
     strides = [[model.tensor(name).stride for name in each] for each in (names, decoder_latents(model))]
@@ -191,7 +192,7 @@ def digest(name: str, values: Integers) -> str:
 
 
 def photographs() -> list[Picture]:
-    """Real latents, under the entropy model of the tiny bundle."""
+    """Pictures with latents of photographs, under the entropy model of the tiny bundle."""
 
     def photo(name: str, source: str, lanes: int = 0) -> Picture:
         with Image.open(PHOTOS / source) as picture:
@@ -207,7 +208,7 @@ def photographs() -> list[Picture]:
 
 
 def synthetics() -> list[Picture]:
-    """Random latents, under all models."""
+    """Pictures with random latents, under all models."""
 
     def synthetic(name: str, width: int, height: int, lanes: int, draw: Draw = drawn) -> Picture:
         file = f"{name}-{lanes or 'chosen'}.edgc"
@@ -318,13 +319,13 @@ def synthetics() -> list[Picture]:
 
 
 def make_golden(folder: Path) -> None:
-    """Write to `folder` what is not there yet."""
+    """Write the files that are not in `folder` yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    models = {f"{name}.bin": lambda made=made: model_bytes(made()) for name, made in MODELS.items()}
-    models["tiny.bin"] = (TINY / "entropy.bin").read_bytes
-    for name, make in models.items():
-        if not (folder / name).exists():
-            (folder / name).write_bytes(make())
+    if not (folder / "tiny.bin").exists():
+        shutil.copyfile(TINY / "entropy.bin", folder / "tiny.bin")
+    for name, make in MODELS.items():
+        if not (folder / f"{name}.bin").exists():
+            (folder / f"{name}.bin").write_bytes(model_bytes(make()))
 
     listing = folder / DIGESTS
     lines = listing.read_text(encoding="ascii") if listing.exists() else HEADING

@@ -20,11 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecodec_export.baking.interpolation import Interpolation
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.families.blocks import ChannelNorm, round_straight_through
 from edgecodec_export.families.hific import Hific, Preset
-from edgecodec_export.pipeline import ExportReport, write_bundle
+from edgecodec_export.pipeline import write_bundle
+from edgecodec_export.report import ExportReport
 from edgecodec_train.rate_distortion import settle_medians
 from support.paths import TINY
 
@@ -63,17 +64,26 @@ def tiny_model(seed: int = 1) -> Hific:
             module.beta.normal_(0, 0.3)
     images = torch.cat([to_tensor(picture) for picture in tiny_pictures()])
     y = model.analysis(images)
-    _set_statistics(model.analysis[-1], y, torch.zeros(y.shape[1]), torch.logspace(-1, 1.2, y.shape[1]))
+    _set_statistics(last_convolution(model.analysis), y, torch.zeros(y.shape[1]), torch.logspace(-1, 1.2, y.shape[1]))
     _fit_transforms(model, images[:, :, ::2, ::2])
     y = model.analysis(images)
     z = model.hyper_analysis(y)
-    _set_statistics(model.hyper_analysis[-1], z, torch.linspace(-3, 3, z.shape[1]), torch.linspace(1, 6, z.shape[1]))
+    z_means, z_spreads = torch.linspace(-3, 3, z.shape[1]), torch.linspace(1, 6, z.shape[1])
+    _set_statistics(last_convolution(model.hyper_analysis), z, z_means, z_spreads)
     settle_medians(model)
     z = model.hyper_analysis(y)
     average, spread = y.mean((0, 2, 3)), y.std((0, 2, 3))
-    _set_statistics(model.hyper_synthesis_mean[-1], model.mean(z), average, 0.2 * spread)
-    _set_statistics(model.hyper_synthesis_scale[-1], model.hyper_synthesis_scale(z), spread, 0.4 * spread)
+    mean, scale = last_convolution(model.hyper_synthesis_mean), last_convolution(model.hyper_synthesis_scale)
+    _set_statistics(mean, model.mean(z), average, 0.2 * spread)
+    _set_statistics(scale, model.hyper_synthesis_scale(z), spread, 0.4 * spread)
     return model.requires_grad_(False)
+
+
+def last_convolution(transform: nn.Module) -> nn.Conv2d:
+    """The last layer of a transform that is a chain of layers."""
+    *_, last = transform.modules()
+    assert isinstance(last, nn.Conv2d)
+    return last
 
 
 @torch.enable_grad()
@@ -105,7 +115,7 @@ def second_decoder(model: Hific, seed: int = 2) -> Hific:
 
 
 def tiny_halves() -> CalibrationPictures:
-    """The tiny pictures as an export wants them."""
+    """The tiny pictures, half to calibrate with and half to measure with."""
     pictures = tiny_pictures()
     return CalibrationPictures(pictures[:2], pictures[2:])
 

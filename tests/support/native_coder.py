@@ -1,4 +1,4 @@
-"""The native range coder alone, over arrays (ec_core_tables_*, ec_core_coder_*)."""
+"""The native rANS coder alone, on NumPy arrays (ec_core_tables_*, ec_core_coder_*)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Symbols = npt.NDArray[np.int16]
 
 
 class NativeCoder:
-    """One table set, from its bytes; raises what edgecodec.errors says."""
+    """A table set, opened from its bytes. Raises the error of edgecodec.errors that the library reports."""
 
     def __init__(self, table_set: bytes) -> None:
         self._core = native.library()
@@ -28,7 +28,7 @@ class NativeCoder:
     def encode(
         self, indices: Indices, symbols: Symbols, counts: Sequence[int], lanes: int = 0, digest: int = 0
     ) -> tuple[bytes, int]:
-        """The payload, and its lanes; step k has counts[k] symbols."""
+        """The payload and its lanes; step k has counts[k] symbols."""
         payload = np.empty(1024 + 6 * symbols.size, np.uint8)
         steps, chosen, written = np.array(counts, np.uintp), ctypes.c_uint32(lanes), ctypes.c_size_t()
         native.call(
@@ -47,7 +47,7 @@ class NativeCoder:
         return payload[: written.value].tobytes(), chosen.value
 
     def decode(self, indices: Indices, counts: Sequence[int], lanes: int, payload: bytes) -> tuple[Symbols, int]:
-        """The symbols and the digest. Fails the test if a byte beside the symbols is written, also when it raises."""
+        """The symbols and the digest. Fails the test if a byte outside the symbols is written, even if it raises."""
         guard = 64
         guarded = np.full(guard + indices.size + guard, 0x5A5A, np.int16)
         steps, digest = np.array(counts, np.uintp), ctypes.c_uint32()

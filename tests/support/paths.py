@@ -1,4 +1,4 @@
-"""Where things lie in a checkout, and the environment for processes that tests start."""
+"""Paths in a checkout, and the environment for processes that tests start."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TINY = DATA / "tiny.bundle"
 VECTORS = DATA / "vectors"
 PHOTOS = sorted((DATA / "photos").glob("*.png"))
 
-#: For processes that tests start: they import the very packages that are being tested, of the checkout or installed,
-#: and may decode with engines for tests.
+#: Processes that tests start import the packages under test, whether from the checkout or installed, and may decode
+#: with engines for tests.
 _HOME = Path(edgecodec.__file__).parents[1]
 _FOLDERS = [_HOME, *(_HOME / name for name in ("engines", "export", "train") if (_HOME / name).is_dir())]
 ENVIRONMENT = {**os.environ, "EDGECODEC_TEST_ENGINES": "1", "PYTHONPATH": os.pathsep.join(map(str, _FOLDERS))}

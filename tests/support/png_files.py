@@ -1,4 +1,4 @@
-"""PNG files of any depth, which Pillow reads but does not write."""
+"""Writes PNG files of any bit depth; Pillow reads them all but cannot write them all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 def grey_png(samples: npt.NDArray[np.integer], depth: int, transparent: int | None = None) -> bytes:
-    """Greyscale (height, width) of `depth` bits a sample, one of which may be transparent."""
+    """A greyscale PNG (height, width) with `depth` bits a sample; one value may be transparent."""
     height, width = samples.shape
     wide = samples.astype(">u2")[:, :, None].view(np.uint8)
     bits = np.unpackbits(wide, axis=2)[:, :, -depth:].reshape(height, width * depth)

@@ -1,4 +1,4 @@
-"""Layers of random numbers, as large as the proof of an integer net lets them be."""
+"""Random layers of integer nets, with numbers as large as the overflow check allows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def random_layer(
     thresholds: int = 0,
     weight_bytes: int = 2,
 ) -> Layer:
-    """A layer of random numbers as large as bounds allow. geometry: transposed, kernel, stride and both paddings."""
+    """A random layer with numbers as large as the bounds allow.
+
+    geometry: transposed, kernel, stride, padding, output padding.
+    """
     inputs, outputs = channels
     transposed, kernel, stride, padding, output_padding = geometry
     limit = 2 ** (8 * weight_bytes - 1)
@@ -53,7 +56,7 @@ def random_table(generator: np.random.Generator, requantise: Requantise) -> Tabl
 
 
 def random_bounds(generator: np.random.Generator) -> tuple[int, int]:
-    """Of 16 bits, or of about 8, where some processors work on bytes."""
+    """Input bounds of 16 bits, or of about 8, where some kernels work on bytes."""
     if generator.integers(2):
         low, high = np.sort(generator.integers(-(2**15), 2**15, 2))
     else:

@@ -1,4 +1,4 @@
-"""Entropy models of random steps that the format allows, and latents for them."""
+"""Random entropy models that the format allows, and latents for them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from support.reference_entropy_model import (
     Step,
     Tensor,
     Tensors,
+    encoder_input,
     encoder_latents,
-    handed,
 )
 from support.reference_integer_net import AnyLayer, Crop, Layer, Net, PixelShuffle, Requantise, output_bounds
 from support.reference_integer_net import Table as ValueTable
 
 ALIGNMENT = 16
-#: Of 3 rows and 5 columns what comes before the last row's middle; and how far the row above must be ahead of it.
+#: The causal neighbours in a window of 3 rows and 5 columns, and the delay in columns from row to row.
 CAUSAL_3X5 = ((2, -2), (2, -1), (2, 0), (2, 1), (2, 2), (1, -2), (1, -1), (1, 0), (1, 1), (1, 2), (0, -2), (0, -1))
 CAUSAL_3X5_DELAY = 3
 
@@ -39,7 +39,7 @@ Random = np.random.Generator
 
 
 def random_frequencies(generator: Random, ranks: int) -> tuple[int, ...]:
-    """Falling by a random factor, of which the first may be anything from 1 up."""
+    """Frequencies that fall by a random factor; the first or the last takes the rounding."""
     shares = generator.uniform(0.2, 1) ** np.arange(ranks)
     frequencies = np.maximum(1, shares / shares.sum() * (2**14 - ranks)).astype(np.int64)
     frequencies[generator.integers(2) * (ranks - 1)] += 2**14 - frequencies.sum()
@@ -47,7 +47,7 @@ def random_frequencies(generator: Random, ranks: int) -> tuple[int, ...]:
 
 
 def carrying_table(generator: Random) -> Table:
-    """Which can carry every value of 16 bits."""
+    """A table that can code every 16-bit value."""
     mode, sign = [(-1, 1), (0, -1)][generator.integers(2)]
     frequencies = random_frequencies(generator, int(generator.integers(2, 20)))
     return Table(frequencies, mode, sign, int(generator.integers(0, 7)))
@@ -67,7 +67,7 @@ class Known:
 
 
 class Builder:
-    """Grows a model step by step; only steps that the format allows. What is added last is at the end of `values`."""
+    """Builds a model step by step, as the format allows. The tensor added last is at the end of `values`."""
 
     def __init__(self, generator: Random) -> None:
         self.generator = generator
@@ -139,7 +139,7 @@ class Builder:
         return random_layer(self.generator, ends, geometry, bounds, thresholds, int(self.generator.integers(1, 3)))
 
     def apply(self, source: Known, shape: str, channels: int) -> Known:
-        """A net of one change of size."""
+        """A net of layers that keep or change the size. shape: "same", "up", "down", "shuffle" or "crop"."""
         stride = source.tensor.stride
         layers: list[AnyLayer] = []
         bounds = (source.low, source.high)
@@ -177,7 +177,7 @@ class Builder:
         return self.add(Apply(destination.name, source.tensor.name, len(self.nets) - 1), Known(destination, *bounds))
 
     def indices(self, source: Known, channels: int, thresholds: int) -> Tensor:
-        """A net that gives table indices."""
+        """A net whose outputs are table indices."""
         ends = (source.tensor.channels, channels)
         layer = self.convolution(ends, (False, 3, 1, 1, 0), (source.low, source.high), thresholds)
         self.nets.append(Net(source.low, source.high, [layer]))
@@ -186,7 +186,7 @@ class Builder:
         return tensor
 
     def mean(self, source: Known, channels: int) -> Known:
-        """A net whose values differ from place to place if those of the source do."""
+        """A net whose outputs vary over the picture if its inputs do."""
         weight = self.generator.integers(-127, 128, (channels, 3, 3, source.tensor.channels))
         typical = 64 * np.sqrt(9 * source.tensor.channels) * max(-source.low, source.high, 4) / 4
         multiplier = self.generator.integers(2**18, 2**20, (2, channels))
@@ -197,7 +197,7 @@ class Builder:
         return self.net(source, [layer], self.tensor(channels, source.tensor.stride))
 
     def correction(self, source: Known, channels: int, fraction: int) -> Known:
-        """A net that ends in half a hyperbolic tangent, in 2^-fraction."""
+        """A net that ends in a lookup of half a hyperbolic tangent, in 2^-fraction."""
         ends, bounds = (source.tensor.channels, channels), (source.low, source.high)
         hidden = self.convolution(ends, (False, 3, 1, 1, 0), bounds, 0)
         last = self.convolution((channels, channels), (False, 1, 1, 0, 0), output_bounds(hidden, *bounds), 0)
@@ -211,7 +211,7 @@ class Builder:
     def mixture(
         self, channels: int, stride: int, taps: Sequence[tuple[int, int]], delay: int, components: int
     ) -> Known:
-        """Of a net of one layer or two. Means, scales and logits are anything from hardly different to extreme."""
+        """A mixture whose net has one layer or two; means, scales and logits vary from little to extremely."""
         low, high = random_bounds(self.generator)
         inputs, outputs = len(taps) * channels, 3 * components * channels
         bounds, layers = (low, high), []
@@ -225,12 +225,20 @@ class Builder:
             last = replace(last, epilogue=replace(last.epilogue, shift=np.minimum(smaller, 62), low=-(2**15)))
         self.nets.append(Net(low, high, [*layers, last]))
         tensor = self.tensor(channels, stride, latent=True)
-        precision = (int(self.generator.integers(1, 15)), int(self.generator.integers(0, 15)))
-        least_scale = int(self.generator.choice([1, 20, 3000, 65535]))
-        reach, tail_fraction = int(self.generator.integers(1, 17)), int(self.generator.integers(0, 11))
-        curves = (random_tails(self.generator), random_weights(self.generator))
-        mass = (least_scale, reach, tail_fraction, *curves)
-        step = Mixture(tensor.name, len(self.nets) - 1, delay, taps, components, *precision, *mass)
+        step = Mixture(
+            tensor.name,
+            len(self.nets) - 1,
+            delay,
+            taps,
+            components,
+            mean_fraction=int(self.generator.integers(1, 15)),
+            scale_fraction=int(self.generator.integers(0, 15)),
+            least_scale=int(self.generator.choice([1, 20, 3000, 65535])),
+            reach=int(self.generator.integers(1, 17)),
+            tail_fraction=int(self.generator.integers(0, 11)),
+            tails=random_tails(self.generator),
+            weights=random_weights(self.generator),
+        )
         return self.add(step, Known(tensor, -(2**15), 2**15 - 1))
 
     def context(
@@ -251,7 +259,7 @@ class Builder:
         return self.add(step, Known(tensor, lowest, lowest + symbols - 1))
 
     def alphabet_table(self, lowest: int, symbols: int) -> Table:
-        """For an alphabet, which may lie partly beyond what its ranks reach."""
+        """A table for an alphabet, part of which may only be reached by an escape."""
         mode = lowest + int(self.generator.integers(symbols))
         ranks = int(self.generator.integers(2, min(64, 2 * symbols) + 1))
         sign, raw_bits = int(self.generator.choice([-1, 1])), int(self.generator.choice([0, 0, 0, 1, 2]))
@@ -262,14 +270,14 @@ class Builder:
         return self.add(Labels(tensor.name, classes), Known(tensor, 0, classes - 1))
 
     def mask(self, stride: int, channels: int) -> Known:
-        """One bit for each position, made either 0 or `channels`."""
+        """One coded bit for each position, mapped to 0 or `channels`."""
         bit = self.context(self.tensor(1, stride), 0, 2)
         tensor = self.tensor(1, stride)
         step = Affine(tensor.name, bit.tensor.name, 14, np.zeros(1, np.int64), 0, channels)
         return self.add(step, Known(tensor, 0, channels))
 
     def prefix(self, channels: int, stride: int, *, limit: Tensor | None = None, ends: bool = False) -> Known:
-        """A tensor in a finite alphabet, and before it how many of its channels are coded where."""
+        """A tensor with a finite alphabet, after the number of its channels that are coded at each position."""
         lowest = -int(self.generator.integers(0, 4))
         symbols = 1 - lowest + int(self.generator.integers(0, 4))
         lengths, tensor = self.tensor(1, stride, latent=self.now_and_then()), self.tensor(channels, stride, latent=True)
@@ -277,7 +285,7 @@ class Builder:
         return self.context(tensor, lowest, symbols, limit=lengths, ends=ends)
 
     def channel_slices(self, slices: int) -> Known:
-        """Residuals of slices of one target, whose means and tables come from z and the slices before them."""
+        """Residuals of slices of one target; their means and tables come from z and the slices before them."""
         fraction = int(self.generator.choice([0, 1, 5, 14]))
         z = self.code_by_channel(int(self.generator.integers(1, 4)), ALIGNMENT, latent=self.now_and_then())
         fixed = self.affine(z)
@@ -304,13 +312,13 @@ class Builder:
 
 
 def random_tails(generator: Random) -> list[int]:
-    """From some mass of at most a half down, in steps of any size."""
+    """Tails of a mixture: they fall from a mass of at most one half, in steps of any size."""
     falls = generator.integers(0, 2 ** int(generator.integers(2, 16)), int(generator.integers(2, 60)))
     return np.maximum(0, 2 ** int(generator.integers(12, 16)) - np.cumsum(falls)).tolist()
 
 
 def random_weights(generator: Random) -> list[int]:
-    """Of components by how far their logits lie behind; some are 0."""
+    """Component weights by the distance of a logit from the largest one; some are 0."""
     count = int(generator.choice([1, 2, 30, 400]))
     weights = 65535 * np.exp(-np.arange(count) * generator.uniform(0, 1))
     weights[generator.integers(0, count, count // 3)] = 0
@@ -322,7 +330,7 @@ def random_weights(generator: Random) -> list[int]:
 
 
 def drawn_latents(model: Model, generator: Random, width: int, height: int) -> Tensors:
-    """Encoder latents as likely as the model has them, escapes among them."""
+    """Encoder latents drawn from the distributions of the model, with some escapes."""
 
     def draw(distribution: Distribution) -> int:
         while True:
@@ -332,11 +340,11 @@ def drawn_latents(model: Model, generator: Random, width: int, height: int) -> T
             except Refused:
                 continue
 
-    return handed(model, reference_picture.fill(model, width, height, lambda _symbols, _last: None, draw))
+    return encoder_input(model, reference_picture.fill(model, width, height, lambda _symbols, _last: None, draw))
 
 
 def random_latents(model: Model, generator: Random, width: int, height: int) -> Tensors:
-    """Encoder latents about zero that have nothing to do with the model, which has no finite alphabets."""
+    """Encoder latents around zero, independent of the model, which must have no finite alphabet."""
     scale = generator.choice([1, 9, 3000])
     return {
         name: np.clip(np.rint(generator.laplace(0, scale, model.shape(name, width, height))), -(2**15), 2**15 - 1)

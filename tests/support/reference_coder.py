@@ -1,7 +1,7 @@
-"""Slow, plain implementation of the payload of a coded picture, written from docs/format.md, section 2.
+"""A slow, plain implementation of the payload of a coded picture, written from docs/format.md, section 2.
 
-It shares nothing with the native library and is what the library's coder is compared with. What a symbol may be, and
-which of the slots it has, is a `Distribution`: a `Ranked` coding table, or what a step of an entropy model computes.
+It shares nothing with the native library and is what the library's coder is compared with. The slots of
+each symbol come from a `Distribution`: a `Ranked` coding table, or one that a step of an entropy model computes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Table:
-    """A coding table: frequencies by rank (the last is the escape), and which value a rank stands for."""
+    """A coding table: frequencies by rank (the last is the escape), and the values of the ranks."""
 
     frequencies: tuple[int, ...]
     mode: int = 0
@@ -35,7 +35,7 @@ class Table:
         return sum(self.frequencies[:rank])
 
     def to_bytes(self) -> bytes:
-        """The table as it stands in a table set of entropy.bin (section 3)."""
+        """The table as stored in a table set of entropy.bin (section 3)."""
         head = bytes([len(self.frequencies), self.raw_bits, self.sign & 255, 0]) + self.mode.to_bytes(
             2, "little", signed=True
         )
@@ -73,7 +73,7 @@ def latents_digest(tensors: Sequence[Sequence[int]]) -> int:
 
 
 class Bits:
-    """A bit stream as text, first bit first: "lowest bit first" means that numbers are written back to front."""
+    """A bit stream as text, first bit first. Numbers are stored lowest bit first, that is, reversed."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.text = "".join(f"{byte:08b}"[::-1] for byte in data)
@@ -124,7 +124,7 @@ def checked(value: int) -> int:
 
 
 def symbol_rank(table: Table, value: int, side: Bits) -> int:
-    """The rank that codes ``value``; its side bits are put in ``side``."""
+    """The rank that codes `value`; appends its side bits to `side`."""
     distance = table.sign * (value - table.mode)
     half = (1 << table.raw_bits) // 2
     interval = (distance + half) >> table.raw_bits
@@ -148,7 +148,7 @@ def symbol_value(table: Table, rank: int, side: Bits) -> int:
 
 @dataclass(frozen=True)
 class Interval:
-    """What a symbol has of 2^bits slots."""
+    """The slots of a symbol, out of 2^bits."""
 
     start: int
     width: int
@@ -156,13 +156,13 @@ class Interval:
 
 
 class Distribution(Protocol):
-    """What a symbol may be. bits: its slots are 2^bits, 14 or 16."""
+    """The distribution of a symbol over 2^bits slots; bits is 14 or 16."""
 
     @property
     def bits(self) -> int: ...
 
     def encode(self, value: int, side: Bits) -> Interval:
-        """The interval of a value, whose side bits are put in `side`. Raises `Refused` if there is none."""
+        """The interval of a value; appends its side bits to `side`. Raises `Refused` if there is none."""
 
     def decode(self, slot: int, side: Bits) -> tuple[Interval, int]:
         """The interval in which a slot lies, and the value."""
@@ -198,7 +198,7 @@ def choose_lanes(coded: Sequence[Interval], side_bits: int) -> int:
 def encode_intervals(
     steps: Sequence[Sequence[Interval]], side: Bits, lanes: int, digest: int, ramp: bool = True
 ) -> tuple[bytes, int]:
-    """The payload and its lanes; `lanes` 0 chooses. Without `ramp` it is a simpler writer's, tail8 = tail2 = 0."""
+    """The payload and its lanes; 0 lets the function choose. Without `ramp`, both tails are 0, as simple writers do."""
     steps = list(steps)
     if lanes == 0:
         lanes = choose_lanes([interval for step in steps for interval in step], len(side.text))
@@ -267,7 +267,7 @@ class Decoder:
         stream = self._rest[state_bits.position // 8 :]
         self._words = [int.from_bytes(stream[k : k + 2], "little") for k in range(0, len(stream) - 1, 2)]
         self._odd_byte = len(stream) % 2
-        self._left = 0  # bytes that the part with all lanes leaves
+        self._left = 0  # bytes that the part with all lanes does not read
         self._side = Bits(stream[::-1])
         self._schedule: Iterator[int] = iter(())
 
@@ -282,7 +282,7 @@ class Decoder:
         return value
 
     def begin_step(self, symbols: int | None, last: bool) -> None:
-        """symbols: how many the step has, or None where only decoding tells; not of the last step."""
+        """symbols: the number of symbols, or None if only decoding tells, which the last step does not allow."""
         if last:
             assert symbols is not None
             self._schedule = self._ramp(symbols)
@@ -290,7 +290,7 @@ class Decoder:
             self._schedule = (i % self._lanes for i in itertools.count())
 
     def _ramp(self, symbols: int) -> Iterator[int]:
-        """The lane of every symbol of the last step. Between the parts lanes retire."""
+        """The lane of every symbol of the last step. Lanes retire between its parts."""
         if self._tail8 + self._tail2 > symbols:
             raise Refused("tails")
         yield from (i % self._lanes for i in range(symbols - self._tail8 - self._tail2))
@@ -333,7 +333,7 @@ class Decoder:
 def encode(
     tables: Sequence[Table], steps: Sequence[tuple[Sequence[int], Sequence[int]]], lanes: int, digest: int
 ) -> tuple[bytes, int]:
-    """The payload and its lanes of steps that are (table indices, values); `lanes` 0 chooses."""
+    """The payload and its lanes for steps of (table indices, values); 0 lets the function choose the lanes."""
     side = Bits()
     coded = [
         [Ranked(tables[index]).encode(value, side) for index, value in zip(indices, values, strict=True)]
@@ -345,7 +345,7 @@ def encode(
 def decode(
     tables: Sequence[Table], index_steps: Sequence[Sequence[int]], lanes: int, payload: bytes
 ) -> tuple[list[list[int]], int]:
-    """The values of every step, and the digest; raises `Refused` where a decoder must refuse."""
+    """The values of every step and the digest. Raises `Refused` where a decoder must refuse."""
     decoder = Decoder(lanes, payload)
     result = []
     for number, indices in enumerate(index_steps):

@@ -1,7 +1,7 @@
-"""Slow, plain implementation of the steps of entropy.bin but coding, written from docs/format.md, section 3.
+"""A slow, plain implementation of the steps of entropy.bin, except coding, written from docs/format.md, section 3.
 
-NumPy int64 throughout. It shares nothing with the native library and is what the library is compared with. Tensors are
-(channels, rows, columns), and have names.
+It computes in NumPy int64. It shares nothing with the native library and is what the library is compared with. Tensors
+are (channels, rows, columns) and are known by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from support.reference_integer_net import Integers, Net
 
 ABSENT = 65535
 
-#: By name.
+#: Tensors by name.
 Tensors = dict[str, Integers]
 
 
@@ -35,7 +35,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Code:
-    """Table c for channel c where `indices` names no tensor."""
+    """Codes a tensor with the tables that `indices` names; without it, channel c takes table c."""
 
     tensor: str
     table_set: int
@@ -79,7 +79,7 @@ class Add:
 
 @dataclass(frozen=True)
 class Residual:
-    """What is left of channels of `target`, from `first_channel` on, without `mean`."""
+    """Codes channels of `target`, from `first_channel` on, less `mean`."""
 
     tensor: str
     table_set: int
@@ -92,7 +92,10 @@ class Residual:
 
 @dataclass(frozen=True)
 class Context:
-    """tables: (1 + ends, channels, S + 1 to the left, S + 1 above) numbers of tables, S the number of symbols."""
+    """Codes a finite alphabet of S symbols with tables chosen by the left and the upper neighbour.
+
+    tables: table numbers (1 + ends, channels, S + 1, S + 1), the last two axes for the left and the upper symbol.
+    """
 
     tensor: str
     table_set: int
@@ -112,7 +115,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Mixture:
-    """taps: rows up and columns to the right. Fractions are numbers of bits."""
+    """Codes a tensor under mixtures whose parameters a net computes from neighbours.
+
+    taps: the neighbours, as rows up and columns to the right. Fractions are numbers of bits.
+    """
 
     tensor: str
     net: int
@@ -130,7 +136,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Labels:
-    """Maps of labels from 0 to classes - 1, one in every channel."""
+    """Codes label maps, one in every channel, with labels from 0 to classes - 1."""
 
     tensor: str
     classes: int
@@ -152,14 +158,14 @@ class Model:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
     def shape(self, name: str, width: int, height: int) -> tuple[int, int, int]:
-        """Of a tensor of a picture of this size in pixels."""
+        """Shape (channels, rows, columns) of a tensor for a picture of this size in pixels."""
         tensor = self.tensor(name)
         rows, columns = (-(-side // self.alignment) * self.alignment // tensor.stride for side in (height, width))
         return (tensor.channels, rows, columns)
 
 
 def encoder_latents(model: Model) -> list[str]:
-    """What an encoder is handed."""
+    """Names of the tensors that an encoder takes."""
     names = []
     for step in model.steps:
         if isinstance(step, Residual):
@@ -170,12 +176,12 @@ def encoder_latents(model: Model) -> list[str]:
 
 
 def coding_steps(model: Model) -> list[Coding]:
-    """Those with symbols."""
+    """The steps that have symbols."""
     return [step for step in model.steps if isinstance(step, Coding)]
 
 
 def decoder_latents(model: Model) -> list[str]:
-    """What a decoder gives."""
+    """Names of the tensors that a decoder returns."""
     return [tensor.name for tensor in model.tensors if tensor.decoder_latent]
 
 
@@ -183,7 +189,7 @@ def decoder_latents(model: Model) -> list[str]:
 
 
 def model_bytes(model: Model) -> bytes:
-    """The model as it is in entropy.bin."""
+    """The model as stored in entropy.bin."""
     numbers = {tensor.name: i for i, tensor in enumerate(model.tensors)}
     counts = (len(model.tensors), len(model.table_sets), len(model.nets), len(model.steps))
     return b"".join(
@@ -249,7 +255,7 @@ def _step_bytes(step: Step, numbers: Mapping[str, int]) -> bytes:
 
 
 def run(model: Model, latents: Mapping[str, Integers]) -> Tensors:
-    """All tensors that steps define, from the encoder latents."""
+    """Compute all tensors that steps define from the encoder latents."""
     known: Tensors = {}
     for step in model.steps:
         if isinstance(step, Residual):
@@ -263,8 +269,8 @@ def run(model: Model, latents: Mapping[str, Integers]) -> Tensors:
     return known
 
 
-def handed(model: Model, known: Mapping[str, Integers]) -> Tensors:
-    """Encoder latents from which `run` gives these tensors, unless a target leaves 16 bits."""
+def encoder_input(model: Model, known: Mapping[str, Integers]) -> Tensors:
+    """Encoder latents for which `run` returns these tensors, unless a target exceeds 16 bits."""
     latents: Tensors = {}
     for name in encoder_latents(model):
         if name in known:
@@ -287,7 +293,7 @@ def _residual(step: Residual, target: Integers, mean: Integers) -> Integers:
 
 
 def _within_limit(step: Context, latents: Mapping[str, Integers], known: Tensors) -> Integers:
-    """What the step codes, and 0 where it codes nothing."""
+    """The values that the step codes, and 0 where it codes nothing."""
     values = _prefix_lengths(latents[step.prefix_of]) if step.prefix_of is not None else latents[step.tensor]
     if step.limit is None:
         return values.astype(np.int64)
@@ -295,13 +301,13 @@ def _within_limit(step: Context, latents: Mapping[str, Integers], known: Tensors
 
 
 def _prefix_lengths(values: Integers) -> Integers:
-    """(1, rows, columns): how many channels there are up to the last that is not 0."""
+    """The number of channels up to the last one that is not 0: (1, rows, columns)."""
     lengths = np.arange(1, len(values) + 1)[:, None, None] * (values != 0)
     return lengths.max(0, keepdims=True)
 
 
 def computed(model: Model, step: Affine | Apply | Concat | Add, known: Tensors) -> Integers:
-    """The destination of a step without symbols."""
+    """Compute the destination of a step without symbols."""
     if isinstance(step, Affine):
         return np.clip((known[step.source] << step.shift) + step.offsets[:, None, None], step.low, step.high)
     if isinstance(step, Apply):

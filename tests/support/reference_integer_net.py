@@ -1,4 +1,4 @@
-"""Slow, plain implementation of the integer nets of entropy.bin, written from docs/format.md, section 3, "net".
+"""A slow, plain implementation of the integer nets of entropy.bin, written from docs/format.md, section 3, "net".
 
 NumPy int64 throughout: no packing, no phases, no tricks. It shares nothing with the native library and is what the
 library is compared with. Tensors are (channels, rows, columns).
@@ -20,7 +20,7 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 @dataclass(frozen=True)
 class Requantise:
-    """Per output channel: multipliers for accumulators from 0 up and below 0, shifts; and the bounds of the output."""
+    """Multipliers for accumulators from 0 up and below 0, and shifts, for each output channel; bounds of the output."""
 
     multiplier_positive: Integers
     multiplier_negative: Integers
@@ -38,7 +38,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Table:
-    """What each value from requantise.low to requantise.high becomes."""
+    """A lookup table. entries: the output for each value from requantise.low to requantise.high."""
 
     requantise: Requantise
     entries: Integers
@@ -67,7 +67,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class PixelShuffle:
-    """Depth to space; channels are those of the input."""
+    """Depth to space. channels: those of the input."""
 
     factor: int
     channels: int
@@ -75,7 +75,7 @@ class PixelShuffle:
 
 @dataclass(frozen=True)
 class Crop:
-    """Rows and columns that are cut off."""
+    """Cuts rows and columns off the edges."""
 
     top: int
     left: int
@@ -89,7 +89,7 @@ AnyLayer = Layer | PixelShuffle | Crop
 
 @dataclass(frozen=True)
 class Net:
-    """low and high: bounds of the input."""
+    """A chain of layers. low, high: bounds of the input."""
 
     low: int
     high: int
@@ -97,7 +97,7 @@ class Net:
 
 
 def net_bytes(net: Net) -> bytes:
-    """The net as it is in entropy.bin."""
+    """The net as stored in entropy.bin."""
     return struct.pack("<hhH", net.low, net.high, len(net.layers)) + b"".join(map(_layer_bytes, net.layers))
 
 
@@ -140,14 +140,14 @@ def _requantise_bytes(epilogue: Requantise) -> bytes:
 
 
 def run(net: Net, values: Integers) -> Integers:
-    """(channels, rows, columns) input to the output of the last layer: values or table indices."""
+    """Run all layers on an input (channels, rows, columns). The output is values or table indices."""
     for layer in net.layers:
         values = run_layer(layer, values)
     return values
 
 
 def run_layer(layer: AnyLayer, values: Integers) -> Integers:
-    """(channels, rows, columns) input of one layer to its output."""
+    """Run one layer on an input (channels, rows, columns)."""
     if isinstance(layer, PixelShuffle):
         factor, (channels, rows, columns) = layer.factor, values.shape
         squares = values.reshape(channels // factor**2, factor, factor, rows, columns)
@@ -158,7 +158,7 @@ def run_layer(layer: AnyLayer, values: Integers) -> Integers:
 
 
 def output_bounds(layer: AnyLayer, low: int, high: int) -> tuple[int, int]:
-    """Lowest and highest value that a layer can give for inputs from low to high."""
+    """Lowest and highest output of a layer for inputs from low to high."""
     if not isinstance(layer, Layer):
         return low, high
     if isinstance(layer.epilogue, Index):
@@ -169,7 +169,7 @@ def output_bounds(layer: AnyLayer, low: int, high: int) -> tuple[int, int]:
 
 
 def accumulate(layer: Layer, values: Integers) -> Integers:
-    """Input to accumulators, which no bound limits here."""
+    """The accumulators of a layer, here without any bound."""
     values = values.astype(np.int64)
     return _transposed_convolution(layer, values) if layer.transposed else _convolution(layer, values)
 
@@ -200,7 +200,7 @@ def _transposed_convolution(layer: Layer, values: Integers) -> Integers:
 
 
 def finish(epilogue: Epilogue, sums: Integers) -> Integers:
-    """Accumulators to the output of a layer."""
+    """Turn accumulators into the output of a layer."""
     if isinstance(epilogue, Table):
         return epilogue.entries.astype(np.int64)[finish(epilogue.requantise, sums) - epilogue.requantise.low]
     if isinstance(epilogue, Index):

@@ -1,4 +1,4 @@
-"""Slow, plain implementation of the coding of label maps, written from docs/format.md, section 4.
+"""A slow, plain implementation of the coding of label maps, written from docs/format.md, section 4.
 
 It shares nothing with the native library and is what the library is compared with. A map is an array (rows, columns) of
 integers; coded, it is the intervals of its decisions as pairs (start, width), out of 2^16.
@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 Interval = tuple[int, int]
-Labels = npt.NDArray[np.int16]
+Labels = npt.NDArray[np.int64]
 
-#: Rows up, columns to the right.
+#: Positions of the neighbours: rows up, columns to the right.
 NEIGHBOURS = ((0, -1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (0, -2), (2, 0), (2, 2), (2, -2))
 
 
 @dataclass
 class Context:
-    """probability of yes, in 2^-24, after so many decisions."""
+    """An adaptive binary context. probability: of yes, in 2^-24."""
 
     probability: int = 1 << 23
     decisions: int = 0
@@ -50,15 +50,18 @@ def encode(labels: Labels, classes: int) -> list[Interval]:
 
 
 def decode(slots: Iterable[int], rows: int, columns: int, classes: int) -> Labels:
-    """The labels that slots, 0 to 65535, one for each decision, lead to. Raises StopIteration if there are too few."""
+    """Decode labels from one slot, 0 to 65535, for each decision. Raises StopIteration if there are too few."""
     source: Iterator[int] = iter(slots)
-    labels = np.zeros((rows, columns), np.int16)
+    labels = np.zeros((rows, columns), np.int64)
     walk(labels, classes, lambda probability, _: next(source) < probability)
     return labels
 
 
 def walk(labels: Labels, classes: int, decide: Callable[[int, bool], bool]) -> None:
-    """Run through all decisions. decide(p, what the labels say) gives the answer; the labels become those answered."""
+    """Visit all decisions in order, and set the labels to what they say.
+
+    decide(probability of yes, the decision that `labels` imply) returns the decision to take.
+    """
     contexts: dict[tuple[object, ...], Context] = {}
     rows, columns = labels.shape
 

@@ -1,4 +1,4 @@
-"""From entropy.bin to a model of reference_entropy_model, written from docs/format.md, section 3."""
+"""Reads entropy.bin into a model of reference_entropy_model, written from docs/format.md, section 3."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from support.reference_integer_net import Table as ValueTable
 
 
 class _Fields:
-    """Takes fields off the front of a file."""
+    """Reads fields one after another."""
 
     def __init__(self, data: bytes) -> None:
         self.rest = data
@@ -153,9 +153,21 @@ def _context(fields: _Fields, tensor: Tensor, name_or_none: Callable[[], str | N
 
 
 def _mixture(fields: _Fields, tensor: str) -> Mixture:
-    net, delay, taps = fields.numbers("H2B")
-    places = [fields.numbers("Bb") for _ in range(taps)]
-    precision = fields.numbers("3BHBB")
-    tails = fields.numbers(f"{fields.number('H')}H")
-    weights = fields.numbers(f"{fields.number('H')}H")
-    return Mixture(tensor, net, delay, places, *precision, tails, weights)
+    net, delay, tap_count = fields.numbers("H2B")
+    taps = [(fields.number("B"), fields.number("b")) for _ in range(tap_count)]
+    components, mean_fraction, scale_fraction = fields.numbers("3B")
+    least_scale, reach, tail_fraction = fields.numbers("HBB")
+    return Mixture(
+        tensor,
+        net,
+        delay,
+        taps,
+        components,
+        mean_fraction,
+        scale_fraction,
+        least_scale,
+        reach,
+        tail_fraction,
+        tails=fields.numbers(f"{fields.number('H')}H"),
+        weights=fields.numbers(f"{fields.number('H')}H"),
+    )

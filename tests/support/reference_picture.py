@@ -1,6 +1,6 @@
-"""Slow, plain way from latents to the payload of a picture and back, written from docs/format.md, sections 2 and 3.
+"""A slow, plain coder from latents to the payload of a picture and back, written from docs/format.md, sections 2 and 3.
 
-With the other reference_*.py it is everything that the native library does, and shares nothing with it.
+Together the reference_*.py do everything that the native library does, and share nothing with it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ Place = tuple[int, int, int]
 
 
 def encode(model: Model, latents: Mapping[str, Integers], lanes: int, ramp: bool = True) -> tuple[bytes, int]:
-    """The payload of encoder latents, and its lanes; `lanes` 0 chooses. Raises `Refused` for what cannot be carried.
+    """The payload of encoder latents and its lanes; 0 lets the function choose.
 
-    Without `ramp` it is that of a simpler writer, which codes everything on all lanes: tail8 = tail2 = 0.
+    Raises `Refused` for latents that cannot be coded. Without `ramp`, everything is coded on all lanes, as a simple
+    writer does: tail8 = tail2 = 0.
     """
     known = reference_entropy_model.run(model, latents)
     side = Bits()
@@ -77,7 +78,10 @@ def fill(
     begin_step: Callable[[int | None, bool], None],
     symbol: Callable[[Distribution], int],
 ) -> Tensors:
-    """All tensors from their symbols. begin_step is told how many a step has, if known, and whether it is the last."""
+    """Compute all tensors from their symbols.
+
+    begin_step(number of symbols, or None if only decoding tells; whether the step is the last).
+    """
     known: Tensors = {}
     steps_left = len(coding_steps(model))
     for step in model.steps:
@@ -105,9 +109,9 @@ def symbol_count(step: Coding, values: Integers, known: Tensors) -> int:
 
 
 def distributions(model: Model, step: Coding, values: Integers, known: Tensors) -> Iterator[tuple[Place, Distribution]]:
-    """The places of a tensor in the order of its symbols, and what may be there.
+    """The positions of a tensor in coding order, each with the distribution of its symbol.
 
-    Of `values`, the tensor itself, only those are looked at whose places have been given before.
+    `values` is the tensor itself; only values at positions that were yielded before are read.
     """
     if isinstance(step, Context):
         yield from _context(model, step, values, known)
@@ -130,7 +134,7 @@ def distributions(model: Model, step: Coding, values: Integers, known: Tensors) 
 
 @dataclass(frozen=True)
 class Decision:
-    """Of a label map: 1 for yes, which has the slots below `yes`, and 0 for no."""
+    """A binary decision of a label map: 1, yes, has the slots below `yes`; 0 has the others."""
 
     yes: int
     bits: int = 16
@@ -145,7 +149,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class InAlphabet:
-    """A coding table of which only some values may come."""
+    """A coding table for a finite alphabet: other values are refused."""
 
     table: Ranked
     lowest: int
@@ -210,7 +214,7 @@ def _mixture(model: Model, step: Mixture, values: Integers) -> Iterator[tuple[Pl
 
 @dataclass(frozen=True)
 class Component:
-    """mean and scale are whole numbers of 2^-fraction."""
+    """A component of a mixture; mean and scale are integers in units of 2^-fraction."""
 
     mean: int
     scale: int
@@ -219,7 +223,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Mixed:
-    """The distribution of one symbol of a mixture. lowest..highest: values that have intervals."""
+    """The distribution of one symbol of a mixture. Values from lowest to highest have intervals of their own."""
 
     step: Mixture
     components: Sequence[Component]
@@ -228,7 +232,7 @@ class Mixed:
     bits: int = 16
 
     def below(self, component: Component, value: int) -> int:
-        """The mass below `value` - 1/2, in 2^-16."""
+        """The probability below `value` - 1/2, in 2^-16."""
         step = self.step
         distance = ((2 * value - 1) << (step.mean_fraction - 1)) - component.mean
         numerator = abs(distance) << (step.tail_fraction + 8 + step.scale_fraction)
@@ -242,7 +246,7 @@ class Mixed:
         return sum(component.weight * self.below(component, value) for component in self.components)
 
     def start(self, value: int) -> int:
-        """Where the interval of `value` starts; of highest + 1: where the escape's does."""
+        """The first slot of `value`; for highest + 1, that of the escape."""
         intervals = self.highest - self.lowest + 2
         mass = self.weighted(value) - self.weighted(self.lowest)
         total = sum(component.weight for component in self.components)
@@ -274,7 +278,7 @@ class Mixed:
 
 
 def mixed(step: Mixture, components: Sequence[tuple[int, ...]]) -> Mixed:
-    """The distribution of components that are mean, scale and logit as the net gives them."""
+    """The distribution for the components (mean, scale, logit) that the net computed."""
     largest = max(logit for _, _, logit in components)
     usable = []
     for mean, scale, logit in components:

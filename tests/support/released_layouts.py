@@ -1,4 +1,4 @@
-"""Names and shapes in which other projects save the codecs that can be imported, at any size."""
+"""Tensor names and shapes of other projects' checkpoints that can be imported, at any size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _conditional(name: str) -> Layout:
 
 
 def justin_tan(widths: Sequence[int], m: int, n: int, blocks: int, discriminator: bool = True) -> Layout:
-    """`model_state_dict` as training saves it."""
+    """`model_state_dict` as the training of Justin-Tan/high-fidelity-generative-compression saves it."""
     layout: Layout = {}
     for k, channels in enumerate(widths):
         kernel, inputs = (7, 3) if k == 0 else (3, widths[k - 1])
@@ -81,7 +81,7 @@ def justin_tan(widths: Sequence[int], m: int, n: int, blocks: int, discriminator
 
 
 def neural_compression(widths: Sequence[int], m: int, n: int, blocks: int) -> Layout:
-    """The bare state dict of HiFiC."""
+    """The state dict of HiFiC in NeuralCompression."""
     layout: Layout = {}
     for k, channels in enumerate(widths):
         kernel, inputs = (7, 3) if k == 0 else (3, widths[k - 1])
@@ -110,7 +110,7 @@ def neural_compression(widths: Sequence[int], m: int, n: int, blocks: int) -> La
 
 
 def compressai(n: int, m: int, predicts_means: bool) -> Layout:
-    """The bare state dict of `mbt2018_mean`, or of `bmshj2018_hyperprior`."""
+    """The state dict of `mbt2018_mean`, or of `bmshj2018_hyperprior`."""
     layout: Layout = {}
     for i, (inputs, outputs) in enumerate(((3, n), (n, n), (n, n), (n, m))):
         layout |= _layer(f"g_a.{2 * i}", outputs, inputs, 5, 5)

@@ -1,6 +1,6 @@
-"""Weights that are the same bits on every machine, in place of trained ones, which nobody may ship.
+"""Weights with the same bits on every machine, in place of trained ones that may not be redistributed.
 
-Of tests/support/drawn_numbers.py, and from there on only additions, multiplications and square roots.
+They are computed from tests/support/portable_random.py with additions, multiplications and square roots only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from support.drawn_numbers import Floats, uniform
+from support.portable_random import Floats, uniform
 
 Shape = tuple[int, ...]
 #: A pattern of tensor names, and how a tensor of that name and shape is made of numbers in (-1, 1).
@@ -28,7 +28,7 @@ def between(low: float, high: float) -> Callable[[Floats], Floats]:
 
 
 def skewed(low: float, high: float) -> Callable[[Floats], Floats]:
-    """Between low and high, most of it near low."""
+    """Between low and high, mostly near low."""
 
     def make(u: Floats) -> Floats:
         unit = (u.astype(np.float64) + 1.0) * 0.5
@@ -52,18 +52,18 @@ def constant(*values: float) -> Callable[[Floats], Floats]:
 
 
 def _quantiles(u: Floats) -> Floats:
-    """(C, 1, 3): a median off the integers, and tails 6 to 14 to both sides of it."""
+    """Quantiles (C, 1, 3): a median that is no integer, and tails 6 to 14 away on both sides."""
     median, below, above = u[..., 0] * np.float32(0.9), between(6, 14)(u[..., 1]), between(6, 14)(u[..., 2])
     return np.stack([median - below, median, median + above], -1)
 
 
 def _gdn_gamma(u: Floats) -> Floats:
-    """Square roots of gamma; some of those off the diagonal lie below their bound."""
+    """Square roots of gamma; some off the diagonal lie below the bound of GDN."""
     return between(-0.006, 0.03)(u) + np.eye(len(u), dtype=np.float32) * np.float32(0.3)
 
 
 def _scales_then_means(u: Floats) -> Floats:
-    """Bias of a hyper-synthesis that emits both."""
+    """Bias of a hyper-synthesis whose outputs are scales and means."""
     scales, means = np.split(u, 2)
     return np.concatenate([skewed(0.05, 20)(scales), means])
 
@@ -130,7 +130,7 @@ BMSHJ2018_HYPERPRIOR: Sequence[Rule] = [*_COMPRESSAI, (r"^h_s\.4\.bias$", skewed
 
 
 def stand_in(layout: Mapping[str, Shape], rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """A state dict of that layout; each tensor by the first rule that its name matches."""
+    """A state dict of that layout; the first rule whose pattern matches makes a tensor."""
     state = {}
     for name, shape in layout.items():
         if math.prod(shape) == 0:
@@ -142,7 +142,7 @@ def stand_in(layout: Mapping[str, Shape], rules: Sequence[Rule]) -> dict[str, Te
 
 
 def as_input(image: npt.NDArray[Any], alignment: int) -> Tensor:
-    """(1, 3, H, W) in [0, 1], sides grown by reflection to multiples of `alignment`."""
+    """The image as a tensor (1, 3, H, W) in [0, 1], padded by reflection to multiples of `alignment`."""
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, -height % alignment), (0, -width % alignment), (0, 0)), mode="reflect")
     return torch.from_numpy(padded).float().permute(2, 0, 1)[None] / 255

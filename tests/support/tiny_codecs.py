@@ -1,4 +1,4 @@
-"""A codec of every family, small enough to export in a moment, with drawn weights that make its latents vary."""
+"""A codec of every family, small enough to export in a few seconds, with random weights that make its latents vary."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Hyperprior, LearnedCodec, Tunable
 from edgecodec_export.families import agustsson as agustsson_module
@@ -22,10 +23,11 @@ from edgecodec_export.families import tunable as tunable_module
 from edgecodec_export.families.crdr import InterpolatedChannelAttention
 from edgecodec_export.pipeline import write_bundle
 from support.make_tiny_bundle import PRESET as HIFIC
-from support.make_tiny_bundle import tiny_halves, tiny_model, tiny_pictures
+from support.make_tiny_bundle import last_convolution, tiny_halves, tiny_model, tiny_pictures
 
-PRESETS = {
-    # Its 3x3 convolutions inside units, which no knob reaches, are large enough for files of their own.
+#: Every preset is of the class that its family defines.
+PRESETS: dict[str, Any] = {
+    # Its 3x3 convolutions that no knob changes are large enough to be stored in files of their own.
     "crdr": crdr_module.Preset((8, 4), (8, 48), 16, 8, 8, 4, 2, (8, 8), 5, 16),
     "crdr-multirate": crdr_module.Preset((8, 4), (8, 6), 16, 8, 8, 4, 2, (8, 8), 5, 0),
     "fidelity": fidelity_module.Preset(6, 4, (8, 8)),
@@ -43,7 +45,7 @@ PRESETS = {
 @cache
 @torch.no_grad()
 def tiny_codec(name: str) -> LearnedCodec:
-    """In evaluation mode. One object for all callers: copy it before changing it."""
+    """The codec in evaluation mode. All callers share it: copy it before changing it."""
     torch.manual_seed(3)
     return _MAKERS[name.partition("-")[0]](name).eval().requires_grad_(False)
 
@@ -54,8 +56,8 @@ def _crdr(name: str) -> Crdr:
         if isinstance(module, InterpolatedChannelAttention):
             module.weight.uniform_(0, 1.5)
             module.bias.uniform_(-0.3, 0.3)
-    _scale(model.analysis.down4, 4)
-    _scale(model.hyper_analysis[-1], 20)
+    _scale(model.get_submodule("analysis.down4"), 4)
+    _scale(last_convolution(model.hyper_analysis), 20)
     return model
 
 
@@ -67,15 +69,15 @@ def _hific(name: str) -> Hific:
     if name == "hific":
         return tiny_model()
     model = Hific(PRESETS[name])
-    _scale(model.analysis[-1], 4)
-    _scale(model.hyper_analysis[-1], 20)
+    _scale(last_convolution(model.analysis), 4)
+    _scale(last_convolution(model.hyper_analysis), 20)
     return model
 
 
 def _hyperprior(name: str) -> Hyperprior:
     model = Hyperprior(PRESETS[name])
-    _scale(model.analysis[-1], 60)
-    _scale(model.hyper_analysis[-1], 20)
+    _scale(last_convolution(model.analysis), 60)
+    _scale(last_convolution(model.hyper_analysis), 20)
     model.density.quantiles[:, 0, 1] = torch.linspace(-1, 1, 6)
     return model
 
@@ -86,12 +88,12 @@ def _agustsson(name: str) -> Agustsson:
         if isinstance(module, agustsson_module.InstanceNorm):
             module.gamma.uniform_(0.5, 1.5)
             module.beta.normal_(0, 0.3)
-    _scale(model.analysis[1], 8)
+    _scale(model.get_submodule("analysis.1"), 8)
     return model
 
 
 def _tunable(name: str) -> Tunable:
-    """With the statistics of a few pictures stored."""
+    """The batch statistics are those of a few pictures."""
     model = Tunable(PRESETS[name])
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -103,7 +105,7 @@ def _tunable(name: str) -> Tunable:
 
 
 def write_tiny_bundle(name: str, output: Path) -> Path:
-    """A bundle of `tiny_codec(name)`; with two qualities where it has any."""
+    """Write a bundle of `tiny_codec(name)`, with two qualities for CRDR."""
     model = tiny_codec(name)
     asked = {"quality": (0, 3), "beta": (3.84,)} if name == "crdr" else {}
     classes = tuple(f"class {i}" for i in range(model.classes()))
@@ -121,5 +123,6 @@ _MAKERS: dict[str, Callable[[str], LearnedCodec]] = {
 }
 
 
-def _scale(layer: nn.Conv2d, factor: float) -> None:
+def _scale(layer: nn.Module, factor: float) -> None:
+    assert isinstance(layer, nn.Conv2d)
     layer.weight.mul_(factor)

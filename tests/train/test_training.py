@@ -15,7 +15,7 @@ from PIL import Image
 
 from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec_export.calibration import DEFAULT_FOLDER
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec_export.families.blocks import nearest_level
 from edgecodec_export.families.tunable import Preset as TunablePreset
@@ -137,6 +137,7 @@ def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoS
     assert -10 * math.log10(float(error)) > least  # a random start gives 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["hyperprior", "fidelity"])
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
@@ -198,6 +199,7 @@ def test_the_realism_stage_touches_the_decoder_only(family: str, preset: str, ph
     assert {name.split(".")[0] + "." for name in changed} == set(model.DECODER_PREFIXES)
 
 
+@pytest.mark.slow
 def test_a_realism_stage_is_steered_in_all_its_rates(photos: PhotoSet, tmp_path: Path) -> None:
     first, output = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_checkpoint(first, build("crdr", "compact-multirate"), "crdr", "compact-multirate", {})
@@ -440,7 +442,7 @@ def test_selective_training_resumes_as_if_unbroken(scenes_file: Path, tmp_path: 
     resumed = train_selective(scenes, tmp_path / "broken.safetensors", recipe, save_every=1)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
-    assert read_checkpoint(tmp_path / "whole.safetensors").notes["classes"] == ",".join(scenes.classes)
+    assert read_checkpoint(tmp_path / "whole.safetensors").classes == scenes.classes
     with pytest.raises(InvalidArgument, match=r"another recipe:\n  scenes: "):
         train_selective(replace(scenes, sha256="of others"), tmp_path / "whole.safetensors", recipe)
 

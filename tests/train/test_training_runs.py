@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from edgecodec.errors import InvalidArgument
-from edgecodec_export.checkpoints.files import read_checkpoint
+from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_train import __main__ as command_line
 from edgecodec_train.progress import Run, set_learning_rates
 from support.tiny_codecs import tiny_codec

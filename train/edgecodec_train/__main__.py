@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 import typer
 
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint, stored_notes
 from edgecodec_train.adversarial import AdversarialRecipe, train_adversarial
 from edgecodec_train.photos import PhotoSet, load_photos
 from edgecodec_train.rate_distortion import RateDistortionRecipe, train_rate_distortion
@@ -112,7 +112,8 @@ def halve(source: Path, output: Path) -> None:
     """Store a checkpoint in half precision, for shipping; it is computed with in single precision as before."""
     checkpoint = read_checkpoint(source)
     model = load_model(checkpoint)
-    save_checkpoint(output, model, checkpoint.family, checkpoint.preset, checkpoint.notes, torch.float16, force=False)
+    notes = stored_notes(checkpoint)
+    save_checkpoint(output, model, checkpoint.family, checkpoint.preset, notes, torch.float16, force=False)
 
 
 def _prepare(folder: Path, threads: int) -> PhotoSet:

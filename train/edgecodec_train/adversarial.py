@@ -26,11 +26,11 @@ from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgecodec_export.bundle.manifest import sha256_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import Crdr, LearnedCodec, ScaleHyperprior
 from edgecodec_export.families.codec import Latent
 from edgecodec_export.families.crdr import LARGEST_BETA, fixed_point
+from edgecodec_export.file_hash import sha256_of
 from edgecodec_train.photos import PhotoSet, random_crops, require_sides, whole_photo
 from edgecodec_train.progress import Run, cosine, set_learning_rates
 from edgecodec_train.starts.crdr import add_realism

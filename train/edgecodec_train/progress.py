@@ -14,7 +14,7 @@ import torch
 
 from edgecodec import files
 from edgecodec.errors import InvalidArgument
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 
 Recipe = Mapping[str, Any]  # all that decides a run's result, by name: numbers, texts and objects of these
 

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
-from edgecodec_export.bundle.manifest import sha256_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import build
 from edgecodec_export.families.blocks import FactorizedDensity
 from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.families.hyperprior import Rates
+from edgecodec_export.file_hash import sha256_of
 from edgecodec_train.drawn_rates import DRAWN_RATES
 from edgecodec_train.photos import PhotoSet, random_crops, require_sides, whole_photo
 from edgecodec_train.progress import Run, cosine, set_learning_rates

@@ -1,11 +1,16 @@
-"""The README.md of a bundle: a model card, made from the manifest alone."""
+"""The README.md of a bundle: a model card with the header that model hubs read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from edgecodec.knobs import decimal
+from edgecodec.entropy import LatentSpec
+from edgecodec.knobs import QUALITY, decimal
+from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, SynthesisGraph
+
+CARD = "README.md"
 
 _FAMILIES = {
     "agustsson": "generative compression (Agustsson, Tschannen, Mentzer, Timofte, Van Gool: Generative Adversarial "
@@ -20,7 +25,7 @@ _FAMILIES = {
     "System, 2020)",
 }
 
-#: What a reader of the card wants to know of a knob, where the bundle has it.
+#: A line about each knob, for bundles that have it.
 _KNOBS = {
     "alpha": "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.",
     "beta": "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
@@ -29,13 +34,17 @@ _KNOBS = {
 }
 
 
-def model_card(manifest: Mapping[str, Any]) -> str:
-    """Markdown with the header that model hubs read."""
-    return "\n".join([*_header(manifest), *_use(manifest), *_graphs(manifest), *_numbers(manifest), *_origin(manifest)])
+def write_card(folder: Path, info: BundleInfo, errors: Mapping[str, float]) -> None:
+    """Write the model card of the bundle in `folder`. errors: as of `model_card`."""
+    (folder / CARD).write_text(model_card(info, errors), encoding="utf-8", newline="\n")
 
 
-def _header(manifest: Mapping[str, Any]) -> list[str]:
-    family, preset = manifest["family"], manifest["preset"]
+def model_card(info: BundleInfo, errors: Mapping[str, float]) -> str:
+    """The card as Markdown. errors: largest difference of each graph from PyTorch, by file."""
+    return "\n".join([*_header(info), *_use(info), *_graphs(info, errors), *_numbers(info), *_origin(info.provenance)])
+
+
+def _header(info: BundleInfo) -> list[str]:
     return [
         "---",
         "library_name: edgecodec",
@@ -43,81 +52,82 @@ def _header(manifest: Mapping[str, Any]) -> list[str]:
         "tags: [image-compression, onnx]",
         "---",
         "",
-        f"# {family} {preset}",
+        f"# {info.family} {info.preset}",
         "",
         "A learned image codec, ready to run with edgecodec. The networks are those of",
-        f"{_FAMILIES.get(family, family)}, preset `{preset}`.",
+        f"{_FAMILIES.get(info.family, info.family)}, preset `{info.preset}`.",
         "",
     ]
 
 
-def _use(manifest: Mapping[str, Any]) -> list[str]:
+def _use(info: BundleInfo) -> list[str]:
     return [
         "## Use",
         "",
-        f"    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc{_options(manifest, 'analysis')}",
-        f"    edgecodec decode photo.edgc -b THIS_FOLDER -o decoded.png{_options(manifest, 'synthesis')}",
+        f"    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc{_encode_options(info)}",
+        f"    edgecodec decode photo.edgc -b THIS_FOLDER -o decoded.png{_decode_options(info)}",
         "    edgecodec verify THIS_FOLDER",
         "",
-        *_classes(manifest["given"]),
-        f"Files carry the model id `{manifest['model_id']}` and decode to the same latents on every machine.",
+        *_classes(info),
+        f"Files carry the model id `{info.model_id}` and decode to the same latents on every machine.",
         "The pixels are the engine's own floating point, so two engines may differ by a grey level.",
         "",
     ]
 
 
-def _options(manifest: Mapping[str, Any], role: str) -> str:
-    """What may be asked for with the graphs of a role, at its defaults; and what must be given."""
-    heard = {knob for graph in manifest[role] for knob in (*graph["knobs"], *graph.get("scalars", ()))}
-    if role == "synthesis":
-        heard -= {"quality"}  # which a file brings with it
-    options = [
-        f" --{knob} {decimal(value)}" for knob, value in sorted(manifest["default_knobs"].items()) if knob in heard
-    ]
-    if role == "analysis" and manifest["given"]:
-        options.append(" --labels map.png")
-    return "".join(options)
+def _encode_options(info: BundleInfo) -> str:
+    """The knobs of the encoders at their defaults, and the side inputs that must be given."""
+    knobs = {knob for graph in info.analysis for knob in (*graph.knobs, *graph.scalars)}
+    return _defaults(info, knobs) + (" --labels map.png" if info.given else "")
 
 
-def _classes(given: Mapping[str, Any]) -> list[str]:
-    names = [name for each in given.values() for name in each.get("classes", ())]
+def _decode_options(info: BundleInfo) -> str:
+    """The knobs of the decoders at their defaults, without the quality, which the file says."""
+    return _defaults(info, {knob for graph in info.synthesis for knob in graph.knobs} - {QUALITY})
+
+
+def _defaults(info: BundleInfo, knobs: set[str]) -> str:
+    defaults = sorted(info.default_knobs.items())
+    return "".join(f" --{knob} {decimal(value)}" for knob, value in defaults if knob in knobs)
+
+
+def _classes(info: BundleInfo) -> list[str]:
+    names = [name for each in info.given.values() for name in each.classes]
     if not names:
         return []
     return [
         f"`map.png` has a class for every pixel: {', '.join(f'{i} {name}' for i, name in enumerate(names))}.",
-        "What neither `--keep mask.png` nor `--keep-classes` names is painted from the map alone.",
+        "What neither `--keep mask.png` nor `--keep-classes` names is synthesised from the map alone.",
         "",
     ]
 
 
-def _graphs(manifest: Mapping[str, Any]) -> list[str]:
+def _graphs(info: BundleInfo, errors: Mapping[str, float]) -> list[str]:
     lines = ["## Graphs", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
-    for graph in (*manifest["analysis"], *manifest["synthesis"]):
-        error = graph["check"]["max_abs_error"]
-        lines.append(
-            f"| `{graph['file']}` | {_knobs(graph['knobs'])} | {graph.get('precision', 'fp32')} | {error:.1e} |"
-        )
-    if manifest["default_knobs"]:
-        lines += ["", f"Without a choice, {_knobs(manifest['default_knobs'])}."]
-        lines += [_KNOBS[knob] for knob in sorted(manifest["default_knobs"])]
+    graphs: list[AnalysisGraph | SynthesisGraph] = [*info.analysis, *info.synthesis]
+    for graph in graphs:
+        precision = "fp32" if isinstance(graph, AnalysisGraph) else graph.precision
+        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {precision} | {errors[graph.file]:.1e} |")
+    if info.default_knobs:
+        lines += ["", f"Without a choice, {_knobs(info.default_knobs)}."]
+        lines += [_KNOBS[knob] for knob in sorted(info.default_knobs)]
     return [*lines, ""]
 
 
-def _numbers(manifest: Mapping[str, Any]) -> list[str]:
-    cost, image = manifest["entropy_cost"], manifest["image"]
-    coded, decoded = manifest["encoder_latents"], manifest["decoder_latents"]
-    lines = ["## Numbers", "", f"* Coded: {_latents(coded)}."]
-    if decoded != coded:
-        lines.append(f"* Decoded: {_latents(decoded)}.")
-    border = "mirrored" if image["padding"] == "reflect" else "grey"
-    kept = manifest["provenance"].get("entropy")
+def _numbers(info: BundleInfo) -> list[str]:
+    lines = ["## Numbers", "", f"* Coded: {_latents(info.encoder_latents)}."]
+    if info.decoder_latents != info.encoder_latents:
+        lines.append(f"* Decoded: {_latents(info.decoder_latents)}.")
+    border = "mirrored" if info.image.rule == "reflect" else "grey"
+    kept = info.provenance.get("entropy")
     if kept:
         lines.append(f"* The entropy model is that of `{kept['bundle']}`, whose files decode with this one too.")
     # A kept model may have been calibrated on these very photographs.
     unseen = "" if kept else " that did not calibrate it"
+    cost = info.entropy_cost
     return [
         *lines,
-        f"* Sides are padded to multiples of {image['alignment']} pixels, {border}, and cropped back.",
+        f"* Sides are padded to multiples of {info.image.alignment} pixels, {border}, and cropped back.",
         f"* The integer entropy model costs {cost['overhead_percent']:+.3f} % bits against the float one, on "
         f"{cost['pictures']} photographs{unseen}{_by_setting(cost)}.",
         "",
@@ -129,14 +139,11 @@ def _by_setting(cost: Mapping[str, Any]) -> str:
     return f": {', '.join(settings)}" if settings else ""
 
 
-def _latents(latents: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(
-        f"`{each['name']}` with {each['channels']} channels at stride {each['stride']}" for each in latents
-    )
+def _latents(latents: Sequence[LatentSpec]) -> str:
+    return ", ".join(f"`{each.name}` with {each.channels} channels at stride {each.stride}" for each in latents)
 
 
-def _origin(manifest: Mapping[str, Any]) -> list[str]:
-    provenance = manifest["provenance"]
+def _origin(provenance: Mapping[str, Any]) -> list[str]:
     lines = ["## Origin", ""]
     lines += [
         f"* {each['role']} checkpoint: `{each['name']}`, SHA-256 `{each['sha256']}`"
@@ -146,5 +153,5 @@ def _origin(manifest: Mapping[str, Any]) -> list[str]:
     return [*lines, f"* Exported with {versions}, on a processor with {provenance['processor']}", ""]
 
 
-def _knobs(knobs: Mapping[str, float]) -> str:
+def _knobs(knobs: Knobs) -> str:
     return ", ".join(f"{name} = {decimal(value)}" for name, value in sorted(knobs.items())) or "none"

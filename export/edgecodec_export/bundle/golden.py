@@ -1,47 +1,61 @@
-"""Golden pictures: a picture coded by the bundle itself, so that any device can check itself against the result."""
+"""Golden pictures: a picture coded with the bundle itself, so that any device can compare its results with them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-import edgecodec
+from edgecodec.bundle import Bundle
+from edgecodec.codec import Codec
+from edgecodec.limits import Limits
+from edgecodec.manifest import BundleInfo, Golden, GoldenPicture, Knobs
+from edgecodec.tiling import Tiler
 from edgecodec.verify import latents_sha256
-from edgecodec_export.baking import Knobs, suffix
-from edgecodec_export.bundle.sample_labels import side_arguments
 from edgecodec_export.calibration import Picture
+from edgecodec_export.messages import knobs_label
+from edgecodec_export.sample_labels import side_arguments
 
 ENGINE = "onnxruntime"
-THREADS = 1  # so that the pixels are the same on a machine of any number
+THREADS = 1  # the same pixels on a machine with any number of processors
 FOLDER = "golden"
 
+_NOT_TILED = Tiler("off", None)  # golden pictures are small
 
-def write_golden(folder: Path, picture: Picture, encoder_knobs: Sequence[Knobs]) -> list[dict[str, Any]]:
-    """Code `picture` with every encoder of the bundle in `folder` as it stands, and decode it with every decoder.
 
-    Returns the manifest's entries.
+def write_golden(folder: Path, info: BundleInfo, picture: Picture) -> tuple[Golden, ...]:
+    """Encode `picture` with every encoder of the bundle, decode each file with every decoder, and write the results.
+
+    info: describes the bundle in `folder`, which needs no manifest yet. Returns `BundleInfo.golden`.
     """
     (folder / FOLDER).mkdir()
-    return [_write_one(folder, picture, knobs) for knobs in encoder_knobs]
+    return tuple(_write_one(folder, info, picture, graph.knobs) for graph in info.analysis)
 
 
-def _write_one(folder: Path, picture: Picture, knobs: Knobs) -> dict[str, Any]:
-    coded = folder / FOLDER / f"photo{suffix(knobs)}.edgc"
-    with edgecodec.open_bundle(folder, engine=ENGINE, threads=THREADS) as codec:
-        given = side_arguments(codec.info.given, *picture.shape[:2])
-        coded.write_bytes(codec.encode(picture, **knobs, **given).data)
-        digest = latents_sha256(codec.decode_latents(coded))
-        decoders = [graph for graph in codec.info.synthesis if knobs.items() <= graph.knobs.items()]
+def _write_one(folder: Path, info: BundleInfo, picture: Picture, knobs: Knobs) -> Golden:
+    """The golden file of the encoder with these knobs, and its pictures."""
+    coded = f"{FOLDER}/{_name(knobs)}.edgc"
+    with _codec(folder, info, {}) as codec:
+        side_inputs = side_arguments(info.given, *picture.shape[:2])
+        encoded = codec.encode(picture, **knobs, **side_inputs)  # type: ignore[arg-type]  # names are known at run time
+        (folder / coded).write_bytes(encoded.data)
+        digest = latents_sha256(codec.decode_latents(encoded.data))
     pictures = []
-    for graph in decoders:
-        file = folder / FOLDER / f"photo{suffix(dict(graph.knobs))}.png"
-        # One at a time, because decoders may be large. What the file says already is not asked for.
+    for graph in info.synthesis:
+        if not knobs.items() <= graph.knobs.items():
+            continue
+        file = f"{FOLDER}/{_name(graph.knobs)}.png"
+        # The file itself brings the encoder's knobs. One codec at a time, because decoders may be large.
         asked = {name: value for name, value in graph.knobs.items() if name not in knobs}
-        with edgecodec.open_bundle(folder, engine=ENGINE, threads=THREADS, **asked) as codec:
-            Image.fromarray(codec.decode(coded).pixels).save(file)
-        pictures.append({"knobs": dict(graph.knobs), "file": f"{FOLDER}/{file.name}"})
-    file = f"{FOLDER}/{coded.name}"
-    return {"file": file, "knobs": knobs, "latents_sha256": digest, "pictures": pictures}
+        with _codec(folder, info, asked) as codec:
+            Image.fromarray(codec.decode(encoded.data).pixels).save(folder / file)
+        pictures.append(GoldenPicture(graph.knobs, file))
+    return Golden(coded, knobs, digest, tuple(pictures))
+
+
+def _codec(folder: Path, info: BundleInfo, asked: Knobs) -> Codec:
+    return Codec(Bundle(folder, info), ENGINE, asked, None, Limits(), THREADS, _NOT_TILED)
+
+
+def _name(knobs: Knobs) -> str:
+    return "-".join(filter(None, ("photo", knobs_label(knobs))))

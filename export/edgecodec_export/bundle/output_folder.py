@@ -1,4 +1,4 @@
-"""Folders that appear complete or not at all: built in a sibling folder and renamed."""
+"""Output folders that appear complete or not at all: they are built in a sibling folder and then renamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgecodec.manifest import MANIFEST
 
 
 def refuse_existing(output: Path, force: bool) -> None:
-    """Raise OutputExists for anything that is there, or with `force` for anything but a bundle."""
+    """Raise OutputExists if `output` exists; with `force` only if it is not a bundle."""
     if not os.path.lexists(output):
         return
     if not force:
@@ -25,28 +25,29 @@ def refuse_existing(output: Path, force: bool) -> None:
 
 @contextmanager
 def appearing_whole(output: Path, force: bool) -> Iterator[Path]:
-    """A folder beside `output` that takes its place at the end, or leaves no trace.
+    """Yields an empty folder that is renamed to `output` at the end. An exception removes it and leaves `output` as is.
 
     Raises OutputExists, CannotWrite.
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
+        working = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
     except OSError as error:
         raise CannotWrite(error.strerror or str(error), where=str(output)) from error
     try:
-        folder = room / "new"
+        folder = working / "new"
         folder.mkdir()
         yield folder
         refuse_existing(output, force)
-        _take_place(folder, output, room / "old")
+        _take_place(folder, output, working / "old")
     except OSError as error:
         raise CannotWrite(error.strerror or str(error), where=str(output)) from error
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(working, ignore_errors=True)
 
 
 def _take_place(folder: Path, output: Path, aside: Path) -> None:
+    """Rename `folder` to `output`. A folder that is there is moved to `aside`, and back if renaming fails."""
     replaces = output.exists()
     if replaces:
         output.rename(aside)

@@ -1,4 +1,4 @@
-"""The configuration of a model, its family's frozen `Preset`, as text and compared with another."""
+"""The configuration of a model, which is its family's frozen `Preset`: as JSON, and compared with another."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from edgecodec.errors import CheckpointRejected
 
-#: Of a count of channels, layers, levels or classes: far above any codec's, and still no work to lay out.
+#: Largest count of channels, layers, levels or classes: far above any codec's, and still quick to lay out.
 LARGEST = 4096
 
 
 def configuration_text(configuration: Any) -> str:
-    """As JSON, field by field."""
+    """The configuration as JSON, field by field."""
     return json.dumps(asdict(configuration), sort_keys=True, allow_nan=False)
 
 
 def parse_configuration(kind: type, text: str) -> Any:
-    """The `kind` of preset that `configuration_text` wrote. Fields that came later have their defaults.
+    """The preset of type `kind` that `configuration_text` wrote. Fields added since then get their defaults.
 
     Raises CheckpointRejected, with the list, for fields that are unknown, missing, of another type or out of bounds.
     """
@@ -40,7 +40,7 @@ def parse_configuration(kind: type, text: str) -> Any:
 
 
 def counts_above(configuration: Any, most: int) -> list[str]:
-    """A line for each field with a count, of channels or of layers, above `most`."""
+    """A line for each field with a count (of channels, layers, ...) above `most`."""
     counts = {name: value if isinstance(value, tuple) else (value,) for name, value in vars(configuration).items()}
     above = [name for name, values in counts.items() if any(type(each) is int and each > most for each in values)]
     return [f"{name}: {getattr(configuration, name)!r}" for name in above]
@@ -53,7 +53,7 @@ def configuration_differences(main: Any, mse: Any) -> list[str]:
 
 
 def _typed(hint: Any, value: Any) -> Any:
-    """The value as a field of that type, or None if it cannot be one."""
+    """The value as a field of type `hint`, or None if it cannot be one."""
     if get_origin(hint) is Literal:
         return value if value in get_args(hint) else None
     if get_origin(hint) is tuple:

@@ -1,13 +1,13 @@
-"""NumPy's arrays and numbers in PyTorch files, made anew from a type, a shape and bytes.
+"""NumPy arrays and numbers in PyTorch files, rebuilt from a type, a shape and bytes.
 
-NumPy's own unpickling believes what a file says about the fields and flags of a type, so that bytes may be taken for
-pointers. What stands in for it here knows a few types by name and checks every length.
+NumPy's own unpickling trusts what a file says about the fields and flags of a type, so that bytes of the file may be
+read as pointers. The replacements here know a few types by name and check every length.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,19 +31,19 @@ class PickledType:
     def __setstate__(self, state: Any) -> None:
         _, order, *_ = state
         if order not in ("<", ">", "=", "|"):
-            raise ValueError("a byte order that there is not")
+            raise ValueError("unknown byte order")
         self.order = order
 
     def values(self, data: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        """The numbers that lie in `data` as bytes. Raises ValueError for a length that is not the shape's."""
+        """The numbers that the bytes of `data` encode. Raises ValueError if their length is not the shape's."""
         stored = np.dtype(self.order + self.code)
         if not isinstance(data, bytes) or len(data) != math.prod(shape) * stored.itemsize:
-            raise ValueError("an array of another length than its shape's")
+            raise ValueError("an array whose length does not match its shape")
         return np.frombuffer(data, stored)
 
 
 class PickledArray:
-    """Stands in for `numpy.ndarray`, whatever the arguments it is first made with; `tensor` is the whole array."""
+    """Stands in for `numpy.ndarray`. Pickle creates it with placeholder arguments, then sets `tensor`, the array."""
 
     tensor: Tensor
 
@@ -58,19 +58,19 @@ class PickledArray:
 
 
 def _number(kind: Any, data: Any) -> Any:
-    """Stands in for NumPy's numbers: one of Python's."""
+    """Stands in for NumPy's scalars: gives the Python number."""
     if not isinstance(kind, PickledType):
         raise TypeError("a number without a type")
     return kind.values(data, ()).item()
 
 
 def _no_bytes() -> bytes:
-    """Stands in for `bytes`, which the contents of an empty array are pickled as a call of."""
+    """Stands in for `bytes`: pickle stores an empty buffer as a call to bytes()."""
     return b""
 
 
-#: What a file may call, by the names that it calls it by; NumPy 2 has moved its functions.
-STAND_INS: list[tuple[Any, str]] = [
+#: What a file may call, with the name that it uses; NumPy 2 has moved its functions.
+STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (PickledType, "numpy.dtype"),
     (PickledArray, "numpy.ndarray"),
     (_no_bytes, "builtins.bytes"),
@@ -80,12 +80,12 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 
 
 def with_tensors(content: Any) -> Any:
-    """The content with a tensor for each pickled array, in mappings within mappings."""
+    """The content with a tensor in place of each pickled array, in nested mappings too."""
     if isinstance(content, PickledArray):
         return content.tensor
     return {key: with_tensors(each) for key, each in content.items()} if isinstance(content, Mapping) else content
 
 
 def as_tensor(array: npt.NDArray[Any]) -> Tensor:
-    """A copy in the machine's byte order. Raises TypeError for what is no numbers."""
+    """A copy in the machine's byte order. Raises TypeError for arrays that do not hold numbers."""
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))

@@ -1,4 +1,4 @@
-"""What freezing costs: the size of pictures under the integer entropy model against the float one."""
+"""The cost of freezing: the size of pictures under the integer entropy model against the float one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _INT16 = np.iinfo(np.int16)
 
 @dataclass(frozen=True)
 class EntropyCost:
-    """Ideal bits of `pictures` pictures under either model, and how many more the integer one needs.
+    """Ideal bits of `pictures` pictures under the float and the integer model.
 
-    bound_percent: how many more are usual at most. compared_bits: by name, what they would take otherwise. knobs: at
-    which the pictures were coded. by_setting: where they were coded at several knobs, the cost at each; the whole is
-    the sum.
+    bound_percent: percent over the float model above which export warns. compared_bits: bits of the same pictures under
+    other codings, by name. knobs: the setting at which the pictures were coded. by_setting: for pictures coded at
+    several settings the cost at each; the whole is their sum.
     """
 
     pictures: int
@@ -33,15 +33,16 @@ class EntropyCost:
 
     @property
     def overhead_percent(self) -> float:
+        """Percent of bits by which the integer model exceeds the float model."""
         return 100 * (self.integer_bits / self.float_bits - 1)
 
     def beyond_bound(self) -> list[EntropyCost]:
-        """The settings that cost more than the bound; of one setting only, itself."""
+        """The settings whose overhead exceeds the bound; this cost itself if it has no settings."""
         return [each for each in self.by_setting or (self,) if each.overhead_percent > each.bound_percent]
 
 
 def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Observation]) -> EntropyCost:
-    """The cost on pictures, which should not be those that calibrated `entropy`."""
+    """The cost on observed pictures, which should not be those that calibrated `entropy`."""
     integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
     compared_bits = freezer.compared_bits(observations) if isinstance(freezer, Comparing) else {}
     float_bits = freezer.float_bits(observations)
@@ -49,7 +50,7 @@ def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Obse
 
 
 def summed(costs: Sequence[EntropyCost]) -> EntropyCost:
-    """The cost of the same pictures at one setting or more."""
+    """The total cost of the same pictures, coded at one setting or more. costs: one for each setting."""
     if len(costs) == 1:
         return costs[0]
     first = costs[0]
@@ -70,19 +71,19 @@ def integer_bits_of(entropy: EntropyModel, observation: Observation) -> int:
 
 
 def size_of(entropy: EntropyModel, observation: Observation) -> tuple[int, int]:
-    """Width and height in pixels of what was observed."""
+    """Width and height in pixels of an observed picture."""
     latent = entropy.encoder_latents[0]
     _, rows, columns = observation.latents[latent.name].shape
     return columns * latent.stride, rows * latent.stride
 
 
 def as_int16(observation: Observation) -> dict[str, np.ndarray]:
-    """The latents as the native library takes them. Raises CheckpointRejected for one that 16 bits do not hold."""
+    """The latents as the native library takes them. Raises CheckpointRejected for values that exceed 16 bits."""
     for name, values in observation.latents.items():
         lowest, highest = values.min(), values.max()
         if not _INT16.min <= lowest <= highest <= _INT16.max:
             raise CheckpointRejected(
-                f"latent {name} of a photograph goes from {lowest:.4g} to {highest:.4g}",
-                hint="files carry 16 bits: this checkpoint is damaged, or not of this family",
+                f"latent {name} of a photograph ranges from {lowest:.4g} to {highest:.4g}",
+                hint="files hold 16 bits: this checkpoint is damaged, or not of this family",
             )
     return {name: values.astype(np.int16) for name, values in observation.latents.items()}

@@ -1,42 +1,44 @@
-"""The entropy half of an export: photographs are observed, the model is frozen, and what that costs is measured."""
+"""The entropy half of an export: photographs are observed, the model is frozen, and its cost is measured."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking import Baking, Knobs, suffix
+from edgecodec_export.baking import Baking, Knobs
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed
 from edgecodec_export.entropy.freezers import Counting, Freezer, Observation, freezer_of
 from edgecodec_export.entropy.kept import KeptEntropy, require_fit
-
-#: Told what an export is about to do.
-Progress = Callable[[str], object]
+from edgecodec_export.messages import Progress, knobs_label
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """freezer: what observed the photographs. data: entropy.bin. entropy: that, opened. cost: on photographs that did
-    not calibrate it.
+    """An entropy model of integers, ready to be written.
+
+    freezer: observed the photographs. data: the bytes of entropy.bin. entropy: the same, opened. cost: on photographs
+    that did not calibrate it. kept: its origin if it is that of an earlier bundle.
     """
 
     freezer: Freezer
     data: bytes
     entropy: EntropyModel
     cost: EntropyCost
+    kept: KeptEntropy | None = None
 
 
 def freeze_entropy(
     baking: Baking, pictures: CalibrationPictures, kept: KeptEntropy | None, workers: Executor, progress: Progress
 ) -> Frozen:
-    """The entropy model of what `baking` bakes; or the kept one, measured anew. workers: each observes one photograph.
+    """The entropy model for everything that `baking` bakes; or the kept one, measured again.
 
-    Raises ModelMismatch where a kept one does not fit, CheckpointRejected for what cannot be made integer.
+    workers: each observes one photograph at a time. Raises ModelMismatch if a kept model does not fit,
+    CheckpointRejected if the model's parameters do not fit into integers.
     """
     freezer = freezer_of(baking.model)
     observer = _Observer(freezer, workers, progress)
@@ -50,27 +52,27 @@ def freeze_entropy(
     cost = _measure(observer, entropy, baking, pictures.measuring)
     if kept is not None:
         require_fit(kept, cost, counted=isinstance(freezer, Counting))
-    return Frozen(freezer, data, entropy, cost)
+    return Frozen(freezer, data, entropy, cost, kept)
 
 
 @dataclass(frozen=True)
 class _Observer:
-    """Shows photographs to a freezer."""
+    """Lets a freezer observe photographs, several at a time."""
 
     freezer: Freezer
     workers: Executor
     progress: Progress
 
     def at(self, knobs: Knobs, pictures: Sequence[Picture], purpose: str) -> list[Observation]:
-        """Of every picture, in their order."""
-        self.progress(f"{purpose}{_words(knobs)}")
+        """An observation of each picture, in order. purpose: for the line of progress."""
+        self.progress(f"{purpose} at {knobs_label(knobs)}" if knobs else purpose)
         return list(self.workers.map(lambda picture: self.freezer.observe(to_tensor(picture), **knobs), pictures))
 
     def at_all(self, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
-        """Of every picture at every setting.
+        """An observation of each picture at every setting.
 
-        Were pictures shared out among the settings, few would range the activations of each. All observations are held
-        at once: of CRDR at full size, with eight photographs at five qualities, 0.3 GB.
+        If each setting had only some of the pictures, too few would set the ranges of its activations. All observations
+        are in memory at once: 0.3 GB for CRDR at full size with eight photographs at five qualities.
         """
         return [each for knobs in baking.settings() for each in self.at(knobs, pictures, "calibrating")]
 
@@ -87,12 +89,8 @@ def _freeze(observer: _Observer, baking: Baking, pictures: Sequence[Picture]) ->
 
 
 def _measure(observer: _Observer, entropy: EntropyModel, baking: Baking, pictures: Sequence[Picture]) -> EntropyCost:
-    """Of every picture at every setting; those of one setting are in memory at a time."""
+    """The cost of every picture at every setting. The observations of one setting are in memory at a time."""
     return summed([
         replace(measure(observer.freezer, entropy, observer.at(knobs, pictures, "measuring")), knobs=knobs)
         for knobs in baking.settings()
     ])  # fmt: skip
-
-
-def _words(knobs: Knobs) -> str:
-    return f" at {suffix(knobs)[1:]}" if knobs else ""

@@ -1,28 +1,29 @@
 """Keeping the entropy model of an earlier bundle, so that its files decode with the new one.
 
-Integers ranged elsewhere, on other photographs, by another version of PyTorch or NumPy, or on a processor for which
-they have other kernels, are another model with another id, and nothing decodes what the first has coded. What a kept
-model is asked is whether it is of this checkpoint: whether it codes photographs about as well as the checkpoint's own
-model in floats.
+Calibrating again on other photographs, with another version of PyTorch or NumPy, or on another kind of processor gives
+an entropy model with another id, which does not decode files of the first. A kept model is accepted if it fits this
+checkpoint: latents and padding are the same, and it codes photographs about as well as the checkpoint's float model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecodec.bundle import Bundle
+from edgecodec.entropy import LatentSpec
 from edgecodec.errors import ModelMismatch
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.families import LearnedCodec
+from edgecodec_export.families.codec import Latent
 from edgecodec_export.messages import printable
 
-# Percent of the bits of any one setting. What is frozen for a checkpoint costs it some tenths of a percent at most, and
-# what is frozen for another one many percent.
+# Largest overhead in percent at any one setting. A checkpoint's own frozen model costs some tenths of a percent,
+# another checkpoint's many percent.
 LARGEST_OVERHEAD = 1.0
-# The same where probabilities are counted and not learned: those of other photographs differ by more than integers do.
+# The same for counted probabilities: those counted on other photographs differ more than integers from floats.
 LARGEST_OVERHEAD_OF_COUNTS = 5.0
 
 _HINT = "export without it; files of that bundle then need that bundle"
@@ -30,8 +31,10 @@ _HINT = "export without it; files of that bundle then need that bundle"
 
 @dataclass(frozen=True)
 class KeptEntropy:
-    """data: entropy.bin. path: of the bundle it was taken from. origin: for people, the bundle and the versions and
-    processor that froze it, which may be older still.
+    """The entropy model of an earlier bundle. data: the bytes of entropy.bin. path: of that bundle.
+
+    origin: JSON values for the provenance: the bundle, versions and processor that froze the model. An earlier bundle
+    that kept its model itself passes its own origin on.
     """
 
     data: bytes
@@ -42,8 +45,8 @@ class KeptEntropy:
 def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> KeptEntropy:
     """The entropy model of the bundle at `path`, for another export of `model`.
 
-    Raises ModelMismatch, with the list, where it is of another family or preset, has other latents, or pads otherwise;
-    NotABundle, UnsupportedVersion, BundleChanged, BadModel, CannotRead.
+    Raises ModelMismatch, with the list, if family, preset, latents, alignment or padding differ; and what opening a
+    bundle raises: NotABundle, UnsupportedVersion, BundleChanged, BadModel, CannotRead.
     """
     bundle = Bundle(path)
     info, entropy = bundle.info, bundle.entropy_model()
@@ -64,15 +67,15 @@ def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> K
         )
     origin = info.provenance.get("entropy")
     if not isinstance(origin, dict) or not isinstance(origin.get("bundle"), str):
-        told = {name: info.provenance.get(name) for name in ("versions", "processor")}
-        origin = {"bundle": printable(path.resolve().name), **told}
+        froze = {name: info.provenance.get(name) for name in ("versions", "processor")}
+        origin = {"bundle": printable(path.resolve().name), **froze}
     return KeptEntropy(bundle.checked(info.entropy).read_bytes(), path, origin)
 
 
 def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:
-    """Raise ModelMismatch, with the list, where a kept model codes pictures of any one setting too badly.
+    """Raise ModelMismatch, with the list, if a kept model costs too much at any one setting.
 
-    cost: of the kept model. counted: whether what it is compared with are counts of these pictures' like.
+    cost: of the kept model. counted: whether the probabilities it is compared with were counted on photographs.
     """
     bound = LARGEST_OVERHEAD_OF_COUNTS if counted else LARGEST_OVERHEAD
     problems = [
@@ -82,14 +85,14 @@ def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:
     ]
     if problems:
         raise ModelMismatch(
-            f"its entropy model does not fit this checkpoint, whose own would take fewer bits by more than {bound:g} %:"
+            f"its entropy model does not fit this checkpoint: bits exceed the float model's by more than {bound:g} %:"
             + "\n  ".join(["", *problems]),
             where=str(kept.path),
             hint=_HINT,
         )
 
 
-def _shapes(latents: Any) -> list[tuple[str, int, int]]:
+def _shapes(latents: Iterable[LatentSpec | Latent]) -> list[tuple[str, int, int]]:
     return [(each.name, each.channels, each.stride) for each in latents]
 
 

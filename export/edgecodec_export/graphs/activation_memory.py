@@ -1,4 +1,4 @@
-"""What a graph's activations take while it runs, from the shapes of its tensors."""
+"""Memory for a graph's activations, from the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from onnx import helper
 
 from edgecodec_export.graphs.shapes import GraphShapes
 
-_BLOCK = 16  # channels that engines lay side by side; they fill the last block up
-_FLOAT = 4  # bytes
+_BLOCK = 16  # channels that engines store together; the last block is padded
+_FLOAT = 4  # bytes of a float32
 
 
 def largest_live_bytes(graph: GraphShapes) -> int:
-    """Most bytes that are in use at a time, weights not among them.
+    """The largest number of bytes in use at any time, without weights.
 
-    Tensors live from the node that makes them to the last that takes them; nothing is made in place. Beside them,
-    whatever a node needs for itself: a copy of a map in the layout that convolutions like, or the columns of a
-    transposed convolution, which are all products of its input with the kernel before they are summed.
+    A tensor lives from the node that makes it to the last node that takes it; no node works in place. Added to the live
+    tensors is the scratch memory of the running node: a copy of a map in the blocked layout of convolutions, or for a
+    transposed convolution the products of its input with the kernel before they are summed.
     """
     last_use = {name: position for position, node in enumerate(graph.nodes) for name in node.input}
     last_use.update({name: len(graph.nodes) for name in graph.outputs})

@@ -1,31 +1,41 @@
-"""What the manifest says of a graph for the sake of large pictures: its halo, and its memory."""
+"""The needs of a graph that matter for large pictures: the halo of its tiles, and its memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import onnx
 
+from edgecodec.manifest import Tiling
 from edgecodec_export.families.codec import Latent, LearnedCodec
 from edgecodec_export.graphs.activation_memory import largest_live_bytes
-from edgecodec_export.graphs.onnx_export import synthesis_inputs
+from edgecodec_export.graphs.onnx_export import IMAGE, synthesis_inputs
 from edgecodec_export.graphs.receptive_field import Grid, NotTileableError, halo, shapes_at
 
-_PICTURE = 1024  # least pixels a side at which memory is counted, so that what does not grow with the picture is little
+# Memory is counted for a picture of at least this many pixels a side, so that constant parts hardly matter.
+_COUNTED_SIDE = 1024
 
-_IMAGE = {"image": Grid(1, (0, 1))}
-
-
-def analysis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> dict[str, Any]:
-    """ "tiling" and "memory" of the analysis graph of one of `model`'s encoders."""
-    return _needs(graph, _IMAGE, _grids(model.encoder_latents()), model.latent_alignment(), model.ALIGNMENT)
+_IMAGE_GRID = {IMAGE: Grid(1, (0, 1))}
 
 
-def synthesis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> dict[str, Any]:
-    """The same of a synthesis graph."""
+@dataclass(frozen=True)
+class GraphNeeds:
+    """bytes_per_pixel: memory for activations, per pixel of the picture; weights are not included."""
+
+    tiling: Tiling
+    bytes_per_pixel: float
+
+
+def analysis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> GraphNeeds:
+    """The needs of the analysis graph of one of `model`'s encoders."""
+    return _needs(graph, _IMAGE_GRID, _grids(model.encoder_latents()), model.latent_alignment(), model.ALIGNMENT)
+
+
+def synthesis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> GraphNeeds:
+    """The needs of the synthesis graph of one of `model`'s decoders."""
     unit = model.latent_alignment()
-    return _needs(graph, _grids(synthesis_inputs(model)), _IMAGE, unit, unit)
+    return _needs(graph, _grids(synthesis_inputs(model)), _IMAGE_GRID, unit, unit)
 
 
 def _grids(latents: Sequence[Latent]) -> dict[str, Grid]:
@@ -34,11 +44,11 @@ def _grids(latents: Sequence[Latent]) -> dict[str, Grid]:
 
 def _needs(
     graph: onnx.ModelProto, inputs: dict[str, Grid], outputs: dict[str, Grid], unit: int, alignment: int
-) -> dict[str, Any]:
-    side = -(-_PICTURE // unit) * unit
-    memory = {"bytes_per_pixel": round(largest_live_bytes(shapes_at(graph, inputs, side, side)) / side**2, 1)}
+) -> GraphNeeds:
+    side = -(-_COUNTED_SIDE // unit) * unit
+    bytes_per_pixel = round(largest_live_bytes(shapes_at(graph, inputs, side, side)) / side**2, 1)
     try:
-        tiling: dict[str, Any] = {"halo": list(halo(graph, inputs, outputs, unit, alignment))}
+        tiling = Tiling(halo(graph, inputs, outputs, unit, alignment))
     except NotTileableError as error:
-        tiling = {"reason": str(error)}
-    return {"tiling": tiling, "memory": memory}
+        tiling = Tiling(None, str(error))
+    return GraphNeeds(tiling, bytes_per_pixel)

@@ -3,11 +3,12 @@
     analysis:   "image" uint8 (H, W, 3), sides multiples of the alignment  ->  latents float32 (1, C, h, w), integers
     synthesis:  latents float32 (1, C, h, w) holding integers              ->  "image" uint8 (H, W, 3)
 
-An analysis graph also takes "size" int64 (2), the height and width of the picture before it was padded, where a family
-pads with mid-grey; and one float32 () for each knob that is not baked. A synthesis graph also takes "noise".
+An analysis graph also takes "size" int64 (2), the height and width of the picture before padding, if the family pads
+with mid-grey; and one float32 () for each knob that is not baked. A synthesis graph also takes "noise" if the family
+uses noise.
 
-Bytes are rounded half to even; latents as the family says. Opset 18 with IR version 8 loads in every ONNX Runtime from
-1.17 on and in every TensorRT from 10 on. Exporting the same weights again gives the same bytes.
+Bytes are rounded half to even, latents by the family's own rule. Opset 18 with IR version 8 loads in every ONNX Runtime
+from 1.17 on and in every TensorRT from 10 on. Exporting the same weights again gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ from edgecodec_export.graphs.weights import store_weights, weight_bytes
 OPSET = 18
 IR_VERSION = 8
 LARGEST_PICTURE = 65536  # pixels a side
-LARGEST_FILE = 1 << 30  # bytes of weights that a graph may hold itself
+LARGEST_FILE = 1 << 30  # bytes of weights inside a graph's own file; protobuf ends at 2 GiB
+
+#: Names of inputs and outputs that are not latents.
+IMAGE, SIZE = "image", "size"
 
 Shape = tuple[int | str, ...]
 
 
-class AnalysisGraph(nn.Module):
-    """An encoder as it is exported, from bytes on."""
+class AnalysisModule(nn.Module):
+    """What an analysis graph computes: an encoder behind the conversion from bytes."""
 
     def __init__(self, encoder: nn.Module, takes_size: bool) -> None:
         super().__init__()
@@ -55,13 +59,13 @@ class AnalysisGraph(nn.Module):
 
 
 def _inside(image: Tensor, size: Tensor) -> Tensor:
-    """(H, W) whether a pixel is one of the top left size[0] by size[1]."""
+    """(H, W) bool: whether a pixel lies in the top left size[0] rows and size[1] columns."""
     height, width = image.shape[:2]
     return (torch.arange(height) < size[0]).unsqueeze(1) & (torch.arange(width) < size[1])
 
 
-class SynthesisGraph(nn.Module):
-    """A decoder as it is exported, to bytes."""
+class SynthesisModule(nn.Module):
+    """What a synthesis graph computes: a decoder and the conversion to bytes."""
 
     def __init__(self, decoder: nn.Module) -> None:
         super().__init__()
@@ -73,40 +77,40 @@ class SynthesisGraph(nn.Module):
 
 
 def takes_size(model: LearnedCodec) -> bool:
-    """Whether the analysis graph has to be told where the picture ends."""
+    """Whether the analysis graph takes the picture's size, to replace the padding with grey."""
     return model.PADDING == "grey"
 
 
 def synthesis_inputs(model: LearnedCodec) -> tuple[Latent, ...]:
-    """What the synthesis graph takes, in its order: the decoder latents, and noise where there is any."""
+    """The inputs of the synthesis graph in order: the decoder latents, and noise if the model takes any."""
     noise = model.noise()
     return (*model.decoder_latents(), *([noise] if noise else []))
 
 
 def export_analysis(model: LearnedCodec, point: Point, path: Path, *, share_weights: bool = False) -> onnx.ModelProto:
-    """Write the analysis graph of `point`, one of `model`'s encoders, to `path`. Returns it as it lies there.
+    """Write the analysis graph of `point`, one of `model`'s encoders, to `path`. Returns the graph as written.
 
-    share_weights: keep large weights in files beside it, as is done anyway where they exceed a gibibyte.
+    share_weights: store large weights in files beside it, which is done in any case if they exceed LARGEST_FILE.
     """
     rows, columns = _grid_dimensions(model, model.ALIGNMENT)
     image = torch.zeros(3 * model.ALIGNMENT, 4 * model.ALIGNMENT, 3, dtype=torch.uint8)
     arguments = [image]
-    inputs: dict[str, Shape] = {"image": ("height", "width", 3)}
+    inputs: dict[str, Shape] = {IMAGE: ("height", "width", 3)}
     if takes_size(model):
         arguments.append(torch.tensor(image.shape[:2]))
-        inputs["size"] = (2,)
+        inputs[SIZE] = (2,)
     for name, scalar in point.scalars.items():
         arguments.append(torch.tensor(scalar.default))
         inputs[name] = ()
     sides = {0: model.ALIGNMENT * rows, 1: model.ALIGNMENT * columns}
     shapes = ((sides, *({} for _ in arguments[1:])),)
     outputs = _latent_shapes(model, model.encoder_latents())
-    graph = AnalysisGraph(point.module, takes_size(model))
+    graph = AnalysisModule(point.module, takes_size(model))
     return _export(graph, arguments, shapes, inputs, outputs, path, share_weights)
 
 
 def export_synthesis(model: LearnedCodec, point: Point, path: Path, *, share_weights: bool = False) -> onnx.ModelProto:
-    """Write the synthesis graph of `point`, one of `model`'s decoders, to `path`. As `export_analysis` otherwise."""
+    """Write the synthesis graph of `point`, one of `model`'s decoders, to `path`. Otherwise as `export_analysis`."""
     alignment = model.latent_alignment()
     rows, columns = _grid_dimensions(model, alignment)
     latents = synthesis_inputs(model)
@@ -116,8 +120,8 @@ def export_synthesis(model: LearnedCodec, point: Point, path: Path, *, share_wei
     ]
     shapes = (tuple({2: ratio * rows, 3: ratio * columns} for ratio in ratios),)
     inputs = _latent_shapes(model, latents)
-    graph = SynthesisGraph(point.module)
-    return _export(graph, arguments, shapes, inputs, {"image": (*_sides(model, 1), 3)}, path, share_weights)
+    graph = SynthesisModule(point.module)
+    return _export(graph, arguments, shapes, inputs, {IMAGE: (*_sides(model, 1), 3)}, path, share_weights)
 
 
 def _grid_dimensions(model: LearnedCodec, alignment: int) -> tuple[Dim, Dim]:
@@ -130,7 +134,7 @@ def _latent_shapes(model: LearnedCodec, latents: Sequence[Latent]) -> dict[str, 
 
 
 def _sides(model: LearnedCodec, stride: int) -> tuple[str, str]:
-    """Names for the sides of a latent, in terms of the sides of the analysis graph's image."""
+    """Symbolic height and width of a latent, as functions of those of the analysis graph's image."""
     alignment = model.latent_alignment()
     ratio = alignment // stride
     if alignment == model.ALIGNMENT:
@@ -161,7 +165,7 @@ def _export(
             verbose=False,
         )
     assert program is not None
-    # Engines want the weights of a convolution to be plain constants, however large they are.
+    # Engines optimise convolutions only if their weights are plain constants, so constants are folded at any size.
     onnxscript.optimizer.fold_constants(program.model, input_size_limit=1 << 31, output_size_limit=1 << 31)
     onnxscript.optimizer.remove_unused_nodes(program.model)
     if share_weights or weight_bytes(program.model) > LARGEST_FILE:
@@ -174,7 +178,7 @@ def _export(
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """The exporter reports its own deprecations and missing extras; none of them concerns the caller."""
+    """Silence the exporter's warnings about its own deprecations and optional packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -187,7 +191,7 @@ def quiet_exporter() -> Iterator[None]:
 
 
 def _bare(exported: onnx.ModelProto, shapes: dict[str, Shape]) -> onnx.ModelProto:
-    """The graph without what varies from run to run or tells of the exporting machine, and with readable sizes."""
+    """The graph without names and paths of the exporting machine or run, and with symbolic sizes from `shapes`."""
     graph = exported.graph
     for node in graph.node:
         node.ClearField("doc_string")

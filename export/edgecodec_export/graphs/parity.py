@@ -1,8 +1,9 @@
-"""Every exported graph against the PyTorch model it came from, before rounding hides anything.
+"""Parity of every exported graph with the PyTorch model it came from, measured before rounding hides differences.
 
-A graph decides in few places: it rounds, or compares with a threshold. There the numbers it decides on are compared
-with PyTorch's, and PyTorch goes on with the graph's decision. So a value on the edge between two integers is no error,
-and neither is what follows from it; and past the last decision both must agree to the bit.
+A graph makes decisions in a few places: it rounds, or compares with a threshold. There the values decided on are
+compared with PyTorch's, and PyTorch continues with the graph's decision. A value halfway between two integers, which
+may round either way, is therefore not an error, and neither are its consequences. After the last decision both must
+agree exactly.
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ from edgecodec.errors import VerificationFailed
 from edgecodec.noise import normal_noise
 from edgecodec_export.baking import Point
 from edgecodec_export.families.codec import LearnedCodec
-from edgecodec_export.graphs.onnx_export import AnalysisGraph, SynthesisGraph, synthesis_inputs, takes_size
+from edgecodec_export.graphs.onnx_export import (
+    IMAGE,
+    SIZE,
+    AnalysisModule,
+    SynthesisModule,
+    synthesis_inputs,
+    takes_size,
+)
 
 LARGEST_ERROR = 1e-4  # absolute for values up to 1, relative to the largest value beyond
-PADDING = 5  # pixels of each side that a graph is told are padding, where it has to be told
+PADDING = 5  # pixels at the bottom and right that a graph with a size input is told are padding
 
 Array = npt.NDArray[Any]
 _DECISIONS = {
@@ -39,40 +47,46 @@ _DECISIONS = {
 }
 
 
-def verify_analysis(path: Path, model: LearnedCodec, point: Point, pictures: Sequence[npt.NDArray[np.uint8]]) -> float:
-    """Largest error of the analysis graph in `path` over `pictures` (H, W, 3) and the ends and default of its scalars.
+def check_analysis_parity(
+    path: Path, model: LearnedCodec, point: Point, pictures: Sequence[npt.NDArray[np.uint8]]
+) -> float:
+    """Largest error of the analysis graph in `path` over `pictures`, with each scalar at its ends and its default.
 
-    pictures: sides multiples of the alignment. Raises VerificationFailed beyond 1e-4, and where decisions differ.
+    pictures: (H, W, 3), sides multiples of the alignment. Raises VerificationFailed for an error above LARGEST_ERROR
+    and for decisions that differ.
     """
     knobs = [(scalar.low, scalar.default, scalar.high) for scalar in point.scalars.values()]
-    inputs = []
+    inputs: list[dict[str, Array]] = []
     for picture, values in product(pictures, product(*knobs)):
         others = {name: np.array(value, np.float32) for name, value in zip(point.scalars, values, strict=True)}
-        size = {"size": np.int64(picture.shape[:2]) - PADDING} if takes_size(model) else {}
-        inputs.append({"image": picture, **size, **others})
-    return _verify(path, AnalysisGraph(point.reference, takes_size(model)), inputs)
+        size = {SIZE: np.array(picture.shape[:2], np.int64) - PADDING} if takes_size(model) else {}
+        inputs.append({IMAGE: picture, **size, **others})
+    return _largest_error(path, AnalysisModule(point.reference, takes_size(model)), inputs)
 
 
-def verify_synthesis(path: Path, model: LearnedCodec, point: Point, latents: Sequence[Mapping[str, Array]]) -> float:
-    """Largest error of the synthesis graph in `path` over decoder latents (C, h, w) by name; noise is added here.
+def check_synthesis_parity(
+    path: Path, model: LearnedCodec, point: Point, latents: Sequence[Mapping[str, Array]]
+) -> float:
+    """Largest error of the synthesis graph in `path` over `latents`.
 
-    Raises VerificationFailed beyond 1e-4, and where the bytes are not the rounded picture.
+    latents: decoder latents (C, h, w) by name; noise is added here. Raises VerificationFailed for an error above
+    LARGEST_ERROR and for bytes that are not the rounded picture.
     """
     noise = model.noise()
     inputs = []
     for each in latents:
         maps = dict(each)
         if noise:
-            beside = model.decoder_latents()[-1]
-            height, width = (side * beside.stride // noise.stride for side in maps[beside.name].shape[1:])
+            last = model.decoder_latents()[-1]
+            height, width = (side * last.stride // noise.stride for side in maps[last.name].shape[1:])
             maps[noise.name] = normal_noise(0, noise.channels, height, width)
         inputs.append({latent.name: maps[latent.name][None].astype(np.float32) for latent in synthesis_inputs(model)})
-    return _verify(path, SynthesisGraph(point.reference), inputs)
+    return _largest_error(path, SynthesisModule(point.reference), inputs)
 
 
 @torch.no_grad()
-def _verify(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Array]]) -> float:
-    """Largest error over `inputs`, each in the order of the reference's arguments."""
+def _largest_error(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Array]]) -> float:
+    """Largest error over `inputs`, each of which is in the order of the reference's arguments."""
     graph = _Instrumented(path)
     errors = [0.0]
     for each in inputs:
@@ -82,7 +96,7 @@ def _verify(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Arra
         errors += replay.finished()
         expected = expected if isinstance(expected, tuple) else (expected,)
         if not all(np.array_equal(a.numpy(), b) for a, b in zip(expected, outputs, strict=True)):
-            raise VerificationFailed("does not give what it decided", where=path.name)
+            raise VerificationFailed("has outputs that are not those of its decisions", where=path.name)
     largest = max(errors)
     if largest > LARGEST_ERROR:
         raise VerificationFailed(
@@ -92,7 +106,7 @@ def _verify(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Arra
 
 
 class _Instrumented:
-    """A graph on the processor that also gives every float it decides on, and its decision."""
+    """A graph on the processor that also outputs every float it decides on, and its decision."""
 
     def __init__(self, path: Path) -> None:
         graph = onnx.load(path, load_external_data=False)
@@ -105,7 +119,7 @@ class _Instrumented:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = torch.get_num_threads()
-        # Beside the graph, because that is where weights in files of their own are looked for.
+        # In the graph's folder, because paths of external weights are relative to it.
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".onnx") as file:
             file.write(graph.SerializeToString())
             file.flush()
@@ -113,15 +127,15 @@ class _Instrumented:
             self._session = onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[list[Array], list[tuple[str, Array, Array]]]:
-        """The outputs; and each decision on floats: its kind, what it was given, and what it gave."""
+        """The outputs; and for each decision on floats its operator, its input and its output."""
         names = [output.name for output in self._session.get_outputs()]
         values = dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
-        decisions = [(kind, values[given], values[taken]) for kind, given, taken in self._decisions]
+        decisions = [(kind, values[given], values[decided]) for kind, given, decided in self._decisions]
         return [values[name] for name in self._outputs], [each for each in decisions if each[1].dtype == np.float32]
 
 
 class _Replay(TorchDispatchMode):
-    """While active, PyTorch takes a graph's decisions, one after the other, instead of its own."""
+    """While active, PyTorch uses a graph's decisions, one after the other, instead of its own."""
 
     def __init__(self, decisions: Sequence[tuple[str, Array, Array]], name: str) -> None:
         super().__init__()
@@ -133,25 +147,28 @@ class _Replay(TorchDispatchMode):
         kinds = [kind for kind, packet in _DECISIONS.items() if function.overloadpacket is packet]
         if not kinds or not args[0].is_floating_point():
             return function(*args, **(kwargs or {}))
-        kind, given, taken = next(self._left, ("nothing", None, None))
+        kind, given, output = next(self._left, ("nothing", np.empty(0), np.empty(0)))
         if kind not in kinds or given.shape != args[0].shape:
             raise VerificationFailed(f"decides by {kind} where PyTorch decides by {kinds[0]}", where=self._name)
         self._errors.append(_error(args[0], given, self._name))
-        decided = torch.from_numpy(taken)
+        decided = torch.from_numpy(output)
         if not torch.equal(function(torch.from_numpy(given), *args[1:], **(kwargs or {})), decided):
-            raise VerificationFailed(f"{kind} is not that of its numbers", where=self._name)
+            raise VerificationFailed(f"{kind} has another result than in PyTorch for the same values", where=self._name)
         return decided
 
     def finished(self) -> list[float]:
-        """Errors of the decisions. Raises VerificationFailed where the graph took more of them than PyTorch."""
+        """Errors of the values decided on. Raises VerificationFailed if the graph decided more often than PyTorch."""
         if next(self._left, None) is not None:
             raise VerificationFailed("decides more often than PyTorch", where=self._name)
         return self._errors
 
 
 def _error(expected: Tensor, actual: Array, name: str) -> float:
-    """Raises VerificationFailed where either holds something that is no number, for no comparison finds that."""
+    """Largest difference, absolute up to 1 and relative to the largest expected value beyond.
+
+    Raises VerificationFailed for infinities and NaN, which comparisons would not find.
+    """
     reference = expected.numpy()
     if not (np.isfinite(reference).all() and np.isfinite(actual).all()):
-        raise VerificationFailed("gives infinities or what is not a number", where=name, hint="look at the weights")
+        raise VerificationFailed("gives infinities or NaN", where=name, hint="look at the weights")
     return float(np.abs(reference - actual).max() / max(1.0, np.abs(reference).max()))

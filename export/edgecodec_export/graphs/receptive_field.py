@@ -1,11 +1,11 @@
-"""How far a graph's outputs look: what a tile must have around it to come out as it does in the whole picture.
+"""The receptive field of a graph's outputs: the halo that a tile needs to come out as in the whole picture.
 
-Exact, from the graph itself. A picture of many units is followed backwards: every unit of the outputs, then what of
-each tensor it needs along each axis, up to the inputs. Units at the picture's edges, mirrored borders among them, are
-followed like all others. Nothing is computed but intervals.
+Computed exactly from the graph. For a picture of many units, each unit of the outputs is followed backwards through the
+graph: which positions of each tensor it needs along each axis, up to the inputs. Units at the picture's edges, with
+their mirrored borders, are followed like all others. Only intervals are computed.
 
-A tile's own edges do no harm as long as all that a unit needs lies inside: whatever the graph pads there, only outputs
-that look beyond the edge see it.
+Padding at a tile's own edges does no harm if all positions that a unit needs lie inside the tile: only outputs that
+need positions beyond the edge depend on the padding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import onnx
 
 from edgecodec_export.graphs.shapes import GraphShapes, attributes
 
-UNITS = 256  # a side of the picture that is followed; a halo may reach over half of it
+UNITS = 256  # of a side of the picture that is followed; a halo may take up half of them
 
 _POINTWISE_OPERATORS = """
     Abs Add And Cast Ceil Clip DequantizeLinear Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid
@@ -29,22 +29,22 @@ _POINTWISE_OPERATORS = """
 """
 _POINTWISE = frozenset(_POINTWISE_OPERATORS.split())
 _WHOLE_MAP = frozenset(("GlobalAveragePool", "GlobalMaxPool", "InstanceNormalization", "GroupNormalization"))
-_RESIZE_REACH = {"nearest": 1, "linear": 1, "cubic": 2}  # positions of the input on either side
+_RESIZE_REACH = {"nearest": 1, "linear": 1, "cubic": 2}  # input positions needed on either side
 
 _Positions = npt.NDArray[np.int64]
 
 
 class Interval(NamedTuple):
-    """First and last position that each unit needs, both (units,)."""
+    """First and last position that each unit needs: int64 (units,) each."""
 
     first: _Positions
     last: _Positions
 
-    def inside(self, size: int) -> Interval:
+    def clipped(self, size: int) -> Interval:
         return Interval(self.first.clip(0, size - 1), self.last.clip(0, size - 1))
 
-    def and_also(self, other: Interval | None) -> Interval:
-        """The smallest interval around both."""
+    def joined(self, other: Interval | None) -> Interval:
+        """The smallest interval that contains both."""
         if other is None:
             return self
         return Interval(np.minimum(self.first, other.first), np.maximum(self.last, other.last))
@@ -52,35 +52,35 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a map lies in its tensor: rows and columns are `axes`, one position every `stride` pixels."""
+    """The layout of a map in its tensor: `axes` are rows and columns, with one position every `stride` pixels."""
 
     stride: int
     axes: tuple[int, int]
 
 
 class NotTileableError(Exception):
-    """str() says why, as words that follow "cannot be tiled:"."""
+    """The graph cannot be tiled. str() is the reason, as words that follow "cannot be tiled:"."""
 
 
 def halo(
     graph: onnx.ModelProto, inputs: Mapping[str, Grid], outputs: Mapping[str, Grid], unit: int, alignment: int
 ) -> tuple[int, int]:
-    """Units of `unit` pixels that a tile needs before and after itself, on both axes.
+    """Units of `unit` pixels that a tile needs before and after itself, the larger of both axes.
 
-    inputs, outputs: the maps among those of the graph. alignment: pixels of which a side of the input is a multiple;
-    the graph itself grows its maps to whole units. Raises NotTileableError.
+    inputs, outputs: the maps among the graph's inputs and outputs. alignment: sides of the input are multiples of this
+    many pixels; the graph itself pads its maps to whole units. Raises NotTileableError.
     """
     found = [
         _Follower(graph, inputs, outputs, unit, UNITS * unit - missing).halo() for missing in range(0, unit, alignment)
     ]
     before, after = (max(sides) for sides in zip(*found, strict=True))
     if before + after > UNITS // 2:
-        raise NotTileableError(f"its outputs look {before} tiles back and {after} ahead")
+        raise NotTileableError(f"its outputs need {before} units before and {after} after a tile")
     return before, after
 
 
 def shapes_at(graph: onnx.ModelProto, inputs: Mapping[str, Grid], height: int, width: int) -> GraphShapes:
-    """Of every tensor, where the maps among the inputs cover a picture of this size in pixels."""
+    """Shapes of every tensor when the maps among the inputs cover a picture of `height` by `width` pixels."""
     shapes = {}
     for value in graph.graph.input:
         shape = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
@@ -94,7 +94,7 @@ def shapes_at(graph: onnx.ModelProto, inputs: Mapping[str, Grid], height: int, w
 
 
 class _Follower:
-    """Follows one graph at one size. Maps are the tensors that depend on a map among the inputs."""
+    """Follows one graph at one picture size. Maps are the tensors that depend on a map among the inputs."""
 
     def __init__(
         self, graph: onnx.ModelProto, inputs: Mapping[str, Grid], outputs: Mapping[str, Grid], unit: int, side: int
@@ -102,8 +102,8 @@ class _Follower:
         self._graph = shapes_at(graph, inputs, side, side)
         self._inputs, self._outputs, self._unit = inputs, outputs, unit
         self._axes = {name: grid.axes for name, grid in inputs.items()}
-        # Inputs that are no maps, such as the picture's size, may move with the tile.
-        self._told = {value.name for value in graph.graph.input} - self._axes.keys()
+        # Inputs that are not maps, such as the picture's size, are adapted to each tile.
+        self._per_tile = {value.name for value in graph.graph.input} - self._axes.keys()
         for node in self._graph.nodes:
             self._find_axes(node)
 
@@ -129,21 +129,21 @@ class _Follower:
     def _find_axes(self, node: onnx.NodeProto) -> None:
         maps = [name for name in node.input if name in self._axes]
         if not maps:
-            if any(name in self._told for name in node.input):
-                self._told.update(node.output)
+            if any(name in self._per_tile for name in node.input):
+                self._per_tile.update(node.output)
             return
         if node.op_type == "Shape":
             return
         if node.op_type in _WHOLE_MAP:
             raise NotTileableError(f"it takes statistics of whole maps ({node.op_type})")
         if node.op_type not in _POINTWISE and node.op_type not in _RULES:
-            raise NotTileableError(f"what {node.op_type} looks at is not known")
+            raise NotTileableError(f"the receptive field of {node.op_type} is not known")
         found = {self._axes_after(node, name) for name in maps}
         if len(found) > 1:
             raise NotTileableError(f"{node.op_type} mixes rows and columns")
         axes = found.pop()
         if node.op_type in _POINTWISE:
-            self._refuse_places(node, axes)
+            self._refuse_position_dependence(node, axes)
         self._axes.update({name: axes for name in node.output if name})
 
     def _axes_after(self, node: onnx.NodeProto, name: str) -> tuple[int, int]:
@@ -168,24 +168,24 @@ class _Follower:
             raise NotTileableError(f"axes that are {what} are not known")
         return [int(axis) for axis in self._graph.values[node.input[1]]]
 
-    def _refuse_places(self, node: onnx.NodeProto, axes: tuple[int, int]) -> None:
-        """What differs from place to place must come from the maps, or from a size that moves with the tile."""
+    def _refuse_position_dependence(self, node: onnx.NodeProto, axes: tuple[int, int]) -> None:
+        """Refuse constants that differ from position to position. Maps and per-tile inputs may."""
         rank = len(self._graph.shapes[node.output[0]])
         for name in node.input:
-            if not name or name in self._axes or name in self._told:
+            if not name or name in self._axes or name in self._per_tile:
                 continue
             shape = self._graph.shapes[name]
             aligned = (1,) * (rank - len(shape)) + shape
             if any(aligned[axis] > 1 for axis in axes):
-                raise NotTileableError(f"{node.op_type} treats places by where they are in the picture")
+                raise NotTileableError(f"{node.op_type} depends on the position in the picture")
 
-    # ---- backwards: what is needed of each map ---------------------------------------------------------------------
+    # ---- backwards: which positions of each map are needed ----------------------------------------------------------
 
     def _follow(self, node: onnx.NodeProto, direction: int, needed: dict[str, Interval]) -> None:
         wanted = None
         for name in node.output:
             if name in needed:
-                wanted = needed[name].and_also(wanted)
+                wanted = needed[name].joined(wanted)
         if wanted is None:
             return
         for name in node.input:
@@ -194,12 +194,15 @@ class _Follower:
                 size = self._graph.shapes[name][axis]
                 rule = _RULES.get(node.op_type, _same)
                 place = _Place(node, self._graph, name, axis, direction)
-                needed[name] = rule(place, wanted).inside(size).and_also(needed.get(name))
+                needed[name] = rule(place, wanted).clipped(size).joined(needed.get(name))
 
 
 @dataclass(frozen=True)
 class _Place:
-    """One input of a node, and one of its axes: rows (direction 0) or columns (1)."""
+    """An input of a node and one of its two axes.
+
+    name: of the input. axis: of that tensor. direction: 0 for rows, 1 for columns.
+    """
 
     node: onnx.NodeProto
     graph: GraphShapes
@@ -215,7 +218,7 @@ class _Place:
         return attributes(self.node).get(name, default)
 
     def value(self, position: int) -> npt.NDArray[Any] | None:
-        """The operand at this position of the node, None where it is left out."""
+        """The value of the node's operand at this position, None if it is omitted."""
         if len(self.node.input) <= position or not self.node.input[position]:
             return None
         if self.node.input[position] not in self.graph.values:
@@ -248,7 +251,7 @@ def _convolution(place: _Place, wanted: Interval) -> Interval:
 
 
 def _transposed_convolution(place: _Place, wanted: Interval) -> Interval:
-    """Position i reaches i * stride - padding + 0 to (kernel - 1) * dilation."""
+    """Input position i contributes to i * stride - padding + k * dilation, for every k below kernel."""
     kernel, stride, dilation, padding = place.window()
     first = -((-wanted.first - padding + (kernel - 1) * dilation) // stride)
     return Interval(first, (wanted.last + padding) // stride)
@@ -273,12 +276,12 @@ def _gather(place: _Place, wanted: Interval) -> Interval:
     if place.attribute("axis", 0) % len(place.graph.shapes[place.name]) != place.axis:
         return wanted
     if indices is None or indices.ndim != 1:
-        raise NotTileableError("Gather takes rows or columns apart")
+        raise NotTileableError("Gather has indices with several axes along rows or columns")
     return _sources(indices % place.size, wanted)
 
 
 def _sources(sources: npt.NDArray[Any], wanted: Interval) -> Interval:
-    """Where the wanted positions are copied from."""
+    """The source positions of the wanted positions. sources: of every position of the output."""
     parts = [sources[first : last + 1] for first, last in zip(wanted.first, wanted.last, strict=True)]
     return Interval(np.array([part.min() for part in parts]), np.array([part.max() for part in parts]))
 
@@ -309,7 +312,7 @@ def _resize(place: _Place, wanted: Interval) -> Interval:
     mode = place.attribute("mode", b"nearest").decode()
     after = place.graph.shapes[place.node.output[0]][place.axis]
     if mode not in _RESIZE_REACH or place.attribute("antialias", 0):
-        raise NotTileableError(f"what Resize looks at is not known for {mode}")
+        raise NotTileableError(f"the receptive field of Resize is not known for mode {mode}")
     if after % place.size and place.size % after:
         raise NotTileableError("Resize scales by a fraction")
     reach = _RESIZE_REACH[mode]
@@ -317,7 +320,7 @@ def _resize(place: _Place, wanted: Interval) -> Interval:
 
 
 def _along_other_axes(place: _Place, wanted: Interval) -> Interval:
-    """For what joins, splits or compares values along an axis, which must not be one of places."""
+    """For operators that join, split or compare values along an axis, which must not be rows or columns."""
     rank = len(place.graph.shapes[place.name])
     axis = place.attribute("axis", -1 if place.node.op_type == "Softmax" else 0) % rank
     if axis == place.axis:
@@ -335,7 +338,7 @@ def _reduction(place: _Place, wanted: Interval) -> Interval:
     return wanted
 
 
-#: What every operator that is not pointwise needs of its input for what is wanted of its output.
+#: For each operator that is not pointwise, the input interval that a wanted output interval needs.
 _RULES: dict[str, Callable[[_Place, Interval], Interval]] = {
     "AveragePool": _convolution,
     "Concat": _along_other_axes,

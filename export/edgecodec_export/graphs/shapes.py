@@ -1,4 +1,4 @@
-"""The shape of every tensor of a graph at one size of picture, and the values of those that only depend on shapes."""
+"""The shape of every tensor of a graph at one picture size, and the values of tensors that depend on shapes alone."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 Shape = tuple[int, ...]
-_LARGEST_VALUE = 1 << 17  # elements of a constant or an index that is worth knowing; weights are not
+_LARGEST_VALUE = 1 << 17  # elements; larger constants are weights, whose values are not needed
 
 
 class GraphShapes:
-    """nodes: in the order they run. shapes, types (ONNX element types): of every tensor.
+    """nodes: in the order they run. shapes, types (ONNX element types): of every tensor, by name.
 
-    values: of the constants and of what is computed from sizes alone.
+    values: of constants and of tensors computed from shapes alone, by name.
     """
 
     def __init__(self, graph: onnx.GraphProto, opset: int, inputs: Mapping[str, Shape]) -> None:
-        """inputs: shapes of the graph's inputs. Raises onnx.shape_inference.InferenceError, KeyError."""
+        """inputs: shapes of the graph's inputs, by name. Raises onnx.shape_inference.InferenceError, KeyError."""
         self.nodes = list(graph.node)
         self.inputs = {value.name: inputs[value.name] for value in graph.input}
         self.outputs = [value.name for value in graph.output]
@@ -46,15 +46,15 @@ class GraphShapes:
         }
 
     def _visit(self, node: onnx.NodeProto) -> None:
-        given = [name for name in node.input if name]
+        present = [name for name in node.input if name]
         if node.op_type == "Shape":
-            dimensions = [each.dim_value for each in self._proto[given[0]].tensor_type.shape.dim]
+            dimensions = [each.dim_value for each in self._proto[present[0]].tensor_type.shape.dim]
             options = attributes(node)
             value = np.array(dimensions[options.get("start", 0) : options.get("end")], np.int64)
             self._know(node.output[0], value)
-        elif all(name in self.values for name in given):
+        elif all(name in self.values for name in present):
             evaluated = ReferenceEvaluator(node, opsets={"": self._opset.version}).run(
-                None, {name: self.values[name] for name in given}
+                None, {name: self.values[name] for name in present}
             )
             for name, value in zip(node.output, evaluated, strict=True):
                 self._know(name, np.asarray(value))
@@ -62,8 +62,8 @@ class GraphShapes:
             inferred = onnx.shape_inference.infer_node_outputs(
                 onnx.defs.get_schema(node.op_type, self._opset.version),
                 node,
-                {name: self._proto[name] for name in given},
-                {name: numpy_helper.from_array(self.values[name], name) for name in given if name in self.values},
+                {name: self._proto[name] for name in present},
+                {name: numpy_helper.from_array(self.values[name], name) for name in present if name in self.values},
                 opset_imports=[self._opset],
             )
             self._proto.update(inferred)
@@ -75,5 +75,5 @@ class GraphShapes:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes that are spelled out, by name."""
+    """The attributes that the node sets, by name; defaults are not included."""
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}

@@ -1,4 +1,4 @@
-"""Weights of graphs in files of their own, named by what they hold, so that graphs with equal weights share them."""
+"""Weights of graphs in separate files, named by their hash, so that graphs with equal weights share them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ SMALLEST = 1 << 16  # bytes; smaller constants stay in the graph
 
 
 def store_weights(model: ir.Model, root: Path) -> None:
-    """Move the large initializers of `model` to files below `root`, which holds the graph. Equal ones become one file.
+    """Move the large initializers of `model` to files in `root`, the folder of the graph. Equal ones become one file.
 
-    Nothing but one tensor at a time is held beside the model.
+    One tensor at a time is copied.
     """
     for value in model.graph.initializers.values():
         tensor = value.const_value
         if tensor is None or tensor.nbytes < SMALLEST:
             continue
+        name = tensor.name or value.name
+        assert name is not None
         data = tensor.tobytes()
         location = f"{FOLDER}/{hashlib.sha256(data).hexdigest()[:16]}.bin"
         file = root / location
@@ -27,10 +29,10 @@ def store_weights(model: ir.Model, root: Path) -> None:
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(data)
         value.const_value = ir.ExternalTensor(
-            location, 0, len(data), tensor.dtype, shape=tensor.shape, name=tensor.name or value.name, base_dir=root
+            location, 0, len(data), tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name, base_dir=root
         )
 
 
 def weight_bytes(model: ir.Model) -> int:
-    """Size of all initializers."""
+    """Size of all initializers in bytes."""
     return sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)

@@ -1,8 +1,8 @@
 /* The internal C interface of libedgecodec: what the Python runtime and the tests call. No Python, no float, no engine.
  *
  * Every function that can fail returns a status and, on failure, fills the caller's ec_core_error with the first cause.
- * Buffers belong to the caller and are only borrowed for the call. Nothing prints, nothing exits, there are no globals
- * besides the choice of kernels, which is made once. A model may be used by many threads at a time.
+ * Buffers belong to the caller and are only borrowed for the call. The library never prints and never exits; its only
+ * global is the choice of kernels, made once. Several threads may use a model at the same time.
  */
 #ifndef EDGECODEC_CORE_H
 #define EDGECODEC_CORE_H
@@ -38,18 +38,20 @@ typedef enum ec_status {
 
 typedef struct ec_core_error {
     int32_t status;
-    int64_t offset; /* byte in the data at hand, or -1 */
+    int64_t offset; /* byte in the data that the call reads, or -1 */
     char message[248];
 } ec_core_error;
 
 /* ---- kernels ------------------------------------------------------------------------------------------------- */
 
 /* Name of the kernels in use: "scalar", "avx2", "avxvnni", "avx512" or "neon". EDGECODEC_KERNELS in the environment
- * forces one, read once; a name this processor cannot run is ignored, which a comparison with ec_core_kernels shows. */
+ * forces one and is read once. A name that this processor cannot run is ignored; compare with ec_core_kernels. */
 EC_API const char *ec_core_kernels(void);
-EC_API const char *ec_core_kernels_available(void);                             /* comma separated, slowest first */
-EC_API ec_status ec_core_kernels_force(const char *name, ec_core_error *error); /* for tests; not while coding. Nets
- * that are open, also in models, stay with the kernels they were opened with. */
+/* Comma separated, slowest first. */
+EC_API const char *ec_core_kernels_available(void);
+/* For tests, and not while coding. Nets that are already open, also in models, keep the kernels that they were opened
+ * with. */
+EC_API ec_status ec_core_kernels_force(const char *name, ec_core_error *error);
 
 /* ---- container (docs/format.md, section 1) ------------------------------------------------------------------- */
 
@@ -74,8 +76,8 @@ typedef struct ec_core_container {
 EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out,
                                          ec_core_error *error);
 
-/* Bytes around the payload: writes the file into out (capacity bytes) from the fields of `head` (spans: sizes only)
- * and the bytes of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */
+/* Writes the file into out (capacity bytes) from the fields of `head` (of the spans only the sizes count) and the bytes
+ * of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */
 EC_API ec_status ec_core_container_write(const ec_core_container *head, const uint8_t *const *sections,
                                          const uint8_t *payload, uint8_t *out, size_t capacity, size_t *written,
                                          ec_core_error *error);
@@ -94,26 +96,26 @@ EC_API ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_mo
 EC_API void ec_core_model_close(ec_core_model *model); /* NULL is fine */
 EC_API uint32_t ec_core_model_id(const ec_core_model *model);
 EC_API uint32_t ec_core_model_alignment(const ec_core_model *model);
-/* What an encoder is handed and what a decoder gives, in their order. */
+/* The latents that an encoder takes and those that a decoder returns, in their order. */
 EC_API uint32_t ec_core_model_encoder_latent_count(const ec_core_model *model);
 EC_API uint32_t ec_core_model_decoder_latent_count(const ec_core_model *model);
 EC_API ec_status ec_core_model_encoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
 EC_API ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
 
 /* latents[i]: decoder latent i as int16 (channels, rows, columns), exactly the size the picture's size implies.
- * threads: 1 or more, of which no more are used than are of use; results do not depend on it. */
+ * threads: 1 or more, an upper limit; results do not depend on it. */
 EC_API ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
                                 const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
                                 ec_core_error *error);
 
-/* latents[i]: encoder latent i, likewise.
+/* latents[i]: encoder latent i, in the same layout.
  * lanes: 0 chooses by size and is replaced by the choice. The payload is at most ec_core_encode_bound bytes. */
 EC_API size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t height);
 EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t *lanes,
                                 const int16_t *const *latents, uint8_t *payload, size_t capacity, size_t *written,
                                 uint32_t threads, ec_core_error *error);
 
-/* What coding these encoder latents takes, but for the coder's states: for measurements. */
+/* For measurements: the bits that coding these encoder latents takes, without the coder's states. */
 EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
                                      const int16_t *const *latents, uint64_t *bits, uint32_t threads,
                                      ec_core_error *error);

@@ -19,7 +19,7 @@ constexpr uint32_t kLanes[4] = {2, 8, 32, 64};
 constexpr uint32_t kNoiseSeed = 128;
 constexpr uint32_t kNoiseSeedSize = 8;
 constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeed};  // ICC, EXIF, XMP
-constexpr uint32_t kFirstCriticalTag = 128;               // from here up, what is unknown must not be skipped
+constexpr uint32_t kFirstCriticalTag = 128;               // from here on, an unknown tag must not be skipped
 constexpr size_t kChecksumSize = 4;
 
 bool is_known(uint32_t tag) {
@@ -49,7 +49,7 @@ void parse_sections(ByteReader &reader, ec_core_container &out) {
         out.section_tag[out.section_count] = tag;
         out.section[out.section_count++] = {offset, size};
     }
-    if (seen.none()) reader.fail("promises sections and has none");
+    if (seen.none()) reader.fail("announces sections but has none");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The coded picture around its payload (docs/format.md, section 1). Parsing needs no model and allocates nothing.
+// The container of a coded picture's payload (docs/format.md, section 1). Parsing needs no model and allocates nothing.
 #pragma once
 
 #include <cstddef>

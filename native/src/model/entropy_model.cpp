@@ -66,7 +66,9 @@ void EntropyModel::read_steps(ByteReader &bytes, size_t count) {
     }
     if (bytes.remaining() > 0) bytes.fail("goes on after its last step");
     if (!codes) bytes.fail("codes no tensor");
-    if (!steps_[last_coding_step_].step->count_is_known()) bytes.fail("ends in symbols of an unknown number");
+    if (!steps_[last_coding_step_].step->count_is_known()) {
+        bytes.fail("ends in a step whose number of symbols is unknown");
+    }
     reader.check_end();
     encoder_latents_ = reader.encoder_latents();
     release_after(reader);
@@ -97,8 +99,8 @@ void EntropyModel::decode(uint32_t width, uint32_t height, uint32_t lanes, const
         steps_[i].step->decode(workspace, decoder, i == last_coding_step_);
         for (const size_t tensor : steps_[i].released) workspace.release(tensor);
     }
-    const uint32_t promised = decoder.finish();
-    if (digest(workspace) != promised) {
+    const uint32_t stored = decoder.finish();
+    if (digest(workspace) != stored) {
         throw Failure(EC_LATENTS_DIFFER, "the decoded latents are not those that were encoded");
     }
 }

@@ -1,4 +1,4 @@
-// A frozen entropy model (docs/format.md, section 3): tables and integer nets, and the steps that turn a payload into
+// A frozen entropy model (docs/format.md, section 3): tables, integer nets, and the steps that turn a payload into
 // latents with them. The steps are the same in both directions.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace edgecodec {
 
 class EntropyModel {
 public:
-    // Parses and proves the whole file: after this no picture can make the model leave its buffers or its number ranges.
+    // Parses and proves the whole file: no picture can then make the model leave its buffers or its number ranges.
     EntropyModel(const uint8_t *data, size_t size);
 
     uint32_t id() const { return id_; }
@@ -22,7 +22,7 @@ public:
     Extent extent(size_t tensor, uint32_t width, uint32_t height) const {
         return extent_of(parts_.tensors[tensor], parts_.alignment, width, height);
     }
-    // What an encoder is handed, and what a decoder gives: tensors, in their order.
+    // The tensors that an encoder takes, and those that a decoder returns, in their order.
     const std::vector<size_t> &encoder_latents() const { return encoder_latents_; }
     const std::vector<size_t> &decoder_latents() const { return decoder_latents_; }
 
@@ -32,15 +32,15 @@ public:
     // latents[i] is encoder latent i.
     std::vector<uint8_t> encode(uint32_t width, uint32_t height, uint32_t &lanes, const int16_t *const *latents,
                                 unsigned threads) const;
-    // What coding these encoder latents takes, but for states and container.
+    // Bits that coding these encoder latents takes, without states and container.
     uint64_t bits(uint32_t width, uint32_t height, const int16_t *const *latents, unsigned threads) const;
-    // Bytes that no payload exceeds.
+    // An upper bound on the bytes of a payload.
     size_t largest_payload(uint32_t width, uint32_t height) const;
 
 private:
     struct Step {
         std::unique_ptr<const EntropyStep> step;
-        size_t tensor;                 // what it defines
+        size_t tensor;                 // the one that it defines
         std::vector<size_t> released;  // tensors that no later step reads
     };
 

@@ -1,4 +1,5 @@
-// A whole tensor by coding tables, one named by an index for each value: what the steps *code* and *residual* share.
+// Codes a whole tensor with the coding table that an index names for each value. The steps *code* and *residual* share
+// this.
 #pragma once
 
 #include "model/step.h"

@@ -1,9 +1,9 @@
 // Lossless coding of label maps by adaptive binary decisions (docs/format.md, section 4).
 //
-// One path serves both directions. A bit coder has
+// The same code serves both directions. A bit coder has
 //     bool code(bool bit, uint32_t probability_of_one);
-// where the probability is in 1/65536, 1 to 65535. An encoder's keeps the decision `bit` and gives it back; a decoder's
-// ignores `bit` and gives the decision that was coded, which may be any: every sequence of decisions is some map.
+// where the probability is in 1/65536, 1 to 65535. An encoder codes the decision `bit` and returns it; a decoder
+// ignores `bit` and returns the decision that was coded. Every sequence of decisions is a valid map.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace edgecodec {
 
-// How likely a decision is to be a one, and how many decisions that is learned from: the more, the slower it changes.
+// The estimated probability that a decision is a one. The more decisions it has seen, the slower it changes.
 class BitEstimate {
 public:
     BitEstimate() : probability_(kOne / 2), decisions_(0) {}
@@ -33,7 +33,8 @@ public:
 private:
     static constexpr uint32_t kOne = 1u << 24, kMostDecisions = 255;
 
-    // How much of the way to a decision an estimate goes, in 2^-16. A table, for a division would take longer than all else.
+    // The fraction of the distance to a decision by which an estimate moves, in 2^-16. A table, because a division
+    // would take longer than everything else.
     struct Shares {
         constexpr Shares() {
             for (uint32_t i = 0; i <= kMostDecisions; ++i) of[i] = static_cast<uint16_t>((1u << 17) / (2 * i + 3));
@@ -47,16 +48,16 @@ private:
 
 inline constexpr BitEstimate::Shares BitEstimate::kShares;
 
-// What is learned of one map, and the rows of it that are still looked at.
+// The adaptive estimates for one map, and the rows of it that contexts still read.
 class LabelModel {
 public:
     // 1 <= columns, 1 <= classes <= 256.
     LabelModel(size_t columns, unsigned classes);
 
-    // Before every row.
+    // Call before every row.
     void begin_row();
 
-    // The labels of a row from left to right. `label` matters to an encoder alone.
+    // Codes the labels of a row from left to right. Only an encoder uses `label`.
     template <class BitCoder>
     unsigned code(BitCoder &coder, size_t column, unsigned label) {
         const Neighbours neighbours = look(column);
@@ -65,13 +66,13 @@ public:
 
 private:
     static constexpr size_t kMargin = 2;
-    static constexpr unsigned kNearest = 4;     // neighbours that may be what the label is
-    static constexpr unsigned kShapeBits = 10;  // neighbours that tell a shape
+    static constexpr unsigned kNearest = 4;     // neighbours that propose the label
+    static constexpr unsigned kShapeBits = 10;  // neighbours that form the shape context
     static constexpr unsigned kValueBits = 16;
 
     struct Neighbours {
         uint8_t label[kShapeBits];    // the nearest first
-        uint8_t candidate[kNearest];  // the different ones of the nearest
+        uint8_t candidate[kNearest];  // the distinct labels of the nearest
         unsigned candidates;
         uint32_t values;  // a hash of the nearest
     };
@@ -110,7 +111,7 @@ private:
         return code_other(coder, neighbours, refused, label);
     }
 
-    // A class besides the refused candidates, halving what is left of the classes.
+    // Codes a class other than the refused candidates by bisection of the classes.
     template <class BitCoder>
     unsigned code_other(BitCoder &coder, const Neighbours &neighbours, unsigned refused, unsigned label) {
         const auto may_be_within = [&](unsigned low, unsigned beyond) {
@@ -142,13 +143,13 @@ private:
     }
 
     size_t columns_;
-    unsigned classes_, span_;  // span_: the classes, up to a power of two
+    unsigned classes_, span_;  // span_: the classes, rounded up to a power of two
     std::vector<uint8_t> window_;
     uint8_t *here_, *above_, *two_above_;
     std::vector<BitEstimate> by_values_, by_shape_, by_class_;
 };
 
-// labels: rows * columns of 0..classes-1, where both sides are 1 or more and classes is 1 to 256.
+// labels: rows * columns values of 0..classes-1; rows and columns are 1 or more, classes is 1 to 256.
 template <class BitCoder>
 void encode_label_map(BitCoder &coder, const int16_t *labels, size_t rows, size_t columns, unsigned classes) {
     LabelModel model(columns, classes);
@@ -160,7 +161,7 @@ void encode_label_map(BitCoder &coder, const int16_t *labels, size_t rows, size_
     }
 }
 
-// What encode_label_map was given, or some other such map from decisions that it did not make.
+// The map that was encoded; for decisions of another origin, some other valid map.
 template <class BitCoder>
 void decode_label_map(BitCoder &coder, int16_t *labels, size_t rows, size_t columns, unsigned classes) {
     LabelModel model(columns, classes);

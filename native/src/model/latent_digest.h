@@ -1,4 +1,4 @@
-// Digest of the decoded latents (docs/format.md, 2.5): 64 independent lanes, so that it vectorises.
+// Digest of the decoded latents (docs/format.md, 2.5), in 64 independent lanes so that it vectorises.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@ namespace edgecodec {
 
 class LatentDigest {
 public:
-    // One whole tensor, in channel, row, column order; tensors in the order of the steps.
+    // Adds one whole tensor, in channel, row, column order. Tensors come in the order of the model.
     void add(const int16_t *values, size_t count);
 
     uint32_t value() const { return digest_; }

@@ -26,10 +26,12 @@ MixtureRule MixtureRule::parse(ByteReader &reader) {
     }
     rule.tail = reader.u16s(reader.u16());
     if (rule.tail.size() < 2 || rule.tail.front() > 32768 || !std::is_sorted(rule.tail.rbegin(), rule.tail.rend())) {
-        reader.fail("has a mixture whose tail is not one");
+        reader.fail("has a mixture whose tail does not fall from 32768 or less");
     }
     rule.weight = reader.u16s(reader.u16());
-    if (rule.weight.empty() || rule.weight.front() == 0) reader.fail("has a mixture without weight");
+    if (rule.weight.empty() || rule.weight.front() == 0) {
+        reader.fail("has a mixture whose first weight is missing or 0");
+    }
     return rule;
 }
 
@@ -48,9 +50,9 @@ void Mixture::set(const int16_t *parameters, size_t step) {
         const size_t below = static_cast<size_t>(largest_logit - parameter(k, 2));
         const uint32_t weight = rule_.weight[std::min(below, rule_.weight.size() - 1)];
         if (weight == 0) continue;
-        const int32_t mean = parameter(k, 0), given_scale = parameter(k, 1);
+        const int32_t mean = parameter(k, 0), signed_scale = parameter(k, 1);
         const uint32_t scale =
-            std::max(static_cast<uint32_t>(given_scale < 0 ? -given_scale : given_scale), rule_.least_scale);
+            std::max(static_cast<uint32_t>(signed_scale < 0 ? -signed_scale : signed_scale), rule_.least_scale);
         const int64_t reach = (int64_t{rule_.reach} * scale << rule_.mean_fraction) >> rule_.scale_fraction;
         lowest = std::min(lowest, (mean - reach + half) >> rule_.mean_fraction);
         highest = std::max(highest, (mean + reach + half) >> rule_.mean_fraction);
@@ -67,7 +69,7 @@ void Mixture::set(const int16_t *parameters, size_t step) {
     mass_below_lowest_ = mass_below(lowest_);
 }
 
-// In 2^-16, times the weights of all.
+// In units of 2^-16, times the total weight.
 uint64_t Mixture::mass_below(int32_t value) const {
     const unsigned fraction = rule_.tail_fraction + 8 + rule_.scale_fraction;
     const uint64_t last = rule_.tail.size() - 1;
@@ -75,7 +77,7 @@ uint64_t Mixture::mass_below(int32_t value) const {
     for (unsigned k = 0; k < count_; ++k) {
         const Component &component = component_[k];
         const int64_t distance = (2 * int64_t{value} - 1) * (int64_t{1} << (rule_.mean_fraction - 1)) - component.mean;
-        // Of at most 30 bits, so that the shifted ones fit 63.
+        // At most 30 bits, so that it fits 63 bits when shifted.
         const uint64_t magnitude = static_cast<uint64_t>(distance < 0 ? -distance : distance);
         const uint64_t place =
             std::min((magnitude << fraction) / (uint64_t{component.scale} << rule_.mean_fraction), last << 8);
@@ -86,7 +88,7 @@ uint64_t Mixture::mass_below(int32_t value) const {
     return mass;
 }
 
-// Where the interval of a value begins; that of the value after the highest is the escape's.
+// The start of a value's interval. That of highest + 1 is the start of the escape's.
 uint32_t Mixture::start(int32_t value) const {
     const uint32_t values = static_cast<uint32_t>(highest_ - lowest_) + 2;
     const uint64_t share = ((mass_below(value) - mass_below_lowest_) * (65536 - values)) >> 16;

@@ -1,5 +1,5 @@
-// A mixture of normal distributions in integers (docs/format.md, section 3, "mixture"): intervals of its values out of
-// 2^16.
+// A mixture of normal distributions in integer arithmetic (docs/format.md, section 3, "mixture"): intervals of its
+// values out of 2^16.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct MixtureRule {
 
     unsigned components, mean_fraction, scale_fraction, least_scale, reach, tail_fraction;
     std::vector<uint16_t> tail;    // mass of a normal distribution beyond i * 2^-tail_fraction, in 2^-16
-    std::vector<uint16_t> weight;  // by how far a logit lies below the largest
+    std::vector<uint16_t> weight;  // indexed by the largest logit minus the component's
 };
 
 constexpr unsigned kMaxComponents = 16;
@@ -27,7 +27,7 @@ class Mixture {
 public:
     explicit Mixture(const MixtureRule &rule) : rule_(rule) {}
 
-    // Means, scales and logits of the components: parameter i is at parameters[i * step].
+    // Sets means, scales and logits of the components: parameter i is at parameters[i * step].
     void set(const int16_t *parameters, size_t step);
 
     int16_t decode(RansDecoder &decoder) const;
@@ -43,10 +43,10 @@ private:
     };
 
     const MixtureRule &rule_;
-    Component component_[kMaxComponents];  // those that have a weight
+    Component component_[kMaxComponents];  // those with a weight above 0
     unsigned count_ = 0;
     uint32_t total_weight_ = 1;
-    int32_t lowest_ = 0, highest_ = 0;  // of the values that have intervals
+    int32_t lowest_ = 0, highest_ = 0;  // values from lowest to highest have intervals
     uint64_t mass_below_lowest_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// One step of an entropy model (docs/format.md, section 3), in both directions. Each kind of step is a file, step_*.cpp.
+// One step of an entropy model (docs/format.md, section 3), in both directions. Each kind is a file, step_*.cpp.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +16,14 @@ public:
     virtual void decode(Workspace &workspace, RansDecoder &decoder, bool last) const = 0;
     virtual void encode(Workspace &workspace, RansEncoder &encoder) const = 0;
 
-    // Whether symbols are coded, and whether their number is known before them.
+    // Whether the step codes symbols, and whether their number is known before they are decoded.
     virtual bool codes() const { return true; }
     virtual bool count_is_known() const { return true; }
-    // The most bytes that a value of the step's tensor costs.
+    // An upper bound on the bytes for one value of the step's tensor.
     virtual size_t largest_cost() const { return 5; }
 };
 
-// A step that computes a tensor from others, alike in both directions.
+// A step that computes a tensor from others, in the same way in both directions.
 class Computation : public EntropyStep {
 public:
     virtual void run(Workspace &workspace) const = 0;

@@ -44,7 +44,7 @@ std::unique_ptr<EntropyStep> read_add_step(StepReader &reader) {
     }
     const int32_t first_multiplier = reader.bytes.i32(), second_multiplier = reader.bytes.i32();
     const unsigned shift = reader.bytes.u8();
-    // Up to 62 both products, of 15 and 31 bits, and the half added to them stay below 2^63.
+    // Up to 62, both products, of 15 and 31 bits, plus the added half stay below 2^63.
     if (shift < 1 || shift > 62) reader.fail("has a shift out of range");
     const Interval bounds = reader.read_bounds();
     reader.define(destination, bounds);

@@ -1,4 +1,4 @@
-// The step *affine*: the values of a tensor scaled by a power of two, and an offset for each channel.
+// The step *affine*: a tensor's values times a power of two, plus an offset for each channel.
 #include <algorithm>
 
 #include "model/step_reader.h"

@@ -1,4 +1,5 @@
-// The step *code*: a whole tensor by coding tables, one for each channel or one named by an index for each value.
+// The step *code*: codes a whole tensor with coding tables, one for each channel or one named by an index for each
+// value.
 #include <algorithm>
 
 #include "model/indexed_code_step.h"
@@ -9,7 +10,7 @@ namespace {
 
 constexpr size_t kTableByChannel = 65535;
 
-// One table for each channel. Channels go side by side, so many at a time.
+// One table for each channel. kBlock channels are interleaved at a time.
 class ChannelCodeStep final : public EntropyStep {
 public:
     ChannelCodeStep(size_t tensor, const CodingTables &tables) : tensor_(tensor), tables_(tables) {}
@@ -68,7 +69,7 @@ std::unique_ptr<EntropyStep> read_code_step(StepReader &reader) {
     const CodingTables &tables = reader.read_table_set();
     const size_t indices = reader.bytes.u16();
     if (indices == kTableByChannel) {
-        if (tables.size() != reader.shape(tensor).channels) reader.fail("has not one table for each channel");
+        if (tables.size() != reader.shape(tensor).channels) reader.fail("needs one table for each channel");
         reader.define(tensor, {INT16_MIN, INT16_MAX});
         return std::make_unique<ChannelCodeStep>(tensor, tables);
     }

@@ -1,5 +1,5 @@
-// The step *context*: a finite alphabet, every symbol by the table that its neighbours to the left and above choose. With
-// a limit for each position it codes prefixes of channels, or a region.
+// The step *context*: symbols of a finite alphabet, each with the table that its neighbours to the left and above
+// choose. With a limit for each position it codes prefixes of channels, or a region.
 #include <algorithm>
 
 #include "model/step_reader.h"
@@ -33,15 +33,15 @@ public:
         decoder.begin(symbols(workspace), last);
         walk(workspace, planes, [&](size_t place, size_t table) {
             const int16_t value = decoder.decode_symbol(tables_.set.view(), table);
-            if (!alphabet_.holds(value)) throw Failure(EC_CORRUPT, "holds a symbol that its alphabet does not");
+            if (!alphabet_.holds(value)) throw Failure(EC_CORRUPT, "holds a symbol outside its alphabet");
             planes[place] = value;
         });
     }
 
     void encode(Workspace &workspace, RansEncoder &encoder) const override {
         if (prefix_of_) count_prefixes(workspace);
-        const int16_t *const given = workspace.planes(tensor_);
-        const std::vector<int16_t> symbols(given, given + workspace.extent(tensor_).values());
+        const int16_t *const latent = workspace.planes(tensor_);
+        const std::vector<int16_t> symbols(latent, latent + workspace.extent(tensor_).values());
         int16_t *const planes = workspace.new_planes(tensor_);
         encoder.begin();
         walk(workspace, planes, [&](size_t place, size_t table) {
@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    // How many symbols are coded.
+    // The number of symbols that are coded.
     size_t symbols(Workspace &workspace) const {
         const Extent extent = workspace.extent(tensor_);
         if (!limit_) return extent.values();
@@ -69,7 +69,7 @@ private:
         return count;
     }
 
-    // code(place in the planes, table), which sets the value there, for every symbol; the others become 0.
+    // Calls code(place in the planes, table), which sets the value there, for every symbol. Other values become 0.
     template <class Code>
     void walk(Workspace &workspace, int16_t *planes, Code &&code) const {
         const Extent extent = workspace.extent(tensor_);
@@ -148,7 +148,7 @@ std::unique_ptr<EntropyStep> read_context_step(StepReader &reader) {
             reader.fail("has limits of another shape");
         }
         if (!alphabet.holds(0)) reader.fail("has limits, but an alphabet without 0");
-        reader.keep_promise(*limit, tensor);
+        reader.note_limits(*limit, tensor);
     }
     const unsigned ends = reader.bytes.u8();
     if (ends > 1 || (ends == 1 && !limit)) reader.fail("has ends without limits");

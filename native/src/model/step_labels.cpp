@@ -1,4 +1,4 @@
-// The step *labels*: maps of classes, without loss, by a model that learns while it codes.
+// The step *labels*: codes label maps losslessly, with a model that adapts while it codes.
 #include "model/label_map.h"
 #include "model/step_reader.h"
 
@@ -7,7 +7,7 @@ namespace {
 
 constexpr unsigned kMaxClasses = 256;
 
-// Yes has the lower interval.
+// A one has the lower interval.
 struct DecisionEncoder {
     RansEncoder &encoder;
 

@@ -1,5 +1,5 @@
-// The step *mixture*: every value by a distribution that a net finds from the values around it, along a wavefront, so that
-// a whole diagonal of positions runs through the net at once.
+// The step *mixture*: codes every value with a distribution that a net computes from its neighbours, along a wavefront,
+// so that a whole diagonal of positions runs through the net at once.
 #include <algorithm>
 
 #include "model/mixture.h"
@@ -13,7 +13,7 @@ struct Tap {
     int8_t across;
 };
 
-// The values that are known, clamped to what the net takes, with a border for what lies outside.
+// The values known so far, clamped to the bounds of the net's input, with a border for positions outside.
 class KnownValues {
 public:
     KnownValues(const Extent &extent, const std::vector<Tap> &taps, Interval bounds) : bounds_(bounds) {
@@ -68,7 +68,7 @@ public:
     }
 
 private:
-    // code(place in the planes, mixture) gives the value there.
+    // Calls code(place in the planes, mixture), which returns the value there, for every value.
     template <class Code>
     void walk(Workspace &workspace, Code &&code) const {
         const Extent extent = workspace.extent(tensor_);
@@ -81,7 +81,7 @@ private:
         for (size_t front = 0; front < fronts; ++front) {
             const size_t first = front < extent.columns ? 0 : (front - extent.columns) / delay_ + 1;
             const size_t beyond = std::min(front / delay_ + 1, extent.rows);
-            if (first >= beyond) continue;  // where a picture has fewer columns than the delay
+            if (first >= beyond) continue;  // empty where a picture has fewer columns than the delay
             int16_t *next = around.data();
             for (size_t row = first; row < beyond; ++row) {
                 for (const Tap tap : taps_) {
@@ -112,7 +112,7 @@ std::vector<Tap> read_taps(StepReader &reader, unsigned delay) {
     for (Tap &tap : taps) {
         tap.up = reader.bytes.u8();
         tap.across = reader.bytes.i8();
-        if (tap.across >= static_cast<int>(delay * tap.up)) reader.fail("has a tap on what is not yet decoded");
+        if (tap.across >= static_cast<int>(delay * tap.up)) reader.fail("has a tap on a value that is not decoded yet");
     }
     return taps;
 }
@@ -130,7 +130,7 @@ std::unique_ptr<EntropyStep> read_mixture_step(StepReader &reader) {
     if (net.gives_indices() || !net.pointwise() ||
         static_cast<size_t>(net.input_channels()) != taps.size() * channels ||
         static_cast<size_t>(net.output_channels()) != 3 * rule.components * channels) {
-        reader.fail("finds mixtures with a net that does not fit");
+        reader.fail("computes mixtures with a net that does not fit");
     }
     reader.define(tensor, {INT16_MIN, INT16_MAX});
     return std::make_unique<MixtureStep>(tensor, net, delay, std::move(taps), std::move(rule));

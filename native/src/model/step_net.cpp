@@ -1,4 +1,4 @@
-// The step *net*: an integer net from one tensor to another.
+// The step *net*: runs an integer net from one tensor to another.
 #include "model/step_reader.h"
 
 namespace edgecodec {
@@ -37,7 +37,7 @@ std::unique_ptr<EntropyStep> read_net_step(StepReader &reader) {
         static_cast<uint32_t>(net.output_channels()) != to.channels) {
         reader.fail("runs a net between tensors it does not fit");
     }
-    // In units of the picture's alignment.
+    // In units of the model's alignment.
     const Side side{reader.parts.alignment / from.stride, 0};
     const std::optional<Sides> output = net.output_sides({side, side});
     const Side expected{reader.parts.alignment / to.stride, 0};

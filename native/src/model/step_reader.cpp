@@ -22,7 +22,7 @@ void StepReader::require_type(size_t tensor, bool holds_indices) const {
 
 void StepReader::require_new(size_t tensor, bool holds_indices) const {
     require_type(tensor, holds_indices);
-    if (known_[tensor].defined || known_[tensor].handed_over) {
+    if (known_[tensor].defined || known_[tensor].encoder_latent) {
         fail("has a step whose result is not a tensor yet to be defined");
     }
 }
@@ -66,7 +66,7 @@ void StepReader::require_coded(size_t tensor) {
     if (known_[tensor].defined || known_[tensor].target) {
         fail("has a step whose result is not a tensor yet to be defined");
     }
-    hand_over(tensor);
+    add_encoder_latent(tensor);
 }
 
 void StepReader::require_prefix(size_t tensor, size_t whole) {
@@ -77,16 +77,16 @@ void StepReader::require_prefix(size_t tensor, size_t whole) {
     }
     if (known_[whole].prefix != kNoTensor) fail("has two prefix lengths of one tensor");
     known_[whole].prefix = tensor;
-    known_[whole].promised = true;
+    known_[whole].awaits_limits = true;
 }
 
 size_t StepReader::read_target() {
     const size_t tensor = bytes.u16();
     require_type(tensor, false);
     Knowledge &known = known_[tensor];
-    if (known.defined || (known.handed_over && !known.target)) fail("rounds towards a tensor that a step defines");
+    if (known.defined || (known.encoder_latent && !known.target)) fail("rounds towards a tensor that a step defines");
     known.target = true;
-    hand_over(tensor);
+    add_encoder_latent(tensor);
     return tensor;
 }
 
@@ -110,9 +110,9 @@ Interval StepReader::read_bounds() {
     return bounds;
 }
 
-void StepReader::hand_over(size_t tensor) {
-    if (known_[tensor].handed_over) return;
-    known_[tensor].handed_over = true;
+void StepReader::add_encoder_latent(size_t tensor) {
+    if (known_[tensor].encoder_latent) return;
+    known_[tensor].encoder_latent = true;
     encoder_latents_.push_back(tensor);
 }
 
@@ -122,8 +122,8 @@ void StepReader::define(size_t tensor, Interval bounds) {
     defined_by_.push_back(tensor);
 }
 
-void StepReader::keep_promise(size_t limits, size_t tensor) {
-    if (known_[tensor].prefix == limits) known_[tensor].promised = false;
+void StepReader::note_limits(size_t limits, size_t tensor) {
+    if (known_[tensor].prefix == limits) known_[tensor].awaits_limits = false;
 }
 
 bool StepReader::same_shape(size_t one, size_t other) const {
@@ -133,14 +133,14 @@ bool StepReader::same_shape(size_t one, size_t other) const {
 void StepReader::check_end() const {
     bool gives = false;
     for (size_t tensor = 0; tensor < known_.size(); ++tensor) {
-        if (known_[tensor].promised) fail("has the prefix lengths of a tensor that is not coded with them");
+        if (known_[tensor].awaits_limits) fail("has the prefix lengths of a tensor that is not coded with them");
         if (!parts.tensors[tensor].decoder_latent) continue;
         if (!known_[tensor].defined || parts.tensors[tensor].holds_indices) {
-            fail("promises a decoder latent that no step defines");
+            fail("declares a decoder latent that no step defines");
         }
         gives = true;
     }
-    if (!gives) fail("gives a decoder nothing");
+    if (!gives) fail("defines no decoder latent");
 }
 
 }  // namespace edgecodec

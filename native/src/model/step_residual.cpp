@@ -1,4 +1,4 @@
-// The step *residual*: a tensor by coding tables, as *code*, but an encoder rounds the symbols from a target and a mean.
+// The step *residual*: codes as *code* does, but an encoder computes the symbols: target minus mean, rounded.
 #include <algorithm>
 
 #include "model/indexed_code_step.h"

@@ -21,7 +21,7 @@ struct Extent {
     size_t values() const { return channels * rows * columns; }
 };
 
-// Of a tensor, for a picture of width x height pixels.
+// The extent of a tensor for a picture of width x height pixels.
 Extent extent_of(const ModelTensor &tensor, uint32_t alignment, uint32_t width, uint32_t height);
 
 // A tensor of values has two orders: planes (channels, rows, columns), which callers and the coder use, and pixels
@@ -34,9 +34,9 @@ public:
     Extent extent(size_t tensor) const { return extent_of(tensors_[tensor], alignment_, width_, height_); }
     unsigned threads() const { return threads_; }
 
-    // Where the planes of a decoder latent belong, if not in the workspace.
+    // The planes of this tensor are written to the caller's memory instead of the workspace.
     void place_planes(size_t tensor, int16_t *planes) { storage_[tensor].placed = planes; }
-    // Planes that a caller has, for as long as the workspace lives.
+    // The planes of this tensor are read from the caller's memory, which must outlive the workspace.
     void lend_planes(size_t tensor, const int16_t *planes) { storage_[tensor].planes = planes; }
 
     int16_t *new_planes(size_t tensor);

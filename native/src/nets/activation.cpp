@@ -6,7 +6,7 @@ namespace edgecodec {
 
 namespace {
 
-// Restricted pointers, because bytes might otherwise be a part of anything, and vectors of them would not be written.
+// uint8_t may alias anything; __restrict permits vectorising.
 void narrow(uint8_t *__restrict target, const int16_t *__restrict values, size_t count, int offset) {
     for (size_t i = 0; i < count; ++i) target[i] = static_cast<uint8_t>(values[i] + offset);
 }

@@ -6,15 +6,15 @@ namespace {
 
 static_assert(kSparePositions >= kLanes - 1 && kTreeSlots == kLanes * kLanes);
 
-// There is an instruction for bytes too, but it saturates sums of two products.
+// AVX2 can multiply bytes too, but it saturates sums of two products.
 struct Words {
     static __m256i add(__m256i sums, __m256i values, __m256i weights) {
         return _mm256_add_epi32(sums, _mm256_madd_epi16(values, weights));
     }
 };
 
-// Four channels, one in every 64-bit lane. AVX2 has no arithmetic shift of 64 bits, so the sum is lifted by 2^63 to be
-// unsigned, shifted, and lowered by 2^63 >> shift, which divides 2^63 without remainder.
+// Four channels, one in every 64-bit lane. AVX2 has no arithmetic shift of 64 bits, so 2^63 is added to make the sum
+// unsigned, the sum is shifted, and 2^63 >> shift, which is exact, is subtracted.
 struct Rescale {
     __m256i shift, addend, subtrahend, low, high;
 
@@ -52,15 +52,15 @@ void transpose(__m256i rows[kLanes]) {
     }
 }
 
-// Bit `Bit` of every lane of `node` chooses the second register.
+// Takes the second register in the lanes where bit `Bit` of `node` is set.
 template <int Bit>
 __m256i choose(__m256i first, __m256i second, __m256i node) {
     return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(first), _mm256_castsi256_ps(second),
                                                 _mm256_castsi256_ps(_mm256_slli_epi32(node, 31 - Bit))));
 }
 
-// Thresholds of one tree above each of eight accumulators. The tree is a table in registers: the low three bits of a
-// node are its lane and the others its register, so that a level is looked up without touching memory per lane.
+// Counts the thresholds of one tree above each of eight accumulators. The tree is a table in registers: the low three
+// bits of a node are its lane and the others its register, so a level is looked up without a gather from memory.
 __m256i count_above(const int32_t *tree, __m256i accumulators) {
     const auto look_up = [tree](size_t part, __m256i node) {
         return _mm256_permutevar8x32_epi32(load(tree + part * kLanes), node);

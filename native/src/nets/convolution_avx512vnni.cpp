@@ -1,5 +1,5 @@
-// AVX-512 with its dot products (VNNI): four products of bytes or two of words a lane and instruction, none of which
-// saturates. Channels lie across the lanes while accumulating and requantising, positions while searching thresholds.
+// AVX-512 with its dot products (VNNI): four products of bytes or two of words a lane and instruction, without
+// saturation. Channels lie across the lanes while accumulating and requantising, positions while searching thresholds.
 #include <immintrin.h>
 
 #include <cstring>
@@ -33,8 +33,8 @@ struct Bytes {
     }
 };
 
-// Twelve windows' sums for two blocks fill 24 registers of 32: two hold weights and one a group of values. Fewer sums
-// would leave the multipliers waiting for their own results.
+// The sums of twelve windows for two blocks fill 24 of 32 registers; two more hold weights and one a group of values.
+// With fewer sums the multipliers would wait for their own results.
 constexpr size_t kTile = 12;
 static_assert(kCallBlocks == 2);
 
@@ -84,7 +84,7 @@ void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumu
     const Tile *tiles = blocks.count == 1 ? Tiles<Dot, 1, Counts>::by_count : Tiles<Dot, kCallBlocks, Counts>::by_count;
     const uint8_t *first = windows.first;
     Accumulators target = accumulators;
-    // Tiles of about equal size, because a small rest would keep few multipliers busy.
+    // Tiles of about equal size, because a small last one would keep few multipliers busy.
     size_t left = windows.count;
     for (size_t more = (left + kTile - 1) / kTile; more > 0; --more) {
         const size_t count = (left + more - 1) / more;
@@ -151,8 +151,8 @@ void transpose(__m512i rows[kLanes]) {
     }
 }
 
-// Thresholds of one tree above each of sixteen accumulators. The tree is a table in four registers: a permutation of
-// two of them looks up the low five bits of a node, which are all that differ within a level.
+// Counts the thresholds of one tree above each of sixteen accumulators. The tree is a table in four registers. Nodes of
+// a level differ only in their low five bits, which a permutation of two registers looks up.
 __m512i count_above(const int32_t *tree, __m512i accumulators) {
     const __m512i inner[2] = {load(tree), load(tree + kLanes)};
     const __m512i last[2] = {load(tree + 2 * kLanes), load(tree + 3 * kLanes)};

@@ -1,5 +1,5 @@
 // AVX-VNNI, the dot products of AVX-512 for 256-bit registers: four products of bytes or two of words a lane and
-// instruction, none of which saturates. The rest is as with AVX2.
+// instruction, without saturation. The rest is shared with AVX2.
 #include "nets/convolution_tiles256.h"
 
 namespace edgecodec {

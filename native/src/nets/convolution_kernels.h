@@ -1,9 +1,9 @@
-// The inner loops of an integer net, one implementation an instruction set, all with identical results.
+// The inner loops of an integer net, one implementation for each instruction set, all with identical results.
 //
 // The unit of work is a block: kBlockChannels output channels of some windows of one output row. Channels are padded
 // with zero weights, output channels to whole blocks and input channels to whole groups, because the multiply-add
-// instructions of the fast paths take a group of products into one 32-bit sum. Callers have proved that every
-// accumulator fits 32 bits. A sum of some of its products may not; arithmetic modulo 2^32 undoes that.
+// instructions of the fast paths add a group of products to one 32-bit sum. Callers have proved that every accumulator
+// fits 32 bits. A partial sum may not, which arithmetic modulo 2^32 makes harmless.
 #pragma once
 
 #include <cstddef>
@@ -12,28 +12,28 @@
 namespace edgecodec {
 
 constexpr size_t kBlockChannels = 16;
-// A group is so many bytes of neighbouring channels: two words (16-bit values), or four bytes.
+// Bytes of a group of adjacent channels: two words (16-bit values), or four bytes.
 constexpr size_t kGroupBytes = 4;
-// Blocks that are accumulated by one call: they share what is read of the activation.
+// Blocks that one call accumulates, so that they share the loads of the activation.
 constexpr size_t kCallBlocks = 2;
-// Accumulators exist for this many positions more than there are windows, so that vectors over positions need no tail.
+// Accumulators exist for this many positions beyond the windows, so that vectors over positions need no tail.
 constexpr size_t kSparePositions = 15;
 // Thresholds of one search tree. A tree has 64 slots, the first unused, and fills whole registers.
 constexpr size_t kTreeThresholds = 63;
 constexpr size_t kTreeSlots = 64;
 
-// Where the windows of a row of outputs lie in a padded activation with channels innermost. Steps are in bytes.
+// The windows of a row of outputs in a padded activation, channels innermost. Steps are in bytes.
 struct Windows {
     const uint8_t *first;  // the first value of the first window
     size_t count;
     size_t step;        // from a window to the next
     size_t rows;        // rows of a window
     size_t row_step;    // from a row of a window to the next
-    size_t row_groups;  // groups of values in a row of a window; they are adjacent
+    size_t row_groups;  // adjacent groups of values in a row of a window
 };
 
-// Neighbouring blocks of output channels. Weights of a block are stored as [group of the window][channel][value of the
-// group], words for words and signed bytes for bytes.
+// Adjacent blocks of output channels. The weights of a block are stored as [group of the window][channel][value of the
+// group], as words for words and as signed bytes for bytes.
 struct WeightBlocks {
     const uint8_t *weights;
     size_t step;  // bytes from a block to the next
@@ -44,7 +44,7 @@ struct WeightBlocks {
 // Accumulators of some windows: [block][window][channel].
 struct Accumulators {
     int32_t *first;
-    size_t step;  // accumulators from a block to the next, (windows + kSparePositions) * kBlockChannels or more
+    size_t step;  // accumulators from a block to the next: (windows + kSparePositions) * kBlockChannels or more
 };
 
 struct RequantiseBlock {
@@ -54,9 +54,9 @@ struct RequantiseBlock {
     int16_t low, high;
 };
 
-// The thresholds of a block's channels as binary search trees, `per_channel` after one another for every channel.
-// Node n > 0 of a tree has the children 2n, taken when its threshold is at most the accumulator, and 2n + 1: in order
-// the thresholds descend. After six steps n - kTreeSlots is the number of the tree's thresholds above the accumulator.
+// The thresholds of a block's channels as binary search trees, `per_channel` of them in a row for every channel. In
+// order the thresholds descend: node n > 0 has the children 2n, taken when its threshold is at most the accumulator,
+// and 2n + 1. After six steps n - kTreeSlots is the number of the tree's thresholds above the accumulator.
 struct ThresholdTrees {
     const int32_t *trees;
     size_t per_channel;
@@ -68,15 +68,15 @@ using Accumulate = void (*)(const Windows &windows, const WeightBlocks &blocks, 
 
 struct ConvolutionKernels {
     Accumulate accumulate_words;
-    // Unsigned bytes times signed ones; null where no instruction does that faster than words and exactly.
+    // Unsigned bytes times signed ones; null if no instruction does that exactly and faster than words.
     Accumulate accumulate_bytes;
     // values[window][channel]
     void (*requantise)(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values);
-    // indices[channel][window], rows of count + kSparePositions of which the last kSparePositions hold anything
+    // indices[channel][window], rows of count + kSparePositions; the last kSparePositions are unspecified
     void (*index)(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices);
 };
 
-// Those for the instruction set in use.
+// The kernels for the instruction set in use.
 const ConvolutionKernels &convolution_kernels();
 
 extern const ConvolutionKernels kConvolutionKernelsScalar;
@@ -85,7 +85,7 @@ extern const ConvolutionKernels kConvolutionKernelsAvx2;
 extern const ConvolutionKernels kConvolutionKernelsAvxVnni;
 extern const ConvolutionKernels kConvolutionKernelsAvx512;
 
-// Shared by the two that differ in the multiply-add only.
+// Shared by AVX2 and AVX-VNNI, which differ only in the multiply-add.
 void requantise_avx2(const int32_t *accumulators, size_t count, const RequantiseBlock &block, int16_t *values);
 void index_avx2(const int32_t *accumulators, size_t count, const ThresholdTrees &trees, uint8_t *indices);
 #elif defined(__aarch64__)

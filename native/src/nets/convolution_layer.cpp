@@ -6,7 +6,7 @@
 namespace edgecodec {
 namespace {
 
-// Writes descending thresholds to a tree in order and returns where it stopped reading them.
+// Fills a tree in order with descending thresholds and returns the first one that it did not read.
 const int32_t *fill_tree(int32_t *tree, size_t node, const int32_t *descending) {
     if (node >= kTreeSlots) return descending;
     descending = fill_tree(tree, 2 * node, descending);
@@ -20,7 +20,7 @@ int64_t floor_divided(int64_t dividend, int64_t divisor) {
 
 }  // namespace
 
-// Weights as they are in the file: [output][kernel row][kernel column][input], one or two bytes each.
+// Weights in the order of the file: [output][kernel row][kernel column][input], one or two bytes each.
 class ConvolutionLayer::RawWeights {
 public:
     RawWeights(const uint8_t *data, size_t bytes) : data_(data), bytes_(bytes) {}
@@ -29,9 +29,8 @@ public:
         return static_cast<int16_t>(static_cast<uint16_t>(data_[2 * i] | data_[2 * i + 1] << 8));
     }
 
-    // Whether bias + sum of weight * input fits 32 bits for every input. Zero padding, and phases, drop taps, so 0 is
-    // among the values of every product; then bias plus any part of the sum fits as well. 2^32 products of 2^30 fit 64
-    // bits.
+    // Whether bias + sum of weight * input fits 32 bits for every input. Zero padding and phases drop taps, so every
+    // product may also be 0; then bias plus any part of the sum fits as well. 2^32 products of 2^30 fit 64 bits.
     bool accumulator_fits(int32_t bias, size_t first, size_t count, Interval input) const {
         int64_t low = bias, high = bias;
         for (size_t i = first; i < first + count; ++i) {
@@ -77,8 +76,8 @@ void ConvolutionLayer::read_geometry(ByteReader &reader) {
         axes_.push_back(std::move(axis));
         return;
     }
-    // Output y collects weight[k] * input i from every stride * i + k = y + padding, so k steps through a remainder of
-    // the stride while i falls.
+    // Output y sums weight[k] * input[i] over all stride * i + k = y + padding: k takes the values of one remainder
+    // modulo the stride, while i falls.
     for (int64_t phase = 0; phase < stride_; ++phase) {
         const int64_t remainder = (phase + padding_) % stride_;
         PhaseAxis axis{0, 1, {}};
@@ -90,7 +89,7 @@ void ConvolutionLayer::read_geometry(ByteReader &reader) {
 }
 
 void ConvolutionLayer::choose_layout(Interval input) {
-    // Zeros around the input are stored as well.
+    // The zero padding must be representable as well.
     const int low = std::min<int>(input.low, 0), high = std::max<int>(input.high, 0);
     bytes_ = kernels_->accumulate_bytes != nullptr && weight_bytes_ == 1 && high - low <= UINT8_MAX;
     offset_ = bytes_ ? static_cast<uint8_t>(-low) : 0;
@@ -139,7 +138,7 @@ ConvolutionLayer::Phase ConvolutionLayer::packed(const std::vector<int32_t> &bia
                 position += position_step;
             }
         }
-        // This is what an input of -offset everywhere sums to, and fits as every sum does.
+        // The sum for an input of -offset everywhere, which fits as every sum does.
         phase.bias[output] = static_cast<int32_t>(bias[output] - offset_ * sum);
     }
     return phase;
@@ -168,7 +167,7 @@ void ConvolutionLayer::read_requantisation(ByteReader &reader) {
     empty.high = output_.high;
     requantisation_.assign(blocks(), empty);
     for (size_t output = 0; output < output_channels_; ++output) {
-        // Up to 62 the product, of two 32-bit numbers, and the half added to it stay below 2^63.
+        // Up to 62, the product of two 32-bit numbers plus the added half stays below 2^63.
         if (shifts[output] < 1 || shifts[output] > 62) reader.fail("has a layer with a shift outside 1 to 62");
         RequantiseBlock &block = requantisation_[output / kBlockChannels];
         block.multiplier_positive[output % kBlockChannels] = positive[output];
@@ -193,7 +192,7 @@ void ConvolutionLayer::read_thresholds(ByteReader &reader) {
     for (size_t output = 0; output < output_channels_; ++output) {
         const int32_t *first = ascending.data() + output * thresholds_;
         if (!std::is_sorted(first, first + thresholds_)) reader.fail("has thresholds that do not ascend");
-        // Nothing is below the smallest number, so padding with it adds nothing to a count of thresholds above.
+        // Padded with the smallest number, which is above no accumulator and so is never counted.
         std::vector<int32_t> descending(per_channel * kTreeThresholds, INT32_MIN);
         std::reverse_copy(first, first + thresholds_, descending.begin());
         for (size_t i = 0; i < per_channel; ++i) {

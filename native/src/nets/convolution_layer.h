@@ -2,12 +2,12 @@
 // (docs/format.md, section 3).
 //
 // Both run as ordinary small convolutions in gather form. A transposed convolution with stride s is s by s of them, its
-// phases: the outputs whose rows (and columns) are equal modulo s see the same rows (and columns) of the kernel. A
+// phases: outputs whose rows (and columns) are equal modulo s use the same rows (and columns) of the kernel. A
 // convolution has one phase.
 //
-// Activations are words, unless the weights are bytes, the input's values span no more than a byte does, and the
-// processor multiplies bytes faster. Then they are stored as unsigned bytes, value + offset, zeros around them included,
-// and what the offset adds to every sum is taken off the bias.
+// Activations are words, unless the weights are bytes, the range of the input fits a byte, and the processor multiplies
+// bytes faster. Then activations and their zero padding are stored as unsigned bytes, value + offset, and the bias is
+// lowered by what the offset adds to every sum.
 #pragma once
 
 #include <cstddef>
@@ -37,13 +37,12 @@ public:
     void run(const Activation &input, Shape output_shape, const LayerOutput &output, unsigned threads) const override;
 
 private:
-    // What the outputs of one phase see along one dimension: output phase + i * phases sees taps.size() inputs from
-    // start + i * step on, which are outside of the input where it is padded with zeros. Kernels are square, so that
-    // rows and columns share the geometry.
+    // The inputs of one phase along one dimension: output phase + i * phases uses taps.size() inputs from start + i *
+    // step on, some of which may lie in the zero padding. Kernels are square, so rows and columns share the geometry.
     struct PhaseAxis {
         int64_t start;
         int64_t step;
-        std::vector<uint32_t> taps;  // rows (or columns) of the kernel that meet these inputs
+        std::vector<uint32_t> taps;  // rows (or columns) of the kernel for these inputs
     };
 
     struct Phase {
@@ -67,7 +66,7 @@ private:
     std::optional<Side> output_side(Side input) const;
     size_t zeros_before() const;
     size_t zeros_after(size_t inputs) const;
-    size_t multiplications(Shape output_shape) const;  // about
+    size_t multiplications(Shape output_shape) const;  // approximate
 
     size_t blocks() const { return (output_channels_ + kBlockChannels - 1) / kBlockChannels; }
     size_t group_values() const { return bytes_ ? kGroupBytes : kGroupBytes / 2; }
@@ -84,7 +83,7 @@ private:
     std::vector<PhaseAxis> axes_;  // by phase
     std::vector<Phase> phases_;    // by row phase, then column phase
     std::vector<RequantiseBlock> requantisation_;
-    std::vector<int16_t> table_;  // from the lowest requantised value on; empty where that is the output
+    std::vector<int16_t> table_;  // indexed from the lowest requantised value; empty without a table
     std::vector<int32_t> trees_;
 };
 

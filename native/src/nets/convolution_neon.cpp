@@ -12,8 +12,8 @@ constexpr size_t kLanes = 4;  // 32-bit lanes of a register
 constexpr size_t kBlockVectors = kBlockChannels / kLanes;
 static_assert(kBlockChannels == 16 && kGroupBytes == 4 && kTreeSlots == 64);
 
-// Four windows' sums for a block fill sixteen registers of 32. The multiply-adds take a single value from the first
-// sixteen registers only, so that more sums would have to make room for the values all the time.
+// The sums of four windows for a block fill sixteen of 32 registers. The multiply-adds can take a single value only
+// from the first sixteen registers, so more sums would be moved aside for the values all the time.
 constexpr size_t kTile = 4;
 
 template <size_t Count>
@@ -27,7 +27,7 @@ void accumulate_tile(const Windows &windows, const uint8_t *first, const uint8_t
     for (size_t row = 0; row < windows.rows; ++row) {
         const uint8_t *values = first + row * windows.row_step;
         for (size_t group = 0; group < windows.row_groups; ++group) {
-            // Pairs of words a channel; loading them as such would want them aligned.
+            // A pair of words for each channel, loaded as bytes because a load of words may require alignment.
             const int16x8_t pairs[4] = {
                 vreinterpretq_s16_u8(vld1q_u8(weights)), vreinterpretq_s16_u8(vld1q_u8(weights + 16)),
                 vreinterpretq_s16_u8(vld1q_u8(weights + 32)), vreinterpretq_s16_u8(vld1q_u8(weights + 48))};
@@ -81,7 +81,7 @@ void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumu
 // Four channels.
 struct Rescale {
     int32x4_t positive, negative;
-    int64x2_t shift[2];  // to the right where negative, as the instruction has it
+    int64x2_t shift[2];  // negative: the instruction then shifts to the right
 
     Rescale(const RequantiseBlock &block, size_t channel)
         : positive(vld1q_s32(block.multiplier_positive + channel)),
@@ -92,12 +92,12 @@ struct Rescale {
         shift[1] = vld1q_s64(right + 2);
     }
 
-    // Saturated to 16 bits, which changes nothing for bounds inside them.
+    // Saturated to 16 bits, which changes nothing because the bounds are within 16 bits.
     int16x4_t operator()(int32x4_t sums) const {
         const int32x4_t multipliers = vbslq_s32(vcltzq_s32(sums), negative, positive);
         const int64x2_t first = vmull_s32(vget_low_s32(sums), vget_low_s32(multipliers));
         const int64x2_t second = vmull_high_s32(sums, multipliers);
-        // The rounding shift adds the half.
+        // The rounding shift adds one half itself.
         const int32x2_t first_scaled = vqmovn_s64(vrshlq_s64(first, shift[0]));
         return vqmovn_s32(vqmovn_high_s64(first_scaled, vrshlq_s64(second, shift[1])));
     }
@@ -115,8 +115,8 @@ void requantise(const int32_t *accumulators, size_t count, const RequantiseBlock
     }
 }
 
-// A tree as a table in registers, of which a part holds sixteen slots: the first, what the first four levels look up;
-// the second, the fifth level; the others, the last one.
+// A tree as a table in registers, sixteen slots a part: the first part holds the first four levels, the second the
+// fifth level, the others the last one.
 class Tree {
 public:
     explicit Tree(const int32_t *tree) {
@@ -124,10 +124,10 @@ public:
         for (size_t part = 0; part < 4; ++part) parts_[part] = vld1q_u8_x4(bytes + part * kPartBytes);
     }
 
-    // Thresholds above each of four accumulators, times four, in every byte of a lane.
+    // The number of thresholds above each of four accumulators, times four, in every byte of a lane.
     uint8x16_t count_above_times_4(int32x4_t accumulators) const {
-        // Four times a node, in every byte of its lane: with a byte's place added, where the bytes of its slot are. The
-        // last descent drops 4 * kTreeSlots.
+        // Four times the node, in every byte of its lane; plus the byte's place it is the address of the slot's bytes.
+        // The last descent drops 4 * kTreeSlots by overflow.
         uint8x16_t node = vdupq_n_u8(4);
         const auto descend = [&](uint8x16_t threshold) {
             const uint32x4_t above = vcgtq_s32(vreinterpretq_s32_u8(threshold), accumulators);
@@ -137,7 +137,7 @@ public:
         const uint8x16_t place = vreinterpretq_u8_u32(vdupq_n_u32(0x03020100));
         for (int level = 0; level < 4; ++level) descend(vqtbl4q_u8(parts_[0], vorrq_u8(node, place)));
         descend(vqtbl4q_u8(parts_[1], vsubq_u8(vorrq_u8(node, place), vdupq_n_u8(kPartBytes))));
-        // What lies outside of a part is zero after the first lookup, and as it was after the second.
+        // For addresses outside its part, the first lookup gives zero and the second keeps the byte.
         const uint8x16_t third = vsubq_u8(vorrq_u8(node, place), vdupq_n_u8(2 * kPartBytes));
         const uint8x16_t fourth = vsubq_u8(third, vdupq_n_u8(kPartBytes));
         descend(vqtbx4q_u8(vqtbl4q_u8(parts_[2], third), parts_[3], fourth));

@@ -1,5 +1,5 @@
-// How a convolution of an integer net is run: bands of rows for the threads, and within a band block by block, so that
-// the weights of a block stay in the cache while all rows of the band meet them.
+// Runs a convolution of an integer net: bands of rows for the threads, and within a band block by block, so that the
+// weights of a block stay in the cache for all rows of the band.
 #include <algorithm>
 #include <vector>
 
@@ -11,11 +11,11 @@ namespace {
 
 // Starting a thread takes about as long as this many multiplications.
 constexpr size_t kThreadMultiplications = size_t{1} << 23;
-// More rows would read the weights less often, which is rare enough by then, and share the work less evenly.
+// More rows would share the work less evenly, and would hardly save any more reads of weights.
 constexpr size_t kBandRows = 4;
 constexpr size_t kBandsPerThread = 2;
 
-// What one worker holds of one call of the kernels.
+// The buffers of one worker for one call of the kernels.
 struct Scratch {
     explicit Scratch(size_t positions)
         : accumulators_step((positions + kSparePositions) * kBlockChannels),
@@ -43,7 +43,7 @@ public:
     }
 
 private:
-    // The outputs of kCallBlocks blocks in one row, phase by phase.
+    // Computes the outputs of kCallBlocks blocks in one row, phase by phase.
     void row(size_t block, size_t y, Scratch &scratch) const {
         const std::vector<PhaseAxis> &axes = layer_.axes_;
         const size_t phases = axes.size();
@@ -72,7 +72,7 @@ private:
         }
     }
 
-    // Accumulators of a block to its outputs at columns x, x + phases, ...
+    // Turns the accumulators of a block into its outputs at columns x, x + phases, ...
     void finish(size_t block, size_t y, size_t x, size_t count, const int32_t *accumulators, Scratch &scratch) const {
         const size_t first = block * kBlockChannels;
         const size_t channels = std::min(kBlockChannels, layer_.output_channels_ - first);

@@ -1,4 +1,4 @@
-// The plain reference, and the path of processors without a fast one.
+// The plain reference, and the kernels for processors without SIMD ones.
 #include <algorithm>
 #include <cstring>
 
@@ -16,7 +16,7 @@ int16_t word(const uint8_t *bytes) {
 void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumulators &accumulators) {
     for (size_t block = 0; block < blocks.count; ++block) {
         for (size_t window = 0; window < windows.count; ++window) {
-            // A local array, because the compiler keeps it in registers: it knows that nothing else points there.
+            // A local array, which the compiler keeps in registers because nothing else points there.
             int32_t sums[kBlockChannels];
             std::copy_n(blocks.bias + block * kBlockChannels, kBlockChannels, sums);
             const uint8_t *weights = blocks.weights + block * blocks.step;
@@ -24,8 +24,8 @@ void accumulate(const Windows &windows, const WeightBlocks &blocks, const Accumu
                 const uint8_t *values = windows.first + window * windows.step + row * windows.row_step;
                 for (size_t group = 0; group < windows.row_groups; ++group, values += kGroupBytes) {
                     const int32_t first = word(values), second = word(values + 2);
-                    // One product at a time: bias plus any part of the products stays inside the proved bounds, while
-                    // two products alone may not.
+                    // One product at a time: bias plus any of the products stays within the proved bounds, the sum of
+                    // two products without the bias may not.
                     for (size_t channel = 0; channel < kBlockChannels; ++channel, weights += kGroupBytes) {
                         sums[channel] += word(weights) * first;
                         sums[channel] += word(weights + 2) * second;
@@ -44,7 +44,7 @@ void requantise(const int32_t *accumulators, size_t count, const RequantiseBlock
             const int64_t multiplier =
                 accumulator < 0 ? block.multiplier_negative[channel] : block.multiplier_positive[channel];
             const int64_t half = int64_t{1} << (block.shift[channel] - 1);
-            // At most 2^62 + 2^61, so it cannot overflow.
+            // At most 2^62 + 2^61, so this cannot overflow.
             const int64_t scaled = (accumulator * multiplier + half) >> block.shift[channel];
             *values++ = static_cast<int16_t>(std::clamp<int64_t>(scaled, block.low, block.high));
         }

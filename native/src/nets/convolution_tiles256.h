@@ -1,5 +1,5 @@
-// Tiles of 256-bit multiply-adds, over whatever instruction adds a group's products to a sum: for the files of one
-// instruction set each. Everything is private to the file that includes this, because each compiles it differently.
+// Tiles of 256-bit multiply-adds, a template over the instruction that adds a group's products to a sum. Everything
+// here is private to the file that includes it, because each compiles it for another instruction set.
 #pragma once
 
 #include <immintrin.h>
@@ -23,8 +23,8 @@ __m256i broadcast_group(const uint8_t *group) {
     return _mm256_set1_epi32(lane);
 }
 
-// Six windows' sums for a block fill twelve registers of sixteen: two are left for weights, one for a group of values
-// and one for products.
+// The sums of six windows for a block fill twelve of sixteen registers, which leaves two for weights, one for a group
+// of values and one for products.
 constexpr size_t kTile = 6;
 
 template <class Dot, size_t Count>

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kMaxSide = int64_t{1} << 24;
 constexpr uint64_t kMaxValues = uint64_t{1} << 31;
-constexpr unsigned kMaxThreads = 256;  // more would only cost memory: each has its own scratch
+constexpr unsigned kMaxThreads = 256;  // each has scratch memory of its own
 
 void check_size(uint64_t rows, uint64_t columns, uint64_t channels) {
     if (rows > uint64_t{kMaxSide} || columns > uint64_t{kMaxSide} || rows * columns > kMaxValues / channels) {
@@ -81,7 +81,7 @@ std::optional<Sides> IntegerNet::output_sides(Sides sides) const {
         const std::optional<Sides> output = layer->output_sides(sides);
         if (!output) return std::nullopt;
         sides = *output;
-        // Neither part of a side can leave 64 bits in the next layer when both of these are small.
+        // With these limits neither part of a side can exceed 64 bits in the next layer.
         for (const Side side : {sides.rows, sides.columns}) {
             if (side.per_unit > kMaxSide || side.smallest() > kMaxSide) return std::nullopt;
         }

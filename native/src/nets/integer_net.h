@@ -15,8 +15,8 @@ namespace edgecodec {
 
 class IntegerNet {
 public:
-    // The net belongs to the kernels in use when it is parsed. Throws Failure(EC_BAD_MODEL) for a net that breaks the
-    // format, or that an input inside its bounds could overflow.
+    // The net keeps the kernels in use when it is parsed. Throws Failure(EC_BAD_MODEL) for a net that breaks the
+    // format, or that an input within its bounds could overflow.
     static IntegerNet parse(ByteReader &reader);
 
     int input_channels() const { return static_cast<int>(layers_.front()->input_channels()); }
@@ -32,14 +32,14 @@ public:
     // an activation would exceed 2^31 values.
     Shape output_shape(Shape shape) const;
 
-    // The same for all sizes of a picture at a time; nothing where some have no output, or one that does not grow with the
-    // picture unit by unit.
+    // The same for all sizes of a picture at once. Empty if some size has no output, or if the output's size is not a
+    // Side.
     std::optional<Sides> output_sides(Sides sides) const;
 
     // input: (rows, columns, channels), every value within input_low() and input_high().
-    // Output: into `indices` (channels, rows, columns) for a net that gives them, else into `values` (rows, columns,
-    // channels).
-    // threads: 1 or more, of which no more are used than are of use. Throws as output_shape does.
+    // Output: into `indices` (channels, rows, columns) for a net that computes indices, else into `values` (rows,
+    // columns, channels).
+    // threads: 1 or more, an upper limit. Throws as output_shape does.
     void run(const int16_t *input, Shape shape, uint8_t *indices, int16_t *values, unsigned threads) const;
 
 private:

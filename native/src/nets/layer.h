@@ -1,4 +1,4 @@
-// A layer of an integer net, as the net sees it: what it takes, what it gives, and how large that is.
+// A layer of an integer net, as the net sees it: its input, its output, and their shapes.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ struct Interval {
     int16_t low, high;
 };
 
-// The rows, or the columns, of a tensor: per_unit * units + constant, where the units are those of a picture's size, 1
-// or more. A number alone has nothing per unit.
+// The rows, or the columns, of a tensor as a function of the picture's size: per_unit * units + constant, where a
+// picture has 1 or more units. A fixed number has per_unit 0.
 struct Side {
     int64_t per_unit, constant;
 
@@ -27,7 +27,7 @@ struct Sides {
     Side rows, columns;
 };
 
-// Where a layer writes: indices (channels, rows, columns) if it gives any, else values.
+// Where a layer writes: indices (channels, rows, columns) if it computes indices, else values.
 struct LayerOutput {
     ActivationTarget values;
     uint8_t *indices;
@@ -40,17 +40,18 @@ public:
     virtual size_t input_channels() const = 0;
     virtual size_t output_channels() const = 0;
     virtual Interval output() const = 0;             // bounds of values
-    virtual size_t thresholds() const { return 0; }  // of a layer that gives indices, from 0 to so many
+    virtual size_t thresholds() const { return 0; }  // indices run from 0 to this number; 0: the layer computes values
 
     // Whether every position of the output depends on the same position of the input alone.
     virtual bool pointwise() const { return false; }
 
-    // Nothing where an output has no size for some input, or one that is not of the form of a Side.
+    // Empty if for some input there is no output, or if the output's size is not a Side.
     virtual std::optional<Sides> output_sides(const Sides &input) const = 0;
 
     virtual ActivationLayout input_layout(Shape input) const = 0;
 
-    // `input` is laid out so and holds values within the bounds that the layer was proved for. Threads split rows.
+    // `input` has the layout of input_layout and values within the bounds that the layer was proved for. Threads share
+    // the rows.
     virtual void run(const Activation &input, Shape output_shape, const LayerOutput &output,
                      unsigned threads) const = 0;
 };

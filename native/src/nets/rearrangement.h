@@ -1,4 +1,4 @@
-// Layers of an integer net that move values and change none (docs/format.md, section 3).
+// Layers of an integer net that move values without changing them (docs/format.md, section 3).
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace edgecodec {
 
-// Values keep their bounds, and are read as words without zeros around.
+// Keeps the bounds of the values, and reads them as words without zero padding.
 class Rearrangement : public IntegerLayer {
 public:
     size_t input_channels() const final { return input_channels_; }
@@ -39,7 +39,7 @@ private:
     size_t factor_;
 };
 
-// Keeps what is left when rows and columns are cut off at each side.
+// Cuts rows and columns off at each side.
 class Crop final : public Rearrangement {
 public:
     // Throws Failure(EC_BAD_MODEL) if the layer breaks a rule of the format.

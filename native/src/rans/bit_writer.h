@@ -1,5 +1,4 @@
-// Bits into bytes, lowest first. Plain data and functions of this file alone, as in table_set_view.h and for the same
-// reason.
+// Writes bits into bytes, lowest bit first. Plain data and static functions, for the reason given in table_set_view.h.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +8,12 @@
 namespace edgecodec {
 
 struct BitWriter {
-    uint8_t *next;  // where eight bytes more than are needed may be written
+    uint8_t *next;  // up to eight bytes more than needed may be written here
     uint64_t pending;
     unsigned pending_bits;  // below 8 between two calls
 };
 
-// At most 48 bits; `value` has none above them.
+// At most 48 bits; the bits of `value` above them are zero.
 static inline void put_bits(BitWriter &writer, uint64_t value, unsigned bits) {
     writer.pending |= value << writer.pending_bits;
     writer.pending_bits += bits;
@@ -24,7 +23,7 @@ static inline void put_bits(BitWriter &writer, uint64_t value, unsigned bits) {
     writer.pending_bits &= 7;
 }
 
-// Zero bits to a whole byte.
+// Pads with zero bits to a whole byte.
 static inline void finish_bits(BitWriter &writer) {
     if (writer.pending_bits > 0) put_bits(writer, 0, 8 - writer.pending_bits);
 }

@@ -1,4 +1,4 @@
-// Coding tables (docs/format.md, 2.1): how likely each rank is, and which value a rank stands for.
+// Coding tables (docs/format.md, 2.1): the frequency of each rank, and the value that a rank stands for.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ constexpr unsigned kMaxRawBits = 12;
 
 // The order of values by rank: 0, 1, -1, 2, -2, ...
 constexpr uint32_t zigzag(int32_t value) {
-    // No branch: a value's sign is as good as random. The shift gives all ones for a positive value.
+    // Without a branch, because a value's sign is unpredictable. The shift gives all ones for a positive value.
     return (0u - static_cast<uint32_t>(value)) << 1 ^ static_cast<uint32_t>(-value >> 31);
 }
 constexpr int32_t unzigzag(uint32_t rank) {

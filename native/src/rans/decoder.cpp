@@ -1,4 +1,4 @@
-// Everything of a payload but the inner loop: states, ramp, side stream, and the checks at its end.
+// All of a payload but the inner loops: states, ramp, side stream, and the checks at the end.
 #include "rans/decoder.h"
 
 #include <cstring>
@@ -6,7 +6,7 @@
 #include "rans/kernels.h"
 #include "support/byte_reader.h"
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words and side bits are loaded as they lie in the payload");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words and side bits are loaded as the payload stores them");
 
 namespace edgecodec {
 namespace {
@@ -104,8 +104,7 @@ RansDecoder::RansDecoder(const uint8_t *payload, size_t size, uint32_t lanes) : 
 
 namespace {
 
-// On few lanes a branch for every symbol that is not of the first rank pays if there are more than so many symbols to a
-// bit of the words.
+// On few lanes, decode_sparse is faster if there are more symbols than this to a bit of the words.
 constexpr size_t kSparse = 8;
 
 void decode_run(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
@@ -165,7 +164,7 @@ void RansDecoder::begin(size_t count, bool last) {
     part_left_ = count - tail8_ - tail2_;
 }
 
-// From the part at hand, whose symbols are decoded, to the next one of the ramp, or to the end.
+// Moves from the current part, whose symbols are decoded, to the next part of the ramp, or to the end.
 void RansDecoder::next_part() {
     if (!last_begun_ || ended_) throw Failure(EC_INVALID_ARGUMENT, "a step has more symbols than it began with");
     if (ramp_begun_) {
@@ -225,7 +224,7 @@ uint32_t RansDecoder::finish() {
 
     const size_t side_size = static_cast<size_t>((state_.side_position + 7) / 8);
     if (words_size_ + side_size != stream_size_) {
-        fail("has bytes that belong to nothing, or to two things", payload_size_ - stream_size_ + words_size_);
+        fail("has words and side bits that overlap or leave a gap", payload_size_ - stream_size_ + words_size_);
     }
     if ((state_.side_position & 7) != 0 && *(state_.side_end - side_size) >> (state_.side_position & 7) != 0) {
         fail("has filling bits that are not zero", payload_size_ - side_size);

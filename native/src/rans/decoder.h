@@ -10,11 +10,11 @@
 
 namespace edgecodec {
 
-// Gives a picture's steps in the order in which they were coded. Every table that an index names must exist in its set:
-// the owners of the indices prove that once, not per symbol.
+// Decodes a picture's steps in the order in which they were added to the encoder. Every table that an index names must
+// exist in its set; the owners of the indices prove that once, not per symbol.
 class RansDecoder {
 public:
-    // Throws Failure(EC_CORRUPT), offsets within the payload, as every function here does.
+    // Like every function here, throws Failure(EC_CORRUPT) with offsets within the payload.
     RansDecoder(const uint8_t *payload, size_t size, uint32_t lanes);
     RansDecoder(const RansDecoder &) = delete;
     RansDecoder &operator=(const RansDecoder &) = delete;
@@ -22,8 +22,9 @@ public:
     void decode(const CodingTables &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count, bool last);
     void decode(const CodingTables &tables, const uint16_t *table_of_symbol, int16_t *symbols, size_t count, bool last);
 
-    // A step of symbols with intervals of their own, one at a time: `count` matters to the last step alone. A symbol is
-    // a slot, below 2^16, that the caller finds the interval of, and then `take`.
+    // Begins a step whose symbols have intervals of their own and are decoded one at a time (decoder_intervals.cpp).
+    // For each symbol the caller finds the interval that `slot`, below 2^16, lies in, and calls `take`. Only the last
+    // step uses `count`.
     void begin(size_t count, bool last);
     uint32_t slot() {
         while (part_left_ == 0) next_part();
@@ -40,7 +41,7 @@ public:
     // The distance that an escape stands for.
     int32_t decode_escape();
 
-    // Checks what the format demands of the end of a payload and returns the digest that the encoder put in.
+    // Checks the format's rules for the end of a payload and returns the digest that the encoder stored.
     uint32_t finish();
 
 private:
@@ -55,14 +56,14 @@ private:
     void narrow(unsigned lanes);
     void check_leftover_words() const;
 
-    std::vector<uint8_t> stream_;  // words and side stream, with room around them for whole-vector loads
+    std::vector<uint8_t> stream_;  // words and side stream, padded for whole-vector loads
     size_t stream_size_ = 0;
     size_t payload_size_ = 0;
     size_t words_size_ = 0;  // bytes of words, known once the ramp begins
     size_t tail8_ = 0, tail2_ = 0;
     bool last_begun_ = false, ramp_begun_ = false, ended_ = false;
-    size_t part_left_ = 0;  // symbols of the part at hand
-    unsigned lanes_;        // of the part at hand
+    size_t part_left_ = 0;  // symbols left in the current part
+    unsigned lanes_;        // of the current part
     unsigned lane_ = 0;     // of the next symbol
     DecoderState state_ = {};
     uint8_t ramp_words_[2 * kMaxLanes + kWordPadding] = {};

@@ -4,9 +4,9 @@
 // Ranks are sorted by probability, so a few rungs decide nearly every row. "Threshold j of table t", for up to 64
 // tables, is a byte shuffle of each quarter of a row: no memory is gathered.
 //
-// The states of a row wait for those of the row before, so a branch on them that was not foreseen costs the whole way
-// through a row. Branches on the tables are decided long before: so they say how many rungs are climbed, and only what
-// is left to do after that, which is rare, asks the states.
+// The states of a row depend on those of the row before, so a mispredicted branch on them costs the latency of a whole
+// row. The tables are known long before. So the tables decide how many rungs are climbed without asking, and the states
+// are only asked whether any lane needs more, which is rare.
 #include <immintrin.h>
 
 #include "rans/decoder_state.h"
@@ -17,13 +17,13 @@ namespace {
 
 constexpr unsigned kGroup = 32;
 
-// Made once: left to itself the compiler makes them anew in every row, each from a general register.
+// Made once. Otherwise the compiler makes them again in every row, each from a general register.
 struct Constants {
     __m256i minus_one = hidden(_mm256_set1_epi16(-1)), one = hidden(_mm256_set1_epi16(1));
     __m256i slot = hidden(_mm256_set1_epi16(kProbabilitySum - 1)), sum = hidden(_mm256_set1_epi16(kProbabilitySum));
 
 private:
-    // Not known to be constant any more.
+    // Hides from the compiler that the value is constant.
     static __m256i hidden(__m256i constant) {
         asm("" : "+x"(constant));
         return constant;
@@ -35,8 +35,8 @@ struct Half {
     __m256i high, low;
 };
 
-// Table indices of 32 lanes as shuffle controls, one per quarter of a row of 64 bytes; bit 7, which makes a shuffle give
-// zero, is set in all but the index's own quarter. Small indices need the first quarters only.
+// Table indices of 32 lanes as shuffle controls, one per quarter of a row of 64 bytes. Bit 7, which makes a shuffle
+// give zero, is set in all quarters but the index's own. Small indices need the first quarters only.
 template <int Quarters>
 struct RowIndex {
     __m256i quarter[Quarters];
@@ -61,8 +61,8 @@ private:
     }
 };
 
-// Where 16 lanes stand on the ladder. Distances are modulo 2^16: from thresholds that the slot has not reached they are
-// large. So the smallest is that from the rank's start, the largest that from its end.
+// The positions of 16 lanes on the ladder. Distances are modulo 2^16, so those from thresholds that the slot has not
+// reached are large: the smallest distance is from the rank's start, the largest from its end.
 struct Climb {
     __m256i slot, from_start, from_end;
     __m256i minus_rank;
@@ -87,7 +87,7 @@ struct Climb {
 
     // state = frequency * (state >> 14) + slot - start. With state = high : low, that is
     // 4 * frequency * high + (frequency * (low >> 14) + slot - start), and the bracket fits 16 bits.
-    // Returns all ones where a word is due.
+    // Returns all ones in the lanes that need a word.
     __m256i advance(const Constants &constant, Half &state) const {
         const __m256i frequency = _mm256_sub_epi16(from_start, from_end);
         const __m256i scaled = _mm256_slli_epi16(frequency, 16 - kProbabilityBits);
@@ -96,7 +96,7 @@ struct Climb {
         const __m256i low = _mm256_add_epi16(_mm256_mullo_epi16(scaled, state.high), rest);
         const __m256i no_carry = _mm256_cmpeq_epi16(_mm256_max_epu16(low, rest), low);
         const __m256i product_high = _mm256_mulhi_epu16(scaled, state.high);
-        // With the carry, where there is one: all ones are -1.
+        // Adds the carry, where there is one: all ones are -1.
         const __m256i high = _mm256_sub_epi16(product_high, _mm256_andnot_si256(no_carry, constant.minus_one));
         state = {high, low};
         return _mm256_cmpeq_epi16(high, _mm256_setzero_si256());
@@ -105,7 +105,7 @@ struct Climb {
     // The value of an ordinary rank: 0, 1, -1, 2, -2, ...
     __m256i value(const Constants &constant) const {
         const __m256i minus_size = _mm256_srai_epi16(minus_rank, 1);
-        // Negative for odd ranks, and never zero.
+        // Negative for odd ranks, never zero.
         const __m256i sign = _mm256_or_si256(_mm256_slli_epi16(minus_rank, 15), constant.one);
         return _mm256_sign_epi16(minus_size, sign);
     }
@@ -143,7 +143,7 @@ private:
     }
 };
 
-// Bytes of 32 lanes in the order in which unpacklo gives lanes 0 to 15 and unpackhi lanes 16 to 31; its own inverse.
+// Orders the bytes of 32 lanes so that unpacklo gives lanes 0 to 15 and unpackhi lanes 16 to 31. Its own inverse.
 inline __m256i interleave(__m256i bytes) { return _mm256_permute4x64_epi64(bytes, _MM_SHUFFLE(3, 1, 2, 0)); }
 
 inline __m128i words_for(const uint8_t *words, uint32_t mask) {
@@ -151,7 +151,7 @@ inline __m128i words_for(const uint8_t *words, uint32_t mask) {
                             _mm_load_si128(reinterpret_cast<const __m128i *>(kWordShuffles.of_mask[mask])));
 }
 
-// Where a word is due the high half is zero; where none is, the word is.
+// In lanes that need a word the high half is zero; in the others `first` and `second` are.
 inline void refill(Half &state, __m256i due, __m128i first, __m128i second) {
     state.high = _mm256_or_si256(state.high, _mm256_and_si256(state.low, due));
     state.low = _mm256_or_si256(_mm256_andnot_si256(due, state.low), _mm256_set_m128i(second, first));
@@ -160,7 +160,7 @@ inline void refill(Half &state, __m256i due, __m128i first, __m128i second) {
 inline size_t count_bits(uint32_t bits) { return static_cast<unsigned>(__builtin_popcount(bits)); }
 
 inline unsigned largest_of(__m256i bytes) {
-    // The processor finds the smallest of eight words.
+    // There is an instruction for the smallest of eight words.
     const __m128i half = _mm_max_epu8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
     const __m128i inverse = _mm_xor_si128(half, _mm_set1_epi8(-1));
     const __m128i pairs = _mm_min_epu8(inverse, _mm_srli_epi16(inverse, 8));
@@ -187,7 +187,7 @@ __attribute__((always_inline)) inline Climbs climb_ladder(const Constants &const
         first.step(constant, _mm256_unpacklo_epi8(low, high));
         second.step(constant, _mm256_unpackhi_epi8(low, high));
     };
-    // In pairs, which makes fewer different ways to foresee.
+    // In pairs: fewer trip counts for the branch predictor.
     for (unsigned rungs = 0; rungs < likely_rungs; rungs += 2) {
         climb();
         climb();
@@ -200,7 +200,7 @@ __attribute__((always_inline)) inline Climbs climb_ladder(const Constants &const
     return {first, second};
 }
 
-// Values from the side stream, where the table has raw bits or the rank is the escape.
+// Takes values from the side stream where the table has raw bits or the rank is the escape.
 __attribute__((noinline)) void complete(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols,
                                         __m256i ranks, __m256i escaped, DecoderState &state) {
     alignas(32) uint8_t rank[kGroup];
@@ -239,7 +239,7 @@ __attribute__((always_inline)) inline const uint8_t *decode_group(const Constant
 
     store(symbols, first.value(constant));
     store(symbols + 16, second.value(constant));
-    // No other rank than the last, the escape, ends at the sum.
+    // Only the last rank, the escape, ends at the sum.
     const __m256i first_end = first.end(), second_end = second.end();
     const bool escaped = !_mm256_testz_si256(_mm256_or_si256(first_end, second_end), constant.sum);
     if (largest >= tables.first_raw || __builtin_expect(escaped, 0)) {
@@ -257,7 +257,7 @@ void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t 
             DecoderState &state) {
     constexpr bool kTwo = Lanes == 2 * kGroup;
     const Constants constant;
-    // One by one: from an array they would be stored in every row.
+    // Two variables, because the compiler would store an array in every row.
     Group first(state.lane), second(state.lane + Lanes - kGroup);
     const uint8_t *words = state.words;
     size_t i = 0;
@@ -271,7 +271,7 @@ void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t 
     first.save(state.lane);
     if constexpr (kTwo) second.save(state.lane + kGroup);
     state.words = words;
-    // A last row that is not full leaves some lanes alone; the scalar decoder also reports words that ran out.
+    // The scalar decoder does a last row that is not full, and reports words that ran out.
     decode_indexed_scalar(tables, table_of_symbol + i, symbols + i, count - i, Lanes, state);
 }
 
@@ -286,7 +286,7 @@ void decode_indexed_avx2(const TableSetView &tables, const uint8_t *table_of_sym
     }
 }
 
-// States as they are, in 32 bits: eight lanes make a vector.
+// Keeps states in 32 bits, eight lanes in a vector.
 void decode_sparse_avx2(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols, size_t count,
                         unsigned lanes, DecoderState &state) {
     constexpr unsigned kLanes = 8;
@@ -302,10 +302,10 @@ void decode_sparse_avx2(const TableSetView &tables, const uint8_t *table_of_symb
         const __m256i next =
             _mm256_add_epi32(_mm256_mullo_epi32(frequency, _mm256_srli_epi32(lane, kProbabilityBits)), slot);
         const __m256i due = _mm256_cmpeq_epi32(_mm256_srli_epi32(next, 16), _mm256_setzero_si256());
-        const __m256i foreseen = _mm256_andnot_si256(due, _mm256_cmpgt_epi32(frequency, slot));
-        if (__builtin_expect(_mm256_movemask_epi8(foreseen) == -1, 1)) {
+        const __m256i likely = _mm256_andnot_si256(due, _mm256_cmpgt_epi32(frequency, slot));
+        if (__builtin_expect(_mm256_movemask_epi8(likely) == -1, 1)) {
             lane = next;
-            // The first rank of every table of a ladder is the value 0.
+            // In a set with a ladder the first rank of every table is the value 0.
             _mm_storeu_si128(reinterpret_cast<__m128i *>(symbols + i), _mm_setzero_si128());
         } else {
             store(state.lane, lane);

@@ -4,9 +4,9 @@
 // Ranks are sorted by probability, so a few rungs decide nearly every row. "Threshold j of table t", for up to 64
 // tables, is one permutation of a row: no memory is gathered.
 //
-// The states of a row wait for those of the row before, so a branch on them that was not foreseen costs the whole way
-// through a row. Branches on the tables are decided long before: so they say how many rungs are climbed, and only what
-// is left to do after that, which is rare, asks the states.
+// The states of a row depend on those of the row before, so a mispredicted branch on them costs the latency of a whole
+// row. The tables are known long before. So the tables decide how many rungs are climbed without asking, and the states
+// are only asked whether any lane needs more, which is rare.
 #include <immintrin.h>
 
 #include "rans/decoder_state.h"
@@ -16,10 +16,10 @@ namespace {
 
 constexpr unsigned kGroup = 32;
 
-// With more raw bits than these, a value of a rank may not fit 16 bits.
+// With more raw bits than this, the value of a rank may exceed 16 bits.
 constexpr unsigned kMaxVectorRawBits = 10;
 
-// The value of every ordinary rank, in each lane: 0, 1, -1, 2, -2, ...
+// The value of every ordinary rank, repeated for each lane: 0, 1, -1, 2, -2, ...
 struct RankValues {
     alignas(64) int16_t of_rank[kLadderRows][kGroup];
 
@@ -33,7 +33,7 @@ struct RankValues {
 };
 constexpr RankValues kRankValues;
 
-// A vector's bytes from the last to the first.
+// The permutation that reverses a vector's bytes.
 struct Reversal {
     alignas(64) uint8_t byte[64];
 
@@ -74,7 +74,7 @@ struct States {
     }
 };
 
-// Where 32 lanes stand on the ladder.
+// The positions of 32 lanes on the ladder.
 struct Climb {
     __m512i slot, start, end, value;  // the rank's slots are [start, end)
     __mmask32 reached;                // where the slot has reached the last threshold
@@ -91,13 +91,13 @@ struct Climb {
         start = _mm512_mask_mov_epi16(start, reached, end);
         end = _mm512_mask_mov_epi16(end, reached, threshold);
         value = _mm512_mask_mov_epi16(value, reached, value_of_rank);
-        // Thresholds ascend, so this need not wait for the one below.
+        // Thresholds ascend, so this does not depend on the one below.
         reached = _mm512_cmpge_epu16_mask(slot, threshold);
     }
 
     // state = frequency * (state >> 14) + slot - start. With state = high : low, that is
     // 4 * frequency * high + (frequency * (low >> 14) + slot - start), and the bracket fits 16 bits.
-    // Lanes that fall below 2^16 take the next words. Returns the place behind those.
+    // Lanes that fall below 2^16 take the next words. Returns the address after those.
     const uint8_t *advance(States &state, const uint8_t *words) const {
         const __m512i frequency = _mm512_sub_epi16(end, start);
         const __m512i scaled = _mm512_slli_epi16(frequency, 16 - kProbabilityBits);
@@ -115,7 +115,7 @@ struct Climb {
     }
 };
 
-// The largest of the numbers of rungs that are likely to do for the tables of a row.
+// The rungs that probably suffice for all tables of a row: the largest of their likely_rungs.
 template <unsigned Groups>
 inline unsigned likely_rungs_of_row(const TableSetView &tables, const uint8_t *table_of_symbol) {
     const __m512i of_table = load(tables.likely_rungs);
@@ -127,7 +127,7 @@ inline unsigned likely_rungs_of_row(const TableSetView &tables, const uint8_t *t
         const __m512i row = _mm512_castsi256_si512(load_half(table_of_symbol));
         rungs = _mm512_castsi512_si256(_mm512_permutexvar_epi8(row, of_table));
     }
-    // The processor finds the smallest of eight words.
+    // There is an instruction for the smallest of eight words.
     const __m128i quarter = _mm_max_epu8(_mm256_castsi256_si128(rungs), _mm256_extracti128_si256(rungs, 1));
     const __m128i inverse = _mm_xor_si128(quarter, _mm_set1_epi8(-1));
     const __m128i pairs = _mm_min_epu8(inverse, _mm_srli_epi16(inverse, 8));
@@ -141,14 +141,14 @@ inline bool has_raw_bits(const TableSetView &tables, const uint8_t *table_of_sym
     return _mm256_cmpge_epu8_mask(load_half(table_of_symbol), _mm256_set1_epi8(first_raw)) != 0;
 }
 
-// Adds the raw bits of all lanes to values that are those of the ranks alone; false, and nothing is done, where there
-// are not as many bits or a value might not fit.
+// Adds the raw bits of all lanes to the values of their ranks. Returns false, and does nothing, if the side stream has
+// too few bits or a value might exceed 16 bits.
 inline bool add_raw_bits(const TableSetView &tables, __m512i table, __m512i &values, DecoderState &state) {
     const __m512i one = _mm512_set1_epi16(1);
     const __m512i bits = look_up(tables.raw_bits, table);
     if (_mm512_cmpgt_epu16_mask(bits, _mm512_set1_epi16(kMaxVectorRawBits)) != 0) return false;
 
-    // Sums over the lanes up to each: within 8 lanes, then over pairs of 8 and of 16.
+    // Prefix sums over the lanes: within 8 lanes, then across pairs of 8 and of 16.
     __m512i sums = _mm512_add_epi16(bits, _mm512_bslli_epi128(bits, 2));
     sums = _mm512_add_epi16(sums, _mm512_bslli_epi128(sums, 4));
     sums = _mm512_add_epi16(sums, _mm512_bslli_epi128(sums, 8));
@@ -158,7 +158,7 @@ inline bool add_raw_bits(const TableSetView &tables, __m512i table, __m512i &val
     const unsigned total = static_cast<unsigned>(_mm_extract_epi16(_mm512_extracti32x4_epi32(sums, 3), 7));
     if (total > state.side_limit - state.side_position) return false;
 
-    // The next 64 bytes of the side stream as words; a lane's bits begin in one word and may end in the next.
+    // The next 64 bytes of the side stream as words. A lane's bits begin in one word and may end in the next.
     const uint8_t *bytes = state.side_end - (state.side_position >> 3) - 64;
     const __m512i stream = _mm512_permutexvar_epi8(load(kReversal.byte), load(bytes));
     const __m512i first_position = _mm512_set1_epi16(static_cast<int16_t>(state.side_position & 7));
@@ -188,7 +188,7 @@ __attribute__((noinline)) void complete_one_by_one(const TableSetView &tables, c
     complete_symbols(tables, table_of_symbol, rank, raw | escaped, symbols, state);
 }
 
-// Values from the side stream, where the table has raw bits or the rank is the escape.
+// Takes values from the side stream where the table has raw bits or the rank is the escape.
 inline void complete(const TableSetView &tables, const uint8_t *table_of_symbol, __m512i table, int16_t *symbols,
                      const Climb &climb, DecoderState &state) {
     const __mmask32 escaped = _mm512_test_epi16_mask(climb.end, _mm512_set1_epi16(kProbabilitySum));
@@ -219,7 +219,7 @@ __attribute__((always_inline)) inline const uint8_t *decode_row(const TableSetVi
         rung += kLadderTables;
         value += kGroup;
     };
-    // In pairs, which makes fewer different ways to foresee.
+    // In pairs: fewer trip counts for the branch predictor.
     const unsigned likely_rungs = likely_rungs_of_row<Groups>(tables, table_of_symbol);
     for (unsigned rungs = 0; rungs < likely_rungs; rungs += 2) {
         climb();
@@ -254,7 +254,7 @@ void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t 
     }
     for (unsigned g = 0; g < Groups; ++g) states[g].save(state.lane + kGroup * g);
     state.words = words;
-    // A last row that is not full leaves some lanes alone; the scalar decoder also reports words that ran out.
+    // The scalar decoder does a last row that is not full, and reports words that ran out.
     decode_indexed_scalar(tables, table_of_symbol + i, symbols + i, count - i, kLanes, state);
 }
 

@@ -1,4 +1,4 @@
-// Symbols that have intervals of their own out of 2^16 (docs/format.md, 2.3), one at a time.
+// Decodes symbols that have intervals of their own out of 2^16 (docs/format.md, 2.3), one at a time.
 #include "rans/coding_tables.h"
 #include "rans/decoder.h"
 #include "support/status.h"

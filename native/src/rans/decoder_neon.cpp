@@ -15,7 +15,7 @@ constexpr unsigned kGroup = 32;
 constexpr unsigned kVectorLanes = 8;
 constexpr unsigned kGroupVectors = kGroup / kVectorLanes;
 
-// The first rungs are climbed without asking whether any lane still needs them.
+// The first rungs are climbed without checking whether any lane still needs them.
 constexpr unsigned kSureRungs = 3;
 
 // Eight lanes.
@@ -23,7 +23,7 @@ struct States {
     uint16x8_t high, low;
 };
 
-// What the tables of 32 lanes have in one row of the ladder.
+// One row of the ladder: the thresholds of the tables of 32 lanes.
 struct Rung {
     uint16x8_t threshold[kGroupVectors];
 
@@ -39,7 +39,7 @@ struct Rung {
     }
 };
 
-// Where eight lanes stand on the ladder.
+// The positions of eight lanes on the ladder.
 struct Climb {
     uint16x8_t slot, start, end, rank;  // the rank's slots are [start, end)
     uint16x8_t reached;                 // all ones where the slot has reached the end
@@ -80,9 +80,9 @@ struct Climb {
     }
 };
 
-// Hands the next words to the lanes that have fallen below 2^16 and returns the place behind them.
+// Gives the next words to the lanes that have fallen below 2^16 and returns the address after those words.
 inline const uint8_t *refill(States &state, const uint8_t *words) {
-    // One sum gives the mask of the lanes, in its low byte, and their number, above.
+    // One sum gives the mask of the lanes in its low byte and their number above it.
     const uint16x8_t mask_and_one = {0x101, 0x102, 0x104, 0x108, 0x110, 0x120, 0x140, 0x180};
     const uint16x8_t due = vceqzq_u16(state.high);
     const unsigned sum = vaddvq_u16(vandq_u16(due, mask_and_one));
@@ -92,12 +92,12 @@ inline const uint8_t *refill(States &state, const uint8_t *words) {
     return words + 2 * (sum >> 8);
 }
 
-// The lanes in `special` take their value from elsewhere, 16 lanes a call.
+// Takes the values of the lanes in `special` from the side stream, 16 lanes a call.
 __attribute__((noinline)) void complete(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t *symbols,
                                         uint8x16_t ranks, uint8x16_t special, DecoderState &state) {
     uint8_t rank[16];
     vst1q_u8(rank, ranks);
-    // Four bits a lane.
+    // A mask of four bits a lane.
     const uint8x8_t narrow = vshrn_n_u16(vreinterpretq_u16_u8(special), 4);
     uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(narrow), 0) & 0x1111111111111111;
     for (; mask != 0; mask &= mask - 1) {
@@ -178,7 +178,7 @@ void decode(const TableSetView &tables, const uint8_t *table_of_symbol, int16_t 
         vst1q_u32(lane + 4, vreinterpretq_u32_u16(vzip2q_u16(states[v].low, states[v].high)));
     }
     state.words = words;
-    // A last row that is not full leaves some lanes alone; the scalar decoder also reports words that ran out.
+    // The scalar decoder does a last row that is not full, and reports words that ran out.
     decode_indexed_scalar(tables, table_of_symbol + i, symbols + i, count - i, Lanes, state);
 }
 

@@ -1,5 +1,5 @@
-// The portable decoder: bucket entries of eight bytes, of which one decides most symbols, and interleaved lanes, so that
-// the loads overlap.
+// The portable decoder. One bucket entry of eight bytes decides most symbols, and the lanes are interleaved so that
+// their loads overlap.
 #include <cstring>
 
 #include "rans/decoder_state.h"
@@ -31,7 +31,8 @@ inline int16_t decode_symbol(const TableSetView &tables, size_t table, uint32_t 
         } while (rest >= entry->frequency);
     }
     lane = entry->frequency * (lane >> kProbabilityBits) + rest;
-    // A branch: few symbols of a picture make a word due, and a choice without one is more work for all of them.
+    // A branch, because few symbols of a picture need a word and a choice without a branch is more work for all of
+    // them.
     if (lane < kStateLow) lane = lane << 16 | cursor.take();
     if (__builtin_expect(entry->special, 0)) {
         return complete_symbol(tables, static_cast<unsigned>(table), entry->rank, state);
@@ -39,7 +40,7 @@ inline int16_t decode_symbol(const TableSetView &tables, size_t table, uint32_t 
     return entry->value;
 }
 
-// One by one: copied as a whole, two lanes would share a register from then on.
+// Copies lane by lane: after a copy of the whole array the compiler keeps two lanes in one register.
 template <unsigned Lanes>
 void copy_lanes(const uint32_t *from, uint32_t *to) {
     for (unsigned l = 0; l < Lanes; ++l) to[l] = from[l];
@@ -48,7 +49,7 @@ void copy_lanes(const uint32_t *from, uint32_t *to) {
 template <unsigned Lanes, class Index>
 void decode(const TableSetView &tables, const Index *table_of_symbol, int16_t *symbols, size_t count,
             DecoderState &state) {
-    constexpr unsigned kUnrolled = Lanes < 4 ? Lanes : 4;  // the compiler unrolls no loop of many lanes by a part
+    constexpr unsigned kUnrolled = Lanes < 4 ? Lanes : 4;  // the compiler does not unroll a long loop partly
     uint32_t lane[Lanes];
     copy_lanes<Lanes>(state.lane, lane);
     Cursor cursor{state.words};
@@ -82,7 +83,7 @@ void decode(const TableSetView &tables, const Index *table_of_symbol, int16_t *s
     }
 }
 
-// What the fast way through decode_sparse leaves out; apart, so that it does not crowd the registers there.
+// The slow path of decode_sparse, a function of its own so that it takes no registers from the fast path.
 __attribute__((noinline)) uint32_t decode_unlikely(const TableSetView &tables, size_t table, uint32_t lane,
                                                    int16_t &symbol, DecoderState &state) {
     Cursor cursor{state.words};
@@ -98,7 +99,7 @@ __attribute__((noinline)) uint32_t refill(uint32_t lane, DecoderState &state) {
     return lane;
 }
 
-// Where branches are foreseen, a state waits for a multiplication and an addition only.
+// While branches are predicted correctly, a state depends only on a multiplication and an addition.
 inline void decode_likely(const TableSetView &tables, size_t table, uint32_t &lane, int16_t &symbol,
                           DecoderState &state) {
     const LikeliestRank rank = tables.likeliest[table];

@@ -1,4 +1,4 @@
-// Everything of a payload but the inner loops: side stream, choice of lanes, ramp, states.
+// All of a payload but the inner loops: side stream, choice of lanes, ramp, states.
 #include "rans/encoder.h"
 
 #include <algorithm>
@@ -10,12 +10,12 @@
 #include "support/byte_writer.h"
 #include "support/status.h"
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are stored as they lie in memory");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are stored in the order of memory");
 
 namespace edgecodec {
 namespace {
 
-// The lanes of an encoder, which walks from the last symbol to the first.
+// The lanes of the encoder, which codes from the last symbol to the first.
 class EncoderLanes {
 public:
     explicit EncoderLanes(size_t symbols)
@@ -32,7 +32,7 @@ public:
             words_ = encode_intervals(intervals, count, lanes, lane_, words_);
             return;
         }
-        // Of a last row that is not full every symbol is a row of one lane.
+        // In a last row that is not full every symbol is coded as a row of one lane.
         size_t i = count;
         while (i % lanes != 0) {
             --i;
@@ -42,14 +42,15 @@ public:
         words_ = encode(intervals, i / lanes, lanes, lane_, words_);
     }
 
-    // Codes whole rows from the end of a part as long as there are at most `room` words; returns the symbols coded.
+    // Codes whole rows from the end of a part while that makes at most `room` words. Returns the number of symbols
+    // coded.
     size_t code_ramp(const uint32_t *intervals, size_t count, unsigned lanes, size_t room, unsigned probability_bits) {
         const size_t skipped = count % lanes;
         const auto encode = probability_bits == kProbabilityBits ? encode_ramp : encode_interval_ramp;
         return lanes * encode(intervals + skipped, count / lanes, lanes, lane_, room - word_count(), words_);
     }
 
-    // Lanes [from, to) start with the words coded so far, the latest first, then zeros.
+    // Starts lanes [from, to) with the words coded so far, the latest first, then with zeros.
     void widen(unsigned from, unsigned to) {
         for (unsigned lane = from; lane < to; ++lane) lane_[lane] = kStateLow + (words_ < end_ ? *words_++ : 0u);
     }
@@ -59,7 +60,7 @@ public:
     size_t word_count() const { return static_cast<size_t>(end_ - words_); }
 
 private:
-    std::unique_ptr<uint16_t[]> room_;  // filled from its end; no symbol makes more than one word
+    std::unique_ptr<uint16_t[]> room_;  // filled from its end; a symbol makes at most one word
     uint16_t *end_, *words_;
     uint32_t lane_[kMaxLanes] = {};
 };
@@ -127,7 +128,7 @@ uint32_t lanes_for(uint64_t bits) {
 
 uint64_t RansEncoder::side_bits() const { return 8 * uint64_t{side_bytes_.size()} + side_.bits.pending_bits; }
 
-// The bits of all symbols are the logarithm of the product of their probabilities. Bounds of it are nearly always enough.
+// The bits of all symbols are the logarithm of the product of their probabilities. Bounds on it nearly always suffice.
 uint32_t RansEncoder::choose_lanes() const {
     constexpr size_t kBlock = 65536;
     uint64_t bits = side_bits(), logarithms = 0, slack = 0, least = bits;
@@ -146,7 +147,7 @@ uint32_t RansEncoder::choose_lanes() const {
     return lanes == lanes_for(least) ? lanes : lanes_for(exact_bits());
 }
 
-// With the product of the frequencies as a 32-bit mantissa, in [2^31, 2^32), and an exponent.
+// Keeps the product of the frequencies as a 32-bit mantissa, in [2^31, 2^32), and an exponent.
 uint64_t RansEncoder::exact_bits() const {
     uint64_t bits = side_bits(), mantissa = uint64_t{1} << 31, exponent = 0;
     for (const Step &step : steps_) {

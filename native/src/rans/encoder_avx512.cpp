@@ -17,14 +17,14 @@ inline __m512i look_up(const uint16_t *row, __m512i table) {
 }
 
 inline unsigned largest_of(__m512i values) {
-    // The processor finds the smallest of eight words.
+    // There is an instruction for the smallest of eight words.
     const __m256i half = _mm256_max_epu16(_mm512_castsi512_si256(values), _mm512_extracti64x4_epi64(values, 1));
     const __m128i quarter = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
     const __m128i smallest = _mm_minpos_epu16(_mm_xor_si128(quarter, _mm_set1_epi8(-1)));
     return 65535 - static_cast<unsigned>(_mm_extract_epi16(smallest, 0));
 }
 
-// Ranks of values that are not cut to the ranks of their tables; those of large values are only large.
+// Ranks of values, not yet limited to the ranks of their tables. Those of large values are only large, not exact.
 inline __m512i ranks_of(__m512i values) {
     const __m512i size = _mm512_min_epu16(_mm512_abs_epi16(values), _mm512_set1_epi16(kMaxRanks));
     const __m512i twice = _mm512_add_epi16(size, size);
@@ -32,7 +32,7 @@ inline __m512i ranks_of(__m512i values) {
     return _mm512_mask_sub_epi16(twice, positive, twice, _mm512_set1_epi16(1));
 }
 
-// What the rank codes of a symbol: (symbol + half) >> bits, without a sum that might not fit.
+// The part of a symbol that the rank codes: (symbol + half) >> bits, without a sum that could overflow.
 inline __m512i without_raw_bits(__m512i symbols, __m512i bits) {
     const __m512i one = _mm512_set1_epi16(1);
     const __mmask32 some = _mm512_test_epi16_mask(bits, bits);
@@ -41,7 +41,7 @@ inline __m512i without_raw_bits(__m512i symbols, __m512i bits) {
     return _mm512_mask_add_epi16(floor, some, floor, next_bit);
 }
 
-// Four symbols at a time: their bits, each in a field of 16, are drawn together.
+// Four symbols at a time: one instruction gathers their bits from fields of 16 bits.
 inline void put_raw_bits(__m512i symbols, __m512i bits, BitWriter &writer) {
     const __m512i one = _mm512_set1_epi16(1), width = _mm512_sllv_epi16(one, bits);
     alignas(64) uint64_t fields[8], masks[8];
@@ -61,8 +61,8 @@ inline void store_intervals(__m512i start, __m512i end, uint32_t *intervals) {
 
 }  // namespace
 
-// Every rank's interval ends at its threshold and starts at the one before: climbs the ladder of the decoder. How far
-// changes from row to row; many symbols at a time, and several rungs, leave less of that to be foreseen.
+// Climbs the ladder of the decoder, since every rank's interval ends at its threshold and starts at the one before. The
+// number of rungs changes from row to row; many symbols and several rungs at a time leave fewer branches to mispredict.
 void find_intervals_avx512(const TableSetView &tables, const uint8_t *table_of_symbol, const int16_t *symbols,
                            size_t count, uint32_t *intervals, SideWriter &side) {
     constexpr unsigned kGroups = 4, kRungs = 4;
@@ -110,7 +110,7 @@ void find_intervals_avx512(const TableSetView &tables, const uint8_t *table_of_s
 }
 
 uint64_t sum_logarithms_avx512(const uint32_t *intervals, size_t count) {
-    // Sums of so many logarithms fit the 32 bits of a lane.
+    // The sum of this many logarithms fits the 32 bits of a lane.
     constexpr size_t kBlock = 16 * 1024;
     uint64_t total = 0;
     size_t i = 0;
@@ -132,13 +132,13 @@ uint64_t sum_logarithms_avx512(const uint32_t *intervals, size_t count) {
 
 namespace {
 
-// Sixteen lanes that are low enough: (lane / frequency << 14) + lane % frequency + start.
+// (lane / frequency << 14) + lane % frequency + start, for sixteen lanes that are low enough that no word is due.
 inline __m512i advanced(__m512i lane, __m512i interval) {
     constexpr int kDown = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
     const __m512i start = _mm512_and_si512(interval, _mm512_set1_epi32(65535));
     const __m512i frequency = _mm512_srli_epi32(interval, 16);
-    // A quotient is below 2^18 and its estimate, rounded down throughout, less than 2^-5 below it: so cut to an integer it
-    // is right or one too small, and the remainder tells.
+    // A quotient is below 2^18, and its estimate, rounded down throughout, is less than 2^-5 below it. Truncated, the
+    // estimate is right or one too small, and the remainder shows which.
     const __m512 estimate =
         _mm512_div_round_ps(_mm512_cvt_roundepu32_ps(lane, kDown), _mm512_cvtepi32_ps(frequency), kDown);
     const __m512i quotient = _mm512_cvttps_epi32(estimate);

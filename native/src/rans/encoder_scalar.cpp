@@ -1,4 +1,4 @@
-// The portable inner loops of the encoder. A multiplication by a reciprocal takes the place of every division.
+// The portable inner loops of the encoder. Divisions are multiplications by a reciprocal.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -13,7 +13,7 @@ __extension__ using uint128_t = unsigned __int128;
 
 unsigned bit_count(uint32_t value) { return value == 0 ? 1 : 32 - static_cast<unsigned>(__builtin_clz(value)); }
 
-// What the rank of a symbol at this distance from the middle of its table codes.
+// The part of a symbol's distance from the middle of its table that the rank codes.
 int32_t without_raw_bits(const TableShape &shape, int32_t distance) {
     return (distance + ((1 << shape.raw_bits) >> 1)) >> shape.raw_bits;
 }
@@ -53,9 +53,9 @@ void find_intervals(const TableSetView &tables, const Index *table_of_symbol, co
     }
 }
 
-// Of every frequency. With reciprocals rounded down, (state + 1) * reciprocal >> 64 is state / frequency exactly: the
-// true (state + 1) / frequency lies above the quotient by at least 1 / frequency, and the error, which makes it smaller,
-// is below 2^-32.
+// The reciprocal of every frequency, rounded down. (state + 1) * reciprocal >> 64 is then exactly state / frequency:
+// the true (state + 1) / frequency lies at least 1 / frequency above that quotient, and rounding lowers it by less than
+// 2^-32.
 const uint64_t *reciprocals() {
     static const auto table = [] {
         std::array<uint64_t, kProbabilitySum + 1> of_frequency{};
@@ -69,7 +69,7 @@ const uint64_t *reciprocals() {
 
 bool word_is_due(uint32_t interval, uint32_t lane) { return lane >> (32 - kProbabilityBits) >= interval >> 16; }
 
-// (state / frequency << 14) + state % frequency + start, of a state that is low enough.
+// (state / frequency << 14) + state % frequency + start. The state must be low enough that no word is due.
 uint32_t advanced(const uint64_t *reciprocals, uint32_t interval, uint32_t lane) {
     const uint32_t start = interval & 65535, frequency = interval >> 16;
     const uint64_t quotient =
@@ -87,7 +87,7 @@ uint16_t *encode_rows(const uint32_t *intervals, size_t rows, uint32_t *lanes, u
 #pragma GCC unroll 8
         for (unsigned back = 1; back <= Lanes; ++back) {
             const unsigned l = Lanes - back;
-            // No branch: whether a word is due is as good as random.
+            // Without a branch, because whether a word is due is unpredictable.
             const bool due = word_is_due(row[l], lane[l]);
             words[-1] = static_cast<uint16_t>(lane[l]);
             words -= due;
@@ -144,10 +144,10 @@ void find_channel_intervals_scalar(const TableSetView &tables, const uint16_t *t
     find_intervals(tables, table_of_symbol, symbols, count, intervals, side);
 }
 
-// A float's exponent and mantissa, read as one number, are its logarithm with straight lines between powers of two; the
-// conversion of so small an integer is exact.
+// The exponent and mantissa of a float, read as one number, are its logarithm interpolated linearly between powers of
+// two. The conversion of such a small integer is exact.
 uint64_t sum_logarithms_scalar(const uint32_t *intervals, size_t count) {
-    constexpr size_t kBlock = 1024;  // a sum of so many logarithms fits 32 bits
+    constexpr size_t kBlock = 1024;  // the sum of this many logarithms fits 32 bits
     uint64_t total = 0;
     for (size_t block = 0; block < count; block += kBlock) {
         const size_t end = std::min(block + kBlock, count);

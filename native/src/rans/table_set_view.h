@@ -1,5 +1,5 @@
-// Coding tables as the decoding kernels see them: plain data and plain pointers. Code compiled for a larger instruction
-// set must not instantiate inline functions, which the linker could then pick for every processor.
+// Coding tables as the kernels see them: plain data and plain pointers. Code that is compiled for a larger instruction
+// set must not instantiate inline functions: the linker could pick that instance for every processor.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,17 @@ constexpr unsigned kProbabilityBits = 14;
 constexpr uint32_t kProbabilitySum = 1u << kProbabilityBits;
 constexpr unsigned kMaxRanks = 64;
 
-// Six bits keep the buckets of 64 tables within 32 KiB, which is what the smaller first-level caches can spare.
+// Six bits keep the buckets of 64 tables within 32 KiB, which fits the smaller first-level caches.
 constexpr unsigned kBucketBits = 6;
 
 // A ladder row holds one threshold of each table, and the SIMD decoders look 64 of them up at once.
 constexpr size_t kLadderTables = 64;
 
-// Above its last rank a table has thresholds that no slot reaches; and there are more rows than ranks, because kernels
+// Beyond its last rank a table has thresholds that no slot reaches. There are more rows than ranks, because kernels
 // climb several rungs at a time.
 constexpr size_t kLadderRows = kMaxRanks + 4;
 
-// Eight bytes, none of them across two cache lines: all that decides most symbols.
+// All that decides most symbols, in eight bytes that never cross a cache line.
 struct RankEntry {
     uint16_t start, frequency;
     int16_t value;  // meaningless where `special`
@@ -29,7 +29,7 @@ struct RankEntry {
     uint8_t special;  // 1: the rank alone does not give the value; complete_symbol does
 };
 
-// The first rank, for symbols that are hardly ever of another one.
+// The first rank, for symbols that hardly ever have another one.
 struct LikeliestRank {
     uint16_t frequency;  // 0 where the rank is special
     int16_t value;

@@ -1,12 +1,12 @@
-// Handing the next words of a payload to the lanes that are due, eight lanes at a time.
+// Byte shuffles that give the next words of a payload to the lanes that need one, eight lanes at a time.
 #pragma once
 
 #include <cstdint>
 
 namespace edgecodec {
 
-// Per mask of eight lanes, the shuffle of bytes that hands the next words to the lanes in the mask, in order. Others
-// get 0x80, with which AVX2 gives zero and NEON, whose table ends before it, leaves a lane as it is.
+// For each mask of eight lanes, the byte shuffle that gives the next words to the lanes in the mask, in order. The
+// other lanes have 0x80, for which AVX2 gives zero and NEON, whose table ends before it, keeps the lane.
 struct WordShuffles {
     alignas(16) uint8_t of_mask[256][16];
 

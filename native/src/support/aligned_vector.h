@@ -1,4 +1,4 @@
-// A vector whose first element starts a cache line, so that no load of a whole line touches two.
+// A vector that starts on a cache line, so that no load of a whole line crosses into a second one.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,7 @@ namespace edgecodec {
 
 class ByteReader {
 public:
-    // `status` is what running out of data means to the caller: EC_CORRUPT for pictures, EC_BAD_MODEL for models.
+    // `status` is thrown when the data end early or break the format: EC_CORRUPT for pictures, EC_BAD_MODEL for models.
     ByteReader(const uint8_t *data, size_t size, ec_status status) : data_(data), size_(size), status_(status) {}
 
     size_t position() const { return position_; }

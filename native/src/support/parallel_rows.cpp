@@ -11,7 +11,7 @@ namespace edgecodec {
 size_t parallel_workers(size_t rows, unsigned threads) { return std::max<size_t>(1, std::min<size_t>(rows, threads)); }
 
 void parallel_rows(size_t rows, size_t workers, const std::function<void(size_t, size_t)> &body) {
-    // Rows are claimed one by one, because a busy machine finishes equal shares at unequal times.
+    // Workers claim rows one by one, because on a busy machine equal shares take unequal times.
     std::atomic<size_t> next{0};
     std::exception_ptr failure;
     std::atomic_flag failed = ATOMIC_FLAG_INIT;
@@ -28,7 +28,7 @@ void parallel_rows(size_t rows, size_t workers, const std::function<void(size_t,
     try {
         while (helpers.size() + 1 < workers) helpers.emplace_back(work, helpers.size() + 1);
     } catch (const std::exception &) {
-        // Fewer threads only take longer.
+        // With fewer threads it only takes longer.
     }
     work(0);
     for (std::thread &helper : helpers) helper.join();

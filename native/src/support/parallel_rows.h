@@ -1,4 +1,4 @@
-// Rows of independent work over threads. Who does which row is left to chance; nothing may depend on it.
+// Independent rows of work on several threads. Which thread does which row is not defined; nothing may depend on it.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace edgecodec {
 
-// Workers that `parallel_rows` may use: scratch memory is theirs, one each.
+// The number of workers to give to `parallel_rows`. Each needs scratch memory of its own.
 size_t parallel_workers(size_t rows, unsigned threads);
 
 // Calls body(worker, row) once for every row below `rows`, from at most `workers` threads, the caller's among them.

@@ -1,4 +1,5 @@
-// Failure inside the library: a C++ exception that ends at the C boundary, where it fills the caller's ec_core_error.
+// Failures inside the library are C++ exceptions. At the C boundary they become a status and fill the caller's
+// ec_core_error.
 #pragma once
 
 #include <cstdarg>

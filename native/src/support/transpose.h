@@ -1,4 +1,5 @@
-// Between the two orders of a tensor: channels outermost, as callers and the coder have it, and innermost, as nets do.
+// Conversion between the two orders of a tensor: channels outermost, as callers and the coder use, and innermost, as
+// nets use.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@ namespace edgecodec {
 // source[row][column] to target[column][row].
 template <class Source, class Target>
 void transpose(const Source *source, size_t rows, size_t columns, Target *target) {
-    // Square by square, so that the cache lines written to are still there for the next column.
+    // In squares, so that the cache lines written to are still in the cache for the next column.
     constexpr size_t kSquare = 32;
     for (size_t row = 0; row < rows; row += kSquare) {
         const size_t last_row = std::min(row + kSquare, rows);

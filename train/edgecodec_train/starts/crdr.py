@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from edgecodec_export.checkpoints.files import Checkpoint
+from edgecodec_export.checkpoints import Checkpoint
 from edgecodec_export.families import build
 from edgecodec_export.families.crdr import (
     BETA_FREQUENCIES,

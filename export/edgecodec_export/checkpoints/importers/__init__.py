@@ -1,4 +1,4 @@
-"""Checkpoints of other origins. A new layout is a new module and a line here."""
+"""Checkpoints of other origins. A new origin is a new module and a line in IMPORTERS."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgecodec_export.checkpoints.importers.agustsson_tf1 import AgustssonTf1
-from edgecodec_export.checkpoints.importers.base import Checkpoint, Importer
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
 from edgecodec_export.checkpoints.importers.fidelity_controllable import FidelityControllable
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
 from edgecodec_export.checkpoints.importers.layout import state_dict_in, state_dict_keys
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
@@ -23,14 +23,14 @@ IMPORTERS: tuple[Importer, ...] = (
     NeuralCompression(),
 )
 
-__all__ = ["IMPORTERS", "Checkpoint", "Importer", "closest"]
+__all__ = ["IMPORTERS", "Importer", "closest"]
 
 
 def closest(importers: Sequence[Importer], content: Mapping[str, Any]) -> Importer:
-    """The one in whose layout most of a file's names could be; importers must not be empty."""
+    """The importer whose prefixes most of the file's names have. There must be at least one importer."""
 
-    def alike(importer: Importer) -> int:
+    def matching_names(importer: Importer) -> int:
         names = state_dict_keys(state_dict_in(content, importer.STATE))
         return sum(name.startswith(importer.ROOTS) for name in names)
 
-    return max(importers, key=alike)
+    return max(importers, key=matching_names)

@@ -1,16 +1,17 @@
-"""GC models of Justin-Tan/generative-compression, whose TensorFlow 1 variables were saved as arrays by their names.
+"""GC models of Justin-Tan/generative-compression: TensorFlow 1 variables, saved as arrays under their names.
 
     generator/encoder_image/conv2d[_i]/{kernel,bias}            i = 1..5, none for 0
     generator/encoder_image/InstanceNorm[_i]/{gamma,beta}
     generator/decoder/{conv2d[_i],conv2d_transpose[_i]}/{kernel,bias}
     generator/decoder/InstanceNorm[_i]/{gamma,beta}
 
-Kernels are (rows, columns, in, out), transposed ones (rows, columns, out, in). That origin has SAME convolutions,
-instance norm with epsilon 1e-6, and instance norm and ReLU after the projection to C channels too. Its evaluation uses
-these raw variables, not their moving averages. Its noise and conditional models are other networks and are refused.
+Kernels are (rows, columns, in, out), those of transposed convolutions (rows, columns, out, in). The origin has SAME
+padding, instance norm with epsilon 1e-6, and instance norm and ReLU after the projection to C channels too. Its
+evaluation uses these raw variables, not their moving averages. Its noise and conditional models are other networks and
+are refused.
 
-A TensorFlow checkpoint is several files, model.ckpt.index beside model.ckpt.data-00000-of-00001; docs/families.md has
-the lines that make the .npz of one.
+A TensorFlow checkpoint is several files, model.ckpt.index and model.ckpt.data-00000-of-00001; docs/families.md shows
+how to convert one to .npz.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from typing import Any
 
 from torch import Tensor
 
-from edgecodec_export.checkpoints.importers.base import Checkpoint
-from edgecodec_export.checkpoints.importers.layout import Shape, entries_of, require_layout, state_shapes, width
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
+from edgecodec_export.checkpoints.importers.importer import Importer
+from edgecodec_export.checkpoints.importers.layout import entries_of, require_layout, width
 from edgecodec_export.families.agustsson import Agustsson, Preset
 
 _ENCODER, _DECODER = "generator/encoder_image/", "generator/decoder/"
 
-# Where the C channels are read: along which axis of which variables.
+# The variables and axes whose length is C.
 _CHANNELS = {
     f"{_ENCODER}conv2d_5/kernel": 3,
     f"{_ENCODER}conv2d_5/bias": 0,
@@ -36,8 +39,8 @@ _CHANNELS = {
 }
 
 
-class AgustssonTf1:
-    """Justin-Tan/generative-compression."""
+class AgustssonTf1(Importer):
+    """Importer of this layout."""
 
     ORIGIN = "Justin-Tan/generative-compression"
     FAMILY = "agustsson"
@@ -65,7 +68,7 @@ class AgustssonTf1:
 
 
 def _shape_at_origin(own: Shape) -> Shape:
-    """Vectors are flat there, and the two channel axes of kernels come last, in the opposite order."""
+    """The origin's shape: vectors are flat, and the two channel axes of kernels come last, in the opposite order."""
     if len(own) < 4 or own[0] == 1:
         return (math.prod(own),)
     outer, inner, rows, columns = own

@@ -1,4 +1,4 @@
-"""What CompressAI's entropy models put into a state dict, and which of it is to be believed."""
+"""The tensors of CompressAI's entropy models in a state dict: which are parameters, and which are left out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.importers.layout import unusable
+from edgecodec_export.checkpoints.expected_tensors import unusable
 from edgecodec_export.families.blocks import SCALE_BOUND
 
 # A parameter of the factorised density is `_matrices.0`, `_matrix0` or, since 1.2.7, `matrices.0`.
 _PARAMETER = re.compile(r"_?(?:(matri)x|(matri)ces\.|(bias)|(bias)es\.|(factor)|(factor)s\.)(\d)")
 _SINGULAR = {"matri": "matrix", "bias": "bias", "factor": "factor"}
 
-# Tables of frequencies and scales are filled by `update()` and may be older than the parameters beside them; they are
-# made anew from the densities. Targets and likelihood bounds serve training only.
+# Tables of frequencies and scales are filled by `update()` and may be older than the parameters beside them; export
+# computes its own from the densities. Targets and likelihood bounds are for training only.
 _TABLES = ("_offset", "_quantized_cdf", "_cdf_length", "likelihood_lower_bound.bound")
 _OF_DENSITY = (*_TABLES, "target")
 _OF_CONDITIONAL = (*_TABLES, "scale_table")
@@ -26,18 +26,19 @@ _SCALE_BOUNDS = ("scale_bound", "lower_bound_scale.bound")
 
 @dataclass(frozen=True)
 class Bottlenecks:
-    """Where a layout has its two entropy models.
+    """The paths of a layout's two entropy models.
 
-    density: path of the factorised one of the hyperlatent. conditional: of the Gaussian one of the latent.
+    density: of the factorised one of the hyperlatent. conditional: of the Gaussian one of the latent.
     """
 
     density: str
     conditional: str
 
     def plain(self, entries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """The entries with parameters of the density as `_matrix0`, `_bias0`, ... and without tables; notes on those.
+        """The entries without tables and with the density's parameters named `_matrix0`, `_bias0`, ...; and
+        `Checkpoint.left_out` for the tables.
 
-        Raises CheckpointRejected for parameters in two spellings, and for a bound of scales other than 0.11.
+        Raises CheckpointRejected for a parameter stored under two spellings, and for a bound of scales other than 0.11.
         """
         tables = {f"{self.density}.{leaf}" for leaf in _OF_DENSITY}
         tables |= {f"{self.conditional}.{leaf}" for leaf in _OF_CONDITIONAL}
@@ -56,14 +57,14 @@ class Bottlenecks:
             raise CheckpointRejected(
                 "holds parameters in two spellings:\n  " + "\n  ".join(f"{name}: there twice" for name in sorted(twice))
             )
-        return kept, self._notes(entries.keys() & tables)
+        return kept, self._left_out(entries.keys() & tables)
 
-    def _notes(self, tables: set[str]) -> dict[str, str]:
+    def _left_out(self, tables: set[str]) -> dict[str, str]:
         counts = {
             path: sum(name.startswith(f"{path}.") for name in tables) for path in (self.density, self.conditional)
         }
         return {
-            f"left out {path}.*": f"{count} tensors: tables, and what serves training only"
+            f"{path}.*": f"{count} tensors: tables, and what serves training only"
             for path, count in counts.items()
             if count
         }
@@ -78,12 +79,12 @@ class Bottlenecks:
 
 
 def require_scale_bound(name: str, stored: Any) -> None:
-    """Raise CheckpointRejected for a bound of scales other than 0.11, which is the one the coding tables start at."""
+    """Raise CheckpointRejected for a bound of scales other than 0.11, the scale at which the coding tables start."""
     require_constant(name, stored, SCALE_BOUND)
 
 
 def require_constant(name: str, stored: Any, value: float) -> None:
-    """Raise CheckpointRejected where a stored constant is not the one that the family's layers are built with."""
+    """Raise CheckpointRejected if a stored constant differs from the one built into the family's layers."""
     if problem := unusable(stored):
         raise CheckpointRejected(f"{name}: {problem}")
     if stored.numel() != 1 or not abs(stored.item() / value - 1) < 1e-5:

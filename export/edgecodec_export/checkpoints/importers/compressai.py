@@ -1,6 +1,6 @@
 """The hyperpriors of CompressAI: `bmshj2018_hyperprior` (scales only) and `mbt2018_mean` (means and scales).
 
-A file is a bare state dict, as the model zoo has it, or a training state that holds one as `state_dict`.
+A file is a bare state dict, as in the model zoo, or a training state that holds one as `state_dict`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks, require_constant
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     entries_of,
     foreign_names,
@@ -18,7 +20,6 @@ from edgecodec_export.checkpoints.importers.layout import (
     require_layout,
     state_dict_in,
     state_dict_keys,
-    state_shapes,
     width,
     widths_along,
 )
@@ -29,7 +30,7 @@ PUBLISHED = Hyperprior.PRESETS["published"]
 
 BOTTLENECKS = Bottlenecks(density="entropy_bottleneck", conditional="gaussian_conditional")
 
-# What GDN stores of its parameters' domain. The layer has these numbers built in.
+# Constants of GDN's reparametrisation that the origin stores as tensors. The family's layer has them built in.
 _GDN_CONSTANTS = {
     f"{transform}.{i}.{constant}": value
     for transform in ("g_a", "g_s")
@@ -42,14 +43,14 @@ _GDN_CONSTANTS = {
     )
 }
 
-# Where N and M are read: along which axis of which tensors.
+# The tensors and axes whose lengths are N and M.
 _N = dict.fromkeys(("g_a.0.bias", "g_a.0.weight", "g_a.1.beta", "g_a.2.bias", "g_s.2.weight", "h_a.0.bias"), 0)
 _M = {"g_a.6.bias": 0, "g_a.6.weight": 0, "g_s.0.weight": 0, "h_a.0.weight": 1}
 _H_S = {"h_s.4.bias": 0, "h_s.4.weight": 0}
 
 
-class CompressAI:
-    """Importer of both layouts; the shapes tell which it is."""
+class CompressAI(Importer):
+    """Importer of both layouts; the shapes tell them apart."""
 
     ORIGIN = "CompressAI (bmshj2018_hyperprior, mbt2018_mean)"
     FAMILY = "hyperprior"
@@ -73,7 +74,8 @@ class CompressAI:
         require_layout(self.ORIGIN, found, {names[name]: shape for name, shape in shapes.items()})
         tensors = {name: found[foreign].float() for name, foreign in names.items()}
         model = "mbt2018_mean" if preset.predicts_means else "bmshj2018_hyperprior"
-        return Checkpoint("hyperprior", model, {"origin": f"CompressAI {model}"} | left_out, tensors, preset)
+        notes = {"origin": f"CompressAI {model}"}
+        return Checkpoint("hyperprior", model, notes, tensors, preset, left_out=left_out)
 
 
 def _without_constants(entries: Mapping[str, Any]) -> dict[str, Any]:

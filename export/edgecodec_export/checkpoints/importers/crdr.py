@@ -1,12 +1,13 @@
-"""The authors' own CRDR checkpoints (github.com/iwa-shi/CRDR): stage 3, and stage 2, which has no beta.
+"""CRDR checkpoints of the authors (github.com/iwa-shi/CRDR): stage 3, and stage 2, which has no beta.
 
 A PyTorch file `{"iter": int, "comp_model": tensors by name}`. Four things differ from this package's layout:
 
-* names, among them the two spellings that CompressAI has had for the parameters of the factorised density;
-* channel attention has an axis of length 1 after that of the levels;
-* the last layer of the hyper-synthesis is a transposed convolution of stride 1: a convolution with its kernel turned;
-* tables of frequencies lie beside the parameters. They date from before the last training and fit no density, so they
-  are left out, with what CompressAI's layers keep for training.
+* names, including the two spellings of CompressAI for the parameters of the factorised density;
+* channel attention has an axis of length 1 after the axis of the levels;
+* the last layer of the hyper-synthesis is a transposed convolution of stride 1, which is a convolution with the kernel
+  flipped on both axes;
+* tables of frequencies are stored beside the parameters. They are older than the parameters and match no density, so
+  they are left out, as are the tensors that CompressAI's layers keep for training.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from typing import Any
 
 from torch import Tensor
 
-from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
-    Shape,
     count_of,
     entries_of,
     left_beside,
     require_layout,
     state_dict_in,
     state_dict_keys,
-    state_shapes,
 )
 from edgecodec_export.families.crdr import Crdr
 
 BOTTLENECKS = Bottlenecks(density="entropy_model_z", conditional="entropy_model_y")
 
-# From our names to the origin's, applied in this order.
+# From the family's names to the origin's, applied in this order.
 _RENAMED = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -66,17 +67,17 @@ _RENAMED = tuple(
         (r"^density\.", "entropy_model_z."),
     )
 )
-# The origin numbers its channel attention in the order of the stages that it belongs to.
+# The origin numbers its channel attention layers in the order of these stages.
 _STAGES = {
     "analysis": ("down1", "block1", "down2", "block2", "attention2", "down3", "block3", "down4", "attention4"),
     "synthesis": ("attention1", "up1", "block1", "up2", "attention2", "block2", "up3", "block3", "up4"),
 }
 _RATE = re.compile(r"\.interp_ca_list\.")
-_TURNED = re.compile(r"^hyperdecoder\.hd_(mu|std)\.conv3\.weight$")
+_FLIPPED = re.compile(r"^hyperdecoder\.hd_(mu|std)\.conv3\.weight$")
 
 
-class CrdrCheckpoints:
-    """Importer of that layout."""
+class CrdrCheckpoints(Importer):
+    """Importer of this layout."""
 
     ORIGIN = "CRDR (iwa-shi/CRDR)"
     FAMILY = "crdr"
@@ -96,30 +97,30 @@ class CrdrCheckpoints:
         names = {_origin_name(own): own for own in shapes}
         require_layout(self.ORIGIN, found, {name: _stored_shape(name, shapes[own]) for name, own in names.items()})
         tensors = {own: _converted(name, found[name]).float() for name, own in names.items()}
-        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))} | left_out
-        return Checkpoint(Crdr.FAMILY, preset, notes, tensors)
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))}
+        return Checkpoint(Crdr.FAMILY, preset, notes, tensors, left_out=left_out)
 
 
 def _origin_name(own: str) -> str:
-    """What the origin calls the tensor `own` of the family's model."""
+    """The origin's name of the tensor `own` of the family's model."""
     rate = re.match(r"^(analysis|synthesis)\.(\w+)_rate\.(weight|bias)$", own)
     if rate:
         transform, layer, kind = rate.groups()
-        room = {"analysis": "encoder", "synthesis": "decoder"}[transform]
-        return f"{room}.interp_ca_list.{_STAGES[transform].index(layer)}.{kind}"
+        network = {"analysis": "encoder", "synthesis": "decoder"}[transform]
+        return f"{network}.interp_ca_list.{_STAGES[transform].index(layer)}.{kind}"
     for pattern, replacement in _RENAMED:
         own = pattern.sub(replacement, own)
     return own
 
 
 def _stored_shape(name: str, own: Shape) -> Shape:
-    """How the origin shapes what this package holds as `own`."""
-    if _TURNED.match(name):
+    """The origin's shape of a tensor that has shape `own` here."""
+    if _FLIPPED.match(name):
         return own[1], own[0], *own[2:]
     return (own[0], 1, *own[1:]) if _RATE.search(name) else own
 
 
 def _converted(name: str, stored: Tensor) -> Tensor:
-    if _TURNED.match(name):
+    if _FLIPPED.match(name):
         return stored.transpose(0, 1).flip(2, 3)
     return stored.squeeze(1) if _RATE.search(name) else stored

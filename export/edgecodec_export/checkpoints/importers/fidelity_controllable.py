@@ -1,8 +1,8 @@
 """Checkpoints of the fidelity-controllable codec as its authors release them: `ckpt_model*_{mse,gan}.pth`.
 
-A file holds {"iter", "comp_model", ...}; only `comp_model` matters. Its 202 tensors carry over one to one, but for the
-masked convolution, whose twelve causal taps become a 1x1 convolution. The taps from the centre on are left out whatever
-they hold: the origin zeroes them each time it computes, so a file may be stored with or without the mask applied.
+A file holds {"iter", "comp_model", ...}; only `comp_model` is used. Its 202 tensors are taken as they are, except that
+the twelve causal taps of the masked convolution become a 1x1 convolution. The other taps are ignored, zero or not: the
+origin zeroes them each time it computes, so a file may be stored with or without the mask applied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.expected_tensors import state_shapes
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     count_of,
     entries_of,
@@ -21,7 +23,6 @@ from edgecodec_export.checkpoints.importers.layout import (
     require_layout,
     state_dict_in,
     state_dict_keys,
-    state_shapes,
 )
 from edgecodec_export.families.fidelity import ContextModel, Fidelity
 
@@ -29,7 +30,7 @@ PRESET = "published"
 MASKED = "contextmodel.mask_conv1.conv.weight"
 MASKED_KERNEL = (3, 5)
 
-# Layers of our sequences in their order, by the names that the origin gives them; None has no tensors.
+# The origin's name of each layer of our sequences, in order. None: a layer without tensors.
 _SEQUENCES: dict[str, tuple[str | None, ...]] = {
     "analysis": (
         *("encoder.block1", "encoder.block2", "encoder.block3", "encoder.nlam1"),
@@ -49,8 +50,8 @@ _ATTENTION = {"main": "blocks_main", "mask": "blocks_mask", "mask_projection": "
 _UPSAMPLING = {"first": "c1.0", "second": "c1.3", "norm": "c1.4", "shortcut": "shortcut.0"}
 
 
-class FidelityControllable:
-    """Importer of the released layout."""
+class FidelityControllable(Importer):
+    """Importer of this layout."""
 
     ORIGIN = "fidelity_controllable_compression (Iwai et al.)"
     FAMILY = "fidelity"
@@ -71,13 +72,12 @@ class FidelityControllable:
         tensors = {name: found[origin].float() for origin, name in names.items()}
         tensors[names[MASKED]] = causal_taps(found[MASKED].float())
         notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))}
-        if self.STATE in content:
-            notes |= left_beside(content, self.STATE)
-        return Checkpoint(Fidelity.FAMILY, PRESET, notes, tensors)
+        left_out = left_beside(content, self.STATE) if self.STATE in content else {}
+        return Checkpoint(Fidelity.FAMILY, PRESET, notes, tensors, left_out=left_out)
 
 
 def origin_name(name: str) -> str:
-    """The origin's name of one of our model's tensors: "analysis.0.norm.beta" is "encoder.block1.actv2.beta"."""
+    """The origin's name of one of the model's tensors: "encoder.block1.actv2.beta" for "analysis.0.norm.beta"."""
     sequence = next(sequence for sequence in _SEQUENCES if name.startswith(sequence + "."))
     index, *inner = name.removeprefix(sequence + ".").split(".")
     layer = _SEQUENCES[sequence][int(index)]
@@ -87,7 +87,9 @@ def origin_name(name: str) -> str:
 
 
 def causal_taps(kernel: Tensor) -> Tensor:
-    """(O, C, 3, 5) masked kernel, its last row the position's own, to (O, 12 C, 1, 1) over gathered neighbours."""
+    """(O, C, 3, 5) masked kernel, whose last row is that of the position itself, to (O, 12 C, 1, 1) over the neighbours
+    that the context model gathers.
+    """
     rows, columns = kernel.shape[2:]
     taps = [kernel[:, :, rows - 1 - up, columns // 2 + right] for up, right in ContextModel.taps]
     return torch.cat(taps, 1)[:, :, None, None]

@@ -3,12 +3,12 @@
 A `.pt` file holds `model_state_dict`, the options of the training run as `args`, and the states of the optimisers.
 The options decide what the network computes, so they are read and never assumed.
 
-Three things that the family says otherwise are rewritten without changing what is computed:
+Three conventions differ from the family's. They are converted without changing what is computed:
 
-* The hyper-syntheses end in a transposed convolution of stride 1, which is a convolution with the kernel turned round
-  (Dumoulin and Visin 2016, section 4.1).
-* The density of z has four layers where the family has five; a fifth that hands its input on makes them equal.
-* z is rounded as it is, so its medians are 0.
+* The hyper-syntheses end in a transposed convolution of stride 1, which is a convolution with the kernel flipped on
+  both axes (Dumoulin and Visin 2016, section 4.1).
+* The density of z has four layers and the family's has five; an identity layer is appended.
+* z is rounded without subtracting a median, so its medians are 0.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import require_scale_bound
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
-    Shape,
     count_of,
     entries_of,
     foreign_names,
@@ -34,16 +35,15 @@ from edgecodec_export.checkpoints.importers.layout import (
     require_layout,
     state_dict_in,
     state_dict_keys,
-    state_shapes,
     width,
 )
 from edgecodec_export.families.hific import Hific, Preset
 
 PUBLISHED = Hific.PRESETS["published"]
 _BLOCK = r"Generator\.resblock_(\d+)\."
-_TURNED = ("Hyperprior.synthesis_mu.conv3.weight", "Hyperprior.synthesis_std.conv3.weight")
+_FLIPPED = ("Hyperprior.synthesis_mu.conv3.weight", "Hyperprior.synthesis_std.conv3.weight")
 
-#: Parts of the state that coding has no use for, by prefix.
+#: Parts of the state that are not needed for coding, by prefix.
 LEFT_OUT = {
     "Discriminator.": "training only",
     "Hyperprior.hyperprior_entropy_model.": "copies of the density and tables made from it",
@@ -52,17 +52,17 @@ LEFT_OUT = {
 
 _SCALE_BOUND = "Hyperprior.prior_entropy_model.min_scale_tensor"
 
-# Options that change the network in ways the family does not have, by the value that leaves it as it is.
+# Options for variants of the network that the family does not have, with the value that turns them off.
 _REQUIRED = {"use_channel_norm": True, "use_latent_mixture_model": False, "sample_noise": False}
 
 _DENSITY = "Hyperprior.hyperlatent_likelihood"
 _DENSITY_FILTERS = (1, 3, 3, 3, 1)
-_SOFTPLUS_ONE = math.log(math.e - 1)
-_SOFTPLUS_ZERO = -100.0  # of float32
+_SOFTPLUS_ONE = math.log(math.e - 1)  # whose softplus is 1
+_SOFTPLUS_ZERO = -100.0  # whose softplus is 0 in float32
 
 
-class JustinTan:
-    """Importer of one layout."""
+class JustinTan(Importer):
+    """Importer of this layout."""
 
     ORIGIN = "Justin-Tan/high-fidelity-generative-compression (HiFiC)"
     FAMILY = "hific"
@@ -81,7 +81,7 @@ class JustinTan:
         shapes = state_shapes(Hific, preset)
         names = foreign_names(shapes, _modules(preset.residual_blocks))
         expected = {foreign: shapes[name] for name, foreign in names.items()}
-        for name in _TURNED:
+        for name in _FLIPPED:
             outputs, inputs, *kernel = expected[name]
             expected[name] = (inputs, outputs, *kernel)
         expected |= _density_shapes(preset.hyperlatent_channels)
@@ -92,25 +92,26 @@ class JustinTan:
             transposed = tensors[f"{network}.4.weight"]
             tensors[f"{network}.4.weight"] = transposed.transpose(0, 1).flip(2, 3).contiguous()
         tensors |= {f"density.{name}": tensor for name, tensor in _density(state).items()}
-        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("steps"))} | left_out
-        told = {name: content["args"].get(name) for name in ("regime", "model_type")}
-        texts = {name: value for name, value in told.items() if isinstance(value, str) and value.isprintable()}
-        notes |= {f"option {name}": value for name, value in texts.items()}
-        return Checkpoint("hific", "justin-tan", notes, tensors, preset)
+        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("steps"))}
+        for name in ("regime", "model_type"):
+            value = content["args"].get(name)
+            if isinstance(value, str) and value.isprintable():
+                notes[f"option {name}"] = value
+        return Checkpoint("hific", "justin-tan", notes, tensors, preset, left_out=left_out)
 
 
 def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What coding needs, and a note on each part that is left out. Raises as `require_scale_bound` does."""
+    """The tensors that coding needs, and `Checkpoint.left_out` for the others. Raises as `require_scale_bound` does."""
     if _SCALE_BOUND in state:
         require_scale_bound(_SCALE_BOUND, state[_SCALE_BOUND])
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(LEFT_OUT))}
     counts = {prefix: sum(name.startswith(prefix) for name in state) for prefix in LEFT_OUT}
-    notes = {f"left out {prefix}*": f"{count} tensors: {LEFT_OUT[prefix]}" for prefix, count in counts.items() if count}
-    return kept, notes
+    left_out = {f"{prefix}*": f"{count} tensors: {LEFT_OUT[prefix]}" for prefix, count in counts.items() if count}
+    return kept, left_out
 
 
 def _preset(options: Any, state: Mapping[str, Any]) -> tuple[Preset, list[str]]:
-    """The preset that tensors and options tell, and a line for each option that does not fit."""
+    """The preset that the shapes and options tell, and a line for each option that does not fit."""
     stages = [{f"Encoder.conv_block{k + 1}.1.{leaf}": 0 for leaf in ("bias", "weight")} for k in range(5)]
     for k in range(4):
         stages[k][f"Generator.upconv_block{4 - k}.0.bias"] = 0
@@ -118,8 +119,9 @@ def _preset(options: Any, state: Mapping[str, Any]) -> tuple[Preset, list[str]]:
     latent = {"Encoder.conv_block_out.1.bias": 0, "Encoder.conv_block_out.1.weight": 0}
     latent["Hyperprior.synthesis_mu.conv3.bias"] = 0
     hyperlatent = {f"Hyperprior.analysis_net.conv{i}.bias": 0 for i in (1, 2, 3)}
+    full, half, quarter, eighth, sixteenth = (width(state, stages[k], PUBLISHED.widths[k]) for k in range(5))
     sizes = Preset(
-        widths=tuple(width(state, stages[k], PUBLISHED.widths[k]) for k in range(5)),
+        widths=(full, half, quarter, eighth, sixteenth),
         latent_channels=width(state, latent, PUBLISHED.latent_channels),
         hyperlatent_channels=width(state, hyperlatent, PUBLISHED.hyperlatent_channels),
         residual_blocks=repetitions(state, _BLOCK),
@@ -156,13 +158,13 @@ def _option_problems(options: Any, sizes: Preset) -> list[str]:
 
 
 def _modules(residual_blocks: int) -> dict[str, str]:
-    """Path at the origin of each of the family's modules but the density."""
+    """The origin's path of each of the family's modules except the density."""
     modules = {"analysis.15": "Encoder.conv_block_out.1", "synthesis.image": "Generator.conv_block_out.1"}
     for k in range(5):
         modules |= {f"analysis.{3 * k + i}": f"Encoder.conv_block{k + 1}.{i + 1}" for i in (0, 1)}
     for k in range(4):
         modules |= {f"synthesis.doublings.{3 * k + i}": f"Generator.upconv_block{k + 1}.{i}" for i in (0, 1)}
-    # The origin counts the mirroring between the norm and the convolution as a layer.
+    # At the origin the reflection padding between the norm and the convolution is a layer with a number.
     modules |= {f"synthesis.head.{i}": f"Generator.conv_block_init.{layer}" for i, layer in enumerate((0, 2, 3))}
     for k in range(residual_blocks):
         layers = {0: "conv1", 1: "norm1", 3: "conv2", 4: "norm2"}
@@ -189,9 +191,10 @@ def _density_shapes(channels: int) -> dict[str, Shape]:
 
 
 def _density(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The density of z as five layers: the fourth has the origin's output and two zeros, the fifth hands on the first.
+    """The density of z as five layers: the fourth outputs the origin's value and two zeros, and the fifth passes the
+    first of the three on.
 
-    Matrices are stored ahead of a softplus.
+    Matrices are stored before their softplus.
     """
     parameters = {"H": "_matrix", "b": "_bias", "a": "_factor"}
     density = {
@@ -203,6 +206,6 @@ def _density(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         density[name] = torch.cat([one, torch.full((channels, 2, one.shape[2]), filling)], 1)
     density["_matrix4"] = torch.tensor([_SOFTPLUS_ONE, _SOFTPLUS_ZERO, _SOFTPLUS_ZERO]).repeat(channels, 1, 1)
     density["_bias4"] = torch.zeros(channels, 1, 1)
-    # Only the middle one, the median, has a meaning to coding.
+    # Coding uses only the middle one, the median.
     density["quantiles"] = torch.tensor([-10.0, 0.0, 10.0]).repeat(channels, 1, 1)
     return density

@@ -1,6 +1,6 @@
-"""HiFiC as NeuralCompression saves it: the generators of MS-ILLM and their counterparts without a GAN.
+"""HiFiC as NeuralCompression saves it: the MS-ILLM models, and the same network trained without a GAN.
 
-A `.ckpt` file is a bare state dict. The network is the family's own with its default conventions; only names differ.
+A `.ckpt` file is a bare state dict. The network is the family's with its default conventions; only names differ.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgecodec_export.checkpoints.importers.base import Checkpoint
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
+from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     entries_of,
     foreign_names,
     repetitions,
     require_layout,
     state_dict_keys,
-    state_shapes,
     width,
 )
 from edgecodec_export.families.hific import Hific, Preset
@@ -26,8 +27,8 @@ BOTTLENECKS = Bottlenecks(density="hyper_bottleneck", conditional="latent_bottle
 _BLOCK = r"decoder\.resid_blocks\.(\d+)\."
 
 
-class NeuralCompression:
-    """Importer of one layout."""
+class NeuralCompression(Importer):
+    """Importer of this layout."""
 
     ORIGIN = "NeuralCompression (HiFiC, MS-ILLM)"
     FAMILY = "hific"
@@ -44,19 +45,21 @@ class NeuralCompression:
         names = foreign_names(shapes, _modules(preset.residual_blocks))
         require_layout(self.ORIGIN, found, {names[name]: shape for name, shape in shapes.items()})
         tensors = {name: found[foreign].float() for name, foreign in names.items()}
-        return Checkpoint("hific", "neural-compression", {"origin": self.ORIGIN} | left_out, tensors, preset)
+        notes = {"origin": self.ORIGIN}
+        return Checkpoint("hific", "neural-compression", notes, tensors, preset, left_out=left_out)
 
 
 def _preset(found: Mapping[str, Any]) -> Preset:
-    """What the shapes tell; each width is that of a layer of the encoder and of its mirror image in the decoder."""
+    """The preset that the shapes tell. Layers of the encoder and their counterparts in the decoder are equally wide."""
     stages = [{f"encoder.blocks.{k}.0.{leaf}": 0 for leaf in ("bias", "weight")} for k in range(5)]
     for k in range(4):
         stages[k][f"decoder.blocks.{3 - k}.0.bias"] = 0
         stages[k + 1][f"decoder.blocks.{3 - k}.0.weight"] = 0
     latent = {"encoder.blocks.5.bias": 0, "encoder.blocks.5.weight": 0, "hyper_synthesis_mean.4.bias": 0}
     hyperlatent = {f"hyper_analysis.{i}.bias": 0 for i in (0, 2, 4)}
+    full, half, quarter, eighth, sixteenth = (width(found, stages[k], PUBLISHED.widths[k]) for k in range(5))
     return Preset(
-        widths=tuple(width(found, stages[k], PUBLISHED.widths[k]) for k in range(5)),
+        widths=(full, half, quarter, eighth, sixteenth),
         latent_channels=width(found, latent, PUBLISHED.latent_channels),
         hyperlatent_channels=width(found, hyperlatent, PUBLISHED.hyperlatent_channels),
         residual_blocks=repetitions(found, _BLOCK),
@@ -64,7 +67,7 @@ def _preset(found: Mapping[str, Any]) -> Preset:
 
 
 def _modules(residual_blocks: int) -> dict[str, str]:
-    """Path in NeuralCompression of each of the family's modules."""
+    """NeuralCompression's path of each of the family's modules."""
     modules = {"analysis.15": "encoder.blocks.5", "synthesis.image": "decoder.blocks.4", "density": "hyper_bottleneck"}
     for k in range(5):
         modules |= {f"analysis.{3 * k + i}": f"encoder.blocks.{k}.{i}" for i in (0, 1)}

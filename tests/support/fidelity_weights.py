@@ -1,4 +1,4 @@
-"""Stand-ins for the released checkpoints of the fidelity-controllable codec: their names, their shapes, drawn weights.
+"""Checkpoints like the released ones of the fidelity-controllable codec: same names and shapes, random weights.
 
 Every value comes from the SHA-256 of its tensor's name and a counter, through splitmix64 and exact arithmetic, so it is
 the same on every machine; the arrays in tests/data/vectors/fidelity.npz are for these weights and this picture.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from support.drawn_numbers import centred, top_bits
+from support.portable_random import centred, top_bits
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -26,7 +26,7 @@ CHANNELS, LATENT_CHANNELS, COMPONENTS = 192, 32, 3
 
 
 def shapes() -> dict[str, Shape]:
-    """The 202 tensors of `comp_model`."""
+    """Names and shapes of the 202 tensors of `comp_model`."""
     n, c = CHANNELS, LATENT_CHANNELS
     found: dict[str, Shape] = {}
 
@@ -74,7 +74,7 @@ def shapes() -> dict[str, Shape]:
 
 
 def content(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """A whole file around `tensors`, as the origin's training saves it."""
+    """The contents of a checkpoint file with these tensors, as the original training code saves it."""
     optimiser = {"state": {}, "param_groups": [{"lr": 2e-5, "betas": (0, 0.999), "params": []}]}
     schedule = {"milestones": Counter({150_000: 1, 300_000: 1}), "gamma": 0.5, "last_epoch": 300_000}
     return {"iter": 300_000, "comp_model": tensors, "optimizer": optimiser, "scheduler": schedule}
@@ -82,7 +82,7 @@ def content(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
 
 @cache
 def weights(decoder: str) -> dict[str, torch.Tensor]:
-    """Drawn tensors; `decoder` is "mse" or "gan", which share everything outside the decoder. Do not change them."""
+    """Random tensors, which the caller must not change. `decoder` is "mse" or "gan"; they share all but the decoder."""
     drawn = {name: torch.from_numpy(_tensor(name, shape, decoder)) for name, shape in shapes().items()}
     if decoder == "gan":
         drawn |= {name: tensor for name, tensor in weights("mse").items() if "decoder" not in name}
@@ -100,7 +100,7 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _uniform(name: str, shape: Shape, decoder: str) -> npt.NDArray[np.float32]:
-    """Odd multiples of 2^-24 between -1 and 1. In the second decoder about three in ten are drawn anew."""
+    """Odd multiples of 2^-24 between -1 and 1. About three in ten differ in the "gan" decoder."""
     count = math.prod(shape)
     bits = top_bits(name, count)
     if decoder == "gan" and "decoder" in name:

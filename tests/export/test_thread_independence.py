@@ -11,7 +11,7 @@ import torch
 
 from edgecodec_export import pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import Picture, to_tensor
 from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
 from edgecodec_export.families import Agustsson, LearnedCodec
@@ -54,7 +54,7 @@ def frozen(model: LearnedCodec, threads: int, output: Path, monkeypatch: pytest.
     def stop(folder: Path, *given: object) -> None:
         raise Frozen((folder / "entropy.bin").read_bytes())
 
-    monkeypatch.setattr(pipeline, "_write_graphs", stop)
+    monkeypatch.setattr(pipeline, "export_graphs", stop)
     torch.set_num_threads(threads)
     with pytest.raises(Frozen) as stopped:
         pipeline.write_bundle(output, Source(model.FAMILY, "drawn"), baking_of(model), tiny_halves())

@@ -1,4 +1,4 @@
-"""Exported graphs: the promised inputs and outputs, PyTorch's numbers at any size."""
+"""Exported graphs: the inputs and outputs of the manifest, and parity with PyTorch at any picture size."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from edgecodec_export.baking import Baking, Knobs, Point, baking_of, suffix
 from edgecodec_export.calibration import crop
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.graphs.onnx_export import (
-    AnalysisGraph,
-    SynthesisGraph,
+    AnalysisModule,
+    SynthesisModule,
     export_analysis,
     synthesis_inputs,
     takes_size,
 )
-from edgecodec_export.graphs.parity import verify_analysis, verify_synthesis
+from edgecodec_export.graphs.parity import check_analysis_parity, check_synthesis_parity
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
+
+pytestmark = pytest.mark.slow
 
 #: One of each kind of graph; the others differ in weights alone.
 CODECS = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "tunable")
@@ -90,7 +92,7 @@ def ports(path: Path) -> dict[str, tuple[str, list[object]]]:
 
 
 def drawn_latents(model: LearnedCodec, height: int, width: int) -> Arrays:
-    """Integers (C, h, w) for a decoder, of a picture that large."""
+    """Random integers (C, h, w) by name, for a decoder and a picture of this size in pixels."""
     generator = np.random.default_rng(5)
     return {
         latent.name: generator.integers(
@@ -102,14 +104,14 @@ def drawn_latents(model: LearnedCodec, height: int, width: int) -> Arrays:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_nothing_tells_of_the_machine_that_exported(exported: Any, name: str) -> None:
+def test_graphs_hold_no_paths_of_the_exporting_machine(exported: Any, name: str) -> None:
     for path in (exported(name).analysis, exported(name).synthesis):
         data = path.read_bytes()
         assert b".py" not in data and b"stack_trace" not in data and b"/work" not in data and b"/home" not in data
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_opset_and_ir_version_load_on_the_oldest_supported_runtime(exported: Any, name: str) -> None:
+def test_graphs_have_the_opset_and_ir_version_of_the_oldest_supported_runtime(exported: Any, name: str) -> None:
     for path in (exported(name).analysis, exported(name).synthesis):
         graph = onnx.load(path)
         assert graph.ir_version == 8
@@ -177,7 +179,7 @@ def test_engines_find_plain_constants_and_no_shape_arithmetic(exported: Any, nam
                 assert set(node.input[1:]) <= constants
 
 
-def test_what_can_be_folded_is_gone_and_instance_norm_is_spelled_out(exported: Any) -> None:
+def test_constants_are_folded_and_instance_norm_is_exported_as_basic_operators(exported: Any) -> None:
     kinds = {name: {node.op_type for node in onnx.load(exported(name).synthesis).graph.node} for name in CODECS}
     assert not any("Normalization" in kind for name in CODECS for kind in kinds[name])
     assert {"ReduceMean", "Sqrt"} <= kinds["agustsson-sc"]
@@ -197,12 +199,12 @@ def test_the_graphs_compute_what_pytorch_computes_at_any_size(exported: Any, nam
     found = run(made.analysis, inputs)
     grid = [-(-side // model.latent_alignment()) * model.latent_alignment() for side in picture.shape[:2]]
     with torch.no_grad():
-        graph = AnalysisGraph(made.encoder.reference, takes_size(model))
+        graph = AnalysisModule(made.encoder.reference, takes_size(model))
         expected = graph(*map(torch.from_numpy, inputs.values()))
     for latent, values in zip(model.encoder_latents(), expected, strict=True):
         assert found[latent.name].shape == (1, latent.channels, *(side // latent.stride for side in grid))
         assert np.array_equal(found[latent.name], np.rint(found[latent.name])) and found[latent.name].any()
-        # An integer may differ where the number it was rounded from lies on the edge.
+        # An integer may differ where the value before rounding lies halfway between two.
         differ = np.abs(found[latent.name] - values.numpy())
         assert (differ > 0).mean() < 0.02 and differ.max() <= 3
 
@@ -213,13 +215,13 @@ def test_the_graphs_compute_what_pytorch_computes_at_any_size(exported: Any, nam
     latents = {each.name: maps[each.name][None].astype(np.float32) for each in synthesis_inputs(model)}
     levels = run(made.synthesis, latents)["image"]
     with torch.no_grad():
-        expected_levels = SynthesisGraph(made.decoder.reference)(*map(torch.from_numpy, latents.values())).numpy()
+        expected_levels = SynthesisModule(made.decoder.reference)(*map(torch.from_numpy, latents.values())).numpy()
     assert levels.dtype == np.uint8 and levels.shape == (*grid, 3)
     assert levels.std() > 1 or name == "fidelity"
     assert np.abs(levels.astype(int) - expected_levels.astype(int)).max() <= 1
 
 
-def test_the_graph_makes_what_lies_beyond_the_picture_grey(exported: Any) -> None:
+def test_the_graph_replaces_padding_with_grey(exported: Any) -> None:
     path, picture = exported("fidelity").analysis, tiny_pictures()[2][:48, :64]
     bright, grey = picture.copy(), picture.copy().astype(np.float32)
     bright[40:], bright[:, 50:] = 255, 0
@@ -249,24 +251,26 @@ def pictures_for(model: LearnedCodec) -> list[npt.NDArray[np.uint8]]:
     return [crop(tiny_pictures()[0], 2 * model.ALIGNMENT, 3 * model.ALIGNMENT)]
 
 
-def verified_analysis(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
-    """Verification of the encoder's graph, against another model's encoder if one is given."""
+def analysis_error(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
+    """The error of the encoder's graph, against another model's encoder if one is given."""
     knobs = made.encoder.knobs
     point = made.encoder if model is None else baking_of(model).encoder(knobs)
-    return verify_analysis(path or made.analysis, made.model, point, pictures_for(made.model))
+    return check_analysis_parity(path or made.analysis, made.model, point, pictures_for(made.model))
 
 
-def verified_synthesis(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
+def synthesis_error(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
     grid = made.model.latent_alignment()
     point = made.decoder if model is None else baking_of(model).decoder(made.decoder.knobs)
-    return verify_synthesis(path or made.synthesis, made.model, point, [drawn_latents(made.model, 2 * grid, 3 * grid)])
+    return check_synthesis_parity(
+        path or made.synthesis, made.model, point, [drawn_latents(made.model, 2 * grid, 3 * grid)]
+    )
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_verification_passes_the_graphs_of_a_model(exported: Any, name: str) -> None:
+def test_graphs_agree_with_their_model(exported: Any, name: str) -> None:
     made = exported(name)
-    assert 0 < verified_analysis(made) < 2e-5
-    assert 0 < verified_synthesis(made) < 2e-5
+    assert 0 < analysis_error(made) < 2e-5
+    assert 0 < synthesis_error(made) < 2e-5
 
 
 def nudged(name: str, part: str) -> LearnedCodec:
@@ -291,7 +295,7 @@ def nudged(name: str, part: str) -> LearnedCodec:
         ("tunable", "analysis.omega.1.1.bias"),
     ],
 )
-def test_verification_fails_an_analysis_graph_of_other_weights(exported: Any, name: str, part: str) -> None:
+def test_parity_fails_for_an_analysis_graph_of_other_weights(exported: Any, name: str, part: str) -> None:
     other = nudged(name, part)
     if name == "crdr":
         other.get_parameter(part)[:] += 0.1  # of whatever quality it is baked at
@@ -299,7 +303,7 @@ def test_verification_fails_an_analysis_graph_of_other_weights(exported: Any, na
         # Statistics over the whole map take a shift out again, so this weight cannot be told apart: another can.
         other.get_parameter("masker.importance.0.0.weight")[0] += 0.5
     with pytest.raises(VerificationFailed, match=r"analysis.*\.onnx: differs"):
-        verified_analysis(exported(name), model=other)
+        analysis_error(exported(name), model=other)
 
 
 @pytest.mark.parametrize(
@@ -314,27 +318,27 @@ def test_verification_fails_an_analysis_graph_of_other_weights(exported: Any, na
         ("tunable", "synthesis.0.1.weight"),
     ],
 )
-def test_verification_fails_a_synthesis_graph_of_other_weights(exported: Any, name: str, part: str) -> None:
+def test_parity_fails_for_a_synthesis_graph_of_other_weights(exported: Any, name: str, part: str) -> None:
     with pytest.raises(VerificationFailed, match=r"synthesis.*\.onnx: differs"):
-        verified_synthesis(exported(name), model=nudged(name, part))
+        synthesis_error(exported(name), model=nudged(name, part))
 
 
-def test_verification_fails_a_decoder_of_another_beta(exported: Any) -> None:
+def test_parity_fails_for_a_decoder_of_another_beta(exported: Any) -> None:
     made = exported("crdr")
     other = baking_of(made.model).decoder({**made.decoder.knobs, "beta": 0.0})
     with pytest.raises(VerificationFailed, match="differs"):
-        verify_synthesis(made.synthesis, made.model, other, [drawn_latents(made.model, 64, 64)])
+        check_synthesis_parity(made.synthesis, made.model, other, [drawn_latents(made.model, 64, 64)])
 
 
 @pytest.mark.parametrize("name", ["tunable", "hific"])
-def test_verification_fails_numbers_that_are_none(name: str, tmp_path: Path) -> None:
+def test_parity_fails_for_infinities(name: str, tmp_path: Path) -> None:
     model = copy.deepcopy(tiny_codec(name))
     for parameter in model.analysis.parameters():
-        parameter.mul_(1e30)  # overflows to infinities, whose difference is no number, in PyTorch as in the graph
+        parameter.mul_(1e30)  # overflows to infinities in PyTorch and in the graph; their difference is NaN
     point = baking_of(model).encoder({})
     export_analysis(model, point, tmp_path / "analysis.onnx")
-    with pytest.raises(VerificationFailed, match=r"analysis\.onnx: gives infinities"):
-        verify_analysis(tmp_path / "analysis.onnx", model, point, pictures_for(model))
+    with pytest.raises(VerificationFailed, match=r"analysis\.onnx: gives infinities or NaN"):
+        check_analysis_parity(tmp_path / "analysis.onnx", model, point, pictures_for(model))
 
 
 def changed(path: Path, tmp_path: Path, change: Any) -> Path:
@@ -350,25 +354,25 @@ def constant(graph: onnx.GraphProto, value: float) -> onnx.TensorProto:
     return found
 
 
-def test_verification_fails_a_graph_whose_bytes_are_not_the_picture(exported: Any, tmp_path: Path) -> None:
+def test_parity_fails_for_a_graph_whose_bytes_are_not_the_picture(exported: Any, tmp_path: Path) -> None:
     def brighter(graph: onnx.GraphProto) -> None:
         scale = constant(graph, 255)
         scale.CopyFrom(onnx.numpy_helper.from_array(np.float32(254), scale.name))
 
     made = exported("hific")
     with pytest.raises(VerificationFailed, match="differs"):
-        verified_synthesis(made, changed(made.synthesis, tmp_path, brighter))
+        synthesis_error(made, changed(made.synthesis, tmp_path, brighter))
 
 
-def test_verification_fails_a_graph_that_clips_otherwise(exported: Any, tmp_path: Path) -> None:
+def test_parity_fails_for_a_graph_that_clips_otherwise(exported: Any, tmp_path: Path) -> None:
     def darker(graph: onnx.GraphProto) -> None:
         (clip,) = (node for node in graph.node if node.op_type == "Clip")
         graph.initializer.append(onnx.numpy_helper.from_array(np.float32(100), "lower"))
         clip.input[2] = "lower"
 
     made = exported("hific")
-    with pytest.raises(VerificationFailed, match="does not give what it decided"):
-        verified_synthesis(made, changed(made.synthesis, tmp_path, darker))
+    with pytest.raises(VerificationFailed, match="has outputs that are not those of its decisions"):
+        synthesis_error(made, changed(made.synthesis, tmp_path, darker))
 
 
 @pytest.mark.parametrize(
@@ -379,7 +383,7 @@ def test_verification_fails_a_graph_that_clips_otherwise(exported: Any, tmp_path
         ("agustsson-sc", "Greater", "GreaterOrEqual", "decides by GreaterOrEqual"),
     ],
 )
-def test_verification_fails_a_graph_that_decides_otherwise(
+def test_parity_fails_for_a_graph_that_decides_otherwise(
     exported: Any, tmp_path: Path, name: str, kind: str, instead: str, message: str
 ) -> None:
     def other(graph: onnx.GraphProto) -> None:
@@ -387,18 +391,18 @@ def test_verification_fails_a_graph_that_decides_otherwise(
 
     made = exported(name)
     with pytest.raises(VerificationFailed, match=message):
-        verified_analysis(made, changed(made.analysis, tmp_path, other))
+        analysis_error(made, changed(made.analysis, tmp_path, other))
 
 
-def test_verification_fails_other_centres(exported: Any, tmp_path: Path) -> None:
+def test_parity_fails_for_other_centres(exported: Any, tmp_path: Path) -> None:
     def shifted(graph: onnx.GraphProto) -> None:
         (node,) = (node for node in graph.node if node.op_type == "Greater" and _value(graph, node.input[1]) == 1.5)
         graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.6), "shifted"))
         node.input[1] = "shifted"
 
     made = exported("agustsson-sc")
-    with pytest.raises(VerificationFailed, match="Greater is not that of its numbers"):
-        verified_analysis(made, changed(made.analysis, tmp_path, shifted))
+    with pytest.raises(VerificationFailed, match="Greater has another result than in PyTorch"):
+        analysis_error(made, changed(made.analysis, tmp_path, shifted))
 
 
 def _value(graph: onnx.GraphProto, name: str) -> float:
@@ -406,7 +410,7 @@ def _value(graph: onnx.GraphProto, name: str) -> float:
     return float(onnx.numpy_helper.to_array(found))
 
 
-def test_every_family_has_a_tiny_codec_here() -> None:
+def test_every_family_is_covered() -> None:
     from edgecodec_export.families import FAMILIES
 
     assert {tiny_codec(name).FAMILY for name in CODECS} == set(FAMILIES)

@@ -1,4 +1,4 @@
-"""Calibration: every photograph at every setting of the encoder, and what integers cost at each of them."""
+"""Calibration: every photograph is observed at every setting, and the cost of integers is reported for each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from edgecodec.errors import InvalidArgument
 from edgecodec_export import pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.bundle.manifest import Source
+from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints.files import save_checkpoint
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.entropy import freeze
 from edgecodec_export.entropy.cost import EntropyCost, summed
 from edgecodec_export.entropy.freeze import freeze_entropy
@@ -35,38 +35,38 @@ SETTINGS: dict[str, list[dict[str, float]]] = {
     "hific": [{}],
     "tunable": [{"n": n} for n in N],
 }
-Shown = tuple[int, tuple[tuple[str, float], ...]]  # number of a picture, knobs
+Observed = tuple[int, tuple[tuple[str, float], ...]]  # number of a picture, knobs
 
 
-class Seen(Exception):
-    """The export has come far enough."""
+class Counted(Exception):
+    """Ends the export, with the observations counted so far."""
 
 
 class Recording:
-    """A freezer that notes which of the calibrating pictures it is shown at which knobs, and freezes nothing."""
+    """A freezer that counts which calibrating pictures it observes at which knobs, and freezes nothing."""
 
     def __init__(self, freezer: Freezer) -> None:
         self._freezer = freezer
         self._pictures = [to_tensor(picture) for picture in tiny_halves().calibrating]
-        self._shown: list[tuple[Any, Shown]] = []
+        self._observed: list[tuple[Any, Observed]] = []
 
     def observe(self, image: Tensor, **knobs: float) -> Any:
         observation = self._freezer.observe(image, **knobs)
         (i,) = (i for i, picture in enumerate(self._pictures) if picture.equal(image))
-        self._shown.append((observation, (i, tuple(knobs.items()))))
+        self._observed.append((observation, (i, tuple(knobs.items()))))
         return observation
 
     def freeze(self, observations: list[Any]) -> None:
-        raise Seen(Counter(shown for given in observations for each, shown in self._shown if each is given))
+        raise Counted(Counter(observed for given in observations for each, observed in self._observed if each is given))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_calibrating_picture_is_seen_once_at_every_setting(
+def test_every_calibrating_picture_is_observed_once_at_every_setting(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(freeze, "freezer_of", lambda model: Recording(freezer_of(model)))
     baking = baking_of(tiny_codec(name), ASKED[name])
-    with pytest.raises(Seen) as stopped:
+    with pytest.raises(Counted) as stopped:
         pipeline.write_bundle(tmp_path / "b", Source(name, "tiny"), baking, tiny_halves())
     pictures = range(len(tiny_halves().calibrating))
     assert len(pictures) > 1
@@ -82,7 +82,7 @@ def test_a_photograph_too_small_for_the_networks_is_refused(name: str, least: in
         pipeline.export_bundle(ExportOptions(tmp_path / "c.safetensors", tmp_path / "b", calibration=tmp_path))
 
 
-def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
+def test_the_total_cost_is_the_sum_and_the_summary_lists_every_setting() -> None:
     parts = [
         EntropyCost(8, 1000.0, 1001, 0.15, {"bound": 5.0}, {"n": -2.0}),
         EntropyCost(8, 500.0, 499, 0.15, {"bound": 4.0}, {"n": 0.5}),
@@ -95,14 +95,14 @@ def test_the_whole_is_the_sum_and_people_read_every_part() -> None:
     assert [line.split() for line in lines[-2:]] == [["at", "n-2", "+0.100", "%"], ["at", "n0.5", "-0.200", "%"]]
 
 
-def test_a_cost_beyond_the_bound_is_a_warning_with_its_settings_and_a_remedy() -> None:
+def test_a_cost_beyond_the_bound_is_a_warning_with_settings_and_remedy() -> None:
     good = EntropyCost(8, 1e6, 1_001_400, 0.15, knobs={"quality": 0.0})
-    dear = EntropyCost(8, 1e5, 100_160, 0.15, knobs={"quality": 4.0})
-    whole = summed([good, dear])
+    expensive = EntropyCost(8, 1e5, 100_160, 0.15, knobs={"quality": 4.0})
+    whole = summed([good, expensive])
     assert whole.overhead_percent < whole.bound_percent == 0.15
     (warning,) = warnings(whole)
     assert "more than 0.15 % bits at quality4:" in warning and "--calibration" in warning
-    (alone,) = warnings(replace(dear, knobs={}))
+    (alone,) = warnings(replace(expensive, knobs={}))
     assert "more than 0.15 % bits:" in alone
     assert warnings(good) == warnings(summed([good, good])) == []
     (kept,) = warnings(whole, kept=True)

@@ -21,7 +21,7 @@ _LARGEST_RANKED_SCALE = 6.0
 
 
 def _probability(scale: float, low: float, high: float) -> float:
-    """Of a zero-mean Gaussian in [low, high]; computed in the nearer tail, where it keeps its digits."""
+    """The probability of [low, high] under a zero-mean Gaussian, computed in the nearer tail for precision."""
     if low > 0:
         low, high = -high, -low
     return 0.5 * (math.erfc(-high / scale / math.sqrt(2)) - math.erfc(-low / scale / math.sqrt(2)))
@@ -65,7 +65,7 @@ def _smooth(random: np.random.Generator, rows: int, columns: int) -> npt.NDArray
 def residuals(
     channels: int, rows: int, columns: int, energy: float, seed: int = 1
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
-    """Table indices and symbols, flat in channel, row, column order; energy: a middling channel's middle index."""
+    """Table indices and symbols, flat in channel, row, column order. energy: the middle index of a middle channel."""
     random = np.random.default_rng(seed)
     texture = _smooth(random, rows, columns)
     index = np.empty((channels, rows, columns))
@@ -79,7 +79,7 @@ def residuals(
 
 
 def ideal_bits(indices: npt.NDArray[np.uint8], symbols: npt.NDArray[np.int16]) -> float:
-    """Information of the symbols under the exact Gaussians that made them."""
+    """Bits of information of the symbols under the exact Gaussians that made them."""
     pairs, counts = np.unique(indices.astype(np.int64) << 16 | np.abs(symbols.astype(np.int64)), return_counts=True)
     bits = 0.0
     for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""Numbers that are the same bits on every machine: the stuff of stand-in weights and of the picture they are tried on.
+"""Random numbers with the same bits on every machine, for stand-in weights and a test picture.
 
 Every number is splitmix64 (Steele, Lea, Flood 2014) of a counter, seeded by the SHA-256 of a name. The vectors in
 tests/data/vectors were computed by public implementations with weights made of these.
@@ -27,7 +27,7 @@ def splitmix64(name: str, count: int) -> npt.NDArray[np.uint64]:
 
 
 def top_bits(name: str, count: int) -> npt.NDArray[np.int64]:
-    """24 bits of each output."""
+    """The top 24 bits of each output."""
     return (splitmix64(name, count) >> np.uint64(40)).astype(np.int64)
 
 
@@ -42,7 +42,7 @@ def uniform(name: str, shape: Sequence[int]) -> Floats:
 
 
 def picture(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """(height, width, 3): ramps, stripes, twelve soft discs and some noise, in integers."""
+    """A test picture (height, width, 3): ramps, stripes, twelve soft discs and noise, in integer arithmetic."""
     rows, columns = np.mgrid[:height, :width].astype(np.int64)
     phase = (columns + 2 * rows) % 74
     stripes = 255 * np.minimum(phase, 74 - phase) // 37

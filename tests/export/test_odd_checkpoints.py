@@ -1,4 +1,4 @@
-"""Odd and damaged checkpoints are refused for what is odd about them, and never for something else or by a crash."""
+"""Odd and damaged checkpoints are refused with the actual reason, never with another one or by a crash."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from torch import Tensor
 from edgecodec.errors import CheckpointRejected, EdgecodecError
 from edgecodec_export import pipeline
 from edgecodec_export.baking import baking_of
-from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
@@ -54,13 +54,13 @@ def stored(content: Any, path: Path) -> Path:
 
 
 def refusal(read: Callable[[], Any]) -> list[str]:
-    """What is said, line by line."""
+    """The lines of the message."""
     with pytest.raises(CheckpointRejected) as refused:
         read()
     return str(refused.value).split("\n  ")
 
 
-# Names that no layout has.
+# ---- names of no layout ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_tables_of_another_layouts_entropy_model_are_unused() -> None:
         assert refusal(lambda read=read, content=content: read(content))[1:] == ["entropy_bottleneck._offset: unused"]
 
 
-# What is missing, and nothing else.
+# ---- missing tensors -------------------------------------------------------------------------------------------------
 
 WHOLE: dict[str, tuple[Callable[[], State], Callable[[State], Any]]] = {
     "hyperprior": (compressai, CompressAI().read),
@@ -107,7 +107,7 @@ def test_one_tensor_that_is_missing_or_misshapen_is_alone_in_the_list(layout: st
         ]
 
 
-def test_all_widths_of_a_layer_are_read_off_its_other_tensors() -> None:
+def test_widths_are_read_from_other_tensors_if_some_are_missing() -> None:
     state = compressai()
     gone = [name for name in state if name.startswith("g_a.0.")]
     kept = {name: tensor for name, tensor in state.items() if name not in gone}
@@ -135,7 +135,7 @@ def test_all_widths_of_a_layer_are_read_off_its_other_tensors() -> None:
         ("hific", test_importers_justin_tan.small, ["args: missing, should hold the options of the training run"]),
     ],
 )
-def test_of_a_named_family_what_keeps_a_file_from_being_recognised_is_listed(
+def test_with_a_named_family_the_reasons_against_recognition_are_listed(
     family: str, content: Callable[[], Any], lines: list[str], tmp_path: Path
 ) -> None:
     path = stored(content(), tmp_path / "x.pt")
@@ -149,7 +149,7 @@ def test_very_long_lists_are_cut_for_each_kind_of_problem(tmp_path: Path) -> Non
     assert lines[12] == "and 88 more unused" and lines[-1].endswith(" more missing") and len(lines) == 26
 
 
-def test_a_pair_of_two_families_is_refused_as_that() -> None:
+def test_a_pair_of_two_families_is_refused() -> None:
     for main, mse, line in (
         ("fidelity", "hific-reflect", "family: 'fidelity' and 'hific'"),
         ("hific-reflect", "fidelity", "family: 'hific' and 'fidelity'"),
@@ -158,7 +158,7 @@ def test_a_pair_of_two_families_is_refused_as_that() -> None:
         assert refusal(lambda models=models: baking_of(models[0], mse=models[1]))[1].startswith(line)
 
 
-# NumPy's arrays and numbers.
+# ---- arrays and numbers of NumPy -------------------------------------------------------------------------------------
 
 
 def test_arrays_in_a_pytorch_file_are_tensors(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_arrays_in_a_pytorch_file_are_tensors(tmp_path: Path) -> None:
         assert all(torch.equal(tensor, plain[name]) for name, tensor in tensors.items())
 
 
-def test_numbers_of_numpy_among_the_options_are_pythons(tmp_path: Path) -> None:
+def test_numpy_numbers_among_the_options_become_python_numbers(tmp_path: Path) -> None:
     content = justin_tan()
     content["args"] |= {
         "n_residual_blocks": np.int64(2),
@@ -239,7 +239,7 @@ def test_what_safe_loading_refuses_is_named_and_what_to_save_instead(tmp_path: P
     assert "it holds argparse.Namespace, which" in line and "model.state_dict()" in line
 
 
-# Tensors that are no weights.
+# ---- tensors that are not weights ------------------------------------------------------------------------------------
 
 _DENSE = torch.ones(16)
 ODD: dict[str, tuple[Tensor, str]] = {
@@ -255,7 +255,7 @@ ODD: dict[str, tuple[Tensor, str]] = {
 
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("name", ["g_a.6.bias", "gaussian_conditional.scale_bound", "g_a.1.beta_reparam.pedestal"])
-def test_tensors_that_are_no_weights_are_refused_by_name(kind: str, name: str, tmp_path: Path) -> None:
+def test_tensors_that_are_not_weights_are_refused_by_name(kind: str, name: str, tmp_path: Path) -> None:
     tensor, why = ODD[kind]
     path = stored(compressai() | {name: tensor}, tmp_path / "x.pt")
     assert f"{name}: {why}" in refusal(lambda: read_checkpoint(path))[-1]
@@ -280,7 +280,7 @@ def own(path: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["complex", "int8", "int64", "bool", "float8"])
-def test_tensors_of_edgecodecs_own_file_that_are_no_weights_are_refused(kind: str, tmp_path: Path) -> None:
+def test_tensors_of_edgecodecs_own_file_that_are_not_weights_are_refused(kind: str, tmp_path: Path) -> None:
     tensor, why = ODD[kind]
     path = own(tmp_path / "own.safetensors", **{"analysis.0.first.bias": tensor})
     assert f"analysis.0.first.bias: {why}" in refusal(lambda: read_checkpoint(path))[1]
@@ -293,16 +293,16 @@ def test_a_configuration_of_impossible_sizes_is_refused(channels: int, tmp_path:
     assert str(path) in refusal(lambda: load_model(read_checkpoint(path)))[0]
 
 
-def test_notes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_notes_that_are_not_text_are_refused(tmp_path: Path) -> None:
     path = own(tmp_path / "own.safetensors", notes='{"classes": "\\ud800"}')
     assert "metadata" in refusal(lambda: read_checkpoint(path))[0]
 
 
-# Anything else.
+# ---- damage ----------------------------------------------------------------------------------------------------------
 
 
 def test_damage_anywhere_is_an_error_of_edgecodecs_own(tmp_path: Path) -> None:
-    """Bytes are changed where they decide most: in the pickle, and in the headers of every format."""
+    """Bytes are changed where the effect is largest: in the pickle, and in the headers of every format."""
     paths = [
         stored(dict(list(compressai().items())[:4]) | {"a": np.ones(3)}, tmp_path / "zip.pt"),
         own(tmp_path / "own.safetensors"),
@@ -323,10 +323,10 @@ def test_damage_anywhere_is_an_error_of_edgecodecs_own(tmp_path: Path) -> None:
                 load_model(read_checkpoint(path, draw.choice((None, "hyperprior", "hific"))))
 
 
-# What becomes of notes.
+# ---- parts that are left out -----------------------------------------------------------------------------------------
 
 
-def test_what_was_left_out_is_said_and_goes_into_the_provenance(
+def test_parts_left_out_are_reported_and_recorded_in_the_provenance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources, said = [], []
@@ -336,17 +336,17 @@ def test_what_was_left_out_is_said_and_goes_into_the_provenance(
     path = stored(content, tmp_path / "low.pt")
     pipeline.export_bundle(ExportOptions(path, tmp_path / "out"), progress=said.append)
     ((checkpoint,),) = [source.checkpoints for source in sources]
-    assert checkpoint["notes"]["origin"].startswith("Justin-Tan") and checkpoint["notes"]["iterations"] == "200000"
+    assert checkpoint.notes["origin"].startswith("Justin-Tan") and checkpoint.notes["iterations"] == "200000"
     assert [line for line in said if "left out" in line] == [
         "low.pt, left out: Discriminator.* (20 tensors: training only);"
         " discriminator_optimizer_state_dict (beside the weights); ema (beside the weights)"
     ]
-    assert checkpoint["notes"]["left out ema"] == "beside the weights"
+    assert checkpoint.notes["left out ema"] == "beside the weights"
 
 
-def test_every_importer_says_which_tables_it_left_out() -> None:
+def test_tables_left_out_are_counted() -> None:
     tables = {"entropy_bottleneck._offset": torch.zeros(12), "gaussian_conditional.scale_table": torch.zeros(64)}
-    assert CompressAI().read(compressai() | tables).notes["left out gaussian_conditional.*"].startswith("5 tensors")
+    assert CompressAI().read(compressai() | tables).left_out["gaussian_conditional.*"].startswith("5 tensors")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -363,14 +363,14 @@ def test_an_entropy_model_that_does_not_fit_into_integers_is_refused(
     )
 
 
-def test_latents_that_files_cannot_carry_are_refused_before_they_are_measured() -> None:
+def test_latents_beyond_16_bits_are_refused_before_they_are_measured() -> None:
     for wild in (40_000, np.iinfo(np.int64).min):
         observation = SimpleNamespace(latents={"z": np.array([[[0, wild]]])})
         with pytest.raises(CheckpointRejected, match="latent z of a photograph"):
             as_int16(observation)
 
 
-def test_names_that_are_no_text_are_spelled_out(tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"tiny-\xff.pt")
     torch.save(compressai(), odd)
     assert read_checkpoint(odd).family == "hyperprior"

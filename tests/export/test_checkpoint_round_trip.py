@@ -1,4 +1,4 @@
-"""Whatever was imported or built can be saved as edgecodec's own checkpoint, and computes the same when it is read."""
+"""Every imported or built model can be saved as edgecodec's own checkpoint and computes the same when read back."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.configuration import configuration_text, parse_configuration
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers.agustsson_tf1 import AgustssonTf1
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
@@ -40,7 +40,7 @@ IMPORTED: dict[str, Callable[[], Checkpoint]] = {
 
 @torch.no_grad()
 def results(model: LearnedCodec) -> list[Tensor]:
-    """Latents of a picture, and a picture of latents."""
+    """Latents of a picture, and the picture of drawn latents."""
     latents = model.encode(to_tensor(tiny_pictures()[1][:64, :128]))
     generator = torch.Generator().manual_seed(1)
     drawn = [
@@ -119,7 +119,7 @@ def changed(**fields: Any) -> str:
     return json.dumps({name: value for name, value in configuration.items() if value is not None})
 
 
-def test_a_field_that_came_later_has_its_default() -> None:
+def test_a_field_added_later_has_its_default() -> None:
     assert parse_configuration(hific.Preset, changed(pads_latent=None)) == PRESETS["hific"]
 
 
@@ -140,7 +140,7 @@ def test_a_field_that_came_later_has_its_default() -> None:
         (changed(signed_images=1), "signed_images: cannot be 1"),
     ],
 )
-def test_a_configuration_that_is_none_of_the_family_is_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_a_configuration_that_is_not_one_of_the_family_is_refused(text: str, message: str, tmp_path: Path) -> None:
     path = rewritten(saved(tiny_codec("hific"), tmp_path / "bad.safetensors"), configuration=text)
     with pytest.raises(CheckpointRejected, match=message) as refused:
         read_checkpoint(path)

@@ -1,16 +1,19 @@
-"""edgecodec's own checkpoints: read back as written, refused with the whole list otherwise, never executed."""
+"""edgecodec's own checkpoints: read back as written, refused with the list of problems, never executed."""
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
-from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint, save_checkpoint
+from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint, stored_notes
 from edgecodec_export.families import Hific
 from support.make_tiny_bundle import PRESET, tiny_model
 
@@ -34,6 +37,21 @@ def test_a_saved_model_comes_back_bit_for_bit(saved: Path) -> None:
     assert not model.training
     for name, tensor in tiny_model().state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
+
+
+def test_class_names_and_parts_left_out_come_back(saved: Path, tmp_path: Path) -> None:
+    classes, left_out = ("sky", "road"), {"ema.*": "3 tensors: beside the weights"}
+    checkpoint = replace(read_checkpoint(saved), classes=classes, left_out=left_out)
+    path = tmp_path / "again.safetensors"
+    save_checkpoint(path, load_model(checkpoint), checkpoint.family, checkpoint.preset, stored_notes(checkpoint))
+    with safe_open(path, framework="pt") as stored:
+        assert json.loads(stored.metadata()["notes"]) == {
+            "stage": "none",
+            "classes": "sky,road",
+            "left out ema.*": "3 tensors: beside the weights",
+        }
+    again = read_checkpoint(path)
+    assert (again.notes, again.classes, again.left_out) == ({"stage": "none"}, classes, left_out)
 
 
 def test_half_precision_files_are_read_as_float32(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.files import Checkpoint, load_model
+from edgecodec_export.checkpoints import Checkpoint, load_model
 from edgecodec_export.families import FAMILIES
 from support.tiny_codecs import PRESETS, tiny_codec
 
@@ -32,7 +32,7 @@ def claiming(name: str, **fields: Any) -> Checkpoint:
         ("fidelity", "context_channels", (8, 10_000)),
     ],
 )
-def test_counts_that_nothing_in_the_file_reaches_are_refused(
+def test_counts_that_no_tensor_of_the_file_reaches_are_refused(
     name: str, field: str, count: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = claiming(name, **{field: count})
@@ -42,7 +42,7 @@ def test_counts_that_nothing_in_the_file_reaches_are_refused(
     assert str(refused.value).splitlines()[1:] == [f"  {field}: {count!r}"]
 
 
-def test_a_side_without_values_reaches_nothing() -> None:
+def test_sides_of_empty_tensors_do_not_count() -> None:
     checkpoint = claiming("hific", residual_blocks=10_000)
     checkpoint.tensors["hollow"] = torch.zeros(0, 10_000)
     with pytest.raises(CheckpointRejected, match="residual_blocks: 10000"):
@@ -50,16 +50,16 @@ def test_a_side_without_values_reaches_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_codecs_own_counts_are_reached(name: str) -> None:
+def test_the_counts_of_every_codec_are_accepted(name: str) -> None:
     load_model(claiming(name))
 
 
 @pytest.mark.parametrize(
     ("name", "field", "count", "said"),
     [
-        ("hific", "latent_channels", -1, "no hific can be of Preset"),
-        ("crdr", "slices", 0, "no crdr can be of Preset"),
-        ("tunable", "latent_channels", 0, "it would have tensors without values"),
+        ("hific", "latent_channels", -1, "hific cannot be built with Preset"),
+        ("crdr", "slices", 0, "crdr cannot be built with Preset"),
+        ("tunable", "latent_channels", 0, "would have empty tensors"),
         ("hific", "widths", (4, 8, 8, 16, 15), "should have"),
     ],
 )

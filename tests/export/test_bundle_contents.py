@@ -28,14 +28,16 @@ from edgecodec.errors import (
 )
 from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.calibration import DEFAULT_FOLDER, load_calibration_pictures
-from edgecodec_export.checkpoints.files import save_checkpoint
-from edgecodec_export.entropy.freeze import Progress
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import Hific
+from edgecodec_export.messages import Progress
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.pipeline import ExportReport
 from edgecodec_export.report import summary
 from support.make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from support.paths import ENVIRONMENT
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,7 @@ def test_the_runtime_reproduces_the_golden_picture(exported: tuple[Path, ExportR
         pictures.append(np.asarray(Image.open(folder / entry["file"])).astype(int))
         assert np.abs(codec.decode(coded).pixels.astype(int) - pictures[-1]).max() <= 1
     assert pictures[0].shape == (133, 203, 3)
-    assert np.abs(pictures[0] - pictures[1]).max() > 1, "the two decoders must be told apart"
+    assert np.abs(pictures[0] - pictures[1]).max() > 1, "the two decoders must give different pictures"
 
 
 def test_a_single_checkpoint_gives_one_decoder_without_knobs(inputs: Path, tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(
     def refuse(*arguments: object, **options: object) -> float:
         raise VerificationFailed("differs")
 
-    monkeypatch.setattr(pipeline, "export_analysis", refuse)
+    monkeypatch.setattr(pipeline, "export_graphs", refuse)
     with pytest.raises(VerificationFailed):
         export(inputs, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
@@ -132,7 +134,7 @@ def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(
 
 
 def test_an_export_that_is_terminated_leaves_nothing(inputs: Path, tmp_path: Path) -> None:
-    """As whoever stops a service or a container does it."""
+    """By SIGTERM, as services and containers are stopped."""
     command = [sys.executable, "-m", "edgecodec", "export", "-o", tmp_path / "out" / "tiny.bundle"]
     command += ["--ckpt", inputs / "main.safetensors", "--ckpt-mse", inputs / "mse.safetensors"]
     command += ["--alpha", ",".join(map(str, np.linspace(0, 1, 101))), "--calibration", inputs / "photos"]
@@ -153,7 +155,7 @@ def test_an_export_that_is_terminated_leaves_nothing(inputs: Path, tmp_path: Pat
 
 @pytest.fixture
 def one_thread_more() -> Iterator[None]:
-    """Of PyTorch."""
+    """PyTorch with another number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
     yield
@@ -174,14 +176,14 @@ def test_force_replaces_a_bundle_with_the_same_bytes_as_any_other_export(
     assert [path.name for path in tmp_path.iterdir()] == ["another name"]
 
 
-def test_force_does_not_replace_a_folder_that_is_no_bundle(inputs: Path, tmp_path: Path) -> None:
+def test_force_does_not_replace_a_folder_that_is_not_a_bundle(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "beach.jpg").write_text("")
     with pytest.raises(OutputExists, match="not a bundle"):
         export(inputs, tmp_path, force=True)
     assert (tmp_path / "beach.jpg").exists()
 
 
-def test_what_cannot_work_is_refused_before_any_work(inputs: Path, tmp_path: Path) -> None:
+def test_options_that_cannot_work_are_refused_before_any_work(inputs: Path, tmp_path: Path) -> None:
     main = inputs / "main.safetensors"
     progress: list[str] = []
     with pytest.raises(InvalidArgument, match="two decoders"):

@@ -1,4 +1,4 @@
-"""The golden files (tests/data/golden), as their list of digests has them."""
+"""The golden files (tests/data/golden) and the digests that they must decode to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.paths import GOLDEN
 
 @dataclass(frozen=True)
 class Golden:
-    """A line of digests.txt, which says what its fields are."""
+    """One line of digests.txt; the heading there explains the fields."""
 
     picture: str
     model: str

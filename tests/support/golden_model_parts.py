@@ -1,4 +1,4 @@
-"""What the entropy models of the golden files are made of: tables, layers and curves of random numbers."""
+"""Tables, layers and curves of random numbers, for the entropy models of the golden files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Random = np.random.RandomState
 
 
 def falling(ranks: int, share: int) -> tuple[int, ...]:
-    """Frequencies where every rank takes share / 256 of what is left, and the escape the rest."""
+    """Frequencies: every rank takes share / 256 of what is left; the escape takes the rest."""
     left, frequencies = PROBABILITY_SUM, []
     for after in range(ranks - 1, 0, -1):
         frequencies.append(max(1, min(left - after, left * share // 256)))
@@ -32,7 +32,7 @@ def falling(ranks: int, share: int) -> tuple[int, ...]:
 
 
 def scale_tables(count: int) -> list[Table]:
-    """From narrow to wide, centred on zero: what residuals are coded with. The wide half sends raw bits."""
+    """Tables for residuals, centred on zero, from narrow to wide. The wide half has raw bits."""
     return [
         Table(falling(2 + 62 * i // (count - 1), 250 - 226 * i // (count - 1)), raw_bits=max(0, 24 * i // count - 12))
         for i in range(count)
@@ -40,7 +40,7 @@ def scale_tables(count: int) -> list[Table]:
 
 
 def shifted_tables(count: int) -> list[Table]:
-    """Of all kinds: modes apart from zero, both signs, 2 to 64 ranks, 0 to 12 raw bits."""
+    """Tables of all kinds: modes other than zero, both signs, 2 to 64 ranks, 0 to 12 raw bits."""
     return [
         Table(
             falling(2 + i * 11 % 63, 20 + i * 37 % 230),
@@ -53,7 +53,7 @@ def shifted_tables(count: int) -> list[Table]:
 
 
 def alphabet_tables(lowest: int, symbols: int, count: int) -> list[Table]:
-    """For values from `lowest` up, with modes all over them; what some have no rank for is behind their escape."""
+    """Tables for an alphabet from `lowest` up, with modes all over it; values without a rank are escaped."""
     return [
         Table(
             falling(2 + i * 3 % min(62, 2 * symbols), 110 + i * 31 % 100),
@@ -66,7 +66,7 @@ def alphabet_tables(lowest: int, symbols: int, count: int) -> list[Table]:
 
 
 def neighbour_tables(channels: int, symbols: int, count: int, ends: bool = False) -> Integers:
-    """Which of `count` tables: about that of the mean of left and above, another one for each channel and end."""
+    """Table numbers below `count`: close to the mean of the left and upper neighbour, shifted by channel and end."""
     end, channel, left, above = np.indices((1 + ends, channels, symbols + 1, symbols + 1))
     return ((left + above) * count // (2 * symbols + 1) + channel % 2 + end * (count // 2)) % count
 
@@ -76,7 +76,7 @@ def neighbour_tables(channels: int, symbols: int, count: int, ends: bool = False
 
 @dataclass(frozen=True)
 class Geometry:
-    """Of a layer, but for its channels."""
+    """The geometry of a layer, without its channels."""
 
     transposed: bool
     kernel: int
@@ -86,14 +86,14 @@ class Geometry:
     weight_bytes: int
 
 
-#: A convolution of one pixel, with weights of one byte.
+#: A 1x1 convolution with 8-bit weights.
 POINT = Geometry(False, 1, 1, 0, 0, 1)
-#: One that looks at neighbours and keeps the size.
+#: A 3x3 convolution that keeps the size.
 AROUND = Geometry(False, 3, 1, 1, 0, 1)
 
 
 def layer(random: Random, geometry: Geometry, inputs: int, outputs: int, epilogue: Epilogue) -> Layer:
-    """Weights are all that one byte holds, or as large as two bytes may be for sums that fit 32 bits."""
+    """A layer with weights of the whole 8-bit range, or 16-bit weights as large as 32-bit sums allow."""
     largest = 127 if geometry.weight_bytes == 1 else 900
     return Layer(
         geometry.transposed,
@@ -108,7 +108,7 @@ def layer(random: Random, geometry: Geometry, inputs: int, outputs: int, epilogu
 
 
 def hidden_epilogue(random: Random, outputs: int, shift: int, low: int, high: int) -> Requantise:
-    """Shifts by `shift` and a little more what is multiplied by up to 2^24."""
+    """A requantisation with multipliers up to 2^24 and shifts from `shift` up."""
     return Requantise(
         random.randint(1 << 20, 1 << 24, outputs),
         random.randint(-(1 << 22), 1 << 22, outputs),
@@ -119,13 +119,13 @@ def hidden_epilogue(random: Random, outputs: int, shift: int, low: int, high: in
 
 
 def hidden_layer(random: Random, geometry: Geometry, inputs: int, outputs: int) -> Layer:
-    """Gives values from 0 to 255."""
+    """A layer whose outputs are 0 to 255."""
     epilogue = hidden_epilogue(random, outputs, 28 if geometry.weight_bytes == 1 else 36, 0, 255)
     return layer(random, geometry, inputs, outputs, epilogue)
 
 
 def index_layer(random: Random, geometry: Geometry, sample: Integers, outputs: int, thresholds: int) -> Layer:
-    """Thresholds are quantiles of the accumulators of a sample of its input, so that all indices occur."""
+    """A layer of table indices. Thresholds are quantiles of its accumulators on `sample`, so that all indices occur."""
     made = layer(random, geometry, len(sample), outputs, Index(np.zeros((outputs, 1), np.int64)))
     sums = np.sort(reference_integer_net.accumulate(made, sample).reshape(outputs, -1), 1)
     places = np.arange(1, thresholds + 1) * sums.shape[1] // (thresholds + 1)
@@ -137,20 +137,20 @@ def sample(random: Random, channels: int, low: int, high: int) -> Integers:
 
 
 def spread(random: Random, outputs: int, shifts: Sequence[int] | Integers, low: int, high: int) -> Requantise:
-    """Multiplies by 2^19 to 2^20, whatever the sign, and shifts each output by its own number of bits."""
+    """A requantisation with multipliers from 2^19 to 2^20, the same for both signs, and a shift for each output."""
     multiplier = random.randint(1 << 19, 1 << 20, outputs)
     return Requantise(multiplier, multiplier, np.array(shifts), low, high)
 
 
 def correction_layer(random: Random, inputs: int, outputs: int, unit: int) -> Layer:
-    """A table of half a hyperbolic tangent, from -unit / 2 up and below unit / 2."""
+    """A layer that looks up half a hyperbolic tangent, with values between -unit / 2 and unit / 2."""
     requantise = spread(random, outputs, [30] * outputs, -120, 120)
     entries = [math.floor((unit // 2 - 0.5) * math.tanh(place / 40)) for place in range(-120, 121)]
     return layer(random, POINT, inputs, outputs, ValueTable(requantise, np.array(entries)))
 
 
 def constant_layer(random: Random, inputs: int, outputs: Sequence[int], largest: int) -> Layer:
-    """Gives these values, but for inputs times weights up to `largest`."""
+    """A layer that gives `outputs`, plus the inputs times random weights up to `largest`."""
     count = len(outputs)
     doubled = Requantise(np.full(count, 2), np.full(count, 2), np.full(count, 1), -32768, 32767)
     weight = random.randint(-largest, largest + 1, (count, 1, 1, inputs)).astype(np.int64)
@@ -161,11 +161,11 @@ def constant_layer(random: Random, inputs: int, outputs: Sequence[int], largest:
 
 
 def normal_tails(fraction: int) -> list[int]:
-    """Of a normal distribution, in 2^-16, as far as they are not 0."""
+    """Tails of a normal distribution in 2^-16, down to the first that rounds to 0."""
     tails = [round(32768 * math.erfc(place / 2**fraction / math.sqrt(2))) for place in range(5 << fraction)]
     return [tail for tail in tails if tail > 0] + [0]
 
 
 def exponential_weights(rate: int) -> list[int]:
-    """Of components by how far their logits, in 1 / rate, lie behind; 0 at last."""
+    """Component weights by the distance of a logit from the largest one, in 1 / rate; the last is 0."""
     return [round(65535 * math.exp(-place / rate)) for place in range(6 * rate)] + [0]

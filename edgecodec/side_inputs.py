@@ -12,7 +12,7 @@ from edgecodec import files
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import InvalidArgument, KnobUnavailable
 from edgecodec.limits import Limits
-from edgecodec.manifest import Given
+from edgecodec.manifest import SideInput
 from edgecodec.padding import aligned
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ Labels = npt.NDArray[Any] | files.Source
 Keep = npt.NDArray[Any] | files.Source | Sequence[str | int]
 
 
-class SideInformation:
-    """Makes the latents that a bundle says are `given`, from labels and masks of a picture's size."""
+class SideInputs:
+    """Makes the latents that come from the user, from labels and masks of a picture's size."""
 
-    def __init__(self, given: Mapping[str, Given], model: EntropyModel, limits: Limits) -> None:
-        names = {each.kind: name for name, each in given.items()}
+    def __init__(self, side_inputs: Mapping[str, SideInput], model: EntropyModel, limits: Limits) -> None:
+        names = {each.kind: name for name, each in side_inputs.items()}
         self._labels, self._mask = names.get("labels"), names.get("mask")
-        self._classes = given[self._labels].classes if self._labels else ()
+        self._classes = side_inputs[self._labels].classes if self._labels else ()
         self._model = model
         self._limits = limits
 

@@ -1,0 +1,95 @@
+"""Models from checkpoints: every tensor must fit the family's model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgecodec.errors import CheckpointRejected
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.configuration import counts_above
+from edgecodec_export.checkpoints.expected_tensors import mismatches, state_shapes, unusable
+from edgecodec_export.families import FAMILIES, LearnedCodec
+from edgecodec_export.messages import first_few
+
+
+def load_model(checkpoint: Checkpoint) -> LearnedCodec:
+    """The model of a checkpoint, in evaluation mode.
+
+    Raises CheckpointRejected for an unknown family or preset; and, with the list, for tensors that are unused, missing,
+    not weights, not finite, or of another shape than the preset's.
+    """
+    try:
+        family = _family(checkpoint)
+        preset = _preset(checkpoint, family)
+        problems = mismatches(checkpoint.tensors, state_shapes(family, preset)) + _not_finite(checkpoint.tensors)
+        if problems:
+            listed = "\n  ".join(problems)
+            raise CheckpointRejected(f"does not fit {checkpoint.family} {checkpoint.preset}:\n  {listed}")
+    except CheckpointRejected as error:
+        error.locate(checkpoint.where)
+        raise
+    model = family(preset)
+    model.load_state_dict(checkpoint.tensors)
+    return model.eval()
+
+
+def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
+    """Names of the labels that `model` takes: the checkpoint's, or the numbers if it names none.
+
+    Raises CheckpointRejected for another number of names than of labels.
+    """
+    numbers = tuple(map(str, range(model.classes())))
+    names = checkpoint.classes or numbers
+    if len(names) != len(numbers):
+        raise CheckpointRejected(
+            f"its notes name {len(names)} classes, its labels have {len(numbers)} values", where=checkpoint.where
+        )
+    return names
+
+
+def _family(checkpoint: Checkpoint) -> type[LearnedCodec]:
+    family = FAMILIES.get(checkpoint.family)
+    if family is None:
+        raise CheckpointRejected(f"unknown family {checkpoint.family!r}", hint=f"known: {', '.join(FAMILIES)}")
+    return family
+
+
+def _preset(checkpoint: Checkpoint, family: type[LearnedCodec]) -> Any:
+    """The family's preset that the checkpoint holds or names."""
+    configuration = checkpoint.configuration
+    if configuration is None:
+        if checkpoint.preset not in family.PRESETS:
+            raise CheckpointRejected(
+                f"unknown preset {checkpoint.preset!r} of {checkpoint.family}",
+                hint=f"known: {', '.join(family.PRESETS)}",
+            )
+        return family.PRESETS[checkpoint.preset]
+    too_large = counts_above(configuration, _largest_count(checkpoint.tensors))
+    if too_large:
+        listed = "\n  ".join(too_large)
+        raise CheckpointRejected(f"its configuration has counts that its tensors do not reach:\n  {listed}")
+    return configuration
+
+
+def _largest_count(tensors: Mapping[str, Tensor]) -> int:
+    """The largest count of channels or layers that a configuration of these tensors can have.
+
+    A count of channels is a side of some tensor, and every layer has a tensor. Checked before the model is laid out,
+    which takes time and memory in proportion to the count.
+    """
+    sides = (side for tensor in tensors.values() if tensor.numel() for side in tensor.shape)
+    return max((len(tensors), *sides))
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """A line for each tensor with infinities or NaN."""
+    lines = [
+        f"{name}: holds values that are not finite"
+        for name, tensor in sorted(tensors.items())
+        if not unusable(tensor) and not torch.isfinite(tensor).all()
+    ]
+    return first_few(lines, "that are not finite")

@@ -1,0 +1,96 @@
+"""The project's own checkpoints: safetensors whose metadata names the family and holds its configuration.
+
+Metadata: "format", "family", "preset", "configuration" (JSON of the family's `Preset`; absent in the oldest files) and
+"notes" (JSON, as `stored_notes` describes it).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from edgecodec import files
+from edgecodec.errors import CheckpointRejected
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.configuration import configuration_text, parse_configuration
+from edgecodec_export.checkpoints.expected_tensors import unusable
+from edgecodec_export.checkpoints.foreign import DAMAGE
+from edgecodec_export.checkpoints.stored_notes import parse_stored_notes
+from edgecodec_export.families import FAMILIES, LearnedCodec
+from edgecodec_export.messages import first_few
+
+FORMAT = "edgecodec-checkpoint-1"
+
+
+def save_checkpoint(
+    path: Path,
+    model: LearnedCodec,
+    family: str,
+    preset: str,
+    notes: Mapping[str, str],
+    dtype: torch.dtype = torch.float32,
+    *,
+    force: bool = True,
+) -> None:
+    """Write every tensor of `model` in `dtype`, with the family and configuration that rebuild it.
+
+    preset: what people call that configuration; it need not be one of the family's named ones. notes: in the form of
+    `stored_notes`. force: replace a file that is already there.
+
+    Raises OutputExists without `force`, and CannotWrite; `path` is then as it was.
+    """
+    tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "family": family,
+        "preset": preset,
+        "configuration": configuration_text(model.preset),
+        "notes": json.dumps(dict(notes), sort_keys=True),
+    }
+    files.write(path, save(tensors, metadata), force=force)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file starts as safetensors do: the length of a JSON header, then its opening brace."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= path.stat().st_size - 8
+
+
+def read_own(path: Path) -> Checkpoint:
+    """The checkpoint that `save_checkpoint` wrote to `path`.
+
+    Raises CheckpointRejected for a damaged file, safetensors of another origin, and tensors that are not weights.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except DAMAGE as error:
+        raise CheckpointRejected(f"damaged safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointRejected(f"safetensors of another origin: format is {metadata.get('format')!r}, not {FORMAT!r}")
+    try:
+        stored_notes = {str(key): str(value) for key, value in json.loads(metadata["notes"]).items()}
+        "".join([*stored_notes, *stored_notes.values()]).encode()  # JSON can escape lone surrogates, which are not text
+        family, preset = metadata["family"], metadata["preset"]
+    except (KeyError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointRejected(f"its metadata is incomplete: {error!r}") from error
+    configuration = None
+    if "configuration" in metadata and family in FAMILIES:
+        kind = type(next(iter(FAMILIES[family].PRESETS.values())))
+        configuration = parse_configuration(kind, metadata["configuration"])
+    problems = [f"{name}: {problem}" for name, tensor in sorted(tensors.items()) if (problem := unusable(tensor))]
+    if problems:
+        raise CheckpointRejected(
+            "holds tensors that are not weights:\n  " + "\n  ".join(first_few(problems, "of them"))
+        )
+    weights = {name: tensor.float() for name, tensor in tensors.items()}
+    notes, classes, left_out = parse_stored_notes(stored_notes)
+    return Checkpoint(family, preset, notes, weights, configuration, classes, left_out)
