@@ -15,10 +15,10 @@ PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
-#: A path starts at the root of the repository; one that names a source file may also start in a package.
+#: A path starts at the root of the repository; one that names a source file may also start in one of HOMES.
 FOLDERS = {"bench", "checkpoints", "docs", "edgecodec", "engines", "examples", "export", "fuzz", "native", "scripts"}
 FOLDERS |= {"tests", "train"}
-PACKAGES = ["edgecodec", "engines/edgecodec_engines", "export/edgecodec_export", "train/edgecodec_train"]
+HOMES = ["edgecodec", "engines/edgecodec_engines", "export/edgecodec_export", "train/edgecodec_train", "native/src"]
 SOURCES = {".py", ".cpp", ".h", ".md", ".toml"}
 
 
@@ -48,8 +48,8 @@ def test_code_is_told_from_prose() -> None:
 
 
 def test_paths_are_recognised() -> None:
-    page = "`bench/coder.py --rounds 3` `docs/` `golden/` `a/b` `families/no.py`\n\n    fuzz/run train/X.npz\n"
-    assert list(_paths(page)) == ["bench/coder.py", "docs/", "families/no.py", "fuzz/run"]
+    page = "`bench/coder.py --rounds 3` `docs/` `golden/` `a/b` `families/no.py`\n\n    fuzz/run native/step_NAME.cpp\n"
+    assert list(_paths(page)) == ["bench/coder.py", "docs/", "families/no.py", "fuzz/run", "native/step_*.cpp"]
 
 
 def test_what_is_missing_is_noticed() -> None:
@@ -96,18 +96,19 @@ def _anchors(text: str) -> set[str]:
 
 
 def _paths(text: str) -> Iterator[str]:
-    """The words of inline code and code blocks that are paths of the repository; * stands for any name."""
+    """The words of inline code and code blocks that are paths of the repository, as patterns.
+
+    * stands for any name, and so do capitals before a suffix, as in step_NAME.cpp, but for README.md and its like.
+    """
     prose, code = _parts(text)
     spans = [*re.findall(r"`([^`]+)`", "\n".join(prose)), *code]
     for word in " ".join(spans).split():
         path = PurePosixPath(word)
         if not re.fullmatch(r"[\w*][\w*.-]*(/[\w*.-]+)*/?", word) or "/" not in word:
             continue
-        stands_for_any = path.stem.isupper() and path.suffix != ".md"  # like checkpoints/SHIPPED.safetensors
-        if (path.parts[0] in FOLDERS or path.suffix in SOURCES) and not stands_for_any:
-            yield word
+        if path.parts[0] in FOLDERS or path.suffix in SOURCES:
+            yield word if path.suffix == ".md" else re.sub(r"[A-Z]{4,}(?=\.)", "*", word)
 
 
 def _exists(path: str) -> bool:
-    homes = [ROOT, *(ROOT / package for package in PACKAGES)]
-    return any(any(home.glob(path)) for home in homes)
+    return any(any((ROOT / home).glob(path)) for home in ["", *HOMES])
