@@ -18,7 +18,6 @@ import torch
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
 from edgecodec_export.bundle.sample_labels import banded_labels, central_mask
-from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Agustsson, build
 
 #: Preset where none is asked for, and the scale of the symbols that are not means of something else.
@@ -67,7 +66,7 @@ def main() -> None:
 def freeze(family: str, preset: str) -> bytes:
     torch.manual_seed(0)
     model = build(family, preset).eval()
-    freezer = freezer_of(model)
+    freezer = model.freezer()
     image = torch.rand(1, 3, CALIBRATION_SIDE, CALIBRATION_SIDE)
     return freezer.freeze([freezer.observe(image)]).to_bytes()
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking import Baking, Knobs, baking_of, suffix
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import Baking, suffix
 from edgecodec_export.bundle.card import model_card
 from edgecodec_export.bundle.golden import write_golden
 from edgecodec_export.bundle.manifest import (
@@ -32,7 +33,7 @@ from edgecodec_export.calibration import CalibrationPictures, Picture, crop, loa
 from edgecodec_export.checkpoints.files import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16, size_of
 from edgecodec_export.entropy.freeze import Frozen, Progress, freeze_entropy
-from edgecodec_export.entropy.freezers import Observation
+from edgecodec_export.entropy.freezer import Observation
 from edgecodec_export.entropy.kept import KeptEntropy, keep_entropy
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.graphs.needs import analysis_needs, synthesis_needs
@@ -58,7 +59,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     refuse_existing(options.output, options.force)
     progress("reading checkpoints")
     model, mse, source = _opened(options.checkpoint, options.mse_checkpoint, options.family, progress)
-    baking = baking_of(model, options.knobs, mse)
+    baking = model.baking(options.knobs, mse)
     for note in baking.notes():
         progress(note)
     earlier = options.entropy_from

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from edgecodec.errors import VerificationFailed
-from edgecodec_export.baking import Baking, Knobs, Point, baking_of, suffix
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import Baking, Point, suffix
 from edgecodec_export.calibration import crop
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.graphs.onnx_export import (
@@ -57,7 +58,7 @@ def exported(family_bundle: Callable[[str], Path]) -> Callable[[str], Exported]:
     def find(name: str) -> Exported:
         folder, model = family_bundle(name), tiny_codec(name)
         defaults = json.loads((folder / "manifest.json").read_text())["default_knobs"]
-        baking = baking_of(model)
+        baking = model.baking()
         encoder, decoder = ({knob: defaults[knob] for knob in knobs[0]} for knobs in _kinds(baking))
         return Exported(
             model,
@@ -252,13 +253,13 @@ def pictures_for(model: LearnedCodec) -> list[npt.NDArray[np.uint8]]:
 def verified_analysis(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
     """Verification of the encoder's graph, against another model's encoder if one is given."""
     knobs = made.encoder.knobs
-    point = made.encoder if model is None else baking_of(model).encoder(knobs)
+    point = made.encoder if model is None else model.baking().encoder(knobs)
     return verify_analysis(path or made.analysis, made.model, point, pictures_for(made.model))
 
 
 def verified_synthesis(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
     grid = made.model.latent_alignment()
-    point = made.decoder if model is None else baking_of(model).decoder(made.decoder.knobs)
+    point = made.decoder if model is None else model.baking().decoder(made.decoder.knobs)
     return verify_synthesis(path or made.synthesis, made.model, point, [drawn_latents(made.model, 2 * grid, 3 * grid)])
 
 
@@ -321,7 +322,7 @@ def test_verification_fails_a_synthesis_graph_of_other_weights(exported: Any, na
 
 def test_verification_fails_a_decoder_of_another_beta(exported: Any) -> None:
     made = exported("crdr")
-    other = baking_of(made.model).decoder({**made.decoder.knobs, "beta": 0.0})
+    other = made.model.baking().decoder({**made.decoder.knobs, "beta": 0.0})
     with pytest.raises(VerificationFailed, match="differs"):
         verify_synthesis(made.synthesis, made.model, other, [drawn_latents(made.model, 64, 64)])
 
@@ -331,7 +332,7 @@ def test_verification_fails_numbers_that_are_none(name: str, tmp_path: Path) -> 
     model = copy.deepcopy(tiny_codec(name))
     for parameter in model.analysis.parameters():
         parameter.mul_(1e30)  # overflows to infinities, whose difference is no number, in PyTorch as in the graph
-    point = baking_of(model).encoder({})
+    point = model.baking().encoder({})
     export_analysis(model, point, tmp_path / "analysis.onnx")
     with pytest.raises(VerificationFailed, match=r"analysis\.onnx: gives infinities"):
         verify_analysis(tmp_path / "analysis.onnx", model, point, pictures_for(model))

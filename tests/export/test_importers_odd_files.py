@@ -26,7 +26,6 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, EdgecodecError
 from edgecodec_export import pipeline
-from edgecodec_export.baking import baking_of
 from edgecodec_export.checkpoints.files import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
@@ -155,7 +154,7 @@ def test_a_pair_of_two_families_is_refused_as_that() -> None:
         ("hific-reflect", "fidelity", "family: 'hific' and 'fidelity'"),
     ):
         models = tiny_codec(main), tiny_codec(mse)
-        assert refusal(lambda models=models: baking_of(models[0], mse=models[1]))[1].startswith(line)
+        assert refusal(lambda models=models: models[0].baking(mse=models[1]))[1].startswith(line)
 
 
 # NumPy's arrays and numbers.

@@ -6,27 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgecodec.knobs import decimal
-
-_FAMILIES = {
-    "agustsson": "generative compression (Agustsson, Tschannen, Mentzer, Timofte, Van Gool: Generative Adversarial "
-    "Networks for Extreme Learned Image Compression, 2019)",
-    "crdr": "CRDR (Iwai, Miyazaki, Omachi: Controlling Rate, Distortion, and Realism, 2024)",
-    "fidelity": "the fidelity-controllable codec (Iwai, Miyazaki, Sugaya, Omachi: Fidelity-Controllable Extreme Image "
-    "Compression with Generative Adversarial Networks, 2020)",
-    "hific": "HiFiC (Mentzer, Toderici, Tschannen, Agustsson: High-Fidelity Generative Image Compression, 2020)",
-    "hyperprior": "the scale hyperprior (Balle, Minnen, Singh, Hwang, Johnston: Variational Image Compression with a "
-    "Scale Hyperprior, 2018; with means, Minnen, Balle, Toderici: Joint Autoregressive and Hierarchical Priors, 2018)",
-    "tunable": "the tunable codec with an importance map (Wu, Huang, Shen: A GAN-based Tunable Image Compression "
-    "System, 2020)",
-}
-
-#: What a reader of the card wants to know of a knob, where the bundle has it.
-_KNOBS = {
-    "alpha": "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.",
-    "beta": "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
-    "n": "n is chosen when a picture is encoded; larger values give smaller files.",
-    "quality": "quality is chosen when a picture is encoded, 0 for the smallest files; files carry it.",
-}
+from edgecodec_export.families import FAMILIES
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
@@ -46,7 +26,7 @@ def _header(manifest: Mapping[str, Any]) -> list[str]:
         f"# {family} {preset}",
         "",
         "A learned image codec, ready to run with edgecodec. The networks are those of",
-        f"{_FAMILIES.get(family, family)}, preset `{preset}`.",
+        f"{FAMILIES[family].PAPER}, preset `{preset}`.",
         "",
     ]
 
@@ -99,7 +79,8 @@ def _graphs(manifest: Mapping[str, Any]) -> list[str]:
         )
     if manifest["default_knobs"]:
         lines += ["", f"Without a choice, {_knobs(manifest['default_knobs'])}."]
-        lines += [_KNOBS[knob] for knob in sorted(manifest["default_knobs"])]
+        help_lines = {knob.name: knob.help for knob in FAMILIES[manifest["family"]].KNOBS}
+        lines += [help_lines[knob] for knob in sorted(manifest["default_knobs"])]
     return [*lines, ""]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from PIL import Image
 
 import edgecodec
+from edgecodec.manifest import Knobs
 from edgecodec.verify import latents_sha256
-from edgecodec_export.baking import Knobs, suffix
+from edgecodec_export.baking import suffix
 from edgecodec_export.bundle.sample_labels import side_arguments
 from edgecodec_export.calibration import Picture
 

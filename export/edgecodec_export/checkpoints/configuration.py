@@ -1,4 +1,4 @@
-"""The configuration of a model, its family's frozen `Preset`, as text and compared with another."""
+"""The configuration of a model, its family's frozen `Preset`, as text."""
 
 from __future__ import annotations
 
@@ -44,12 +44,6 @@ def counts_above(configuration: Any, most: int) -> list[str]:
     counts = {name: value if isinstance(value, tuple) else (value,) for name, value in vars(configuration).items()}
     above = [name for name, values in counts.items() if any(type(each) is int and each > most for each in values)]
     return [f"{name}: {getattr(configuration, name)!r}" for name in above]
-
-
-def configuration_differences(main: Any, mse: Any) -> list[str]:
-    """A line for each field in which two configurations differ."""
-    a, b = vars(main), vars(mse)
-    return [f"{name}: {a.get(name)!r} and {b.get(name)!r}" for name in sorted(a | b) if a.get(name) != b.get(name)]
 
 
 def _typed(hint: Any, value: Any) -> Any:

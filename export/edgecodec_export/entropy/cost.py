@@ -1,4 +1,4 @@
-"""What freezing costs: the size of pictures under the integer entropy model against the float one."""
+"""The cost of freezing: the size of pictures under the integer entropy model against the float one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import CheckpointRejected
+from edgecodec.manifest import Knobs
 from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation
 
 _INT16 = np.iinfo(np.int16)
@@ -18,9 +19,9 @@ _INT16 = np.iinfo(np.int16)
 class EntropyCost:
     """Ideal bits of `pictures` pictures under either model, and how many more the integer one needs.
 
-    bound_percent: how many more are usual at most. compared_bits: by name, what they would take otherwise. knobs: at
-    which the pictures were coded. by_setting: where they were coded at several knobs, the cost at each; the whole is
-    the sum.
+    bound_percent: how many more are usual at most. compared_bits: bits of the same pictures in other codes, by name.
+    knobs: those at which the pictures were coded. by_setting: where they were coded at several knobs, the cost at each;
+    the whole is the sum.
     """
 
     pictures: int
@@ -28,7 +29,7 @@ class EntropyCost:
     integer_bits: float
     bound_percent: float
     compared_bits: dict[str, float] = field(default_factory=dict)
-    knobs: dict[str, float] = field(default_factory=dict)
+    knobs: Knobs = field(default_factory=dict)
     by_setting: tuple[EntropyCost, ...] = ()
 
     @property
@@ -36,7 +37,7 @@ class EntropyCost:
         return 100 * (self.integer_bits / self.float_bits - 1)
 
     def beyond_bound(self) -> list[EntropyCost]:
-        """The settings that cost more than the bound; of one setting only, itself."""
+        """The settings that cost more than the bound; the cost itself where there is only one setting."""
         return [each for each in self.by_setting or (self,) if each.overhead_percent > each.bound_percent]
 
 
@@ -70,14 +71,14 @@ def integer_bits_of(entropy: EntropyModel, observation: Observation) -> int:
 
 
 def size_of(entropy: EntropyModel, observation: Observation) -> tuple[int, int]:
-    """Width and height in pixels of what was observed."""
+    """Width and height in pixels of the observed picture."""
     latent = entropy.encoder_latents[0]
     _, rows, columns = observation.latents[latent.name].shape
     return columns * latent.stride, rows * latent.stride
 
 
-def as_int16(observation: Observation) -> dict[str, np.ndarray]:
-    """The latents as the native library takes them. Raises CheckpointRejected for one that 16 bits do not hold."""
+def as_int16(observation: Observation) -> Latents:
+    """The latents as the native library takes them. Raises CheckpointRejected for one that does not fit 16 bits."""
     for name, values in observation.latents.items():
         lowest, highest = values.min(), values.max()
         if not _INT16.min <= lowest <= highest <= _INT16.max:

@@ -9,20 +9,23 @@ from dataclasses import dataclass, replace
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking import Baking, Knobs, suffix
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import Baking, label
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed
-from edgecodec_export.entropy.freezers import Counting, Freezer, Observation, freezer_of
+from edgecodec_export.entropy.freezer import Counting, Freezer, Observation
 from edgecodec_export.entropy.kept import KeptEntropy, require_fit
 
-#: Told what an export is about to do.
+#: Is called with a line about what an export does next.
 Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """freezer: what observed the photographs. data: entropy.bin. entropy: that, opened. cost: on photographs that did
-    not calibrate it.
+    """A frozen entropy model.
+
+    freezer: the one that observed the photographs. data: entropy.bin. entropy: the same, opened. cost: on photographs
+    that did not calibrate it.
     """
 
     freezer: Freezer
@@ -34,11 +37,11 @@ class Frozen:
 def freeze_entropy(
     baking: Baking, pictures: CalibrationPictures, kept: KeptEntropy | None, workers: Executor, progress: Progress
 ) -> Frozen:
-    """The entropy model of what `baking` bakes; or the kept one, measured anew. workers: each observes one photograph.
+    """The entropy model for `baking`; or the kept one, measured anew. workers: each observes one photograph.
 
-    Raises ModelMismatch where a kept one does not fit, CheckpointRejected for what cannot be made integer.
+    Raises ModelMismatch where a kept one does not fit, and CheckpointRejected where the model cannot be made integer.
     """
-    freezer = freezer_of(baking.model)
+    freezer = baking.model.freezer()
     observer = _Observer(freezer, workers, progress)
     if kept is None:
         data = _freeze(observer, baking, pictures.calibrating)
@@ -62,15 +65,15 @@ class _Observer:
     progress: Progress
 
     def at(self, knobs: Knobs, pictures: Sequence[Picture], purpose: str) -> list[Observation]:
-        """Of every picture, in their order."""
-        self.progress(f"{purpose}{_words(knobs)}")
+        """One observation of every picture, in their order."""
+        self.progress(f"{purpose} at {label(knobs)}" if knobs else purpose)
         return list(self.workers.map(lambda picture: self.freezer.observe(to_tensor(picture), **knobs), pictures))
 
     def at_all(self, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
-        """Of every picture at every setting.
+        """One observation of every picture at every setting.
 
-        Were pictures shared out among the settings, few would range the activations of each. All observations are held
-        at once: of CRDR at full size, with eight photographs at five qualities, 0.3 GB.
+        If pictures were divided among the settings, few would range the activations of each. All observations are in
+        memory at once: 0.3 GB for CRDR at full size, with eight photographs at five qualities.
         """
         return [each for knobs in baking.settings() for each in self.at(knobs, pictures, "calibrating")]
 
@@ -87,12 +90,8 @@ def _freeze(observer: _Observer, baking: Baking, pictures: Sequence[Picture]) ->
 
 
 def _measure(observer: _Observer, entropy: EntropyModel, baking: Baking, pictures: Sequence[Picture]) -> EntropyCost:
-    """Of every picture at every setting; those of one setting are in memory at a time."""
+    """The cost of every picture at every setting; observations of one setting are in memory at a time."""
     return summed([
         replace(measure(observer.freezer, entropy, observer.at(knobs, pictures, "measuring")), knobs=knobs)
         for knobs in baking.settings()
     ])  # fmt: skip
-
-
-def _words(knobs: Knobs) -> str:
-    return f" at {suffix(knobs)[1:]}" if knobs else ""

@@ -7,7 +7,8 @@ from typing import Any
 
 import onnx
 
-from edgecodec_export.families.codec import Latent, LearnedCodec
+from edgecodec.entropy import LatentSpec
+from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.activation_memory import largest_live_bytes
 from edgecodec_export.graphs.onnx_export import synthesis_inputs
 from edgecodec_export.graphs.receptive_field import Grid, NotTileableError, halo, shapes_at
@@ -28,7 +29,7 @@ def synthesis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> dict[str, An
     return _needs(graph, _grids(synthesis_inputs(model)), _IMAGE, unit, unit)
 
 
-def _grids(latents: Sequence[Latent]) -> dict[str, Grid]:
+def _grids(latents: Sequence[LatentSpec]) -> dict[str, Grid]:
     return {latent.name: Grid(latent.stride, (2, 3)) for latent in latents}
 
 

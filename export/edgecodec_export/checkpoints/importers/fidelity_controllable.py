@@ -23,7 +23,8 @@ from edgecodec_export.checkpoints.importers.layout import (
     state_dict_keys,
     state_shapes,
 )
-from edgecodec_export.families.fidelity import ContextModel, Fidelity
+from edgecodec_export.families.fidelity import Fidelity
+from edgecodec_export.layers.causal_mixture import ContextModel
 
 PRESET = "published"
 MASKED = "contextmodel.mask_conv1.conv.weight"
