@@ -1,4 +1,4 @@
-"""What a training stage gives the loop: a model, what it minimises at each step, and how it is judged."""
+"""What a training stage gives the loop: a model, the losses of each step, and the scores of validation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Recipe(Protocol):
 
     @property
     def average_decay(self) -> float:
-        """What the running average of the weights keeps of itself in a step."""
+        """Share of the running average of the weights that a step keeps."""
         ...
 
     @property
@@ -49,7 +49,7 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss and what learns from it.
+    """A loss, and the optimisers that descend it.
 
     optimisers: each takes one step along the gradients of the parameters that it holds. clipped: parameters whose
     gradients are brought down to the recipe's norm before.
@@ -66,7 +66,7 @@ class Stage(ABC):
     A stage makes its model and its optimisers when it is made, after it has seeded PyTorch with its recipe's seed.
     """
 
-    #: What checkpoints call the stage.
+    #: The stage's name in checkpoints.
     NAME: ClassVar[str]
 
     recipe: Recipe
@@ -75,12 +75,12 @@ class Stage(ABC):
     preset: str
     #: The recipe and all else that decides the result, such as digests of inputs, by name.
     decisive: Mapping[str, Any]
-    #: For the checkpoint, besides those of every run.
+    #: Notes of the checkpoint, besides those of every run.
     notes: Mapping[str, str]
 
     @abstractmethod
     def parts(self) -> Mapping[str, Any]:
-        """Optimisers, and networks beside the model: what a resumed run needs, by the names they have on disk."""
+        """Optimisers, and networks beside the model, by their names in the state from which a run resumes."""
 
     @abstractmethod
     def set_learning_rates(self, rate: float) -> None:
@@ -88,7 +88,7 @@ class Stage(ABC):
 
     @abstractmethod
     def objectives(self, step: int, generator: np.random.Generator) -> Iterator[Objective]:
-        """What one step minimises, in turn: each is computed when the one before has been learned from.
+        """The losses of one step, in turn: each is computed when the optimisers have descended the one before.
 
         Everything that is drawn comes from `generator` or from PyTorch's own, which the loop seeds for every step.
         """
@@ -99,7 +99,7 @@ class Stage(ABC):
 
     @abstractmethod
     def scores(self, averaged: LearnedCodec) -> Mapping[str, float]:
-        """The columns of the curve: how good the averaged model is on data that nothing was trained on."""
+        """Columns of the curve: scores of the averaged model on held-out data."""
 
 
 def channels_last(network: Network) -> Network:

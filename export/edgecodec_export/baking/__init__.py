@@ -1,8 +1,8 @@
 """Baking: encoders and decoders of a model at fixed knobs, as modules that are ready to become graphs.
 
 A knob is baked into the weights, so that it costs nothing at run time; or it stays an input of the encoder's graph,
-where it cannot be folded into weights. What is here is exact algebra on layers; which of it a family needs, and at
-which knobs, is the family's own answer (`LearnedCodec.baking`).
+where it cannot be folded into weights. This room has exact algebra on layers; a family chooses from it, and chooses its
+knobs (`LearnedCodec.baking`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What any baking gives: points, which are encoders and decoders at fixed knobs.
+"""The base of every baking: points, which are encoders and decoders at fixed knobs.
 
 Points are made one at a time, because decoders may be large.
 """
@@ -49,7 +49,7 @@ class Baking:
         return {knob.name: knob.range for knob in self.model.KNOBS if knob.range is not None}
 
     def notes(self) -> list[str]:
-        """For people: which values could not be baked as asked, and what became of them."""
+        """Lines for people about values that could not be baked as asked."""
         return []
 
     def encoder_knobs(self) -> list[Knobs]:

@@ -1,4 +1,4 @@
-"""Conditioned layers at a fixed quality and realism: what depended on them becomes constants.
+"""Conditioned layers at a fixed quality and realism, which become constants in them.
 
 At a fixed quality, channel attention is an affine map of each channel. At a fixed beta, a residual unit with realism
 keeps one vector, added in front of a zero-padded convolution, past which nothing can be moved without changing the

@@ -52,7 +52,7 @@ class Interpolation(Baking):
         return [{}] if self.mse is None else [{"alpha": alpha} for alpha in self.alphas]
 
     def default_knobs(self) -> Knobs:
-        """Those of the most realistic decoder, for which the main checkpoint was trained."""
+        """The knobs of the most realistic decoder, for which the main checkpoint was trained."""
         return self.decoder_knobs()[-1]
 
     def decoder(self, knobs: Knobs) -> Point:

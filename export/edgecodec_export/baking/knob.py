@@ -1,4 +1,4 @@
-"""What a family's knobs are, and how baked points are named after their values."""
+"""Knobs of families, and names of baked points after their values."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def label(knobs: Knobs) -> str:
 
 
 def suffix(knobs: Knobs) -> str:
-    """What tells the files of baked points apart: "-beta3.84-quality2", or nothing without knobs."""
+    """The label as the ending of a file's name: "-beta3.84-quality2"; empty without knobs."""
     return f"-{label(knobs)}" if knobs else ""

@@ -20,7 +20,7 @@ from edgecodec_export.layers.densities import SCALE_BOUND, FactorizedDensity
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-PRECISION = 1 << 14  # what the frequencies of a table sum to
+PRECISION = 1 << 14  # sum of the frequencies of a table
 MAX_RANKS = 64
 SCALES = 64
 LARGEST_SCALE = 256.0

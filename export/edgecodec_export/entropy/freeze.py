@@ -1,4 +1,4 @@
-"""The entropy half of an export: photographs are observed, the model is frozen, and what that costs is measured."""
+"""The entropy half of an export: photographs are observed, the model is frozen, and its cost is measured."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from edgecodec_export.entropy.integer_net import IntArray
 
 
 class Observation(Protocol):
-    """Integers of one picture, and what the float model says of them."""
+    """Integers of one picture, and their probabilities under the float model."""
 
     @property
     def latents(self) -> dict[str, IntArray]:

@@ -8,8 +8,8 @@ norm, ReLU. dk: 3x3 at stride 2. uk: 3x3 transposed at stride 2. Rk: residual bl
     SC   image -> c7s1-60 d120 d240 d480, 3x3 to C -> nearest of -2..2 -> symbols (B, C, H/8, W/8), 0 where not kept
          symbols -> c3s1-480 d960, and label map -> c7s1-60 d120 d240 d480 d960, both -> the same generator -> image
 
-In GC(D+) only the discriminator sees a label map, so its codec is GC. SC codes the label map and the region mask beside
-the symbols; where the mask is 0 the symbols are 0 and the generator synthesises from the labels alone.
+In GC(D+) only the discriminator takes a label map, so its codec is GC. SC codes the label map and the region mask
+beside the symbols; where the mask is 0 the symbols are 0 and the generator synthesises from the labels alone.
 
 Not tileable: instance norm uses the statistics of the whole picture, so no tile and no other resolution gives the same
 picture. Sides are multiples of 16, and 32 or more, because the smallest maps have reflected borders.
@@ -52,8 +52,8 @@ class Preset:
     classes: SC only, the number of values of a label.
     noise_channels: normal noise that the generator takes beside the symbols, stride 16.
     instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
-        picture's contrast, so that no symbol tells of them and the generator has to guess. "residual_blocks" leaves it
-        out behind all other convolutions, which lets them through.
+        picture's contrast, so that the symbols hold neither and the generator has to guess. "residual_blocks" leaves it
+        out behind all other convolutions, which preserves both.
     projection_norm: whether instance norm and ReLU follow the projection to C channels. The symbols are then 0..2.
     zero_border: where a stride-2 convolution has its row and column of zeros, and a transposed one drops those that are
         too many. "leading": above and left, which is torch's padding of 1. "trailing": below and right, which is
@@ -300,9 +300,10 @@ def _rectified(convolution: Convolution, preset: Preset) -> Rectified:
 def _write_transform(model: Agustsson, photographs: Tensor) -> None:
     """Write a hierarchical Karhunen-Loeve transform, measured on photographs (n, 3, H, W) in [0, 1], into the weights.
 
-    From a random start the symbols say next to nothing for thousands of steps. Here every stage starts linear: channels
-    come in pairs (v, -v), whose rectified difference is v again; each halving is the best linear map of 2x2 blocks of
-    the stage before it, each doubling the transpose. Residual blocks start as identities, the label branch as random.
+    From a random start the symbols carry hardly any information for thousands of steps. Here every stage starts linear:
+    channels come in pairs (v, -v), whose rectified difference is v again; each halving is the best linear map of 2x2
+    blocks of the stage before it, each doubling the transpose. Residual blocks start as identities, the label branch as
+    random.
     Five levels are few for the two strongest components, brightness and one of colour: each has two channels, whose
     thresholds interleave. With one, all colours but strong ones start grey.
     """
@@ -335,7 +336,7 @@ def _write_transform(model: Agustsson, photographs: Tensor) -> None:
         narrow, halving = layers_of(Rectified, generator.expansion)
         set_pairs(narrow.convolution.weight, at_centre(decoded), paired_input=False)
         features = _halve(halving.convolution, features[:, : len(decoded)], bases)
-        # Without norms PyTorch's own start would leave next to nothing of the labels behind six layers.
+        # Without norms, PyTorch's own start would leave hardly any of the labels' signal behind six layers.
         for layer in (*layers_of(Rectified, generator.label_analysis), generator.generator.head):
             nn.init.kaiming_normal_(layer.convolution.weight)
         generator = generator.generator

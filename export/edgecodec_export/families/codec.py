@@ -1,4 +1,4 @@
-"""What training and export ask of any family: a model, and what is particular about baking and training it."""
+"""The base of every family: a model, and the answers that export and training ask of it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Rates(NamedTuple):
 
 
 class DecoderInput(NamedTuple):
-    """What a batch becomes on its way through the encoder and the entropy coder.
+    """A batch behind the encoder and the entropy coder.
 
-    latents: what `decode` takes. condition: (B, channels, H/stride, W/stride) of the last decoder latent, which a
-    discriminator sees beside the picture.
+    latents: the input of `decode`. condition: (B, channels, H/stride, W/stride) of the last decoder latent, which a
+    discriminator takes beside the picture.
     """
 
     latents: tuple[Tensor, ...]
@@ -44,7 +44,7 @@ class LearnedCodec(nn.Module):
     """
 
     FAMILY: ClassVar[str]
-    #: What people call the family, and its papers.
+    #: The family's name in a sentence, and its papers.
     PAPER: ClassVar[str]
     PRESETS: ClassVar[Mapping[str, Any]]
     #: Knobs that models of the family may have.
@@ -94,7 +94,7 @@ class LearnedCodec(nn.Module):
         return math.lcm(self.ALIGNMENT, *(latent.stride for latent in self.encoder_latents()))
 
     def encode(self, image: Tensor, *args: Any, **knobs: Any) -> tuple[Tensor, ...]:
-        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride).
+        """The integers for the entropy coder, as float tensors (B, channels, H/stride, W/stride).
 
         Where ALIGNMENT is less than the coarsest stride, H and W stand for the next multiples of that stride: the model
         has grown its latents itself, and `decode` gives the larger picture.
@@ -143,10 +143,10 @@ class LearnedCodec(nn.Module):
 
     @classmethod
     def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
-        """The name of the preset and the weights from which a decoder learns realism, given those of a faithful one.
+        """The name of the preset and the weights with which a decoder begins to learn realism.
 
-        The same, unless realism is a knob of the family that the preset lacks; then every value of it gives the
-        picture that there was before.
+        The same as before, unless realism is a knob of the family that the preset lacks. Then the preset is one that
+        has it, and every value of the knob gives the picture as before.
         """
         return preset, tensors
 
@@ -168,5 +168,5 @@ class LearnedCodec(nn.Module):
         return DecoderInput(latents, latents[-1])
 
     def validation_knobs(self) -> Mapping[str, Knobs]:
-        """Knobs at which a decoder is validated, by what the names of those scores end in."""
+        """Knobs at which a decoder is validated, by the ending of the names of those scores."""
         return {"": {}}

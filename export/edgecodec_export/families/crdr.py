@@ -2,7 +2,7 @@
 
 Transforms of residual units and attention (those of ELIC, He et al. 2022), a mean-scale hyperprior, and a context over
 channel slices (Minnen and Singh 2020). Layers and widths are those of `config/crdr.yaml` in the public code
-(iwa-shi/CRDR). What it has of ELIC is the transforms: its context is ten equal slices ("charm"), not ELIC's uneven
+(iwa-shi/CRDR). Only its transforms are those of ELIC: its context is ten equal slices ("charm"), not ELIC's uneven
 groups with a checkerboard. Two knobs:
 
     quality   real, 0 (smallest files) to levels - 1; acts in the analysis and in the synthesis
@@ -55,7 +55,7 @@ from edgecodec_export.layers.convolutions import Convolution, bias_of, down5, up
 from edgecodec_export.layers.densities import FactorizedDensity, gaussian_likelihood
 from edgecodec_export.layers.fixed_point import LATENT_UNIT, fixed_point
 from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
-from edgecodec_export.layers.initial_transform import ATTENTION, SPARE, layers_of, principal_blocks, silence
+from edgecodec_export.layers.initial_transform import ATTENTION, SPARE, layers_of, principal_blocks, zero_output
 from edgecodec_export.layers.residual import UNITS_PER_BLOCK, AttentionBlock, ResidualUnit
 
 QUALITY = Knob(
@@ -69,7 +69,7 @@ BETA = Knob(
     "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
 )
 DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
-WITHOUT_REALISM = "-multirate"  # what the names of presets without beta end in
+WITHOUT_REALISM = "-multirate"  # ending of the names of presets without beta
 
 # Training the decoder for realism.
 BETA_STEPS = 100  # beta is drawn from this many values above 0, evenly spaced
@@ -386,7 +386,7 @@ class RateAndRealism(Baking):
         return [{"quality": quality, **beta} for quality in self.qualities for beta in betas]
 
     def default_knobs(self) -> Knobs:
-        """Those nearest to the middle rate and to the realism of the paper's figures."""
+        """The point nearest to the middle rate and to the realism of the paper's figures."""
         middle, realistic = (self.model.levels - 1) / 2, max(DEFAULT_BETAS)
         return min(
             self.decoder_knobs(),
@@ -407,7 +407,7 @@ class RateAndRealism(Baking):
 
 @torch.no_grad()
 def bake_encoder(model: Crdr, quality: float) -> BakedEncoder:
-    """`model.encode` at `quality`, which nothing depends on any more. Raises InvalidArgument for one out of range."""
+    """`model.encode` at a fixed `quality`. Raises InvalidArgument for a quality out of range."""
     return BakedEncoder(model, quality).eval().requires_grad_(False)
 
 
@@ -463,11 +463,11 @@ def _write_transform(model: Crdr, photographs: Tensor) -> None:
     """
     for module in model.modules():
         if isinstance(module, ResidualUnit):
-            silence(module.leave)
+            zero_output(module.leave)
             if isinstance(module, RealismResidualUnit):
-                silence(module.left)
+                zero_output(module.left)
         elif isinstance(module, AttentionBlock):
-            silence(module.projection)
+            zero_output(module.projection)
 
     downs, ups = layers_of(nn.Conv2d, model.analysis), layers_of(nn.ConvTranspose2d, model.synthesis)
     features = 2 * photographs - 1
@@ -497,14 +497,14 @@ def _write_transform(model: Crdr, photographs: Tensor) -> None:
 def _start_realism(model: Crdr) -> None:
     """Let every beta give the same picture as beta 0.
 
-    The embedding starts as a curve from zero, at beta 0, to length 1 at the other end: what other betas teach leaves
-    beta 0 alone. Neighbours learn alike, because the weights of a frequency of beta are the smaller the higher it is.
+    The embedding starts as a curve from zero, at beta 0, to length 1 at the other end, so training at other betas does
+    not change beta 0. Neighbours learn alike, because the weights of a frequency are the smaller the higher it is.
     """
     assert model.realism is not None
     for module in model.modules():
         if isinstance(module, RealismResidualUnit):
             for projection in (module.entered, module.within, module.left):
-                silence(projection)
+                zero_output(projection)
     enter, leave = layers_of(nn.Linear, model.realism.layers)
     slower = 0.25 ** torch.arange(BETA_FREQUENCIES)
     enter.weight.mul_(torch.cat([slower, slower]))  # sines, then cosines

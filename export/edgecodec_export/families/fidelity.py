@@ -35,7 +35,7 @@ from edgecodec_export.layers.initial_transform import (
     SPARE,
     layers_of,
     principal_blocks,
-    silence,
+    zero_output,
 )
 from edgecodec_export.layers.normalisation import GDN
 
@@ -128,7 +128,7 @@ class Fidelity(LearnedCodec):
     def forward(self, image: Tensor) -> tuple[Tensor, Rates]:
         """Reconstruction from the rounded latent; rate in training of one with uniform noise, else of the rounded one.
 
-        The noisy latent is both what is predicted and what it is predicted from.
+        Each position of the noisy latent is predicted from noisy positions before it.
         """
         y = self.analysis(2 * image - 1)
         rounded = round_straight_through(y)
@@ -236,9 +236,9 @@ def _write_transform(model: Fidelity, photographs: Tensor) -> None:
     """
     for module in model.modules():
         if isinstance(module, (ResidualBlock, ResidualUpsampling)):
-            silence(module.second)
+            zero_output(module.second)
         elif isinstance(module, Attention):
-            silence(module.mask_projection)
+            zero_output(module.mask_projection)
         elif isinstance(module, GDN):
             module.gamma.mul_(SPARE)
 

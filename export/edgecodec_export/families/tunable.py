@@ -4,7 +4,7 @@
     omega, n -> masker -> how many of the first channels each position keeps, 1 to 16 -> mask
     symbols = mask * q, the only thing that is coded -> decoder -> image
 
-One encoder serves every rate: n in [-2, 2] is its scalar input, and larger n keeps fewer channels. The decoder sees
+One encoder serves every rate: n in [-2, 2] is its scalar input, and larger n keeps fewer channels. The decoder takes
 neither n nor the mask; a masked entry is 0, which is centre 0 too.
 
 The paper's model was never released. Its text gives the pyramid's weights (1/2, 1/4, 1/4), "two convolutions" to omega
@@ -304,10 +304,10 @@ def _batch_norm(channels: int) -> nn.BatchNorm2d:
 def _write_transform(model: Tunable, photographs: Tensor) -> None:
     """Write a hierarchical Karhunen-Loeve transform, measured on photographs (n, 3, H, W) in [0, 1], into the weights.
 
-    From a random start the symbols say next to nothing for thousands of steps. Here the branch at full size and the
-    synthesis start linear: channels come in pairs (v, -v), whose rectified difference is v again. Each stage is the
-    best linear map of 2x2 blocks of the stage before it, its mirror image the transpose. Residual blocks start as the
-    identity, the smaller branches nearly at zero, and batch norms as the identity on photographs, which is why they
+    From a random start the symbols carry hardly any information for thousands of steps. Here the branch at full size
+    and the synthesis start linear: channels come in pairs (v, -v), whose rectified difference is v again. Each stage is
+    the best linear map of 2x2 blocks of the stage before it, its mirror image the transpose. Residual blocks start as
+    the identity, the smaller branches nearly at zero, and batch norms as the identity on photographs, which is why they
     need no statistics of batches.
 
     The channels of the symbols, chosen so that 0, which a masked symbol becomes, is always a good guess:

@@ -74,7 +74,7 @@ class ContextModel(nn.Module):
     def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means, standard deviations and weights (B, K, C, h, w) of the mixture at each position of y (B, C, h, w).
 
-        Channels of one position do not see each other. Deviations are at least 0, weights sum to 1 over K.
+        Channels of one position do not depend on each other. Deviations are at least 0, weights sum to 1 over K.
         """
         batch, channels, height, width = y.shape
         shape = (batch, self.components, 3, channels, height, width)

@@ -16,7 +16,7 @@ BETA_FREQUENCIES = 10
 
 
 class Conditioning(NamedTuple):
-    """What the layers of a transform may depend on: the quality, and the embedding of beta where there is one."""
+    """The inputs of conditioned layers: the quality, and the embedding of beta where there is one."""
 
     quality: float
     embedding: Tensor | None = None

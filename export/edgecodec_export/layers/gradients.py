@@ -32,7 +32,7 @@ def lower_bound(x: Tensor, bound: float) -> Tensor:
 
 
 def add_uniform_noise(x: Tensor) -> Tensor:
-    """x plus noise between -1/2 and 1/2: what stands for rounding where rates are trained (Balle et al. 2017)."""
+    """x plus noise between -1/2 and 1/2, in place of rounding where rates are trained (Balle et al. 2017)."""
     return x + torch.empty_like(x).uniform_(-0.5, 0.5)
 
 

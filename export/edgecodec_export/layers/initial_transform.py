@@ -34,7 +34,7 @@ def principal_blocks(features: Tensor, most: int) -> Tensor:
     return strongest.reshape(-1, channels, 2, 2)
 
 
-def silence(convolution: nn.Conv2d) -> None:
+def zero_output(convolution: nn.Conv2d) -> None:
     """Let the convolution give zeros."""
     convolution.weight.zero_()
     bias_of(convolution).zero_()
