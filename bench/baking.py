@@ -27,13 +27,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from edgecodec_export.baking import Baking, baking_of
-from edgecodec_export.baking.base import Decoder
+from edgecodec_export.baking import Baking, Decoder
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import Crdr, LearnedCodec, build
-from edgecodec_export.families.crdr import LATENT_UNIT, InterpolatedChannelAttention, Knobs, fixed_point
 from edgecodec_export.graphs.onnx_export import OPSET, quiet_exporter
+from edgecodec_export.layers.conditioning import Conditioning, InterpolatedChannelAttention
+from edgecodec_export.layers.fixed_point import LATENT_UNIT, fixed_point
 
 WIDTH, HEIGHT = 768, 512
 QUALITIES, BETAS, ALPHAS = (1.0, 3.0), (0.0, 3.84), (0.0, 0.5)
@@ -82,7 +82,7 @@ def load(name: str) -> tuple[LearnedCodec, LearnedCodec | None]:
 def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) -> Iterator[Comparison]:
     """Every graph of the model that knobs act in."""
     if isinstance(model, Crdr):
-        baking: Baking = baking_of(model, {"quality": QUALITIES} | ({"beta": BETAS} if model.realism else {}))
+        baking: Baking = model.baking({"quality": QUALITIES} | ({"beta": BETAS} if model.realism else {}))
         encoder = baking.encoder({"quality": QUALITIES[1]}).module
         yield Comparison("analysis", EncoderByInput(model), encoder, None, (image,), QUALITIES[1:])
         points = [{"quality": QUALITIES[1]} | ({"beta": beta} if model.realism else {}) for beta in BETAS]
@@ -92,7 +92,7 @@ def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) ->
         by_input: nn.Module = DecoderByInput(model)
     else:
         assert mse is not None
-        baking = baking_of(model, {"alpha": ALPHAS}, mse)
+        baking = model.baking({"alpha": ALPHAS}, mse)
         points = [{"alpha": alpha} for alpha in ALPHAS]
         latents = baking.encoder({}).module(image)
         by_input = InterpolationByInput(model, mse)
@@ -101,7 +101,7 @@ def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) ->
 
 
 class AttentionByInput(InterpolatedChannelAttention):
-    """Channel attention that hears its quality as a tensor."""
+    """Channel attention that takes its quality as a tensor."""
 
     def __init__(self, fixed: InterpolatedChannelAttention) -> None:
         super().__init__(*fixed.weight.shape[:2])
@@ -131,7 +131,7 @@ class EncoderByInput(CrdrByInput):
     """(image, quality) as the encoder of CRDR; quality is a tensor."""
 
     def forward(self, image: Tensor, quality: Any) -> tuple[Tensor, Tensor]:
-        y = self.model.analysis(2 * image - 1, Knobs(quality))
+        y = self.model.analysis(2 * image - 1, Conditioning(quality))
         return self.model.hyperlatent_symbols(y), fixed_point(y)
 
 
@@ -140,7 +140,7 @@ class DecoderByInput(CrdrByInput):
 
     def forward(self, y_hat: Tensor, quality: Any, *beta: Tensor) -> Tensor:
         embedding = self.model.realism(*beta) if self.model.realism else None
-        return (self.model.synthesis(y_hat * LATENT_UNIT, Knobs(quality, embedding)) + 1) / 2
+        return (self.model.synthesis(y_hat * LATENT_UNIT, Conditioning(quality, embedding)) + 1) / 2
 
 
 class InterpolationByInput(nn.Module):

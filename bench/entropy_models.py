@@ -19,7 +19,6 @@ import torch
 
 from edgecodec import native
 from edgecodec.entropy import EntropyModel, Latents
-from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Agustsson, build
 from edgecodec_export.sample_labels import banded_labels, central_mask
 
@@ -69,7 +68,7 @@ def main() -> None:
 def freeze(family: str, preset: str) -> bytes:
     torch.manual_seed(0)
     model = build(family, preset).eval()
-    freezer = freezer_of(model)
+    freezer = model.freezer()
     image = torch.rand(1, 3, CALIBRATION_SIDE, CALIBRATION_SIDE)
     return freezer.freeze([freezer.observe(image)]).to_bytes()
 

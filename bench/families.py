@@ -32,10 +32,8 @@ import edgecodec
 from edgecodec import container
 from edgecodec.entropy import EntropyModel
 from edgecodec_export import ExportOptions, export_bundle
-from edgecodec_export.baking import baking_of
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.entropy.entropy_file import Apply, Mixture
-from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.entropy.integer_net import Crop, IntegerNet, PixelShuffle
 from edgecodec_export.families import FAMILIES, build
 
@@ -99,8 +97,8 @@ def draw(family: str, preset: str, checkpoint: Path) -> None:
 def count(checkpoint: Path) -> tuple[float, float, float, float]:
     """Millions of parameters, and thousands of multiplications for a pixel of the three parts as they are baked."""
     model = load_model(read_checkpoint(checkpoint))
-    baking = baking_of(model)
-    freezer = freezer_of(model)
+    baking = model.baking()
+    freezer = model.freezer()
     image = torch.rand(1, 3, COUNTED_SIDE, COUNTED_SIDE)
     observation = freezer.observe(image)
     frozen = freezer.freeze([observation])

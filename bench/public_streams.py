@@ -29,9 +29,8 @@ from edgecodec.entropy import EntropyModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16
-from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.families import Crdr, Fidelity, LearnedCodec, ScaleHyperprior
-from edgecodec_export.families.blocks import FactorizedDensity
+from edgecodec_export.layers.densities import FactorizedDensity
 
 CRDR_HEADER, FIDELITY_HEADER = 6 + 3 * 4, 5  # bytes
 PUBLIC_SCALES = torch.exp(torch.linspace(np.log(0.11), np.log(256), 64))
@@ -57,7 +56,7 @@ def main() -> None:
             grid = model.latent_alignment()
             height, width = (side - side % grid for side in picture.shape[:2])
             image = to_tensor(np.ascontiguousarray(picture[:height, :width]))
-            ours += file_size(entropy, freezer_of(model).observe(image, **knobs), width, height)
+            ours += file_size(entropy, model.freezer().observe(image, **knobs), width, height)
             theirs += public_size(model, image, knobs)
             pixels += width * height
         name = ", ".join(f"{knob} {value:g}" for knob, value in knobs.items())

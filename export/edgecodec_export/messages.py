@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from edgecodec.knobs import decimal
+from collections.abc import Callable
 
 LISTED = 12  # lines of one kind
 
@@ -22,8 +20,3 @@ def first_few(lines: list[str], what: str) -> list[str]:
 def printable(name: str) -> str:
     """The name of a file as valid text, with bytes that are not UTF-8 escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def knobs_label(knobs: Mapping[str, float]) -> str:
-    """Knobs with their values as file names spell them: "beta3.84-quality2"."""
-    return "-".join(f"{name}{decimal(value)}" for name, value in sorted(knobs.items()))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecodec.knob_names import check_name
-from edgecodec_export.baking import Baking, baking_of
+from edgecodec_export.baking import Baking
 from edgecodec_export.bundle.card import write_card
 from edgecodec_export.bundle.description import ENTROPY, CheckpointFile, Source, describe
 from edgecodec_export.bundle.golden import write_golden
@@ -45,7 +45,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     refuse_existing(options.output, options.force)
     progress("reading checkpoints")
     model, mse, source = _load(options.checkpoint, options.mse_checkpoint, options.family, progress)
-    baking = baking_of(model, options.knobs, mse)
+    baking = model.baking(options.knobs, mse)
     for note in baking.notes():
         progress(note)
     earlier = options.entropy_from
@@ -71,7 +71,7 @@ def write_bundle(
     """
     refuse_existing(output, force)
     baked = (*baking.encoder_knobs(), *baking.decoder_knobs())
-    for name in sorted({*baking.INPUTS}.union(*baked)):
+    for name in sorted({*baking.scalars()}.union(*baked)):
         check_name(name)
     photograph = pictures.measuring[0]
     with one_thread() as workers, appearing_whole(output, force) as folder:

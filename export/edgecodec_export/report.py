@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecodec_export.baking import label
 from edgecodec_export.entropy.cost import EntropyCost
-from edgecodec_export.messages import knobs_label
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def summary(report: ExportReport) -> list[str]:
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
-    lines += [f"    at {knobs_label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
+    lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
     return lines + _warnings(cost, report.kept_entropy)
 
 
@@ -40,7 +40,7 @@ def _warnings(cost: EntropyCost, kept: bool) -> list[str]:
     expensive = cost.beyond_bound()
     if not expensive:
         return []
-    settings = ", ".join(knobs_label(each.knobs) for each in expensive if each.knobs)
+    settings = ", ".join(label(each.knobs) for each in expensive if each.knobs)
     remedy = (
         "without --entropy-from a new one is calibrated, which does not decode earlier files"
         if kept

@@ -12,14 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from edgecodec.errors import InvalidArgument
-from edgecodec_export.baking.crdr import AffineMap, OffsetResidualUnit, bake_decoder, bake_encoder
-from edgecodec_export.families.crdr import (
-    Crdr,
-    InterpolatedChannelAttention,
-    Knobs,
-    Preset,
-    RealismResidualUnit,
-)
+from edgecodec_export.baking.affine import AffineMap
+from edgecodec_export.baking.conditioning import OffsetResidualUnit
+from edgecodec_export.families.crdr import Crdr, Preset, bake_decoder, bake_encoder
+from edgecodec_export.layers.conditioning import Conditioning, InterpolatedChannelAttention, RealismResidualUnit
 
 WITH_BETA = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
 WITHOUT_BETA = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 0)
@@ -76,7 +72,7 @@ def test_a_codec_without_beta_is_baked_the_same(quality: float) -> None:
     assert not any(isinstance(module, OffsetResidualUnit) for module in baked.modules())
 
 
-def test_every_knob_position_is_another_codec() -> None:
+def test_every_value_of_a_knob_gives_other_pictures() -> None:
     """Without this, the tests above would pass on knobs that do nothing."""
     decoded = [model().decode(latent(), quality, beta) for quality in QUALITIES for beta in BETAS]
     encoded = [model().analyse(picture(), quality) for quality in QUALITIES]
@@ -87,10 +83,10 @@ def test_every_knob_position_is_another_codec() -> None:
 def test_a_shift_pushed_forwards_is_wrong_along_the_borders_only() -> None:
     """What baking must not do passes any test that looks at the middle of the picture alone."""
     transform: Any = model().analysis
-    knobs = Knobs(1.5)
+    conditioning = Conditioning(1.5)
     attention, convolution = transform.block1_rate, transform.down2
     features = torch.randn(1, 8, 24, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
-    expected = convolution(attention(features, knobs))
+    expected = convolution(attention(features, conditioning))
 
     scale, shift = attention.at(1.5)
     naive = copy.deepcopy(convolution)

@@ -13,7 +13,7 @@ from torch import nn
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
 from edgecodec_export import pipeline
-from edgecodec_export.baking import BAKINGS, Asked, baking_of, suffix
+from edgecodec_export.baking import Asked, label, suffix
 from edgecodec_export.baking.interpolation import Interpolation
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import FAMILIES, Hific, LearnedCodec
@@ -33,13 +33,20 @@ def second(model: LearnedCodec) -> Any:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_baked_in_exactly_one_way(family: str) -> None:
-    assert sum(issubclass(FAMILIES[family], kind) for kind, _ in BAKINGS) == 1
+def test_every_family_bakes_the_knobs_that_it_names(family: str) -> None:
+    model = tiny_codec(family)
+    two_decoders = family in ("fidelity", "hific", "hyperprior")
+    baking = model.baking(mse=second(model) if two_decoders else None)
+    baked = {knob for knobs in (*baking.encoder_knobs(), *baking.decoder_knobs()) for knob in knobs}
+    assert baked == set(baking.baked_knobs())
+    assert {knob.name for knob in FAMILIES[family].KNOBS} == baked | baking.scalars().keys()
+    assert baking.default_knobs().keys() == baked | baking.scalars().keys()
+    assert all(knob.help.startswith(f"{knob.name} ") and knob.help.endswith(".") for knob in model.KNOBS)
 
 
 @pytest.mark.parametrize("name", ["agustsson", "agustsson-sc", "fidelity", "hific", "hyperprior"])
 def test_without_knobs_there_is_one_encoder_and_one_decoder(name: str) -> None:
-    baking = baking_of(tiny_codec(name))
+    baking = tiny_codec(name).baking()
     assert (baking.encoder_knobs(), baking.decoder_knobs(), baking.default_knobs()) == ([{}], [{}], {})
     assert baking.settings() == [{}]
 
@@ -48,10 +55,10 @@ def test_without_knobs_there_is_one_encoder_and_one_decoder(name: str) -> None:
 def test_two_checkpoints_give_a_decoder_for_each_alpha(name: str) -> None:
     model = tiny_codec(name)
     mse = second(model)
-    baking = baking_of(model, {"alpha": (1, 0.25, 0, 1)}, mse)
+    baking = model.baking({"alpha": (1, 0.25, 0, 1)}, mse)
     assert baking.decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.25}, {"alpha": 1.0}]
     assert baking.default_knobs() == {"alpha": 1.0}
-    assert baking_of(model, mse=mse).decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.5}, {"alpha": 1.0}]
+    assert model.baking(mse=mse).decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.5}, {"alpha": 1.0}]
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     mixed = baking.decoder({"alpha": 0.25}).module.state_dict()
     for key, tensor in before.items():
@@ -66,7 +73,7 @@ def test_a_second_checkpoint_with_another_encoder_is_refused() -> None:
     mse = second(model)
     mse.context.network[0].bias += 1
     with pytest.raises(CheckpointRejected, match=r"context\.network\.0\.bias: outside the decoder"):
-        baking_of(model, mse=mse)
+        model.baking(mse=mse)
 
 
 def test_a_second_checkpoint_of_other_conventions_is_refused_and_they_are_named() -> None:
@@ -75,7 +82,7 @@ def test_a_second_checkpoint_of_other_conventions_is_refused_and_they_are_named(
     mse = Hific(replace(model.preset, padding="zero", rounding="half to even"))
     mse.load_state_dict(second(model).state_dict())
     with pytest.raises(CheckpointRejected) as refused:
-        baking_of(model, mse=mse)
+        model.baking(mse=mse)
     listed = str(refused.value).splitlines()[1:]
     assert len(listed) == 2
     assert "configuration, padding: 'reflect' and 'zero'" in listed[0]
@@ -83,14 +90,15 @@ def test_a_second_checkpoint_of_other_conventions_is_refused_and_they_are_named(
 
 
 def test_quality_and_beta_give_a_decoder_for_each_pair_and_an_encoder_for_each_quality() -> None:
-    baking = baking_of(tiny_codec("crdr"), {"quality": (4, 1.3, 1.3), "beta": (3.84, 0)})
+    baking = tiny_codec("crdr").baking({"quality": (4, 1.3, 1.3), "beta": (3.84, 0)})
     assert baking.encoder_knobs() == [{"quality": 1.296875}, {"quality": 4.0}]  # in steps of 1/64
     pairs = [(1.296875, 0.0), (1.296875, 3.84), (4.0, 0.0), (4.0, 3.84)]
     assert baking.decoder_knobs() == [{"quality": quality, "beta": beta} for quality, beta in pairs]
     assert baking.default_knobs() == {"quality": 1.296875, "beta": 3.84}
     # The entropy model, and with it the model id, is the same whichever qualities are baked.
-    assert baking.settings() == [{"quality": level} for level in range(5)] == baking_of(baking.model).settings()
-    assert suffix(baking.decoder_knobs()[3]) == "-beta3.84-quality4"
+    assert baking.settings() == [{"quality": level} for level in range(5)] == baking.model.baking().settings()
+    assert label(baking.decoder_knobs()[3]) == "beta3.84-quality4"
+    assert suffix(baking.decoder_knobs()[3]) == "-beta3.84-quality4" and suffix({}) == label({}) == ""
 
 
 def test_a_quality_that_files_do_not_hold_is_rounded_and_export_says_so(tmp_path: Path) -> None:
@@ -110,21 +118,21 @@ def test_a_quality_that_files_do_not_hold_is_rounded_and_export_says_so(tmp_path
 
 
 def test_without_a_choice_every_trained_quality_is_baked() -> None:
-    baking = baking_of(tiny_codec("crdr"))
+    baking = tiny_codec("crdr").baking()
     assert [knobs["quality"] for knobs in baking.encoder_knobs()] == [0, 1, 2, 3, 4]
     assert {knobs["beta"] for knobs in baking.decoder_knobs()} == {0, 3.84}
     assert baking.default_knobs() == {"quality": 2.0, "beta": 3.84}
 
 
 def test_a_codec_without_beta_has_quality_alone() -> None:
-    baking = baking_of(tiny_codec("crdr-multirate"), {"quality": (0, 4)})
+    baking = tiny_codec("crdr-multirate").baking({"quality": (0, 4)})
     assert baking.encoder_knobs() == baking.decoder_knobs() == [{"quality": 0.0}, {"quality": 4.0}]
     with pytest.raises(InvalidArgument, match=r"crdr has no beta.*its knobs: quality\)"):
-        baking_of(tiny_codec("crdr-multirate"), {"beta": (0,)})
+        tiny_codec("crdr-multirate").baking({"beta": (0,)})
 
 
 def test_the_knob_of_the_tunable_codec_stays_an_input() -> None:
-    baking = baking_of(tiny_codec("tunable"))
+    baking = tiny_codec("tunable").baking()
     assert (baking.encoder_knobs(), baking.decoder_knobs(), baking.default_knobs()) == ([{}], [{}], {"n": 0.0})
     (n,) = baking.encoder({}).scalars.values()
     assert (n.low, n.high, n.default) == (-2, 2, 0)
@@ -151,18 +159,18 @@ def test_the_knob_of_the_tunable_codec_stays_an_input() -> None:
 )
 def test_a_knob_or_value_that_does_not_exist_is_refused(name: str, asked: Asked, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
-        baking_of(tiny_codec(name), asked)
+        tiny_codec(name).baking(asked)
 
 
 @pytest.mark.parametrize("name", ["agustsson", "crdr", "tunable"])
 def test_a_second_checkpoint_is_refused_where_nothing_is_interpolated(name: str) -> None:
     with pytest.raises(InvalidArgument, match="takes one checkpoint"):
-        baking_of(tiny_codec(name), mse=second(tiny_codec(name)))
+        tiny_codec(name).baking(mse=second(tiny_codec(name)))
 
 
 def test_a_graph_alone_keeps_its_weights_inside(tmp_path: Path) -> None:
     model = tiny_codec("crdr")
-    baking = baking_of(model, {"quality": (1,), "beta": (0,)})
+    baking = model.baking({"quality": (1,), "beta": (0,)})
     graph = export_synthesis(model, baking.decoder(baking.decoder_knobs()[0]), tmp_path / "synthesis.onnx")
     assert not any(tensor.external_data for tensor in graph.graph.initializer)
     assert [path.name for path in tmp_path.iterdir()] == ["synthesis.onnx"]

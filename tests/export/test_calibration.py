@@ -14,14 +14,12 @@ from torch import Tensor
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export import pipeline
-from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import save_checkpoint
-from edgecodec_export.entropy import freeze
 from edgecodec_export.entropy.cost import EntropyCost, summed
 from edgecodec_export.entropy.freeze import freeze_entropy
-from edgecodec_export.entropy.freezers import Freezer, freezer_of
+from edgecodec_export.entropy.freezer import Freezer
 from edgecodec_export.one_thread import one_thread
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.report import ExportReport, summary
@@ -64,8 +62,10 @@ class Recording:
 def test_every_calibrating_picture_is_observed_once_at_every_setting(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freeze, "freezer_of", lambda model: Recording(freezer_of(model)))
-    baking = baking_of(tiny_codec(name), ASKED[name])
+    model = tiny_codec(name)
+    recording = Recording(model.freezer())
+    monkeypatch.setattr(type(model), "freezer", lambda _: recording)
+    baking = model.baking(ASKED[name])
     with pytest.raises(Counted) as stopped:
         pipeline.write_bundle(tmp_path / "b", Source(name, "tiny"), baking, tiny_halves())
     pictures = range(len(tiny_halves().calibrating))
@@ -117,7 +117,7 @@ def warnings(cost: EntropyCost, *, kept: bool = False) -> list[str]:
 def test_progress_names_every_setting() -> None:
     said: list[str] = []
     with one_thread() as workers:
-        freeze_entropy(baking_of(tiny_codec("tunable")), tiny_halves(), None, workers, said.append)
+        freeze_entropy(tiny_codec("tunable").baking(), tiny_halves(), None, workers, said.append)
     settings = [f"at n{n}" for n in (0, -2, 2, -1, 1)]
     assert said == [
         *(f"calibrating {setting}" for setting in settings),

@@ -17,11 +17,11 @@ from edgecodec.errors import InvalidArgument
 from edgecodec_export.calibration import DEFAULT_FOLDER
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import build
-from edgecodec_export.families.blocks import gaussian_likelihood
-from edgecodec_export.families.crdr import LATENT_LIMIT, LATENT_UNIT, Crdr, Preset, fixed_point
+from edgecodec_export.families.crdr import Crdr, Preset
+from edgecodec_export.layers.densities import gaussian_likelihood
+from edgecodec_export.layers.fixed_point import LATENT_LIMIT, LATENT_UNIT, fixed_point
 from edgecodec_train.photos import PhotoSet, random_crops
 from edgecodec_train.rate_distortion import RateDistortionRecipe, train_rate_distortion, training_pass
-from edgecodec_train.starts.crdr import initialise_crdr
 
 TINY = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
 SLICE = 4  # channels
@@ -92,17 +92,17 @@ def test_forced_symbols_win_over_y() -> None:
 
 
 @pytest.mark.parametrize("changed", range(4))
-def test_a_slice_hears_the_first_supports_only(changed: int) -> None:
+def test_a_slice_depends_on_the_first_supports_only(changed: int) -> None:
     z = torch.zeros(1, 8, 1, 2)
     symbols = torch.zeros(1, 16, 4, 8)
     before = tiny().slices_of(z, symbols=symbols)
     symbols[:, SLICE * changed : SLICE * (changed + 1)] += 3
     after = tiny().slices_of(z, symbols=symbols)
-    heard = [
+    depends = [
         not torch.equal(a.mean, b.mean) and not torch.equal(a.scale, b.scale)
         for a, b in zip(before, after, strict=True)
     ]
-    assert heard == [changed < min(i, TINY.supports) for i in range(4)]
+    assert depends == [changed < min(i, TINY.supports) for i in range(4)]
 
 
 def test_the_context_is_convolutions_and_rectifiers() -> None:
@@ -151,8 +151,8 @@ def test_without_a_quality_it_is_the_middle_one() -> None:
     for _ in range(4):
         rebuilt, _ = model(picture())
         rebuilt.sum().backward()
-    heard = model.synthesis.up4_rate.bias.grad.abs().sum((1, 2, 3)) > 0
-    assert heard.tolist() == [False, False, True, False, False]
+    learned = model.synthesis.up4_rate.bias.grad.abs().sum((1, 2, 3)) > 0
+    assert learned.tolist() == [False, False, True, False, False]
 
 
 def test_the_start_carries_photographs_at_every_rate() -> None:
@@ -160,7 +160,7 @@ def test_the_start_carries_photographs_at_every_rate() -> None:
     torch.manual_seed(0)
     model = build("crdr", "compact").eval()
     assert isinstance(model, Crdr)
-    initialise_crdr(model, random_crops(photos, 64, 48, np.random.default_rng(0)))
+    model.initialise(random_crops(photos, 64, 48, np.random.default_rng(0)))
     unseen = random_crops(photos, 64, 8, np.random.default_rng(1))
     with torch.no_grad():
         coded = [model(unseen, level) for level in range(5)]

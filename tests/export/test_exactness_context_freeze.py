@@ -14,8 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecodec.entropy import EntropyModel as NativeModel
-from edgecodec_export.entropy.entropy_file import EntropyModel
+from edgecodec.entropy import EntropyModel
+from edgecodec_export.entropy.entropy_file import EntropyFile
 from edgecodec_export.entropy.freezers import finite_alphabet, masked_prefix
 from edgecodec_export.entropy.freezers.contexts import MOST_TABLES, count_symbols, freeze_contexts
 from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
@@ -39,7 +39,7 @@ def pictures(count: int) -> list[torch.Tensor]:
 
 
 @cache
-def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Observation]]:
+def prefixes() -> tuple[MaskedPrefixFreezer, EntropyFile, list[masked_prefix.Observation]]:
     """A random compact codec whose symbols take all their values; and a picture that did not calibrate it, thrice."""
     torch.manual_seed(0)
     codec: Any = Tunable(Tunable.PRESETS["compact"]).eval().requires_grad_(False)
@@ -47,7 +47,7 @@ def prefixes() -> tuple[MaskedPrefixFreezer, EntropyModel, list[masked_prefix.Ob
     for norm in (module for module in codec.modules() if isinstance(module, torch.nn.BatchNorm2d)):
         norm.momentum = 1.0
     codec.train()(torch.cat(pictures(3)))
-    freezer = MaskedPrefixFreezer(codec.eval())
+    freezer = codec.eval().freezer()
     measured, *calibrating = pictures(3)
     model = freezer.freeze([freezer.observe(image, n) for image in calibrating for n in (-2.0, -1.0, 0.0, 1.0, 2.0)])
     return freezer, model, [freezer.observe(measured, n) for n in (-2.0, 0.0, 2.0)]
@@ -63,15 +63,15 @@ def alphabet_codec(mode: str) -> Agustsson:
 
 
 @cache
-def alphabets(mode: str) -> tuple[FiniteAlphabetFreezer, EntropyModel, list[finite_alphabet.Observation]]:
-    freezer = FiniteAlphabetFreezer(alphabet_codec(mode))
+def alphabets(mode: str) -> tuple[FiniteAlphabetFreezer, EntropyFile, list[finite_alphabet.Observation]]:
+    freezer = alphabet_codec(mode).freezer()
     seen = [freezer.observe(image) for image in pictures(4)]
     return freezer, freezer.freeze(seen[1:]), seen[:1]
 
 
 def test_an_observation_does_not_depend_on_those_before() -> None:
     """Not its mask either, which is another for another picture."""
-    freezer = FiniteAlphabetFreezer(alphabet_codec("SC"))
+    freezer = alphabet_codec("SC").freezer()
     first, second = (freezer.observe(image) for image in pictures(2))
     again = freezer.observe(pictures(2)[0])
     for name, values in first.latents.items():
@@ -79,13 +79,13 @@ def test_an_observation_does_not_depend_on_those_before() -> None:
     assert first.mask is not None and second.mask is not None and (first.mask != second.mask).any()
 
 
-def exact(model: EntropyModel, latents: Mapping[str, Integers], lanes: int = 0) -> None:
+def exact(model: EntropyFile, latents: Mapping[str, Integers], lanes: int = 0) -> None:
     assert_exact(parse_model(model.to_bytes()), latents, SIDE, SIDE, lanes)
 
 
-def bits(model: EntropyModel, latents: Mapping[str, Integers], side: int = SIDE) -> int:
+def bits(model: EntropyFile, latents: Mapping[str, Integers], side: int = SIDE) -> int:
     narrow = {name: values.astype(np.int16) for name, values in latents.items()}
-    return NativeModel(model.to_bytes()).bits(narrow, width=side, height=side)
+    return EntropyModel(model.to_bytes()).bits(narrow, width=side, height=side)
 
 
 @pytest.mark.parametrize("rate", range(3))
@@ -146,7 +146,7 @@ def test_symbols_that_no_picture_has_can_be_coded_and_cost_the_others_nothing() 
     _, _, seen = alphabets("GC")
     generator = np.random.default_rng(0)
     rectified = [finite_alphabet.Observation(generator.integers(0, 3, (8, 60, 60))) for _ in range(3)]
-    model = FiniteAlphabetFreezer(alphabet_codec("GC")).freeze(rectified[1:])
+    model = alphabet_codec("GC").freezer().freeze(rectified[1:])
     price = bits(model, rectified[0].latents, 60 * 16) / rectified[0].symbols.size
     assert price == pytest.approx(math.log2(3), rel=0.002)
     exact(model, seen[0].latents)

@@ -14,7 +14,6 @@ from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.entropy import entropy_file
 from edgecodec_export.entropy.cost import integer_bits_of, measure
-from edgecodec_export.entropy.freezers import freezer_of
 from edgecodec_export.entropy.freezers.mixture import MixtureFreezer, Observation
 from edgecodec_export.entropy.integer_net import IntegerLayer
 from edgecodec_export.families import Fidelity
@@ -57,12 +56,12 @@ def random_latent(model: Fidelity, seed: int, rows: int = 8, columns: int = 12, 
     return (scale * torch.randn(1, model.latent_channels, rows, columns, generator=generator)).round()
 
 
-def freeze(model: Fidelity) -> entropy_file.EntropyModel:
+def freeze(model: Fidelity) -> entropy_file.EntropyFile:
     freezer = MixtureFreezer(model)
     return freezer.freeze([freezer.observe_latent(random_latent(model, seed)) for seed in range(3)])
 
 
-def integer_bits(frozen: entropy_file.EntropyModel, observation: Observation) -> int:
+def integer_bits(frozen: entropy_file.EntropyFile, observation: Observation) -> int:
     return integer_bits_of(EntropyModel(frozen.to_bytes()), observation)
 
 
@@ -71,13 +70,13 @@ def observe(model: Fidelity, y: Integers) -> Observation:
     return MixtureFreezer(model).observe_latent(torch.from_numpy(y)[None].float())
 
 
-def assert_reference_agrees(frozen: entropy_file.EntropyModel, y: Integers) -> None:
+def assert_reference_agrees(frozen: entropy_file.EntropyFile, y: Integers) -> None:
     """y: (C, rows, columns)"""
     _, rows, columns = y.shape
     assert_exact(parse_model(frozen.to_bytes()), {"y": y}, columns * STRIDE, rows * STRIDE)
 
 
-def latents_as_likely(frozen: entropy_file.EntropyModel, seed: int, rows: int, columns: int) -> Integers:
+def latents_as_likely(frozen: entropy_file.EntropyFile, seed: int, rows: int, columns: int) -> Integers:
     """(C, rows, columns) that the integer mixture itself draws, of the values that have intervals."""
     generator = np.random.default_rng(seed)
 
@@ -108,7 +107,7 @@ def test_the_integer_mixture_costs_what_the_float_one_does(seed: int) -> None:
     model = random_model(seed)
     frozen = freeze(model)
     observation = observe(model, latents_as_likely(frozen, seed, 16, 24))
-    cost = measure(freezer_of(model), EntropyModel(frozen.to_bytes()), [observation])
+    cost = measure(model.freezer(), EntropyModel(frozen.to_bytes()), [observation])
     assert cost.float_bits > 2000
     assert abs(cost.overhead_percent) < 0.5
 

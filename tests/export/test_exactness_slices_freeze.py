@@ -16,7 +16,7 @@ from edgecodec.errors import BadModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy import entropy_file
 from edgecodec_export.entropy.cost import measure
-from edgecodec_export.entropy.freezers import channel_slices, freezer_of
+from edgecodec_export.entropy.freezers import channel_slices
 from edgecodec_export.entropy.freezers.channel_slices import (
     BYTES,
     PRECISIONS,
@@ -27,7 +27,8 @@ from edgecodec_export.entropy.freezers.channel_slices import (
 )
 from edgecodec_export.entropy.integer_net import IntegerLayer
 from edgecodec_export.families import build
-from edgecodec_export.families.crdr import LATENT_UNIT, Crdr
+from edgecodec_export.families.crdr import Crdr
+from edgecodec_export.layers.fixed_point import LATENT_UNIT
 from support.exactness import assert_exact
 from support.make_tiny_bundle import tiny_pictures
 from support.reference_entropy_model import run
@@ -56,18 +57,18 @@ def observations() -> list[Observation]:
     return [freezer.observe(picture, quality) for picture in PICTURES for quality in (1.0, 3.0)]
 
 
-def frozen(precisions: Precisions, monkeypatch: pytest.MonkeyPatch) -> entropy_file.EntropyModel:
+def frozen(precisions: Precisions, monkeypatch: pytest.MonkeyPatch) -> entropy_file.EntropyFile:
     """tiny() in these precisions, whatever they cost, by half of its observations."""
     monkeypatch.setattr(channel_slices, "PRECISIONS", (precisions,))
     return ChannelSlicesFreezer(tiny()).freeze(observations()[:4])
 
 
-def weight_bytes(model: entropy_file.EntropyModel) -> set[int]:
+def weight_bytes(model: entropy_file.EntropyFile) -> set[int]:
     return {layer.weight_bytes for net in model.nets for layer in net.layers if isinstance(layer, IntegerLayer)}
 
 
 def test_it_is_what_freezes_crdr() -> None:
-    assert isinstance(freezer_of(tiny()), ChannelSlicesFreezer)
+    assert isinstance(tiny().freezer(), ChannelSlicesFreezer)
 
 
 @pytest.mark.parametrize("precisions", PRECISIONS)

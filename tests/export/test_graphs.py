@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from edgecodec.errors import VerificationFailed
-from edgecodec_export.baking import Baking, Knobs, Point, baking_of, suffix
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import Baking, Point, suffix
 from edgecodec_export.calibration import crop
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.graphs.onnx_export import (
@@ -59,7 +60,7 @@ def exported(family_bundle: Callable[[str], Path]) -> Callable[[str], Exported]:
     def find(name: str) -> Exported:
         folder, model = family_bundle(name), tiny_codec(name)
         defaults = json.loads((folder / "manifest.json").read_text())["default_knobs"]
-        baking = baking_of(model)
+        baking = model.baking()
         encoder, decoder = ({knob: defaults[knob] for knob in knobs[0]} for knobs in _kinds(baking))
         return Exported(
             model,
@@ -254,13 +255,13 @@ def pictures_for(model: LearnedCodec) -> list[npt.NDArray[np.uint8]]:
 def analysis_error(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
     """The error of the encoder's graph, against another model's encoder if one is given."""
     knobs = made.encoder.knobs
-    point = made.encoder if model is None else baking_of(model).encoder(knobs)
+    point = made.encoder if model is None else model.baking().encoder(knobs)
     return check_analysis_parity(path or made.analysis, made.model, point, pictures_for(made.model))
 
 
 def synthesis_error(made: Exported, path: Path | None = None, model: LearnedCodec | None = None) -> float:
     grid = made.model.latent_alignment()
-    point = made.decoder if model is None else baking_of(model).decoder(made.decoder.knobs)
+    point = made.decoder if model is None else model.baking().decoder(made.decoder.knobs)
     return check_synthesis_parity(
         path or made.synthesis, made.model, point, [drawn_latents(made.model, 2 * grid, 3 * grid)]
     )
@@ -325,7 +326,7 @@ def test_parity_fails_for_a_synthesis_graph_of_other_weights(exported: Any, name
 
 def test_parity_fails_for_a_decoder_of_another_beta(exported: Any) -> None:
     made = exported("crdr")
-    other = baking_of(made.model).decoder({**made.decoder.knobs, "beta": 0.0})
+    other = made.model.baking().decoder({**made.decoder.knobs, "beta": 0.0})
     with pytest.raises(VerificationFailed, match="differs"):
         check_synthesis_parity(made.synthesis, made.model, other, [drawn_latents(made.model, 64, 64)])
 
@@ -335,7 +336,7 @@ def test_parity_fails_for_infinities(name: str, tmp_path: Path) -> None:
     model = copy.deepcopy(tiny_codec(name))
     for parameter in model.analysis.parameters():
         parameter.mul_(1e30)  # overflows to infinities in PyTorch and in the graph; their difference is NaN
-    point = baking_of(model).encoder({})
+    point = model.baking().encoder({})
     export_analysis(model, point, tmp_path / "analysis.onnx")
     with pytest.raises(VerificationFailed, match=r"analysis\.onnx: gives infinities or NaN"):
         check_analysis_parity(tmp_path / "analysis.onnx", model, point, pictures_for(model))

@@ -17,8 +17,8 @@ from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec_export.families import Hyperprior
-from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hyperprior import Preset
+from edgecodec_export.layers.densities import gaussian_likelihood
 from support import released_layouts
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import VECTORS

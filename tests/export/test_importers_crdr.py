@@ -16,11 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking.crdr import bake_decoder, bake_encoder
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
-from edgecodec_export.families.blocks import gaussian_likelihood
-from edgecodec_export.families.crdr import Crdr
+from edgecodec_export.families.crdr import Crdr, bake_decoder, bake_encoder
+from edgecodec_export.layers.densities import gaussian_likelihood
 from support.crdr_weights import drawn, released_tensors
 from support.paths import VECTORS
 

@@ -19,8 +19,8 @@ from edgecodec_export.baking.interpolation import interpolate, require_interpola
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.fidelity_controllable import MASKED, FidelityControllable, causal_taps
 from edgecodec_export.families import Fidelity
-from edgecodec_export.families.blocks import GDN
-from edgecodec_export.families.fidelity import mixture_likelihood
+from edgecodec_export.layers.causal_mixture import mixture_likelihood
+from edgecodec_export.layers.normalisation import GDN
 from support import fidelity_weights as origin
 from support import portable_random
 from support.paths import VECTORS

@@ -20,8 +20,8 @@ from edgecodec_export.entropy.coding_tables import gaussian_scale_boundaries, ga
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec_export.entropy.quantise import IndexOutput, InputFormat, Quantiser
 from edgecodec_export.families import Hific
-from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hific import Preset, ReflectConv2d, mirror
+from edgecodec_export.layers.densities import gaussian_likelihood
 from support import released_layouts
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import VECTORS

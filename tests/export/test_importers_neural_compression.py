@@ -15,8 +15,8 @@ from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
 from edgecodec_export.families import Hific
-from edgecodec_export.families.blocks import gaussian_likelihood
 from edgecodec_export.families.hific import Preset
+from edgecodec_export.layers.densities import gaussian_likelihood
 from support import released_layouts
 from support.paths import VECTORS
 from support.portable_random import picture

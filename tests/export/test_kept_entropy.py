@@ -21,7 +21,6 @@ import edgecodec
 from edgecodec.errors import BundleChanged, ModelMismatch, NotABundle
 from edgecodec.verify import verify
 from edgecodec_export import export_bundle, pipeline
-from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import CalibrationPictures
 from edgecodec_export.checkpoints import save_checkpoint
@@ -247,7 +246,7 @@ def keeping(bundle: Path, name: str, model: LearnedCodec, output: Path) -> None:
     kept = keep_entropy(bundle, model, name.partition("-")[0], "tiny")
     halves = CalibrationPictures(pictures[4:6], pictures[6:])
     source = Source(model.FAMILY, "tiny", classes=tuple(f"class {i}" for i in range(model.classes())))
-    pipeline.write_bundle(output, source, baking_of(model), halves, kept=kept)
+    pipeline.write_bundle(output, source, model.baking(), halves, kept=kept)
 
 
 @pytest.mark.parametrize("name", ["tunable", "agustsson-sc"])

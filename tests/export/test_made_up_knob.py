@@ -16,7 +16,8 @@ from torch import Tensor
 import edgecodec
 from edgecodec.errors import InvalidArgument, KnobUnavailable
 from edgecodec.manifest import Knobs
-from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Knob, Point, distinct
+from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Knob, Point
+from edgecodec_export.baking.baking import distinct
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import FAMILIES, Hific, LearnedCodec
 from support.command_line import run_command as run

@@ -12,7 +12,6 @@ import pytest
 
 from edgecodec.manifest import MANIFEST, BundleInfo, Tiling, read_manifest
 from edgecodec_export import pipeline
-from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.bundle.manifest import listed_files, manifest_values, write_manifest
 from support.make_tiny_bundle import tiny_halves
@@ -52,7 +51,7 @@ def test_the_runtime_reads_the_description_that_was_written(tmp_path: Path, monk
         written.append((info, replace(read_manifest(folder), path=info.path), files))
 
     monkeypatch.setattr(pipeline, "write_manifest", record)
-    baking = baking_of(tiny_codec("tunable"))
+    baking = tiny_codec("tunable").baking()
     pipeline.write_bundle(tmp_path / "b", Source("tunable", "tiny"), baking, tiny_halves())
     ((info, again, files),) = written
     assert again == info

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, EdgecodecError
 from edgecodec_export import pipeline
-from edgecodec_export.baking import baking_of
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
@@ -154,7 +153,7 @@ def test_a_pair_of_two_families_is_refused() -> None:
         ("hific-reflect", "fidelity", "family: 'hific' and 'fidelity'"),
     ):
         models = tiny_codec(main), tiny_codec(mse)
-        assert refusal(partial(baking_of, models[0], mse=models[1]))[1].startswith(line)
+        assert refusal(partial(models[0].baking, mse=models[1]))[1].startswith(line)
 
 
 # ---- arrays and numbers of NumPy -------------------------------------------------------------------------------------

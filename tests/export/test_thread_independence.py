@@ -11,10 +11,8 @@ import pytest
 import torch
 
 from edgecodec_export import pipeline
-from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import Picture, to_tensor
-from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
 from edgecodec_export.families import Agustsson, LearnedCodec
 from edgecodec_export.families.crdr import Crdr
 from edgecodec_export.families.fidelity import Fidelity, Preset
@@ -58,7 +56,7 @@ def frozen(model: LearnedCodec, threads: int, output: Path, monkeypatch: pytest.
     monkeypatch.setattr(pipeline, "export_graphs", stop)
     torch.set_num_threads(threads)
     with pytest.raises(Frozen) as stopped:
-        pipeline.write_bundle(output, Source(model.FAMILY, "drawn"), baking_of(model), tiny_halves())
+        pipeline.write_bundle(output, Source(model.FAMILY, "drawn"), model.baking(), tiny_halves())
     assert torch.get_num_threads() == threads
     (data,) = stopped.value.args
     assert isinstance(data, bytes)
@@ -89,7 +87,7 @@ def test_boxes_of_a_selective_codec_are_those_of_the_picture_in_any_order() -> N
     model = tiny_codec("agustsson-sc")
     assert isinstance(model, Agustsson)
     pictures: list[Picture] = [*tiny_halves().calibrating, *tiny_halves().measuring]
-    forward, backward = (FiniteAlphabetFreezer(model) for _ in range(2))
+    forward, backward = (model.freezer() for _ in range(2))
     there = [forward.observe(to_tensor(picture)) for picture in pictures]
     back = [backward.observe(to_tensor(picture)) for picture in reversed(pictures)]
     masks = [each.latents["mask"].tolist() for each in there]

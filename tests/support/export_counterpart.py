@@ -11,8 +11,8 @@ from support import reference_entropy_model as reference
 from support import reference_integer_net as reference_net
 
 
-def counterpart(model: reference.Model) -> entropy_file.EntropyModel:
-    return entropy_file.EntropyModel(
+def counterpart(model: reference.Model) -> entropy_file.EntropyFile:
+    return entropy_file.EntropyFile(
         model.alignment,
         tuple(map(_tensor, model.tensors)),
         tuple(tuple(map(_table, tables)) for tables in model.table_sets),

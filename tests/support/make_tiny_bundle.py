@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from edgecodec_export.baking.interpolation import Interpolation
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
-from edgecodec_export.families.blocks import ChannelNorm, round_straight_through
 from edgecodec_export.families.hific import Hific, Preset
+from edgecodec_export.layers.gradients import round_straight_through
+from edgecodec_export.layers.normalisation import ChannelNorm
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.report import ExportReport
 from edgecodec_train.rate_distortion import settle_medians

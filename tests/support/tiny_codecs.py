@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgecodec_export.baking import baking_of
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Hyperprior, LearnedCodec, Tunable
@@ -20,7 +19,7 @@ from edgecodec_export.families import crdr as crdr_module
 from edgecodec_export.families import fidelity as fidelity_module
 from edgecodec_export.families import hyperprior as hyperprior_module
 from edgecodec_export.families import tunable as tunable_module
-from edgecodec_export.families.crdr import InterpolatedChannelAttention
+from edgecodec_export.layers.conditioning import InterpolatedChannelAttention
 from edgecodec_export.pipeline import write_bundle
 from support.make_tiny_bundle import PRESET as HIFIC
 from support.make_tiny_bundle import last_convolution, tiny_halves, tiny_model, tiny_pictures
@@ -109,7 +108,7 @@ def write_tiny_bundle(name: str, output: Path) -> Path:
     model = tiny_codec(name)
     asked = {"quality": (0, 3), "beta": (3.84,)} if name == "crdr" else {}
     classes = tuple(f"class {i}" for i in range(model.classes()))
-    write_bundle(output, Source(model.FAMILY, "tiny", classes=classes), baking_of(model, asked), tiny_halves())
+    write_bundle(output, Source(model.FAMILY, "tiny", classes=classes), model.baking(asked), tiny_halves())
     return output
 
 

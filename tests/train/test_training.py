@@ -17,14 +17,14 @@ from PIL import Image
 from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec_export.calibration import DEFAULT_FOLDER
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint
-from edgecodec_export.families import FAMILIES, Agustsson, Crdr, Fidelity, Hific, Tunable, build
-from edgecodec_export.families.blocks import nearest_level
+from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec_export.families.tunable import Preset as TunablePreset
+from edgecodec_export.layers.finite_alphabet import nearest_level
 from edgecodec_train import selective
-from edgecodec_train.adversarial import AdversarialRecipe, draw_knobs, grid_energy, realism_at, train_adversarial
-from edgecodec_train.drawn_rates import draw_n
+from edgecodec_train.adversarial import AdversarialRecipe, grid_energy, train_adversarial
 from edgecodec_train.photos import PhotoSet, load_photos, random_crops
 from edgecodec_train.rate_distortion import (
+    START_CROPS,
     RateDistortionRecipe,
     settle_medians,
     settle_norms,
@@ -33,12 +33,6 @@ from edgecodec_train.rate_distortion import (
 )
 from edgecodec_train.scenes import instances_of, load_scenes, random_labelled_crops, random_masks
 from edgecodec_train.selective import SelectiveRecipe, train_selective
-from edgecodec_train.starts import STARTS
-from edgecodec_train.starts.agustsson import initialise_agustsson
-from edgecodec_train.starts.crdr import add_realism
-from edgecodec_train.starts.fidelity import initialise_fidelity
-from edgecodec_train.starts.hific import initialise_hific
-from edgecodec_train.starts.tunable import initialise_tunable
 from support.png_files import grey_png
 
 TINY = TunablePreset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1)
@@ -54,7 +48,7 @@ def test_the_initial_transform_already_carries_photographs(photos: PhotoSet) -> 
     torch.manual_seed(0)
     model = build("hific", "compact")
     assert isinstance(model, Hific)
-    initialise_hific(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.initialise(random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
     with torch.no_grad():
         error = (model.synthesis(model.analysis(unseen)) - unseen).square().mean()
@@ -65,7 +59,7 @@ def test_the_initial_transform_of_few_symbols_carries_photographs_at_every_rate(
     torch.manual_seed(0)
     model = build("tunable", "compact")
     assert isinstance(model, Tunable)
-    initialise_tunable(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.initialise(random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     assert model.training
     model.eval()
     unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
@@ -83,7 +77,7 @@ def test_colours_outlast_edges(photos: PhotoSet) -> None:
     torch.manual_seed(0)
     model = build("tunable", "compact")
     assert isinstance(model, Tunable)
-    initialise_tunable(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.initialise(random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     colours = torch.cartesian_prod(*[torch.tensor([0.2, 0.5, 0.8])] * 3).reshape(-1, 3, 1, 1).expand(-1, -1, 48, 48)
     with torch.no_grad():
         symbols = nearest_level(model.eval().analysis(2 * colours - 1), 0, 4)[:, :, 2:-2, 2:-2]
@@ -95,7 +89,7 @@ def test_brightness_is_coded_finely_by_the_first_three_channels(photos: PhotoSet
     torch.manual_seed(0)
     model = build("tunable", "compact")
     assert isinstance(model, Tunable)
-    initialise_tunable(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.initialise(random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     greys = torch.linspace(0.1, 0.9, 33).reshape(-1, 1, 1, 1).expand(-1, 3, 32, 32)
     with torch.no_grad():
         symbols = nearest_level(model.eval().analysis(2 * greys - 1), 0, 4)
@@ -106,7 +100,7 @@ def test_brightness_is_coded_finely_by_the_first_three_channels(photos: PhotoSet
 
 def test_larger_n_is_drawn_with_less_weight_of_the_distortion() -> None:
     torch.manual_seed(0)
-    drawn = [draw_n(Tunable(TINY)) for _ in range(50)]
+    drawn = [(float(knobs["n"]), ratio) for knobs, ratio in (Tunable(TINY).draw_rate() for _ in range(50))]
     assert -2 <= min(drawn)[0] < -1 and 1 < max(drawn)[0] <= 2
     assert [ratio for _, ratio in sorted(drawn)] == sorted((ratio for _, ratio in drawn), reverse=True)
     assert all(0.25 <= ratio <= 4 for _, ratio in drawn)
@@ -116,7 +110,7 @@ def test_the_initial_transform_with_its_context_carries_photographs_at_a_low_rat
     torch.manual_seed(0)
     model = build("fidelity", "compact")
     assert isinstance(model, Fidelity)
-    initialise_fidelity(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.initialise(random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     model.eval()
     unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
     with torch.no_grad():
@@ -130,7 +124,7 @@ def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoS
     torch.manual_seed(0)
     model = build("agustsson", preset)
     assert isinstance(model, Agustsson)
-    initialise_agustsson(model, random_crops(photos.training, 128, 32, np.random.default_rng(0)))
+    model.initialise(random_crops(photos.training, 128, 32, np.random.default_rng(0)))
     unseen = random_crops(photos.training, 128, 8, np.random.default_rng(1))
     labels = [torch.zeros(8, 1, 128, 128)] if model.side_latents() else []
     with torch.no_grad():
@@ -143,7 +137,7 @@ def test_the_initial_transform_of_five_levels_carries_photographs(photos: PhotoS
 def test_a_resumed_first_stage_is_an_unbroken_one(photos: PhotoSet, tmp_path: Path, family: str) -> None:
     recipe = RateDistortionRecipe(family, steps=4, batch=2, crop=64)
     whole = train_rate_distortion(photos, tmp_path / "whole.safetensors", recipe, save_every=2)
-    drawn = 3 * recipe.batch + (64 if FAMILIES[family] in STARTS else 0)
+    drawn = 3 * recipe.batch + START_CROPS
     broken = PhotoSet(_Stopping(photos.training, drawn), photos.validation, {})
     with pytest.raises(_Stop):
         train_rate_distortion(broken, tmp_path / "broken.safetensors", recipe, save_every=2)
@@ -231,25 +225,24 @@ def test_a_grid_is_told_from_texture(period: int) -> None:
 def test_beta_starts_without_effect() -> None:
     torch.manual_seed(0)
     multirate = build("crdr", "compact-multirate")
-    stored = Checkpoint("crdr", "compact-multirate", {}, multirate.state_dict(), multirate.preset)
-    model = load_model(add_realism(stored))
+    preset, tensors = Crdr.with_realism("compact-multirate", multirate.state_dict())
+    model = load_model(Checkpoint("crdr", preset, {}, dict(tensors)))
     assert isinstance(model, Crdr) and isinstance(multirate, Crdr)
+    assert preset == "compact" and model.realism is not None
     latent = torch.randint(-200, 200, (1, 96, 4, 4)).float()
     with torch.no_grad():
         expected = multirate.decode(latent, 1.5)
         for beta in (0.0, 2.56, 3.84, 5.12):
             assert torch.equal(model.decode(latent, 1.5, beta), expected)
-    assert (
-        add_realism(Checkpoint("crdr", "compact", {}, model.state_dict())).tensors.keys() == model.state_dict().keys()
-    )
+    assert Crdr.with_realism(preset, tensors) == (preset, tensors)
 
 
 def test_realism_weighs_as_much_as_beta_asks() -> None:
-    assert realism_at({"quality": 1.0, "beta": 0.0}) == 0
-    assert realism_at({"quality": 1.0, "beta": 2.56}) == 1
-    assert realism_at({}) == 1
     model, generator = build("crdr", "compact"), np.random.default_rng(0)
-    drawn = [draw_knobs(model, 0.25, generator) for _ in range(2000)]
+    assert model.realism_weight({"quality": 1.0, "beta": 0.0}) == 0
+    assert model.realism_weight({"quality": 1.0, "beta": 2.56}) == 1
+    assert Tunable(TINY).realism_weight({}) == 1
+    drawn = [model.draw_decoder_knobs(0.25, generator) for _ in range(2000)]
     assert {knobs["quality"] for knobs in drawn} == {0, 1, 2, 3, 4}
     betas = [knobs["beta"] for knobs in drawn]
     assert 0.2 < betas.count(0.0) / len(betas) < 0.3
@@ -452,8 +445,8 @@ def test_masks_that_keep_nothing_do_not_end_a_run(scenes_file: Path, monkeypatch
     monkeypatch.setattr(selective, "random_masks", lambda labels, stride, _: torch.zeros_like(labels)[..., ::8, ::8])
     model = build("agustsson", "compact-sc").eval()
     assert isinstance(model, Agustsson)
-    _, kept, painted = selective.validate_selective(model, load_scenes(scenes_file))
-    assert math.isnan(kept) and 0 < painted < 40
+    scores = selective.validate_selective(model, load_scenes(scenes_file))
+    assert math.isnan(scores["psnr_kept_db"]) and 0 < scores["psnr_painted_db"] < 40
 
 
 @pytest.mark.parametrize(

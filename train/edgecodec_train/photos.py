@@ -23,7 +23,7 @@ Photo = npt.NDArray[np.uint8]  # (H, W, 3)
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photographs split once, by order of name: every `1 / held_out` goes to validation and is never trained on."""
+    """Photographs, split once, in order of name: one in `held_out` goes to validation and is never trained on."""
 
     training: list[Photo]
     validation: list[Photo]
@@ -62,7 +62,7 @@ def _pictures(data: bytes) -> Iterator[Photo]:
 
 
 def read_photo(content: bytes, name: str) -> Photo:
-    """The picture in a file, as the runtime reads it: upright. Raises what that raises, with the name of the file."""
+    """The picture in a file, as the runtime reads it: upright. Raises the runtime's errors, with the file's name."""
     try:
         pixels = picture.read(content, ANY, "drop").pixels
     except EdgecodecError as error:
@@ -72,7 +72,7 @@ def read_photo(content: bytes, name: str) -> Photo:
 
 
 def require_sides(photos: Iterable[Photo], least: int) -> None:
-    """Raise ValueError if one of them has a side of less than `least` pixels: better at once than when it is drawn."""
+    """Raise ValueError if a side of any of them is less than `least` pixels: at once, not when it is drawn."""
     small = [photo.shape[:2] for photo in photos if min(photo.shape[:2]) < least]
     if small:
         height, width = min(small, key=min)
@@ -80,10 +80,10 @@ def require_sides(photos: Iterable[Photo], least: int) -> None:
 
 
 def random_crops(photos: Sequence[Photo], side: int, batch: int, generator: np.random.Generator) -> Tensor:
-    """(batch, 3, side, side) float32 in [0, 1]: random crops, half of them mirrored, of random photographs."""
+    """(batch, 3, side, side) float32 in [0, 1], channels last: random crops, half of them mirrored."""
     crops = np.empty((batch, side, side, 3), np.uint8)
     for i in range(batch):
-        photo = photos[generator.integers(len(photos))]
+        photo = photos[int(generator.integers(len(photos)))]
         top = generator.integers(photo.shape[0] - side + 1)
         left = generator.integers(photo.shape[1] - side + 1)
         crop = photo[top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""What training stages keep on disk while they run, and the schedule they follow."""
+"""What training runs keep on disk, and the schedule of their learning rates."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from edgecodec import files
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.checkpoints import save_checkpoint
 
-Recipe = Mapping[str, Any]  # all that decides a run's result, by name: numbers, texts and objects of these
+Decisive = Mapping[str, Any]  # all that decides a run's result, by name: numbers, texts and objects of these
 
-STARTING = {"family", "preset", "encoder", "first_stage"}  # what acts when a run starts, and never again
+STARTING = {"family", "preset", "encoder", "first_stage"}  # settings that matter only at step 0
 
 
 class Run:
     """A run on disk: the checkpoint `output`; OUTPUT.state, from which it resumes; OUTPUT.csv, its curve.
 
-    parts: models, averages and optimisers by name; the checkpoint has the weights of "averaged". recipe: has "steps".
-    The checkpoint's notes are `notes`, the stage, the steps done, and "recipes": pairs of a step and the recipe that
-    the run followed from there, null where that is not known.
+    parts: models, averages and optimisers by name; the checkpoint has the weights of "averaged". recipe: all that
+    decides the result, with the number of "steps". The checkpoint's notes are `notes`, the stage, the steps done, and
+    "recipes": pairs of a step and the recipe that the run followed from there, null where that is not known.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Run:
         stage: str,
         preset: str,
         parts: Mapping[str, Any],
-        recipe: Recipe,
+        recipe: Decisive,
         notes: Mapping[str, str] | None = None,
     ) -> None:
         self._output, self._preset, self._parts, self._recipe = output, preset, parts, recipe
         self._state = output.with_suffix(".state")
         self._notes = {"stage": stage, **(notes or {})}
-        self._followed: list[tuple[int, Recipe | None]] = []
+        self._followed: list[tuple[int, Decisive | None]] = []
 
     def resume(self, *, steer: bool = False) -> int:
         """Load what `save` wrote into the parts, if it has. Returns the steps that are done.
@@ -60,9 +60,9 @@ class Run:
         return done
 
     def save(self, done: int, **row: float) -> None:
-        """Write everything there is after `done` steps. row: what the curve has beside their number.
+        """Write the curve, the checkpoint and the state after `done` steps. row: columns of the curve besides `done`.
 
-        The state comes last: killed meanwhile, the run has the one before and does the rest again.
+        The state comes last: a run that is killed before has the state before, and repeats the steps since then.
         """
         append_row(self._output.with_suffix(".csv"), step=done, **row)
         self._save_checkpoint(done)
@@ -81,7 +81,7 @@ class Run:
             part.load_state_dict(state[name])
         return int(state["step"])
 
-    def _compare(self, before: Recipe, steer: bool) -> None:
+    def _compare(self, before: Decisive, steer: bool) -> None:
         now = self._recipe
         differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         listed = "".join(f"\n  {name}: {before.get(name)!r} before, {now.get(name)!r} now" for name in differing)

@@ -1,15 +1,16 @@
 """First stage: every network of a codec, for rate + lambda * MSE.
 
 Loss = bits per pixel + distortion_weight * 255^2 * mean squared error, with images in [0, 1] (Balle et al. 2018,
-equation 10). The learning rate falls along a cosine; what is saved is the running average of the weights.
+equation 10).
 """
 
 from __future__ import annotations
 
-import logging
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,17 +18,16 @@ from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.checkpoints import load_model, read_checkpoint
-from edgecodec_export.families import build
-from edgecodec_export.families.blocks import FactorizedDensity
-from edgecodec_export.families.codec import LearnedCodec
-from edgecodec_export.families.hyperprior import Rates
+from edgecodec_export.families import LearnedCodec, build
+from edgecodec_export.families.codec import Rates
 from edgecodec_export.file_hash import sha256_of
-from edgecodec_train.drawn_rates import DRAWN_RATES
+from edgecodec_export.layers.densities import FactorizedDensity
+from edgecodec_train.loop import train
 from edgecodec_train.photos import PhotoSet, random_crops, require_sides, whole_photo
-from edgecodec_train.progress import Run, cosine, set_learning_rates
-from edgecodec_train.starts import STARTS
+from edgecodec_train.progress import set_learning_rates
+from edgecodec_train.stage import Objective, Stage, channels_last
 
-logger = logging.getLogger(__name__)
+START_CROPS = 64  # by which a model is initialised
 
 
 @dataclass(frozen=True)
@@ -58,77 +58,69 @@ def train_rate_distortion(
     *,
     steer: bool = False,
 ) -> LearnedCodec:
-    """Train, or resume from `output`.state, and write the averaged weights to the checkpoint `output`.
+    """Train a codec, or resume as `edgecodec_train.loop.train` does, and write it to the checkpoint `output`.
 
     encoder: a checkpoint of the recipe's codec to start from. Its encoder stays, and the decoder alone learns, which
-    goes faster when symbols mean what they meant. steer: resume with another recipe than the run had so far.
+    goes faster because the symbols keep their meaning.
 
-    Every `save_every` steps the training state is saved beside the checkpoint and a row is added to `output`.csv:
-    step, learning rate, and bits per pixel and PSNR (dB) of rounded latents on the held-out photographs.
-
-    Raises InvalidArgument for an encoder of another codec and as `Run.resume` does, ValueError for photographs that are
-    smaller than crops or than the codec takes, and what reading a checkpoint raises.
+    Raises InvalidArgument for an encoder of another codec, ValueError for photographs that are smaller than crops or
+    than the codec takes, and what reading a checkpoint raises.
     """
-    require_sides(photos.training, recipe.crop)
-    torch.manual_seed(recipe.seed)
-    model = _start(photos, recipe) if encoder is None else _decoder_alone(encoder, recipe)
-    require_sides(photos.validation, max(model.latent_alignment(), model.SMALLEST_SIDE))
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay)
-    )
-    # Quantiles describe a density and have a loss of their own; a codec may have no such density.
-    quantiles = [density.quantiles for density in _densities(model)]
-    auxiliary = {id(parameter) for parameter in quantiles}
-    weights = [each for each in model.parameters() if each.requires_grad and id(each) not in auxiliary]
-    optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate)
-    quantile_optimiser = torch.optim.Adam([{"params": quantiles}], lr=1e-3)
-    parts = {
-        "model": model,
-        "averaged": averaged,
-        "optimiser": optimiser,
-        "quantile_optimiser": quantile_optimiser,
-    }
-    decisive = asdict(recipe) | {"photographs": photos.sha256, "encoder": encoder and sha256_of(encoder)}
-    run = Run(output, "rate-distortion", recipe.preset, parts, decisive)
-    first = run.resume(steer=steer)
-    settle_norms(model)
-    for step in range(first, recipe.steps):
-        # Crops and noise depend on the step alone, so a resumed run sees what an unbroken one would.
-        generator = np.random.default_rng((recipe.seed, step))
-        torch.manual_seed(recipe.seed * 1_000_003 + step)
-        image = random_crops(photos.training, recipe.crop, recipe.batch, generator)
-        image = image.contiguous(memory_format=torch.channels_last)
-        rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
-        set_learning_rates(optimiser, rate)
+    return train(RateDistortion(photos, recipe, encoder), output, save_every, steer=steer)
+
+
+class RateDistortion(Stage):
+    """The first stage."""
+
+    NAME = "rate-distortion"
+
+    recipe: RateDistortionRecipe
+
+    def __init__(self, photos: PhotoSet, recipe: RateDistortionRecipe, encoder: Path | None = None) -> None:
+        require_sides(photos.training, recipe.crop)
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.preset, self.notes = recipe, recipe.preset, {}
+        self._photos, self._decoder_alone = photos, encoder is not None
+        self.model = channels_last(_fresh(photos, recipe) if encoder is None else _decoder_alone(encoder, recipe))
+        require_sides(photos.validation, max(self.model.latent_alignment(), self.model.SMALLEST_SIDE))
+        self.decisive = asdict(recipe) | {"photographs": photos.sha256, "encoder": encoder and sha256_of(encoder)}
+        settle_norms(self.model)
+        # Quantiles describe a density and have a loss of their own; a codec may have no such density.
+        self._densities = _densities(self.model)
+        quantiles = [density.quantiles for density in self._densities]
+        auxiliary = {id(parameter) for parameter in quantiles}
+        self._weights = [each for each in self.model.parameters() if each.requires_grad and id(each) not in auxiliary]
+        self._optimiser = torch.optim.Adam(self._weights, lr=recipe.learning_rate)
+        self._quantile_optimiser = torch.optim.Adam([{"params": quantiles}], lr=1e-3)
+
+    def parts(self) -> dict[str, Any]:
+        return {"optimiser": self._optimiser, "quantile_optimiser": self._quantile_optimiser}
+
+    def set_learning_rates(self, rate: float) -> None:
+        set_learning_rates(self._optimiser, rate)
+
+    def objectives(self, step: int, generator: np.random.Generator) -> Iterator[Objective]:
+        recipe = self.recipe
+        image = random_crops(self._photos.training, recipe.crop, recipe.batch, generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-            rebuilt, rates, distortion_weight = training_pass(model, image, recipe.distortion_weight)
-        bits_per_pixel = sum(rates) / image[:, 0].numel()
+            rebuilt, rates, distortion_weight = training_pass(self.model, image, recipe.distortion_weight)
+        bits_per_pixel = rates.total() / image[:, 0].numel()
         distortion = nn.functional.mse_loss(rebuilt.float(), image)
         loss = bits_per_pixel + distortion_weight * 255**2 * distortion
-        loss = loss + sum(density.quantile_loss() for density in _densities(model)) * 1e-6
-        for each in (optimiser, quantile_optimiser):
-            each.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights, recipe.gradient_norm)
-        for each in (optimiser, quantile_optimiser):
-            each.step()
-        averaged.update_parameters(model)
-        done = step + 1
-        if done % save_every == 0 or done == recipe.steps:
-            if encoder is None:
-                settle_medians(averaged.module)
-            bpp, psnr = validate(averaged.module, photos)
-            logger.info("step %d  %.4f bpp  %.2f dB", done, bpp, psnr)
-            run.save(done, learning_rate=rate, bits_per_pixel=bpp, psnr_db=psnr)
-    return averaged.module  # type: ignore[return-value]
+        loss = loss + sum(density.quantile_loss() for density in self._densities) * 1e-6
+        yield Objective(loss, (self._optimiser, self._quantile_optimiser), self._weights)
+
+    def settle(self, averaged: LearnedCodec) -> None:
+        if not self._decoder_alone:
+            settle_medians(averaged)
+
+    def scores(self, averaged: LearnedCodec) -> Mapping[str, float]:
+        return validate(averaged, self._photos)
 
 
-def _start(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
+def _fresh(photos: PhotoSet, recipe: RateDistortionRecipe) -> LearnedCodec:
     model = build(recipe.family, recipe.preset)
-    initialise = STARTS.get(type(model))
-    if initialise is not None:
-        initialise(model, random_crops(photos.training, recipe.crop, 64, np.random.default_rng(recipe.seed)))
+    model.initialise(random_crops(photos.training, recipe.crop, START_CROPS, np.random.default_rng(recipe.seed)))
     return model
 
 
@@ -145,15 +137,14 @@ def _decoder_alone(path: Path, recipe: RateDistortionRecipe) -> LearnedCodec:
 
 
 def training_pass(model: LearnedCodec, image: Tensor, distortion_weight: float) -> tuple[Tensor, Rates, float]:
-    """Reconstruction, rates, and the weight of the distortion between them.
+    """Reconstruction, rates, and the weight of the distortion against them.
 
-    A codec of many rates learns one of them a batch, drawn at random; `distortion_weight` is then that of its middle.
+    A codec of many rates learns one of them in each batch, drawn at random, with its own weight; `distortion_weight` is
+    that of its middle rate.
     """
-    draw = DRAWN_RATES.get(type(model))
-    if draw is None:
-        return (*model(image), distortion_weight)
-    drawn, ratio = draw(model)
-    return (*model(image, drawn), distortion_weight * ratio)
+    knobs, ratio = model.draw_rate()
+    rebuilt, rates = model(image, **knobs)
+    return rebuilt, rates, distortion_weight * ratio
 
 
 def _densities(model: nn.Module) -> list[FactorizedDensity]:
@@ -161,10 +152,10 @@ def _densities(model: nn.Module) -> list[FactorizedDensity]:
 
 
 def settle_norms(model: nn.Module) -> None:
-    """Batch norms take their stored statistics, those of the start, and leave them as they are.
+    """Let batch norms use their stored statistics, those of the start, and leave them as they are.
 
     The statistics of a batch of few crops depend on what these show and on the rate, which hides brightness from the
-    decoder; in use there are none.
+    decoder; outside training the stored ones are used anyway.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -185,14 +176,17 @@ def settle_medians(model: nn.Module, steps: int = 60) -> None:
 
 
 @torch.no_grad()
-def validate(model: LearnedCodec, photos: PhotoSet) -> tuple[float, float]:
+def validate(model: LearnedCodec, photos: PhotoSet) -> dict[str, float]:
     """Mean bits per pixel and mean PSNR in dB of rounded latents, over the held-out photographs."""
     model.eval()
     bits_per_pixel, psnr = [], []
     for photo in photos.validation:
-        image = whole_photo(photo, model.latent_alignment()).contiguous(memory_format=torch.channels_last)
+        image = whole_photo(photo, model.latent_alignment())
         rebuilt, rates = model(image)
         error = nn.functional.mse_loss(rebuilt.clamp(0, 1), image)
-        bits_per_pixel.append(float(sum(rates)) / image[:, 0].numel())
+        bits_per_pixel.append(float(rates.total()) / image[:, 0].numel())
         psnr.append(-10 * math.log10(float(error)))
-    return sum(bits_per_pixel) / len(bits_per_pixel), sum(psnr) / len(psnr)
+    return {
+        "bits_per_pixel": sum(bits_per_pixel) / len(bits_per_pixel),
+        "psnr_db": sum(psnr) / len(psnr),
+    }

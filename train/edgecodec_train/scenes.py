@@ -1,6 +1,6 @@
 """Training pictures with label maps: one tar file, split by its folders, kept in memory as bytes.
 
-classes.txt             a line for each class: its number, its name, and whatever else; # starts a remark
+classes.txt             a line for each class: its number, its name, and anything else; # starts a comment
 SPLIT/images/NAME.*     any format Pillow opens; SPLIT is train, val, or one that is not read
 SPLIT/labels/NAME.png   greyscale or palette, whose samples are the numbers of the classes
 """
@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +50,8 @@ class SceneSet:
 def load_scenes(archive: Path) -> SceneSet:
     """Read the scenes of the splits train and val, in order of name.
 
-    Raises FileNotFoundError for a missing file; ValueError for one that lacks something, classes that export would
-    refuse, labels of another size than their picture, and labels that are no class; and what reading a picture raises.
+    Raises FileNotFoundError for a missing file; ValueError for an incomplete one, for classes that export would refuse,
+    for labels of another size than their picture or of no class; and what reading a picture raises.
     """
     data = archive.read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as stored:
@@ -64,7 +65,7 @@ def load_scenes(archive: Path) -> SceneSet:
     if len(classes) > MOST_CLASSES:
         raise ValueError(f"{archive}: {len(classes)} classes, but there can be {MOST_CLASSES} at most")
     if any("," in name for name in classes):
-        raise ValueError(f"{archive}: the name of a class has a comma, which parts names in a checkpoint")
+        raise ValueError(f"{archive}: the name of a class has a comma, which separates names in a checkpoint")
     splits: dict[str, list[Scene]] = {"train": [], "val": []}
     for file in sorted(files):
         split, _, folder = str(file.parent).partition("/")
@@ -90,7 +91,7 @@ def _scene(files: dict[PurePosixPath, bytes], file: PurePosixPath, classes: int)
     return Scene(photo, labels.astype(np.uint8))
 
 
-def _labels(content: bytes, file: PurePosixPath) -> npt.NDArray[np.generic]:
+def _labels(content: bytes, file: PurePosixPath) -> npt.NDArray[Any]:
     """(H, W) whole numbers."""
     try:
         return read_numbers(content, ANY)
@@ -105,7 +106,7 @@ def random_labelled_crops(
     """(batch, 3, side, side) in [0, 1] and labels (batch, 1, side, side), float32: half of the crops are mirrored."""
     photos, labels = np.empty((batch, side, side, 3), np.uint8), np.empty((batch, side, side), np.uint8)
     for i in range(batch):
-        scene = scenes[generator.integers(len(scenes))]
+        scene = scenes[int(generator.integers(len(scenes)))]
         top, left = (int(generator.integers(room - side + 1)) for room in scene.labels.shape)
         mirror = slice(None, None, -1 if generator.integers(2) else 1)
         crop = slice(top, top + side), slice(left, left + side)
@@ -122,7 +123,7 @@ def whole_scene(scene: Scene, multiple: int) -> tuple[Tensor, Tensor]:
 
 
 def random_masks(labels: Tensor, stride: int, generator: np.random.Generator) -> Tensor:
-    """(B, 1, H/stride, W/stride), 1 where details are kept of (B, 1, H, W): half of them boxes, half instances.
+    """Masks (B, 1, H/stride, W/stride) for labels (B, 1, H, W), 1 where details are kept: half boxes, half instances.
 
     The two ways to draw masks of Agustsson et al. 2019, section 3.2: "random box", and "random instance", where every
     instance is kept with a probability of a quarter. A cell that has part of one is kept.
@@ -141,9 +142,9 @@ def random_masks(labels: Tensor, stride: int, generator: np.random.Generator) ->
 
 
 def instances_of(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
-    """The number, from 0 up, of the connected region of one class that each position of (H, W) lies in.
+    """Number each connected region of one class, from 0 up; returns the number of every position's region, (H, W).
 
-    Label maps without instances call two cars that touch one car.
+    Where label maps have no instances, two cars that touch count as one.
     """
     instances, count = np.zeros(labels.shape, np.intp), 0
     for number in np.unique(labels):

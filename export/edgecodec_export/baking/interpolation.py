@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
-from edgecodec_export.baking.base import NOTHING, Asked, Baking, Decoder, Knobs, Point, distinct
-from edgecodec_export.checkpoints.configuration import configuration_differences
-from edgecodec_export.families import LearnedCodec
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking.baking import NOTHING, Asked, Baking, distinct
+from edgecodec_export.baking.knob import Knob
+from edgecodec_export.baking.point import Decoder, Point
 from edgecodec_export.messages import first_few
 
+if TYPE_CHECKING:  # families import their bakings, not the other way round
+    from edgecodec_export.families.codec import LearnedCodec
+
+ALPHA = Knob("alpha", "decoder", "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.")
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
 
 
 class Interpolation(Baking):
     """Decoders between one trained for fidelity and one trained for realism, where there are two checkpoints."""
 
-    BAKED = ("alpha",)
+    TAKES_SECOND_MODEL: ClassVar[bool] = True
 
     def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
         """Raises CheckpointRejected too, where the two models differ outside their decoders."""
@@ -46,7 +52,7 @@ class Interpolation(Baking):
         return [{}] if self.mse is None else [{"alpha": alpha} for alpha in self.alphas]
 
     def default_knobs(self) -> Knobs:
-        """The most realistic decoder, which is what the main checkpoint was trained for."""
+        """The knobs of the most realistic decoder, for which the main checkpoint was trained."""
         return self.decoder_knobs()[-1]
 
     def decoder(self, knobs: Knobs) -> Point:
@@ -87,11 +93,11 @@ def require_interpolation(
     decoder_prefixes: Sequence[str],
     codecs: tuple[LearnedCodec, LearnedCodec] | None = None,
 ) -> None:
-    """Raise InvalidArgument for an alpha outside 0 to 1 or none at all.
+    """Raise InvalidArgument for an alpha outside 0 to 1, and where there is none at all.
 
     Raise CheckpointRejected, with the list, where keys, shapes or types differ, or a single bit outside the decoder.
-    codecs: the models of both, where there are any. Their families are compared first, and then each field of their
-    presets: equal weights of other conventions (padding, rounding, range of the pictures) are another codec.
+    codecs: the models of both, if the caller has them. Their families are compared first, and then each field of their
+    presets: equal weights with other conventions (padding, rounding, range of the pictures) are another codec.
     """
     if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
         raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
@@ -106,7 +112,13 @@ def require_interpolation(
 def _codec_differences(main: LearnedCodec, mse: LearnedCodec) -> list[str]:
     if main.FAMILY != mse.FAMILY:
         return [f"family: {main.FAMILY!r} and {mse.FAMILY!r}"]
-    return [f"configuration, {line}" for line in configuration_differences(main.preset, mse.preset)]
+    return [f"configuration, {line}" for line in _preset_differences(main.preset, mse.preset)]
+
+
+def _preset_differences(main: Any, mse: Any) -> list[str]:
+    """A line for each field in which two presets differ."""
+    a, b = vars(main), vars(mse)
+    return [f"{name}: {a.get(name)!r} and {b.get(name)!r}" for name in sorted(a | b) if a.get(name) != b.get(name)]
 
 
 def _tensor_differences(

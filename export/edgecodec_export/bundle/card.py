@@ -9,29 +9,9 @@ from typing import Any
 from edgecodec.entropy import LatentSpec
 from edgecodec.knobs import QUALITY, decimal
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, SynthesisGraph
+from edgecodec_export.families import FAMILIES
 
 CARD = "README.md"
-
-_FAMILIES = {
-    "agustsson": "generative compression (Agustsson, Tschannen, Mentzer, Timofte, Van Gool: Generative Adversarial "
-    "Networks for Extreme Learned Image Compression, 2019)",
-    "crdr": "CRDR (Iwai, Miyazaki, Omachi: Controlling Rate, Distortion, and Realism, 2024)",
-    "fidelity": "the fidelity-controllable codec (Iwai, Miyazaki, Sugaya, Omachi: Fidelity-Controllable Extreme Image "
-    "Compression with Generative Adversarial Networks, 2020)",
-    "hific": "HiFiC (Mentzer, Toderici, Tschannen, Agustsson: High-Fidelity Generative Image Compression, 2020)",
-    "hyperprior": "the scale hyperprior (Balle, Minnen, Singh, Hwang, Johnston: Variational Image Compression with a "
-    "Scale Hyperprior, 2018; with means, Minnen, Balle, Toderici: Joint Autoregressive and Hierarchical Priors, 2018)",
-    "tunable": "the tunable codec with an importance map (Wu, Huang, Shen: A GAN-based Tunable Image Compression "
-    "System, 2020)",
-}
-
-#: A line about each knob, for bundles that have it.
-_KNOBS = {
-    "alpha": "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.",
-    "beta": "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
-    "n": "n is chosen when a picture is encoded; larger values give smaller files.",
-    "quality": "quality is chosen when a picture is encoded, 0 for the smallest files; files carry it.",
-}
 
 
 def write_card(folder: Path, info: BundleInfo, errors: Mapping[str, float]) -> None:
@@ -55,7 +35,7 @@ def _header(info: BundleInfo) -> list[str]:
         f"# {info.family} {info.preset}",
         "",
         "A learned image codec, ready to run with edgecodec. The networks are those of",
-        f"{_FAMILIES.get(info.family, info.family)}, preset `{info.preset}`.",
+        f"{FAMILIES[info.family].PAPER}, preset `{info.preset}`.",
         "",
     ]
 
@@ -110,7 +90,8 @@ def _graphs(info: BundleInfo, errors: Mapping[str, float]) -> list[str]:
         lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {precision} | {errors[graph.file]:.1e} |")
     if info.default_knobs:
         lines += ["", f"Without a choice, {_knobs(info.default_knobs)}."]
-        lines += [_KNOBS[knob] for knob in sorted(info.default_knobs)]
+        help_lines = {knob.name: knob.help for knob in FAMILIES[info.family].KNOBS}
+        lines += [help_lines[knob] for knob in sorted(info.default_knobs)]
     return [*lines, ""]
 
 

@@ -12,8 +12,8 @@ from edgecodec.limits import Limits
 from edgecodec.manifest import BundleInfo, Golden, GoldenPicture, Knobs
 from edgecodec.tiling import Tiler
 from edgecodec.verify import latents_sha256
+from edgecodec_export.baking import suffix
 from edgecodec_export.calibration import Picture
-from edgecodec_export.messages import knobs_label
 from edgecodec_export.sample_labels import side_arguments
 
 ENGINE = "onnxruntime"
@@ -58,4 +58,4 @@ def _codec(folder: Path, info: BundleInfo, asked: Knobs) -> Codec:
 
 
 def _name(knobs: Knobs) -> str:
-    return "-".join(filter(None, ("photo", knobs_label(knobs))))
+    return f"photo{suffix(knobs)}"

@@ -46,12 +46,6 @@ def counts_above(configuration: Any, most: int) -> list[str]:
     return [f"{name}: {getattr(configuration, name)!r}" for name in above]
 
 
-def configuration_differences(main: Any, mse: Any) -> list[str]:
-    """A line for each field in which two configurations differ."""
-    a, b = vars(main), vars(mse)
-    return [f"{name}: {a.get(name)!r} and {b.get(name)!r}" for name in sorted(a | b) if a.get(name) != b.get(name)]
-
-
 def _typed(hint: Any, value: Any) -> Any:
     """The value as a field of type `hint`, or None if it cannot be one."""
     if get_origin(hint) is Literal:

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgecodec_export.families.blocks import SCALE_BOUND, FactorizedDensity
+from edgecodec_export.layers.densities import SCALE_BOUND, FactorizedDensity
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-PRECISION = 1 << 14  # what the frequencies of a table sum to
+PRECISION = 1 << 14  # sum of the frequencies of a table
 MAX_RANKS = 64
 SCALES = 64
 LARGEST_SCALE = 256.0
@@ -31,9 +31,9 @@ WIDEST = 6.0
 # A pair of ranks stays in its table while the likelier one has this share of a slot. Rarer values cost less as escapes
 # than the slot that every rank must be given would cost all others.
 SMALLEST_SHARE = 0.35
-# What an escape that never comes is taken for, so that it gets its one slot.
+# Probability of an escape that never occurs, so that it gets its one slot.
 LEAST_ESCAPE = 1e-7
-# Of a component of a mixture, in 2^-16.
+# Weights of a component of a mixture, in 2^-16.
 LARGEST_WEIGHT, LEAST_WEIGHT = 65535, 4
 
 
@@ -82,10 +82,10 @@ def _logistic_cumulative(scale: float, x: float) -> float:
 
 
 def _symmetric_table(cumulative: Callable[[float], float], deviation: float) -> CodingTable:
-    """deviation: the standard one of the density that `cumulative` belongs to, which is symmetric about 0."""
+    """The table of a density that is symmetric about 0. deviation: its standard deviation."""
 
     def mass(low: int, high: int) -> float:
-        # Of the lower tail, where the cumulative has all its digits.
+        # Computed in the lower tail, where the cumulative has all its digits.
         low, high = (low, high) if low + high <= 0 else (-high, -low)
         return cumulative(high + 0.5) - cumulative(low - 0.5)
 
@@ -95,7 +95,7 @@ def _symmetric_table(cumulative: Callable[[float], float], deviation: float) -> 
 def factorized_tables(density: FactorizedDensity, reach: int = 1 << 12) -> list[CodingTable]:
     """One table for each channel of `density`, for the symbols round(z - median).
 
-    reach: symbols beyond +-reach are taken to have no mass; the escape carries them.
+    reach: symbols beyond +-reach count as having no mass; the escape carries them.
     """
     symbols = torch.arange(-reach, reach + 1, dtype=torch.float64)
     values = symbols.reshape(1, 1, -1) + density.medians.double().reshape(-1, 1, 1)
@@ -114,7 +114,7 @@ def _interval_masses(density: FactorizedDensity, values: torch.Tensor) -> torch.
 
 
 def _factorized_table(masses: FloatArray) -> CodingTable:
-    """masses: (2 reach + 1,) probability of every symbol from -reach to reach."""
+    """The table of one channel. masses: (2 reach + 1,) probability of every symbol from -reach to reach."""
     reach = len(masses) // 2
     cumulative = np.concatenate([[0.0], np.cumsum(masses)])
     mode = int(masses.argmax()) - reach
@@ -134,7 +134,7 @@ def _factorized_table(masses: FloatArray) -> CodingTable:
 
 
 def categorical_table(probabilities: FloatArray, lowest: int) -> CodingTable:
-    """Of a finite alphabet, whose first symbol is the value `lowest`.
+    """The table of a finite alphabet whose first symbol is the value `lowest`.
 
     probabilities: (symbols,), which may have more than one peak.
     """
@@ -152,7 +152,7 @@ def categorical_table(probabilities: FloatArray, lowest: int) -> CodingTable:
 
 @dataclass(frozen=True)
 class _Ranking:
-    """masses: of every rank up to that of the last symbol; of a rank that is none of the alphabet, 0."""
+    """An order of the symbols. masses: probability of every rank up to that of the last symbol; 0 of unused ranks."""
 
     mode: int
     sign: int
@@ -168,7 +168,7 @@ class _Ranking:
 
 
 def _expected_bits(masses: FloatArray, kept: int) -> float:
-    """Of a symbol, about, when the ranks from `kept` on are escaped."""
+    """Approximate bits of a symbol when the ranks from `kept` on are escaped."""
     ranked = np.append(masses[:kept], masses[kept:].sum())
     frequencies = np.maximum(ranked * (PRECISION - np.count_nonzero(ranked * PRECISION < 1)), 1)
     behind = 5 + np.floor(np.log2(np.maximum(np.arange(len(masses)), 1)))
@@ -180,7 +180,7 @@ def normal_tails(fraction: int = 6) -> tuple[int, ...]:
 
     With 6 bits, a line from one to the next is off by half a unit at most.
     """
-    tails = []
+    tails: list[int] = []
     while not tails or tails[-1] > 0:
         tails.append(round((1 << 16) * _gaussian_cumulative(1.0, -len(tails) / (1 << fraction))))
     return tuple(tails)
@@ -189,8 +189,8 @@ def normal_tails(fraction: int = 6) -> tuple[int, ...]:
 def softmax_weights(fraction: int) -> tuple[int, ...]:
     """Weights, in about 2^-16, of components whose logits are 0, 1, 2, ... times 2^-fraction less than the largest.
 
-    They end in 0, where they would be less than LEAST_WEIGHT: what weighs hardly anything must not widen the window of
-    values that have intervals.
+    They end in 0, where they would be less than LEAST_WEIGHT: a component of hardly any weight must not widen the
+    window of values that have intervals.
     """
     count = math.ceil(math.log(LARGEST_WEIGHT / LEAST_WEIGHT) * (1 << fraction))
     return (*(round(LARGEST_WEIGHT * math.exp(-k / (1 << fraction))) for k in range(count)), 0)
@@ -221,8 +221,8 @@ def _table(mass: Callable[[int, int], float], raw_bits: int, mode: int, sign: in
 def quantise_frequencies(masses: Sequence[float], total: int = PRECISION) -> list[int]:
     """Integers >= 1 that sum to `total` and code symbols of these probabilities in the fewest expected bits.
 
-    The expected size is convex in every frequency, so moving one unit at a time from where it is missed least to where
-    it helps most ends in the optimum. Raises ValueError when there are more masses than units.
+    The expected size is convex in every frequency, so moving one unit at a time from the symbol that loses least to the
+    one that gains most ends in the optimum. Raises ValueError when there are more masses than units.
     """
     if len(masses) > total:
         raise ValueError(f"{len(masses)} symbols cannot share {total} units")

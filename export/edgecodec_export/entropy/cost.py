@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy import EntropyModel, Latents
 from edgecodec.errors import CheckpointRejected
+from edgecodec.manifest import Knobs
 from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation
 
 _INT16 = np.iinfo(np.int16)
@@ -28,7 +29,7 @@ class EntropyCost:
     integer_bits: float
     bound_percent: float
     compared_bits: dict[str, float] = field(default_factory=dict)
-    knobs: dict[str, float] = field(default_factory=dict)
+    knobs: Knobs = field(default_factory=dict)
     by_setting: tuple[EntropyCost, ...] = ()
 
     @property
@@ -77,7 +78,7 @@ def size_of(entropy: EntropyModel, observation: Observation) -> tuple[int, int]:
     return columns * latent.stride, rows * latent.stride
 
 
-def as_int16(observation: Observation) -> dict[str, np.ndarray]:
+def as_int16(observation: Observation) -> Latents:
     """The latents as the native library takes them. Raises CheckpointRejected for values that exceed 16 bits."""
     for name, values in observation.latents.items():
         lowest, highest = values.min(), values.max()

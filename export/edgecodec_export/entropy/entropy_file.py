@@ -28,7 +28,7 @@ NO_TENSOR = 65535
 
 @dataclass(frozen=True)
 class Values:
-    """A tensor of int16 values, on the grid of `stride` pixels. decoder_latent: whether a decoder gives it."""
+    """A tensor of int16 values, one every `stride` pixels. decoder_latent: whether a decoder gives it."""
 
     name: str
     channels: int
@@ -38,7 +38,7 @@ class Values:
 
 @dataclass(frozen=True)
 class TableIndices:
-    """A tensor of uint8 table indices, on the grid of `stride` pixels."""
+    """A tensor of uint8 table indices, one every `stride` pixels."""
 
     name: str
     channels: int
@@ -101,7 +101,7 @@ class Add:
 class Residual:
     """Decode `tensor` as `Code` does. An encoder computes it: round((target - mean) / 2^fraction), ties up.
 
-    Of `target`, which only an encoder has, are taken as many channels as `mean` has, from `first_channel` on.
+    Only an encoder has `target`; the step takes as many of its channels as `mean` has, from `first_channel` on.
     """
 
     tensor: str
@@ -117,10 +117,10 @@ class Residual:
 class Context:
     """Decode a tensor of values from `lowest` up by the tables that their neighbours to the left and above choose.
 
-    tables: (1 or 2, channels, S + 1 by the left, S + 1 by the one above), numbers in the set; S is how many values
-    there are, and the place S that of no neighbour. The second half is for the last channel coded at a position.
-    limit: a tensor of one channel; channels below it are coded, others are 0. prefix_of: the tensor is itself such a
-    limit, namely how many channels of that one there are up to the last that is not 0.
+    tables: (1 or 2, channels, S + 1 by the left, S + 1 by the one above), numbers in the set; S is the number of
+    values, and index S stands for no neighbour. The second half is for the last channel coded at a position. limit: a
+    tensor of one channel; channels below it are coded, others are 0. prefix_of: the tensor is itself such a limit,
+    namely the number of channels of that one up to the last that is not 0.
     """
 
     tensor: str
@@ -133,13 +133,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Decode a tensor by the mixtures that a net of 1x1 convolutions makes of what is decoded.
+    """Decode a tensor by the mixtures that a net of 1x1 convolutions makes of values decoded before.
 
-    taps: rows up and columns to the right, of the values that go into the net. delay: how many columns a row is behind
-    the one above. components: how many (means, scales, logits) the net gives. Means are whole numbers of
-    2^-mean_fraction, scales of 2^-scale_fraction and at least `least_scale` of them. reach: how many scales around a
-    mean have values with intervals. tails: mass beyond every 2^-tail_fraction scales, in 2^-16. weights: of a component
-    whose logit is so much less than the largest.
+    taps: rows up and columns to the right of the values that are inputs of the net. delay: how many columns a row is
+    behind the one above. components: how many (means, scales, logits) the net gives. Means are multiples of
+    2^-mean_fraction; scales are multiples of 2^-scale_fraction, at least `least_scale` of them. reach: values within so
+    many scales of a mean have intervals. tails: mass beyond every 2^-tail_fraction scales, in 2^-16. weights: those of
+    components, by how much less their logit is than the largest.
     """
 
     tensor: str
@@ -168,7 +168,7 @@ Step = Code | Affine | Apply | Concat | Add | Residual | Context | Mixture | Lab
 
 
 @dataclass(frozen=True)
-class EntropyModel:
+class EntropyFile:
     """Everything entropy.bin holds. Steps name tensors; table sets and nets are numbered from 0."""
 
     alignment: int
@@ -179,14 +179,14 @@ class EntropyModel:
 
     @property
     def encoder_latents(self) -> list[Values]:
-        """What an encoder is handed, in the order in which the steps name them first."""
-        names = [name for name in map(_handed, self.steps) if name is not None]
+        """The tensors that an encoder is given, in the order in which the steps name them first."""
+        names = [name for name in map(_encoder_input, self.steps) if name is not None]
         by_name = {tensor.name: tensor for tensor in self.tensors if isinstance(tensor, Values)}
         return [by_name[name] for name in dict.fromkeys(names)]
 
     @property
     def decoder_latents(self) -> list[Values]:
-        """What a decoder gives, in the order of the tensors."""
+        """The tensors that a decoder gives, in their order."""
         return [tensor for tensor in self.tensors if isinstance(tensor, Values) and tensor.decoder_latent]
 
     def to_bytes(self) -> bytes:
@@ -223,8 +223,8 @@ def net_bytes(net: IntegerNet) -> bytes:
     return struct.pack("<hhH", net.low, net.high, len(net.layers)) + b"".join(_layer(layer) for layer in net.layers)
 
 
-def _handed(step: Step) -> str | None:
-    """The tensor that an encoder must have for a step, if it computes none from others."""
+def _encoder_input(step: Step) -> str | None:
+    """The tensor that an encoder must be given for a step, unless it computes it from others."""
     if isinstance(step, Residual):
         return step.target
     if isinstance(step, Context) and step.prefix_of is not None:
@@ -265,7 +265,7 @@ def _requantise(epilogue: Requantise) -> bytes:
 
 
 def _step(step: Step, numbers: dict[str, int]) -> bytes:
-    """numbers: of the tensors, by name."""
+    """One step of the file. numbers: those of the tensors, by name."""
     if isinstance(step, Code):
         return struct.pack("<B3H", 0, numbers[step.tensor], step.table_set, _optional(step.indices, numbers))
     if isinstance(step, Affine):
@@ -314,7 +314,7 @@ def _optional(name: str | None, numbers: dict[str, int]) -> int:
 
 
 def _list(values: Sequence[int]) -> bytes:
-    """How many there are, and they."""
+    """A count, then the values."""
     return struct.pack(f"<{1 + len(values)}H", len(values), *values)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking import Baking, Knobs
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import Baking, label
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed
-from edgecodec_export.entropy.freezers import Counting, Freezer, Observation, freezer_of
+from edgecodec_export.entropy.freezer import Counting, Freezer, Observation
 from edgecodec_export.entropy.kept import KeptEntropy, require_fit
-from edgecodec_export.messages import Progress, knobs_label
+from edgecodec_export.messages import Progress
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def freeze_entropy(
     workers: each observes one photograph at a time. Raises ModelMismatch if a kept model does not fit,
     CheckpointRejected if the model's parameters do not fit into integers.
     """
-    freezer = freezer_of(baking.model)
+    freezer = baking.model.freezer()
     observer = _Observer(freezer, workers, progress)
     if kept is None:
         data = _freeze(observer, baking, pictures.calibrating)
@@ -65,7 +66,7 @@ class _Observer:
 
     def at(self, knobs: Knobs, pictures: Sequence[Picture], purpose: str) -> list[Observation]:
         """An observation of each picture, in order. purpose: for the line of progress."""
-        self.progress(f"{purpose} at {knobs_label(knobs)}" if knobs else purpose)
+        self.progress(f"{purpose} at {label(knobs)}" if knobs else purpose)
         return list(self.workers.map(lambda picture: self.freezer.observe(to_tensor(picture), **knobs), pictures))
 
     def at_all(self, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:

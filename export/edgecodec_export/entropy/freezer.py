@@ -1,4 +1,4 @@
-"""What an export needs of the entropy side of any codec."""
+"""What an export asks of whatever freezes an entropy model."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from edgecodec_export.entropy.entropy_file import EntropyModel
+from edgecodec_export.entropy.entropy_file import EntropyFile
 from edgecodec_export.entropy.integer_net import IntArray
 
 
 class Observation(Protocol):
-    """Integers of one picture, and what the float model says of them."""
+    """Integers of one picture, and their probabilities under the float model."""
 
     @property
     def latents(self) -> dict[str, IntArray]:
-        """(C, h, w) by name: what an entropy encoder is handed."""
+        """(C, h, w) by name: the input of an entropy encoder."""
 
 
 class Freezer(Protocol):
     """Observes pictures with a model and freezes its entropy side."""
 
-    #: More bits than this, of the float model's, are worth a warning: post-training has always done with fewer.
+    #: Percent over the bits of the float model above which export warns; no trained model has needed as many.
     BOUND_PERCENT: float
 
-    def observe(self, image: Tensor, **given: Any) -> Any:
+    def observe(self, image: Tensor, *args: Any, **inputs: Any) -> Any:
         """The Observation of (1, 3, H, W) float32 in [0, 1], sides multiples of the model's `latent_alignment`.
 
-        A function of its arguments alone, which several threads may call at once. given: knobs of the model's `encode`,
-        and side latents (1, 1, h, w) by name.
+        A function of its arguments alone, which several threads may call at once. inputs: knobs of the model's
+        `encode`, and side inputs (1, 1, h, w), by name.
         """
 
-    def freeze(self, observations: Sequence[Any]) -> EntropyModel:
+    def freeze(self, observations: Sequence[Any]) -> EntropyFile:
         """The integer entropy model, ranged on the observed pictures."""
 
     def float_bits(self, observations: Sequence[Any]) -> float:
@@ -41,7 +41,7 @@ class Freezer(Protocol):
 
 @runtime_checkable
 class Counting(Protocol):
-    """A freezer whose float model is not the checkpoint's, but made of counts over pictures."""
+    """A freezer whose float model does not come from the checkpoint, but from counts over pictures."""
 
     def count(self, observations: Sequence[Any]) -> None:
         """Make the float model. `freeze` does so too."""
@@ -49,7 +49,7 @@ class Counting(Protocol):
 
 @runtime_checkable
 class Comparing(Protocol):
-    """A freezer that knows what pictures would take otherwise."""
+    """A freezer that knows the size of pictures in other codes, to compare with."""
 
     def compared_bits(self, observations: Sequence[Any]) -> dict[str, float]:
-        """By name: bits of these pictures as others code them, or bound them."""
+        """Bits of these pictures in another code, or under a published bound, by its name."""

@@ -1,7 +1,7 @@
-"""Units of values that several networks hear, channel by channel, when their weights have one byte.
+"""Per-channel input scales for networks that share an input and have weights of one byte.
 
-Weights take in the units of their inputs. Were channels of large and of small values both given the full range of
-integers, their weights would lie as far apart as the values do, and one byte has no room for that. So units are chosen
+The unit of an input becomes part of the weights. If channels of large and of small values both had the full range of
+integers, their weights would lie as far apart as the values do, which one byte cannot represent. So units are chosen
 that bring the weights of all channels to one size instead (cross-layer equalisation, Nagel et al. 2019, section 4.1).
 """
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 FloatArray = npt.NDArray[np.float64]
 
-SILENT = 1e-12  # below what any channel, or share of one, amounts to
+NEGLIGIBLE = 1e-12  # less than any channel that matters, in place of 0
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the values of a tensor, by channel: (C,) largest magnitudes and (C,) mean squares."""
+    """(C,) largest magnitudes and (C,) mean squares of the values of a tensor, by channel."""
 
     peaks: FloatArray
     powers: FloatArray
@@ -35,27 +35,27 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Listener:
-    """A convolution, and the names of the tensors whose channels it hears one after the other."""
+class Consumer:
+    """A convolution, and the names of the tensors whose channels, one after the other, are its input."""
 
     convolution: nn.Conv2d
-    heard: Sequence[str]
+    inputs: Sequence[str]
 
 
 def balanced_units(
-    tensors: Mapping[str, Statistics], listeners: Sequence[Listener], reach: float
+    tensors: Mapping[str, Statistics], consumers: Sequence[Consumer], reach: float
 ) -> dict[str, FloatArray]:
-    """(C,) real values of the 1 of each tensor; no value that was seen exceeds the integer `reach`."""
-    weights = {name: np.full(len(each.peaks), SILENT) for name, each in tensors.items()}
-    for listener in listeners:
-        kernels = listener.convolution.weight.detach().double()
-        powers = np.concatenate([tensors[name].powers for name in listener.heard])
-        # As a share of all that an output channel hears, because outputs have scales of their own.
+    """(C,) real values of the integer 1 of each tensor; no value in the statistics exceeds the integer `reach`."""
+    weights = {name: np.full(len(each.peaks), NEGLIGIBLE) for name, each in tensors.items()}
+    for consumer in consumers:
+        kernels = consumer.convolution.weight.detach().double()
+        powers = np.concatenate([tensors[name].powers for name in consumer.inputs])
+        # Relative to the magnitude of each output channel, because outputs have scales of their own.
         # No matrix product, which NumPy would share among threads.
-        loudness = np.sqrt((kernels.square().sum((2, 3)).numpy() * powers).sum(1)) + SILENT
-        largest = (kernels.abs().amax((2, 3)).numpy() / loudness[:, None]).max(0)
-        ends = np.cumsum([len(weights[name]) for name in listener.heard])
-        for name, shares in zip(listener.heard, np.split(largest, ends[:-1]), strict=True):
+        magnitudes = np.sqrt((kernels.square().sum((2, 3)).numpy() * powers).sum(1)) + NEGLIGIBLE
+        largest = (kernels.abs().amax((2, 3)).numpy() / magnitudes[:, None]).max(0)
+        ends = np.cumsum([len(weights[name]) for name in consumer.inputs])
+        for name, shares in zip(consumer.inputs, np.split(largest, ends[:-1]), strict=True):
             weights[name] = np.maximum(weights[name], shares)
-    loudest = max(float((tensors[name].peaks * shares).max()) for name, shares in weights.items())
-    return {name: max(loudest, SILENT) / reach / shares for name, shares in weights.items()}
+    peak = max(float((tensors[name].peaks * shares).max()) for name, shares in weights.items())
+    return {name: max(peak, NEGLIGIBLE) / reach / shares for name, shares in weights.items()}

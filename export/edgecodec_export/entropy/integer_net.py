@@ -59,7 +59,7 @@ class Index:
 
 @dataclass(frozen=True)
 class ValueTable:
-    """Epilogue of any layer: what `requantise` gives is looked up. entries: (high - low + 1,), the first for low."""
+    """Epilogue of any layer: requantised, then looked up. entries: (high - low + 1,), the first for low."""
 
     requantise: Requantise
     entries: IntArray
@@ -68,6 +68,9 @@ class ValueTable:
         """(B, out, h, w) accumulators to values of the same shape."""
         values: IntArray = self.entries[self.requantise.apply(accumulators) - self.requantise.low]
         return values
+
+
+Epilogue = Requantise | Index | ValueTable
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class IntegerLayer:
     weight_bytes: int
     weight: IntArray
     bias: IntArray
-    epilogue: Requantise | Index | ValueTable
+    epilogue: Epilogue
 
     def run(self, activations: IntArray) -> IntArray:
         """(B, in, h, w) activations to the (B, out, h', w') output of the epilogue."""
@@ -113,7 +116,7 @@ class PixelShuffle:
 
 @dataclass(frozen=True)
 class Crop:
-    """Rows and columns that are cut off at each side."""
+    """Cuts off so many rows and columns at each side."""
 
     top: int
     left: int
@@ -146,9 +149,9 @@ class IntegerNet:
 
 
 def sum_bounds(weight: Numbers, bias: Numbers, low: int, high: int) -> tuple[Numbers, Numbers]:
-    """(out,) least and (out,) most that any part of bias + sum(weight * input) can be, inputs in low..high or padding.
+    """(out,) lowest and (out,) highest partial sums of bias + weight * input, with inputs in low..high or padding.
 
-    A transposed convolution adds fewer taps to any one output than counted here; the bound holds all the same.
+    A transposed convolution adds fewer taps to any one output than counted here, so the bound holds for it too.
     """
     taps = weight.reshape(len(weight), -1)
     most = np.maximum(np.maximum(taps * high, taps * low), 0).sum(1) + np.maximum(bias, 0)

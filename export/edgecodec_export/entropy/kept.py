@@ -17,7 +17,6 @@ from edgecodec.entropy import LatentSpec
 from edgecodec.errors import ModelMismatch
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.families import LearnedCodec
-from edgecodec_export.families.codec import Latent
 from edgecodec_export.messages import printable
 
 # Largest overhead in percent at any one setting. A checkpoint's own frozen model costs some tenths of a percent,
@@ -92,7 +91,7 @@ def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:
         )
 
 
-def _shapes(latents: Iterable[LatentSpec | Latent]) -> list[tuple[str, int, int]]:
+def _shapes(latents: Iterable[LatentSpec | LatentSpec]) -> list[tuple[str, int, int]]:
     return [(each.name, each.channels, each.stride) for each in latents]
 
 

@@ -1,4 +1,4 @@
-"""Post-training quantisation: a float network to an integer net that gives table indices, or values of a known unit.
+"""Post-training quantisation: a float network to an integer net that gives table indices, or values in a known unit.
 
 Symmetric quantisation (Jacob et al. 2018, section 2): one scale per output channel for weights, one per layer for
 activations, biases in the accumulator's unit. Where table indices are wanted the last layer is never brought back to a
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.entropy.integer_net import (
     INT32_MAX,
+    Epilogue,
     Index,
     IntArray,
     IntegerLayer,
@@ -43,7 +44,7 @@ MULTIPLIER_BITS = 30
 
 @dataclass(frozen=True)
 class InputFormat:
-    """What a net takes: integers in low..high. units: (in,) real values of their 1, or (1,) where all have the same."""
+    """The input of a net: integers in low..high. units: (in,) real values of their 1, or (1,) if all are the same."""
 
     units: FloatArray
     low: int
@@ -64,11 +65,10 @@ class FixedPoint:
 
 
 class Output(Protocol):
-    """What becomes of the accumulators of a last layer."""
+    """How the accumulators of a last layer become outputs."""
 
-    def epilogue(self, units: FloatArray) -> Requantise | Index | ValueTable:
-        """units: (out,) real value of an accumulator's 1."""
-        ...
+    def epilogue(self, units: FloatArray) -> Epilogue:
+        """The epilogue of the layer. units: (out,) real value of an accumulator's 1."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ValueOutput:
 
 @dataclass(frozen=True)
 class TableOutput:
-    """What entries hold for each integer of the value output, the first for its lowest."""
+    """Entries of a table, which the integers of the value output choose; the first is for its lowest."""
 
     values: ValueOutput
     entries: IntArray
@@ -133,7 +133,7 @@ class Quantiser:
 
     network: convolutions, transposed convolutions, ReLU and LeakyReLU only, else CheckpointRejected.
     samples: float inputs (1, in, h, w) from the calibration pictures. form: of the integers that stand for them.
-    activation_bits: of the magnitudes between layers, at most; fewer where accumulators would not fit 32 bits.
+    activation_bits: most bits of magnitudes between layers; fewer are taken where accumulators would not fit 32 bits.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Quantiser:
 
     def build(self, weight_bytes: Sequence[int]) -> IntegerNet:
         """The integer net whose layer k has weights of weight_bytes[k] bytes, 1 or 2. Its sums provably fit 32 bits."""
-        # Weights of the first layer take in the units of its inputs; from there on a layer's input has one unit.
+        # The units of the inputs become part of the first layer's weights; the input of every later layer has one unit.
         unit, low, high = 1.0, self._form.low, self._form.high
         layers = []
         for k, stage in enumerate(self._stages):
@@ -165,7 +165,7 @@ class Quantiser:
                 stage.weight * input_units, stage.bias / unit, low, high, weight_bytes[k]
             )
             units = weight_units * unit
-            epilogue: Requantise | Index | ValueTable
+            epilogue: Epilogue
             if k + 1 == len(self._stages):
                 epilogue = self._output.epilogue(units)
             else:
@@ -300,9 +300,7 @@ def _requantise(ratios: FloatArray, negative_slope: float, low: int, high: int) 
     return Requantise(positive, negative, shift, low, high)
 
 
-def _layer(
-    stage: _Stage, weight_bytes: int, weight: IntArray, bias: IntArray, epilogue: Requantise | Index
-) -> IntegerLayer:
+def _layer(stage: _Stage, weight_bytes: int, weight: IntArray, bias: IntArray, epilogue: Epilogue) -> IntegerLayer:
     convolution = stage.convolution
     transposed = isinstance(convolution, nn.ConvTranspose2d)
     return IntegerLayer(

@@ -7,7 +7,8 @@ from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.families.crdr import Crdr
 from edgecodec_export.families.fidelity import Fidelity
 from edgecodec_export.families.hific import Hific
-from edgecodec_export.families.hyperprior import Hyperprior, ScaleHyperprior
+from edgecodec_export.families.hyperprior import Hyperprior
+from edgecodec_export.families.scale_hyperprior import ScaleHyperprior
 from edgecodec_export.families.tunable import Tunable
 
 FAMILIES: dict[str, type[LearnedCodec]] = {

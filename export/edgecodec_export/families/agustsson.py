@@ -8,8 +8,8 @@ norm, ReLU. dk: 3x3 at stride 2. uk: 3x3 transposed at stride 2. Rk: residual bl
     SC   image -> c7s1-60 d120 d240 d480, 3x3 to C -> nearest of -2..2 -> symbols (B, C, H/8, W/8), 0 where not kept
          symbols -> c3s1-480 d960, and label map -> c7s1-60 d120 d240 d480 d960, both -> the same generator -> image
 
-In GC(D+) only the discriminator sees a label map, so its codec is GC. SC codes the label map and the region mask beside
-the symbols; where the mask is 0 the symbols are 0 and the generator paints from the labels alone.
+In GC(D+) only the discriminator takes a label map, so its codec is GC. SC codes the label map and the region mask
+beside the symbols; where the mask is 0 the symbols are 0 and the generator synthesises from the labels alone.
 
 Not tileable: instance norm uses the statistics of the whole picture, so no tile and no other resolution gives the same
 picture. Sides are multiples of 16, and 32 or more, because the smallest maps have reflected borders.
@@ -26,13 +26,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecodec.entropy import LatentSpec
 from edgecodec.noise import ONE as NOISE_ONE
-from edgecodec_export.families.blocks import nearest_level, soft_to_hard, static_code_bits
-from edgecodec_export.families.codec import Latent, LearnedCodec
-from edgecodec_export.families.hyperprior import Rates
+from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
+from edgecodec_export.families.codec import LearnedCodec, Rates
+from edgecodec_export.layers.convolutions import Convolution, bias_of
+from edgecodec_export.layers.finite_alphabet import nearest_level, soft_to_hard, static_code_bits
+from edgecodec_export.layers.initial_transform import INVERSE_TANH, at_centre, layers_of, principal_blocks, set_pairs
 
 LOWEST, LEVELS = -2, 5  # the quantisation centres -2..2 (section 3.2)
 GENERATOR_STRIDE = 16
+
+# Initial transform.
+DOUBLED = 2  # components with two channels each
+REACH = 1.6  # standard deviations of a component that the outermost symbols stand for
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,8 @@ class Preset:
     classes: SC only, the number of values of a label.
     noise_channels: normal noise that the generator takes beside the symbols, stride 16.
     instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
-        picture's contrast, so that no symbol tells of them and the generator has to guess. "residual_blocks" leaves it
-        out behind all other convolutions, which lets them through.
+        picture's contrast, so that the symbols hold neither and the generator has to guess. "residual_blocks" leaves it
+        out behind all other convolutions, which preserves both.
     projection_norm: whether instance norm and ReLU follow the projection to C channels. The symbols are then 0..2.
     zero_border: where a stride-2 convolution has its row and column of zeros, and a transposed one drops those that are
         too many. "leading": above and left, which is torch's padding of 1. "trailing": below and right, which is
@@ -70,6 +77,10 @@ class Agustsson(LearnedCodec):
     """GC or SC, as the preset says."""
 
     FAMILY = "agustsson"
+    PAPER = (
+        "generative compression (Agustsson, Tschannen, Mentzer, Timofte, Van Gool: Generative Adversarial "
+        "Networks for Extreme Learned Image Compression, 2019)"
+    )
     PRESETS: ClassVar = {
         "published": Preset("GC", 8),
         "published-sc": Preset("SC", 8, classes=12),
@@ -86,27 +97,29 @@ class Agustsson(LearnedCodec):
         widths = preset.widths[:-1] if selective else preset.widths
         self.latent_stride = GENERATOR_STRIDE // 2 if selective else GENERATOR_STRIDE
         self.analysis = nn.Sequential(_features(3, widths, preset), _projection(widths[-1], preset))
-        self.synthesis = SelectiveSynthesis(preset) if selective else Generator(preset.latent_channels, preset)
+        self.synthesis: SelectiveSynthesis | Generator = (
+            SelectiveSynthesis(preset) if selective else Generator(preset.latent_channels, preset)
+        )
 
-    def encoder_latents(self) -> tuple[Latent, ...]:
-        return (Latent("symbols", self.preset.latent_channels, self.latent_stride),)
+    def encoder_latents(self) -> tuple[LatentSpec, ...]:
+        return (LatentSpec("symbols", self.preset.latent_channels, self.latent_stride),)
 
-    def side_latents(self) -> tuple[Latent, ...]:
-        """Empty in GC. labels: class of every pixel, 0 <= label < classes. mask: 1 where symbols are kept, else 0."""
+    def side_latents(self) -> tuple[LatentSpec, ...]:
+        """Empty in GC. labels: class of every pixel, from 0 to classes - 1. mask: 1 where symbols are kept, else 0."""
         if self.preset.mode == "GC":
             return ()
-        return Latent("labels", 1, 1), Latent("mask", 1, self.latent_stride)
+        return LatentSpec("labels", 1, 1), LatentSpec("mask", 1, self.latent_stride)
 
     def classes(self) -> int:
         return self.preset.classes
 
-    def decoder_latents(self) -> tuple[Latent, ...]:
-        """labels in SC, and symbols."""
+    def decoder_latents(self) -> tuple[LatentSpec, ...]:
+        """labels, in SC only, and symbols."""
         return (*(latent for latent in self.side_latents() if latent.name == "labels"), *self.encoder_latents())
 
-    def noise(self) -> Latent | None:
+    def noise(self) -> LatentSpec | None:
         channels = self.preset.noise_channels
-        return Latent("noise", channels, GENERATOR_STRIDE) if channels else None
+        return LatentSpec("noise", channels, GENERATOR_STRIDE) if channels else None
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """symbols (B, C, h, w) in -2..2, 0 where `mask` (B, 1, h, w) is 0."""
@@ -129,8 +142,16 @@ class Agustsson(LearnedCodec):
         """
         symbols, assignment = soft_to_hard(self.analysis(2 * image - 1), LOWEST, LEVELS)
         kept = torch.ones_like(symbols[:, :1]) if mask is None else mask
-        given = [each for each in (labels, symbols * kept, noise) if each is not None]
-        return self.decode(*given), Rates(static_code_bits(assignment, kept), symbols.new_zeros(()))
+        inputs = [each for each in (labels, symbols * kept, noise) if each is not None]
+        return self.decode(*inputs), Rates(static_code_bits(assignment, kept), symbols.new_zeros(()))
+
+    def freezer(self) -> FiniteAlphabetFreezer:
+        return FiniteAlphabetFreezer(self, LOWEST, LEVELS)
+
+    def initialise(self, photographs: Tensor) -> None:
+        """Start as a transform codec, except with instance norm everywhere, which removes most of that transform."""
+        if self.preset.instance_norm == "residual_blocks":
+            _write_transform(self, photographs)
 
 
 class InstanceNorm(nn.Module):
@@ -148,8 +169,8 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         centred = x.float()
-        # Twice, because the first mean of an even map, as of one label, is off by a rounding, which is another one on
-        # another engine and which 1 / sqrt(epsilon) magnifies, again in every layer.
+        # Twice, because the first mean of a constant map, such as that of one label, is off by a rounding. Engines
+        # round differently, and 1 / sqrt(epsilon) magnifies the difference, again in every layer.
         for _ in range(2):
             centred = centred - centred.mean((2, 3), keepdim=True)
         variance = (centred * centred).mean((2, 3), keepdim=True)
@@ -159,7 +180,7 @@ class InstanceNorm(nn.Module):
 class Rectified(nn.Module):
     """A convolution, ReLU."""
 
-    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    def __init__(self, convolution: Convolution) -> None:
         super().__init__()
         self.convolution = convolution
 
@@ -170,7 +191,7 @@ class Rectified(nn.Module):
 class Normalised(Rectified):
     """A convolution, instance norm, ReLU."""
 
-    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d, epsilon: float) -> None:
+    def __init__(self, convolution: Convolution, epsilon: float) -> None:
         super().__init__(convolution)
         self.norm = InstanceNorm(convolution.out_channels, epsilon)
 
@@ -190,14 +211,14 @@ class Halving(nn.Conv2d):
 
 
 class Doubling(nn.ConvTranspose2d):
-    """3x3 transposed at stride 2, without one row and one column of what it would give."""
+    """3x3 transposed at stride 2, with one row and one column of its output cropped."""
 
     def __init__(self, inputs: int, outputs: int, preset: Preset) -> None:
         self.trailing = preset.zero_border == "trailing"
         cropped = 0 if self.trailing else 1
         super().__init__(inputs, outputs, 3, stride=2, padding=cropped, output_padding=cropped)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         doubled = super().forward(x)
         return doubled[:, :, :-1, :-1] if self.trailing else doubled
 
@@ -270,6 +291,67 @@ def _projection(inputs: int, preset: Preset) -> nn.Module:
     return Normalised(convolution, preset.epsilon) if preset.projection_norm else convolution
 
 
-def _rectified(convolution: nn.Conv2d | nn.ConvTranspose2d, preset: Preset) -> Rectified:
+def _rectified(convolution: Convolution, preset: Preset) -> Rectified:
     """With instance norm in between where the preset has it everywhere."""
     return Normalised(convolution, preset.epsilon) if preset.instance_norm == "everywhere" else Rectified(convolution)
+
+
+@torch.no_grad()
+def _write_transform(model: Agustsson, photographs: Tensor) -> None:
+    """Write a hierarchical Karhunen-Loeve transform, measured on photographs (n, 3, H, W) in [0, 1], into the weights.
+
+    From a random start the symbols carry hardly any information for thousands of steps. Here every stage starts linear:
+    channels come in pairs (v, -v), whose rectified difference is v again; each halving is the best linear map of 2x2
+    blocks of the stage before it, each doubling the transpose. Residual blocks start as identities, the label branch as
+    random.
+    Five levels are few for the two strongest components, brightness and one of colour: each has two channels, whose
+    thresholds interleave. With one, all colours but strong ones start grey.
+    """
+    for module in model.modules():
+        if isinstance(module, ResidualBlock):
+            module.norm.gamma.zero_()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            bias_of(module).zero_()
+
+    stem, *halvings = layers_of(Rectified, model.analysis[0])
+    (projection,) = layers_of(nn.Conv2d, model.analysis)
+    features = 2 * photographs - 1
+    bases: list[Tensor] = []
+    set_pairs(stem.convolution.weight, at_centre(torch.eye(3)), paired_input=False)
+    for halving in halvings:
+        features = _halve(halving.convolution, features, bases)
+
+    channels = torch.arange(model.preset.latent_channels)
+    component = torch.cat((torch.arange(DOUBLED).repeat_interleave(2), channels[DOUBLED:-DOUBLED]))
+    gain = (-LOWEST / (REACH * features.std((0, 2, 3))))[component]
+    coded = torch.zeros(len(channels), int(component[-1]) + 1)
+    coded[channels, component] = gain
+    set_pairs(projection.weight, at_centre(coded), paired_output=False)
+    bias_of(projection)[: 2 * DOUBLED] = torch.tensor([-0.25, 0.25]).repeat(DOUBLED)
+    decoded = torch.zeros_like(coded.T)
+    decoded[component, channels] = 1 / (gain * component.bincount()[component])
+
+    generator = model.synthesis
+    if isinstance(generator, SelectiveSynthesis):
+        narrow, halving = layers_of(Rectified, generator.expansion)
+        set_pairs(narrow.convolution.weight, at_centre(decoded), paired_input=False)
+        features = _halve(halving.convolution, features[:, : len(decoded)], bases)
+        # Without norms, PyTorch's own start would leave hardly any of the labels' signal behind six layers.
+        for layer in (*layers_of(Rectified, generator.label_analysis), generator.generator.head):
+            nn.init.kaiming_normal_(layer.convolution.weight)
+        generator = generator.generator
+        head = generator.head.convolution.weight
+        set_pairs(head[:, : halving.convolution.out_channels], at_centre(torch.eye(features.shape[1])))
+    else:
+        set_pairs(generator.head.convolution.weight, at_centre(decoded), paired_input=False)
+    for doubling, basis in zip(layers_of(Rectified, generator.doublings), reversed(bases), strict=True):
+        set_pairs(doubling.convolution.weight, basis)
+    set_pairs(generator.image.weight, at_centre(INVERSE_TANH * torch.eye(3)), paired_output=False)
+
+
+def _halve(convolution: Convolution, features: Tensor, bases: list[Tensor]) -> Tensor:
+    """The principal components of 2x2 blocks of `features`, which `convolution` gives from now on."""
+    basis = principal_blocks(features, convolution.out_channels // 2)
+    bases.append(basis)
+    set_pairs(convolution.weight, basis)
+    return nn.functional.conv2d(features, basis, stride=2)

@@ -1,22 +1,40 @@
-"""What training and export need of any codec: its latents, and the two maps between them and the picture."""
+"""The base of every family: a model, and the answers that export and training ask of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from edgecodec.entropy import LatentSpec
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
+from edgecodec_export.entropy.freezer import Freezer
 
-@dataclass(frozen=True)
-class Latent:
-    """Integers on the grid of `stride` pixels, in `channels` planes."""
 
-    name: str
-    channels: int
-    stride: int
+class Rates(NamedTuple):
+    """Information content of one batch, in bits."""
+
+    latent: Tensor
+    hyperlatent: Tensor
+
+    def total(self) -> Tensor:
+        return self.latent + self.hyperlatent
+
+
+class DecoderInput(NamedTuple):
+    """A batch behind the encoder and the entropy coder.
+
+    latents: the input of `decode`. condition: (B, channels, H/stride, W/stride) of the last decoder latent, which a
+    discriminator takes beside the picture.
+    """
+
+    latents: tuple[Tensor, ...]
+    condition: Tensor
 
 
 class LearnedCodec(nn.Module):
@@ -26,7 +44,11 @@ class LearnedCodec(nn.Module):
     """
 
     FAMILY: ClassVar[str]
+    #: The family's name in a sentence, and its papers.
+    PAPER: ClassVar[str]
     PRESETS: ClassVar[Mapping[str, Any]]
+    #: Knobs that models of the family may have.
+    KNOBS: ClassVar[tuple[Knob, ...]] = ()
     #: Picture sides are padded to this multiple, on the right and at the bottom.
     ALIGNMENT: int
     #: Smallest side, after padding, that the networks take; mirrored borders need maps wider than the border.
@@ -41,23 +63,26 @@ class LearnedCodec(nn.Module):
         super().__init__()
         self.preset = preset
 
-    def encoder_latents(self) -> tuple[Latent, ...]:
-        """What `encode` gives, in its order."""
+    def encoder_latents(self) -> tuple[LatentSpec, ...]:
+        """The latents that `encode` gives, in its order."""
         raise NotImplementedError
 
-    def side_latents(self) -> tuple[Latent, ...]:
-        """What is coded before `encoder_latents` and comes from elsewhere than `encode`."""
+    def side_latents(self) -> tuple[LatentSpec, ...]:
+        """Side inputs, such as label maps, that are coded before `encoder_latents` and that the user gives."""
         return ()
 
     def classes(self) -> int:
-        """How many values a label has, where side latents hold labels."""
+        """Number of values of a label, where side inputs hold labels."""
         return 0
 
-    def decoder_latents(self) -> tuple[Latent, ...]:
-        """What `decode` takes, in its order. The same unless the entropy model computes a latent from coded ones."""
+    def decoder_latents(self) -> tuple[LatentSpec, ...]:
+        """The latents that `decode` takes, in its order.
+
+        The same as `encoder_latents`, unless the entropy model computes a latent from coded ones.
+        """
         return self.encoder_latents()
 
-    def noise(self) -> Latent | None:
+    def noise(self) -> LatentSpec | None:
         """Noise in units of 1/4096 (`edgecodec.noise`) that `decode` takes behind its latents, where it takes any."""
         return None
 
@@ -68,21 +93,80 @@ class LearnedCodec(nn.Module):
         """
         return math.lcm(self.ALIGNMENT, *(latent.stride for latent in self.encoder_latents()))
 
-    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The integers that the entropy coder is handed, as float tensors (B, channels, H/stride, W/stride).
+    def encode(self, image: Tensor, *args: Any, **knobs: Any) -> tuple[Tensor, ...]:
+        """The integers for the entropy coder, as float tensors (B, channels, H/stride, W/stride).
 
         Where ALIGNMENT is less than the coarsest stride, H and W stand for the next multiples of that stride: the model
         has grown its latents itself, and `decode` gives the larger picture.
         """
         raise NotImplementedError
 
-    def decode(self, *latents: Tensor) -> Tensor:
-        """The picture of what the entropy decoder gives."""
+    def decode(self, *latents: Any, **knobs: Any) -> Tensor:
+        """The picture of the latents that the entropy decoder gives, and of `noise` behind them."""
         raise NotImplementedError
 
-    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The picture that `decode` rebuilds, and the bits of each latent under the entropy model in floats.
+    def forward(self, image: Tensor, *args: Any, **knobs: Any) -> tuple[Tensor, Rates]:
+        """The picture that `decode` rebuilds, and the bits of the latents under the entropy model in floats.
 
         In training mode gradients pass the rounding, and bits are those of latents with uniform noise instead.
         """
         raise NotImplementedError
+
+    # ---- export ----
+
+    def baking(self, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> Baking:
+        """The encoders and decoders to export: at the values that are asked for, or at the family's own choice.
+
+        mse: a second model with the same encoder, whose decoder was trained for fidelity. Raises InvalidArgument for
+        knobs that the model does not have, and what the family's own baking raises.
+        """
+        return Baking(self, asked, mse)
+
+    def freezer(self) -> Freezer:
+        """Makes the integer entropy model of this one."""
+        raise NotImplementedError
+
+    # ---- training ----
+
+    def initialise(self, photographs: Tensor) -> None:
+        """Prepare a freshly drawn model for its first step, by photographs (n, 3, H, W) in [0, 1].
+
+        Without a method of its own a family starts as PyTorch draws it.
+        """
+
+    def draw_rate(self) -> tuple[Knobs, float]:
+        """Knobs of `forward` for one batch, and the weight of its distortion relative to that of the middle rate.
+
+        A codec of many rates draws one of them, from PyTorch's generator.
+        """
+        return {}, 1.0
+
+    @classmethod
+    def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
+        """The name of the preset and the weights with which a decoder begins to learn realism.
+
+        The same as before, unless realism is a knob of the family that the preset lacks. Then the preset is one that
+        has it, and every value of the knob gives the picture as before.
+        """
+        return preset, tensors
+
+    def draw_decoder_knobs(self, faithful_share: float, generator: np.random.Generator) -> Knobs:
+        """Knobs of one batch where the decoder learns realism.
+
+        faithful_share: of the batches asks for no realism, where that is a knob.
+        """
+        return {}
+
+    def realism_weight(self, knobs: Knobs) -> float:
+        """Weight of realism against fidelity for a batch with these knobs."""
+        return 1.0
+
+    @torch.no_grad()
+    def decoder_input(self, image: Tensor, knobs: Knobs) -> DecoderInput:
+        """Encode (B, 3, H, W) in [0, 1] as a file would be, rounding and all."""
+        latents = self.encode(image)
+        return DecoderInput(latents, latents[-1])
+
+    def validation_knobs(self) -> Mapping[str, Knobs]:
+        """Knobs at which a decoder is validated, by the ending of the names of those scores."""
+        return {"": {}}

@@ -2,47 +2,82 @@
 
 Transforms of residual units and attention (those of ELIC, He et al. 2022), a mean-scale hyperprior, and a context over
 channel slices (Minnen and Singh 2020). Layers and widths are those of `config/crdr.yaml` in the public code
-(iwa-shi/CRDR). What it has of ELIC is the transforms: its context is ten equal slices ("charm"), not ELIC's uneven
+(iwa-shi/CRDR). Only its transforms are those of ELIC: its context is ten equal slices ("charm"), not ELIC's uneven
 groups with a checkerboard. Two knobs:
 
     quality   real, 0 (smallest files) to levels - 1; acts in the analysis and in the synthesis
     beta      real, 0 (faithful) to 5.12 (realistic); acts in the synthesis only, so it is the receiver's choice
 
-The entropy model hears neither, so one serves every pair. Shapes, for an image of height H and width W whose sides are
-multiples of `ALIGNMENT`:
+The entropy model depends on neither, so one serves every pair. Shapes, for an image of height H and width W whose
+sides are multiples of `ALIGNMENT`:
 
     image (B, 3, H, W) in [0, 1]     latent y (B, M, H/16, W/16)     hyperlatent z (B, N, H/64, W/64)
 
 z is coded as round(z - median). y is coded slice by slice of M / slices channels, as round(y - mean) with a Gaussian of
-the predicted scale; mean and scale of a slice hear z and the slices decoded before it. Convolutions are zero padded.
+the predicted scale; mean and scale of a slice depend on z and the slices decoded before it. Convolutions are zero
+padded.
 """
 
 from __future__ import annotations
 
-import math
+import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecodec.container import QUALITY_STEPS, quantised
+from edgecodec.entropy import LatentSpec
 from edgecodec.errors import InvalidArgument
-from edgecodec_export.families.blocks import (
-    FactorizedDensity,
-    add_uniform_noise,
-    gaussian_likelihood,
-    round_straight_through,
+from edgecodec.knobs import decimal
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Encoder, Knob, Point
+from edgecodec_export.baking.affine import AffineMap, moved_to_front
+from edgecodec_export.baking.baking import distinct
+from edgecodec_export.baking.conditioning import fixed
+from edgecodec_export.entropy.freezers.channel_slices import ChannelSlicesFreezer
+from edgecodec_export.families.codec import DecoderInput, LearnedCodec, Rates
+from edgecodec_export.layers.channel_context import ChannelContext, ContextWalk, Slice
+from edgecodec_export.layers.conditioning import (
+    BETA_FREQUENCIES,
+    LARGEST_BETA,
+    Conditioning,
+    InterpolatedChannelAttention,
+    RealismEmbedding,
+    RealismResidualUnit,
+    Transform,
 )
-from edgecodec_export.families.codec import Latent, LearnedCodec
-from edgecodec_export.families.hyperprior import Rates, down5, up5
+from edgecodec_export.layers.convolutions import Convolution, bias_of, down5, up5
+from edgecodec_export.layers.densities import FactorizedDensity, gaussian_likelihood
+from edgecodec_export.layers.fixed_point import LATENT_UNIT, fixed_point
+from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
+from edgecodec_export.layers.initial_transform import ATTENTION, SPARE, layers_of, principal_blocks, zero_output
+from edgecodec_export.layers.residual import UNITS_PER_BLOCK, AttentionBlock, ResidualUnit
 
-LATENT_UNIT = 1 / 64  # y and y_hat cross the seam to the entropy coder as integers of this unit
-LATENT_LIMIT = 32767  # and are clipped to this magnitude
-LARGEST_BETA = 5.12
-BETA_FREQUENCIES = 10
-UNITS_PER_BLOCK = 3
+QUALITY = Knob(
+    "quality",
+    "encoder",
+    "quality is chosen when a picture is encoded, 0 for the smallest files; files carry it.",
+)
+BETA = Knob(
+    "beta",
+    "decoder",
+    "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
+)
+DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
+WITHOUT_REALISM = "-multirate"  # ending of the names of presets without beta
+
+# Training the decoder for realism.
+BETA_STEPS = 100  # beta is drawn from this many values above 0, evenly spaced
+UNIT_BETA = LARGEST_BETA / 2  # where the weight of realism is 1
+
+# Initial transform.
+LATENT_GAIN = 1.5  # of the middle rate, for pictures in [-1, 1]: near the best for a rounding step of 1
+BLOCK = slice(2, 4)  # the taps of a 5x5 kernel that lie on the 2x2 block of a pixel at half the resolution
 
 
 @dataclass(frozen=True)
@@ -52,7 +87,7 @@ class Preset:
     analysis, synthesis: channels of the transform, and of the bottleneck inside its residual units.
     hyper_channels: width between the latent and the hyperlatent.
     slices: into which the latent's channels are divided evenly.
-    supports: most earlier slices that a slice hears; they are the first ones, not the latest.
+    supports: most earlier slices that a slice depends on; they are the first ones, not the latest.
     context_channels: the two hidden widths of each context network.
     levels: rates that are trained; quality interpolates between them.
     realism_channels: width of the embedding of beta; 0 for a codec of many rates but without that knob.
@@ -70,35 +105,23 @@ class Preset:
     realism_channels: int
 
 
-class Slice(NamedTuple):
-    """One slice of the latent, each field (B, M / slices, H/16, W/16).
-
-    symbols: the integers that are coded. scale: as the network gives it, not yet bounded from below.
-    residual: prediction of the rounding error, in (-0.5, 0.5). y_hat = symbols + mean + residual.
-    """
-
-    symbols: Tensor
-    mean: Tensor
-    scale: Tensor
-    residual: Tensor
-    y_hat: Tensor
-
-
 class Crdr(LearnedCodec):
     """Both transforms, the hyperprior and the context at a preset's size.
 
-    Without knobs named, quality is 0 and beta is 0: the smallest files, decoded as faithfully as they can be. A codec
-    without realism channels has no other beta; the public one, which is the start of the other, has the decoder
-    `ElicInterpCaDecoder`.
+    By default quality is 0 and beta is 0: the smallest files, decoded as faithfully as they can be. A codec without
+    realism channels has no other beta. The public one, with the decoder `ElicInterpCaDecoder`, is what a codec with
+    beta is trained from.
     """
 
     FAMILY = "crdr"
+    PAPER = "CRDR (Iwai, Miyazaki, Omachi: Controlling Rate, Distortion, and Realism, 2024)"
     PRESETS: ClassVar = {
         "published": Preset((192, 96), (256, 128), 320, 192, 256, 10, 5, (224, 128), 5, 512),
         "published-multirate": Preset((192, 96), (256, 128), 320, 192, 256, 10, 5, (224, 128), 5, 0),
         "compact": Preset((64, 32), (64, 32), 96, 48, 64, 4, 2, (24, 16), 5, 64),
         "compact-multirate": Preset((64, 32), (64, 32), 96, 48, 64, 4, 2, (24, 16), 5, 0),
     }
+    KNOBS: ClassVar[tuple[Knob, ...]] = (QUALITY, BETA)
     ALIGNMENT = 64
     DECODER_PREFIXES = ("synthesis.", "realism.")
     #: Weight of the distortion at each level, relative to the middle one: from 3.6 to 0.1 on the rate in the original.
@@ -122,33 +145,35 @@ class Crdr(LearnedCodec):
         self.hyper_synthesis_mean = _hyper_synthesis(preset)
         self.hyper_synthesis_scale = _hyper_synthesis(preset)
         self.density = FactorizedDensity(n)
-        self.context = ChannelContext(preset)
+        self.context = ChannelContext(m, preset.slices, preset.supports, preset.context_channels)
 
-    def encoder_latents(self) -> tuple[Latent, ...]:
-        return Latent("z", self.hyperlatent_channels, 64), Latent("y", self.latent_channels, 16)
+    def encoder_latents(self) -> tuple[LatentSpec, ...]:
+        return LatentSpec("z", self.hyperlatent_channels, 64), LatentSpec("y", self.latent_channels, 16)
 
-    def decoder_latents(self) -> tuple[Latent, ...]:
-        return (Latent("y_hat", self.latent_channels, 16),)
+    def decoder_latents(self) -> tuple[LatentSpec, ...]:
+        return (LatentSpec("y_hat", self.latent_channels, 16),)
 
     def encode(self, image: Tensor, quality: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Symbols of z, and y in units of LATENT_UNIT: what the slices are cut from is rounded by the entropy coder.
+        """Symbols of z, and y in units of LATENT_UNIT: the entropy coder rounds it, slice by slice.
 
         Raises InvalidArgument for a quality out of range.
         """
         y = self.analyse(image, quality)
         return self.hyperlatent_symbols(y), fixed_point(y)
 
-    def decode(self, y_hat: Tensor, quality: float = 0.0, beta: float = 0.0) -> Tensor:  # type: ignore[override]
+    def decode(self, y_hat: Tensor, quality: float = 0.0, beta: float = 0.0) -> Tensor:
         """The picture of y_hat in units of LATENT_UNIT. Raises InvalidArgument for a knob out of range."""
         return self.synthesise(y_hat * LATENT_UNIT, quality, beta)
 
     def analyse(self, image: Tensor, quality: float) -> Tensor:
         """y of an image, not rounded."""
-        return self.analysis(2 * image - 1, Knobs(self.checked_quality(quality)))
+        y: Tensor = self.analysis(2 * image - 1, Conditioning(self.checked_quality(quality)))
+        return y
 
     def synthesise(self, y_hat: Tensor, quality: float, beta: float) -> Tensor:
         """The image of y_hat, in about [0, 1]."""
-        picture = self.synthesis(y_hat, Knobs(self.checked_quality(quality), self.embedding(beta)))
+        conditioning = Conditioning(self.checked_quality(quality), self.embedding(beta))
+        picture: Tensor = self.synthesis(y_hat, conditioning)
         return (picture + 1) / 2
 
     def checked_quality(self, quality: float) -> float:
@@ -182,16 +207,16 @@ class Crdr(LearnedCodec):
         return self.density.medians.reshape(1, -1, 1, 1)
 
     def slices_of(self, z_symbols: Tensor, y: Tensor | None = None, symbols: Tensor | None = None) -> list[Slice]:
-        """Walk the slices as encoder (given y) or decoder (given the symbols), both (B, M, H/16, W/16).
+        """Walk the slices as an encoder, which has y, or as a decoder, which has the symbols; both (B, M, H/16, W/16).
 
-        Given both, the symbols win: the encoder's walk along another's decisions. In floats, rounding half to even.
+        With both, the symbols win: the encoder's walk along another's decisions. In floats, rounding half to even.
         """
-        given = y if symbols is None else symbols
-        if given is None:
+        known = y if symbols is None else symbols
+        if known is None:
             raise InvalidArgument("the slices need y or the symbols")
         walk = self.walk(z_symbols + self.medians)
         walked = []
-        for part in given.chunk(self.slices, 1):
+        for part in known.chunk(self.slices, 1):
             mean, scale = walk.predict()
             chosen = torch.round(part - mean) if symbols is None else part
             residual = walk.append(chosen + mean)
@@ -225,27 +250,52 @@ class Crdr(LearnedCodec):
         """Start before the first slice, for the rounded z (symbols plus medians)."""
         return self.context.walk(self.hyper_synthesis_mean(z), self.hyper_synthesis_scale(z))
 
+    def baking(self, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> RateAndRealism:
+        return RateAndRealism(self, asked, mse)
 
-def fixed_point(y: Tensor) -> Tensor:
-    """Integers of unit LATENT_UNIT, rounded half to even and clipped to LATENT_LIMIT."""
-    return torch.round(y / LATENT_UNIT).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+    def freezer(self) -> ChannelSlicesFreezer:
+        return ChannelSlicesFreezer(self)
 
+    def initialise(self, photographs: Tensor) -> None:
+        """Start as a transform codec of every rate."""
+        _write_transform(self, photographs)
 
-class Knobs(NamedTuple):
-    """What the layers of a transform may hear: the quality, and the embedding of beta where there is one."""
+    def draw_rate(self) -> tuple[Knobs, float]:
+        """One of the trained qualities, and the original's ratio of weights."""
+        level = int(torch.randint(self.levels, ()))
+        return {"quality": level}, self.DISTORTION_RATIOS[level]
 
-    quality: float
-    embedding: Tensor | None = None
+    @classmethod
+    def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
+        """A preset of many rates becomes the one with beta."""
+        if not preset.endswith(WITHOUT_REALISM):
+            return preset, tensors
+        preset = preset.removesuffix(WITHOUT_REALISM)
+        model = cls(cls.PRESETS[preset])
+        _start_realism(model)
+        return preset, model.state_dict() | dict(tensors)
 
+    def draw_decoder_knobs(self, faithful_share: float, generator: np.random.Generator) -> Knobs:
+        """One of the trained rates, and a beta."""
+        faithful = generator.random() < faithful_share
+        beta = 0.0 if faithful else LARGEST_BETA * int(generator.integers(1, BETA_STEPS + 1)) / BETA_STEPS
+        return {"quality": float(generator.integers(self.levels)), "beta": beta}
 
-class Transform(nn.Sequential):
-    """Layers in a row, some of which hear the knobs."""
+    def realism_weight(self, knobs: Knobs) -> float:
+        """In proportion to beta (Iwai et al. 2024)."""
+        return knobs["beta"] / UNIT_BETA
 
-    def forward(self, x: Tensor, knobs: Knobs) -> Tensor:
-        for layer in self:
-            hears = isinstance(layer, (Transform, InterpolatedChannelAttention, RealismResidualUnit))
-            x = layer(x, knobs) if hears else layer(x)
-        return x
+    @torch.no_grad()
+    def decoder_input(self, image: Tensor, knobs: Knobs) -> DecoderInput:
+        """y_hat in units of LATENT_UNIT at the quality of the knobs, and beside the picture as it is."""
+        y = self.analyse(image, knobs["quality"])
+        y_hat = torch.cat([part.y_hat for part in self.slices_of(self.hyperlatent_symbols(y), y)], 1)
+        return DecoderInput((fixed_point(y_hat),), y_hat)
+
+    def validation_knobs(self) -> Mapping[str, Knobs]:
+        """The middle rate, at both ends of beta."""
+        middle = (self.levels - 1) / 2
+        return {f"_beta_{beta:g}": {"quality": middle, "beta": beta} for beta in (0.0, LARGEST_BETA)}
 
 
 def _analysis(preset: Preset) -> Transform:
@@ -306,145 +356,172 @@ def _block(channels: int, bottleneck: int, realism_channels: int = 0) -> Transfo
     return Transform(*(ResidualUnit(channels, bottleneck) for _ in range(UNITS_PER_BLOCK)))
 
 
-class InterpolatedChannelAttention(nn.Module):
-    """Scale and shift of every channel, one pair for each trained rate: the ICA of the paper, `interp_ca` of the code.
+class RateAndRealism(Baking):
+    """quality in encoder and decoder; beta, where the model has it, in the decoder."""
 
-    Between two rates the stored values are interpolated; softplus, which keeps scales positive, comes after.
-    """
+    model: Crdr
 
-    def __init__(self, levels: int, channels: int) -> None:
-        super().__init__()
-        identity = math.log(math.e - 1)  # softplus makes 1 of it
-        self.weight = nn.Parameter(torch.full((levels, channels, 1, 1), identity))
-        self.bias = nn.Parameter(torch.zeros(levels, channels, 1, 1))
+    def __init__(self, model: Crdr, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
+        """quality is rounded as files hold it. Raises InvalidArgument for values out of range."""
+        super().__init__(model, asked, mse)
+        qualities = asked.get("quality", range(model.levels))
+        self.qualities = distinct(quantised(model.checked_quality(quality)) for quality in qualities)
+        self.betas = distinct(model.checked_beta(beta) for beta in asked.get("beta", DEFAULT_BETAS) if model.realism)
 
-    def at(self, quality: float) -> tuple[Tensor, Tensor]:
-        """(1, channels, 1, 1) scale and shift at a quality from 0 to levels - 1."""
-        below = math.floor(quality)
-        above, share = min(below + 1, len(self.weight) - 1), quality - below
-        weight, bias = (torch.lerp(stored[[below]], stored[[above]], share) for stored in (self.weight, self.bias))
-        return F.softplus(weight), bias
+    def baked_knobs(self) -> tuple[str, ...]:
+        return super().baked_knobs() if self.model.realism else (QUALITY.name,)
 
-    def forward(self, x: Tensor, knobs: Knobs) -> Tensor:
-        scale, shift = self.at(knobs.quality)
-        return scale * x + shift
+    def notes(self) -> list[str]:
+        return [
+            f"quality {decimal(quality)} becomes {decimal(quantised(quality))}: files hold it in 1/{QUALITY_STEPS}"
+            for quality in distinct(self.asked.get("quality", ()))
+            if quality != quantised(quality)
+        ]
 
+    def encoder_knobs(self) -> list[Knobs]:
+        return [{"quality": quality} for quality in self.qualities]
 
-class ResidualUnit(nn.Module):
-    """1x1 into a bottleneck, 3x3 inside it, 1x1 out of it, rectified between, plus the identity."""
+    def decoder_knobs(self) -> list[Knobs]:
+        betas: list[Knobs] = [{"beta": beta} for beta in self.betas] or [{}]
+        return [{"quality": quality, **beta} for quality in self.qualities for beta in betas]
 
-    def __init__(self, channels: int, bottleneck: int) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(channels, bottleneck, 1)
-        self.inside = nn.Conv2d(bottleneck, bottleneck, 3, padding=1)
-        self.leave = nn.Conv2d(bottleneck, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.leave(F.relu(self.inside(F.relu(self.enter(x)))))
-
-
-class RealismResidualUnit(ResidualUnit):
-    """Residual unit to which beta adds a vector after each of its three steps."""
-
-    def __init__(self, channels: int, bottleneck: int, realism_channels: int) -> None:
-        super().__init__(channels, bottleneck)
-        self.entered = nn.Conv2d(realism_channels, bottleneck, 1)
-        self.within = nn.Conv2d(realism_channels, bottleneck, 1)
-        self.left = nn.Conv2d(realism_channels, channels, 1)
-
-    def forward(self, x: Tensor, knobs: Knobs) -> Tensor:  # type: ignore[override]
-        features = F.relu(self.enter(x)) + self.entered(knobs.embedding)
-        features = F.relu(self.inside(features)) + self.within(knobs.embedding)
-        return x + self.leave(features) + self.left(knobs.embedding)
-
-
-class AttentionBlock(nn.Module):
-    """x + trunk(x) * sigmoid(mask(x)): the attention of ELIC, whose residual units do not rectify their sums.
-
-    The public code of CRDR calls it NLAM; it has no non-local part.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(*(ResidualUnit(channels, channels // 2) for _ in range(UNITS_PER_BLOCK)))
-        self.mask = nn.Sequential(
-            *(ResidualUnit(channels, channels // 2) for _ in range(UNITS_PER_BLOCK)), nn.Conv2d(channels, channels, 1)
+    def default_knobs(self) -> Knobs:
+        """The point nearest to the middle rate and to the realism of the paper's figures."""
+        middle, realistic = (self.model.levels - 1) / 2, max(DEFAULT_BETAS)
+        return min(
+            self.decoder_knobs(),
+            key=lambda knobs: (abs(knobs["quality"] - middle), abs(knobs.get("beta", 0.0) - realistic)),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.trunk(x) * torch.sigmoid(self.mask(x))
+    def settings(self) -> list[Knobs]:
+        """All trained qualities, whichever are baked: the entropy model is that of the checkpoint."""
+        return [{"quality": float(level)} for level in range(self.model.levels)]
+
+    def encoder(self, knobs: Knobs) -> Point:
+        return Point(knobs, bake_encoder(self.model, knobs["quality"]), Encoder(self.model, knobs))
+
+    def decoder(self, knobs: Knobs) -> Point:
+        baked = bake_decoder(self.model, knobs["quality"], knobs.get("beta", 0.0))
+        return Point(knobs, baked, Decoder(self.model, knobs))
 
 
-class RealismEmbedding(nn.Module):
-    """beta to the vector that the residual units hear: sines and cosines of doubling frequency, then two layers.
+@torch.no_grad()
+def bake_encoder(model: Crdr, quality: float) -> BakedEncoder:
+    """`model.encode` at a fixed `quality`. Raises InvalidArgument for a quality out of range."""
+    return BakedEncoder(model, quality).eval().requires_grad_(False)
 
-    The lowest frequency has angles from -1 to 1, without a factor of pi: `use_pi: False` of the public configuration.
+
+@torch.no_grad()
+def bake_decoder(model: Crdr, quality: float, beta: float) -> BakedDecoder:
+    """`model.decode` at `quality` and `beta`. Raises InvalidArgument for a knob out of range."""
+    return BakedDecoder(model, quality, beta).eval().requires_grad_(False)
+
+
+class BakedEncoder(nn.Module):
+    """Image (B, 3, H, W) in [0, 1] to the symbols of z and the fixed-point y, as `Crdr.encode`."""
+
+    medians: Tensor
+
+    def __init__(self, model: Crdr, quality: float) -> None:
+        super().__init__()
+        _, layers = moved_to_front(fixed(model.analysis, Conditioning(model.checked_quality(quality))))
+        self.analysis = nn.Sequential(*layers).to(model.density.quantiles.dtype)
+        self.hyper_analysis = copy.deepcopy(model.hyper_analysis)
+        self.register_buffer("medians", model.medians.clone())
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        y: Tensor = self.analysis(2 * image - 1)
+        return torch.round(self.hyper_analysis(y) - self.medians), fixed_point(y)
+
+
+class BakedDecoder(nn.Module):
+    """y_hat in units of LATENT_UNIT to the image, as `Crdr.decode`.
+
+    The one affine map that remains in front also holds that unit; the last convolution also maps [-1, 1] to [0, 1].
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, model: Crdr, quality: float, beta: float) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(2 * BETA_FREQUENCIES, channels), nn.ReLU(), nn.Linear(channels, channels))
+        conditioning = Conditioning(model.checked_quality(quality), model.embedding(beta))
+        unit, to_picture = AffineMap.uniform(LATENT_UNIT, 0.0), AffineMap.uniform(0.5, 0.5)
+        remaining, baked = moved_to_front([unit, *fixed(model.synthesis, conditioning), to_picture])
+        self.layers = nn.Sequential(remaining, *baked).to(model.density.quantiles.dtype)
 
-    def forward(self, beta: float) -> Tensor:
-        """(1, channels, 1, 1)"""
-        frequencies = 2.0 ** torch.arange(BETA_FREQUENCIES, dtype=torch.float64)
-        angles = (2 * beta / LARGEST_BETA - 1) * frequencies
-        features = torch.cat([angles.sin(), angles.cos()]).to(self.layers[0].weight)
-        return self.layers(features).reshape(1, -1, 1, 1)
+    def forward(self, y_hat: Tensor) -> Tensor:
+        picture: Tensor = self.layers(y_hat)
+        return picture
 
 
-class ChannelContext(nn.Module):
-    """Three networks a slice, of convolutions and rectifiers only (Minnen and Singh 2020).
+@torch.no_grad()
+def _write_transform(model: Crdr, photographs: Tensor) -> None:
+    """Write a hierarchical Karhunen-Loeve transform, measured on photographs (n, 3, H, W) in [0, 1], into the weights.
 
-    `mean` and `scale` hear the features of their own hyper-synthesis and the supporting slices; `residual`, their
-    latent residual prediction (`lrp` in the public code), which gives the rounding error before its tanh, hears what
-    `mean` hears and the rounded slice itself.
+    From a random start the latents round to zero for thousands of steps. CRDR makes a better one easy: but for its
+    residual units and attention, which can start as an identity and as a constant factor, its transforms are linear.
+    Each stage starts as the best linear map of 2x2 blocks of the stage before it, and each doubling as the transpose.
+    Channel attention next to the latent starts as the gain of each rate.
     """
+    for module in model.modules():
+        if isinstance(module, ResidualUnit):
+            zero_output(module.leave)
+            if isinstance(module, RealismResidualUnit):
+                zero_output(module.left)
+        elif isinstance(module, AttentionBlock):
+            zero_output(module.projection)
 
-    def __init__(self, preset: Preset) -> None:
-        super().__init__()
-        self.supports = preset.supports
-        width = preset.latent_channels // preset.slices
-        heard = [preset.latent_channels + width * min(i, preset.supports) for i in range(preset.slices)]
-        hidden = preset.context_channels
-        self.mean = nn.ModuleList(_context_network(inputs, hidden, width) for inputs in heard)
-        self.scale = nn.ModuleList(_context_network(inputs, hidden, width) for inputs in heard)
-        self.residual = nn.ModuleList(_context_network(inputs + width, hidden, width) for inputs in heard)
+    downs, ups = layers_of(nn.Conv2d, model.analysis), layers_of(nn.ConvTranspose2d, model.synthesis)
+    features = 2 * photographs - 1
+    for down, up in zip(downs, reversed(ups), strict=True):
+        basis = principal_blocks(features, down.out_channels)
+        features = nn.functional.conv2d(features, basis, stride=2)
+        _set_block(down, basis)
+        _set_block(up, basis)
+    for after_attention in (downs[2], ups[0], ups[2]):
+        after_attention.weight /= ATTENTION
+    *_, before_latent = layers_of(InterpolatedChannelAttention, model.analysis)
+    behind_latent, *_ = layers_of(InterpolatedChannelAttention, model.synthesis)
+    for level, ratio in enumerate(model.DISTORTION_RATIOS):
+        gain = LATENT_GAIN * ratio**0.5
+        _set_gain(before_latent, level, gain / ATTENTION)
+        _set_gain(behind_latent, level, 1 / gain)
 
-    def walk(self, mean_features: Tensor, scale_features: Tensor) -> ContextWalk:
-        """Start before the first slice. Both features are (B, M, H/16, W/16)."""
-        return ContextWalk(self, mean_features, scale_features)
-
-
-class ContextWalk:
-    """The slices decoded so far, and what they say of the next: `predict`, then `append`, for each slice in turn."""
-
-    def __init__(self, context: ChannelContext, mean_features: Tensor, scale_features: Tensor) -> None:
-        self.context, self.mean_features, self.scale_features = context, mean_features, scale_features
-        self.decoded: list[Tensor] = []
-
-    def predict(self) -> tuple[Tensor, Tensor]:
-        """Mean and unbounded scale of the next slice."""
-        i = len(self.decoded)
-        mean = self.context.mean[i](self._heard(self.mean_features))
-        return mean, self.context.scale[i](self._heard(self.scale_features))
-
-    def append(self, rounded: Tensor) -> Tensor:
-        """Add the slice symbols + mean, corrected; returns the correction."""
-        network = self.context.residual[len(self.decoded)]
-        residual = 0.5 * torch.tanh(network(torch.cat([self._heard(self.mean_features), rounded], 1)))
-        self.decoded.append(rounded + residual)
-        return residual
-
-    def _heard(self, features: Tensor) -> Tensor:
-        return torch.cat([features, *self.decoded[: self.context.supports]], 1)
+    y = model.analyse(photographs, (model.levels - 1) / 2)
+    for i, part in enumerate(y.chunk(model.slices, 1)):
+        *_, mean = layers_of(nn.Conv2d, model.context.network("mean", i))
+        *_, scale = layers_of(nn.Conv2d, model.context.network("scale", i))
+        bias_of(mean).copy_(part.mean((0, 2, 3)))
+        bias_of(scale).copy_(part.std((0, 2, 3)))
 
 
-def _context_network(inputs: int, hidden: tuple[int, int], outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, hidden[0], 5, padding=2),
-        nn.ReLU(),
-        nn.Conv2d(hidden[0], hidden[1], 5, padding=2),
-        nn.ReLU(),
-        nn.Conv2d(hidden[1], outputs, 3, padding=1),
-    )
+@torch.no_grad()
+def _start_realism(model: Crdr) -> None:
+    """Let every beta give the same picture as beta 0.
+
+    The embedding starts as a curve from zero, at beta 0, to length 1 at the other end, so training at other betas does
+    not change beta 0. Neighbours learn alike, because the weights of a frequency are the smaller the higher it is.
+    """
+    assert model.realism is not None
+    for module in model.modules():
+        if isinstance(module, RealismResidualUnit):
+            for projection in (module.entered, module.within, module.left):
+                zero_output(projection)
+    enter, leave = layers_of(nn.Linear, model.realism.layers)
+    slower = 0.25 ** torch.arange(BETA_FREQUENCIES)
+    enter.weight.mul_(torch.cat([slower, slower]))  # sines, then cosines
+    leave.bias.sub_(model.realism(0.0).flatten())
+    size = model.realism(LARGEST_BETA).norm()
+    leave.weight.div_(size)
+    leave.bias.div_(size)
+
+
+def _set_block(convolution: Convolution, basis: Tensor) -> None:
+    """The block filters (k, c, 2, 2) in the layer's first channels; all others start random and small."""
+    rows, columns = basis.shape[:2]
+    convolution.weight *= SPARE
+    convolution.weight[:rows, :columns] = 0
+    convolution.weight[:rows, :columns, BLOCK, BLOCK] = basis
+    bias_of(convolution).zero_()
+
+
+def _set_gain(attention: InterpolatedChannelAttention, level: int, gain: float) -> None:
+    attention.weight[level] = torch.tensor(gain).expm1().log()  # softplus undoes this

@@ -21,21 +21,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec_export.families.blocks import GDN, add_uniform_noise, gaussian_likelihood, round_straight_through
-from edgecodec_export.families.codec import Latent, LearnedCodec
-from edgecodec_export.families.hyperprior import Rates
-
-SLOPE = 0.2  # of every leaky rectifier
-
-# Where the likelihood stops following a falling deviation. So narrow a component is a step: where its mean lies exactly
-# matters to the rate only within some hundredths of a half-integer. 0.11, which is usual under a hyperprior, would cost
-# bits in channels that hardly move, because nothing pulls their means to integers.
-DEVIATION_BOUND = 2.0**-6
-
+from edgecodec.entropy import LatentSpec
+from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
+from edgecodec_export.baking.interpolation import ALPHA, Interpolation
+from edgecodec_export.entropy.freezers.mixture import MixtureFreezer
+from edgecodec_export.families.codec import LearnedCodec, Rates
+from edgecodec_export.layers.causal_mixture import SLOPE, ContextModel, mixture_likelihood
+from edgecodec_export.layers.convolutions import bias_of
+from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
+from edgecodec_export.layers.initial_transform import (
+    ATTENTION,
+    INVERSE_TANH,
+    SPARE,
+    layers_of,
+    principal_blocks,
+    zero_output,
+)
+from edgecodec_export.layers.normalisation import GDN
 
 # A fresh latent is this much larger than under PyTorch's own start, about two units: there, all of it rounds to zero,
 # which teaches the decoder to ignore it.
 FIRST_GAIN = 32.0
+
+# Initial transform.
+RIDGE = 1.0  # of the linear prediction, in squared rounding steps: few photographs measure many neighbours
+LATENT_GAIN = 1.5  # of an orthonormal transform, for pictures in [-1, 1] and a rounding step of 1
+# Each stage is half of an orthonormal map: brightness keeps its size, and no norm gets large values.
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,10 +68,15 @@ class Fidelity(LearnedCodec):
     """Encoder, context model and decoder at a preset's size."""
 
     FAMILY = "fidelity"
+    PAPER = (
+        "the fidelity-controllable codec (Iwai, Miyazaki, Sugaya, Omachi: Fidelity-Controllable Extreme Image "
+        "Compression with Generative Adversarial Networks, 2020)"
+    )
     PRESETS: ClassVar = {
         "published": Preset(192, 32, (384, 640)),
         "compact": Preset(56, 24, (128, 192)),
     }
+    KNOBS: ClassVar[tuple[Knob, ...]] = (ALPHA,)
     ALIGNMENT = 16
     PADDING = "grey"
     DECODER_PREFIXES = ("synthesis.",)
@@ -80,7 +97,8 @@ class Fidelity(LearnedCodec):
             Attention(n),
             nn.Conv2d(n, c, 3, padding=1),
         )
-        self.analysis[-1].weight.data *= FIRST_GAIN
+        *_, to_latent = layers_of(nn.Conv2d, self.analysis)
+        to_latent.weight.data *= FIRST_GAIN
         self.context = ContextModel(c, preset.context_channels, preset.components)
         self.synthesis = nn.Sequential(
             *(nn.Conv2d(c, n, 3, padding=1), nn.LeakyReLU(SLOPE)),
@@ -96,21 +114,21 @@ class Fidelity(LearnedCodec):
             *(nn.Conv2d(n, 12, 3, padding=1), nn.PixelShuffle(2), nn.Tanh()),
         )
 
-    def encoder_latents(self) -> tuple[Latent, ...]:
-        return (Latent("y", self.latent_channels, 16),)
+    def encoder_latents(self) -> tuple[LatentSpec, ...]:
+        return (LatentSpec("y", self.latent_channels, 16),)
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """y, rounded half to even; there is no mean to subtract."""
         return (torch.round(self.analysis(2 * image - 1)),)
 
-    def decode(self, *latents: Tensor) -> Tensor:
-        (y,) = latents
-        return (self.synthesis(y) + 1) / 2
+    def decode(self, y: Tensor) -> Tensor:
+        picture: Tensor = self.synthesis(y)
+        return (picture + 1) / 2
 
     def forward(self, image: Tensor) -> tuple[Tensor, Rates]:
         """Reconstruction from the rounded latent; rate in training of one with uniform noise, else of the rounded one.
 
-        The noisy latent is both what is predicted and what it is predicted from.
+        Each position of the noisy latent is predicted from noisy positions before it.
         """
         y = self.analysis(2 * image - 1)
         rounded = round_straight_through(y)
@@ -118,76 +136,15 @@ class Fidelity(LearnedCodec):
         bits = -mixture_likelihood(coded, *self.context.mixture(coded)).log2().sum()
         return self.decode(rounded), Rates(latent=bits, hyperlatent=bits.new_zeros(()))
 
+    def baking(self, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> Baking:
+        return Interpolation(self, asked, mse)
 
-class ContextModel(nn.Module):
-    """A Gaussian mixture for every latent value, from the twelve nearest positions before it in raster order.
+    def freezer(self) -> MixtureFreezer:
+        return MixtureFreezer(self)
 
-    The published network starts with a convolution of 3 rows and 5 columns, masked from its centre on (`mask_conv1`).
-    Over the neighbours gathered side by side that is a 1x1 convolution, and so are the three layers that follow (`c1`
-    to `c3`).
-    """
-
-    #: The neighbours, as (rows up, columns right), in the order in which `gather` lays them out.
-    taps: ClassVar[tuple[tuple[int, int], ...]] = (
-        *((2, column) for column in range(-2, 3)),
-        *((1, column) for column in range(-2, 3)),
-        *((0, column) for column in range(-2, 0)),
-    )
-
-    def __init__(self, latent_channels: int, channels: tuple[int, int], components: int) -> None:
-        super().__init__()
-        self.components = components
-        first, second = channels
-        last = nn.Conv2d(second, 3 * components * latent_channels, 1)
-        # Deviations start near one: a component far narrower than its distance to a value has no gradient.
-        _, deviation, _ = last.bias.data.view(components, 3, latent_channels).unbind(1)
-        deviation += 1
-        self.network = nn.Sequential(
-            *(nn.Conv2d(len(self.taps) * latent_channels, first, 1), nn.LeakyReLU(SLOPE)),
-            *(nn.Conv2d(first, second, 1), nn.LeakyReLU(SLOPE)),
-            *(nn.Conv2d(second, second, 1), nn.LeakyReLU(SLOPE)),
-            last,
-        )
-
-    def context_network(self) -> nn.Sequential:
-        """Gathered neighbours (B, 12 C, h, w) to (B, 3 K C, h, w), with 1x1 convolutions and leaky rectifiers only.
-
-        Channels of the result: component by component the C means, the C deviations before their absolute value, and
-        the C logits of the weights.
-        """
-        return self.network
-
-    def gather(self, y: Tensor) -> Tensor:
-        """(B, C, h, w) latent to the neighbours of each position (B, 12 C, h, w), zero outside the picture.
-
-        Channel tap * C + c is channel c at `taps[tap]`.
-        """
-        height, width = y.shape[2:]
-        up, aside = 2, 2
-        padded = F.pad(y, (aside, aside, up, 0))
-        shifted = [
-            padded[:, :, up - row : up - row + height, aside + column : aside + column + width]
-            for row, column in self.taps
-        ]
-        return torch.cat(shifted, 1)
-
-    def mixture(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means, standard deviations and weights (B, K, C, h, w) of the mixture at each position of y (B, C, h, w).
-
-        Channels of one position do not see each other. Deviations are at least 0, weights sum to 1 over K.
-        """
-        batch, channels, height, width = y.shape
-        shape = (batch, self.components, 3, channels, height, width)
-        means, deviations, logits = self.context_network()(self.gather(y)).reshape(shape).unbind(2)
-        return means, deviations.abs(), logits.softmax(1)
-
-
-def mixture_likelihood(y: Tensor, means: Tensor, scales: Tensor, weights: Tensor) -> Tensor:
-    """Probability (B, C, h, w), at least 1e-9, of the unit interval around y under a mixture of Gaussians.
-
-    means, scales, weights: (B, K, C, h, w) as `ContextModel.mixture` gives them; scales act as max(scale, 2^-6).
-    """
-    return (weights * gaussian_likelihood(y[:, None] - means, scales, DEVIATION_BOUND)).sum(1)
+    def initialise(self, photographs: Tensor) -> None:
+        """Start as a transform codec, and its mixture as a linear prediction."""
+        _write_transform(self, photographs)
 
 
 class ResidualBlock(nn.Module):
@@ -208,9 +165,9 @@ class ResidualBlock(nn.Module):
 
 
 class StridedProjection(nn.Conv2d):
-    """1x1 convolution with a stride, spelled in training as one without it of every so many pixels.
+    """1x1 convolution with a stride, which in training subsamples the input first and has none.
 
-    PyTorch 2.13 on CPUs writes out of bounds in the gradient of the plain spelling, for 3 channels in channels-last.
+    PyTorch 2.13 on CPUs writes out of bounds in the gradient of the strided one, for 3 channels in channels-last.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -259,3 +216,114 @@ class ResidualUpsampling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         body = self.norm(self.second(self.shuffle(self.rectifier(self.first(x)))))
         return body + self.shuffle(self.shortcut(x))
+
+
+@torch.no_grad()
+def _write_transform(model: Fidelity, photographs: Tensor) -> None:
+    """Write a hierarchical Karhunen-Loeve transform, measured on photographs (n, 3, H, W) in [0, 1], into the weights.
+
+    From a random start three thousand steps bring no colours. Here every strided stage starts as the best linear map of
+    2x2 blocks of the stage before it, and every doubling as the transpose:
+
+    * The shortcut of a strided block takes one pixel of four, so it is the body that carries the blocks, as pairs
+      (v, -v): their rectified difference is v again, but for a factor. A GDN is nearly the identity while gamma is
+      small.
+    * The shortcut of a doubling takes all that it needs and is linear.
+    * All other bodies start at zero, and attention as a constant factor.
+
+    The mixture starts around the best linear prediction from the neighbours, which the context network carries as
+    pairs.
+    """
+    for module in model.modules():
+        if isinstance(module, (ResidualBlock, ResidualUpsampling)):
+            zero_output(module.second)
+        elif isinstance(module, Attention):
+            zero_output(module.mask_projection)
+        elif isinstance(module, GDN):
+            module.gamma.mul_(SPARE)
+
+    latent_channels = model.latent_channels
+    blocks = [block for block in layers_of(ResidualBlock, model.analysis) if isinstance(block.shortcut, nn.Conv2d)]
+    last_stage, to_latent = layers_of(nn.Conv2d, model.analysis)
+    from_latent, to_picture = layers_of(nn.Conv2d, model.synthesis)
+    features = 2 * photographs - 1
+    bases: list[Tensor] = []
+    for convolution in (*(block.first for block in blocks), last_stage):
+        basis = principal_blocks(features, convolution.out_channels // 2)
+        features = HALF * nn.functional.conv2d(features, basis, stride=2)
+        _set_linear(convolution, HALF * _paired(basis))
+        bases.append(basis)
+    for block, basis in zip(blocks, bases, strict=False):
+        assert isinstance(block.shortcut, nn.Conv2d)
+        _set_linear(block.second, _unpaired(torch.eye(len(basis))))
+        _set_linear(block.shortcut, torch.zeros(len(basis), basis.shape[1], 1, 1))
+    gain = LATENT_GAIN / HALF ** len(bases)
+    _set_linear(to_latent, _unpaired(gain * torch.eye(latent_channels, len(bases[-1]))))
+
+    _set_linear(from_latent, _paired(torch.eye(latent_channels)[:, :, None, None] / gain))
+    *doublings, image = reversed([_transposed(basis) / HALF for basis in bases])
+    ups = [layer.shortcut for layer in layers_of(ResidualUpsampling, model.synthesis)]
+    _set_linear(ups[0], _unpaired(doublings[0][:, :latent_channels]))
+    for up, doubling in zip(ups[1:], doublings[1:], strict=True):
+        _set_linear(up, doubling[:, :, None, None])
+    _set_linear(to_picture, INVERSE_TANH * image[:, :, None, None])
+
+    for after_attention in (blocks[-1].first, to_latent, ups[0], ups[2]):
+        after_attention.weight /= ATTENTION
+
+    _set_mixture(model.context, model.analysis(2 * photographs - 1))
+
+
+def _set_mixture(context: ContextModel, y: Tensor) -> None:
+    """Every component around the best linear prediction from the neighbours in y (B, C, h, w), each of another width.
+
+    One is as wide as the prediction's error, the others half and twice as wide.
+    """
+    channels = y.shape[1]
+    noisy = torch.round(y)
+    neighbours, wanted = (part.transpose(0, 1).flatten(1) for part in (context.gather(noisy), noisy))
+    neighbours = torch.cat((neighbours, torch.ones_like(neighbours[:1])))
+    prediction = torch.linalg.solve(
+        neighbours @ neighbours.T + RIDGE * neighbours.shape[1] * torch.eye(len(neighbours)), neighbours @ wanted.T
+    ).T
+    errors = (wanted - prediction @ neighbours).std(1)
+
+    first, *middle, last = layers_of(nn.Conv2d, context.network)
+    identity = _unpaired(torch.eye(channels))
+    _set_linear(first, _paired(prediction[:, :-1, None, None]))
+    for layer in middle:
+        _set_linear(layer, _paired(identity))
+    last.weight *= SPARE
+    means, _, _ = last.weight.view(context.components, 3, channels, -1).unbind(1)
+    means.zero_()
+    means[..., : 2 * channels] = identity[:, :, 0, 0]
+    means, deviations, logits = bias_of(last).view(context.components, 3, channels).unbind(1)
+    means.copy_(prediction[:, -1])
+    deviations.copy_(errors * 2.0 ** (torch.arange(context.components)[:, None] - (context.components - 1) / 2))
+    logits.zero_()
+
+
+def _paired(filters: Tensor) -> Tensor:
+    """Filters (k, c, height, width) with outputs v, as filters whose outputs are the pairs (v, -v)."""
+    return torch.cat((filters, -filters))
+
+
+def _unpaired(matrix: Tensor) -> Tensor:
+    """(k, c) as filters (k, 2 c, 1, 1) of the rectified pairs of c values."""
+    return torch.cat((matrix, -matrix), 1)[:, :, None, None] / (1 + SLOPE)
+
+
+def _transposed(basis: Tensor) -> Tensor:
+    """Orthonormal block filters (k, c, 2, 2) as the matrix (4 c, k) before a pixel shuffle that undoes them."""
+    return basis.permute(1, 2, 3, 0).flatten(0, 2)
+
+
+def _set_linear(convolution: nn.Conv2d, filters: Tensor) -> None:
+    """The filters (rows, columns, 1 or 2, 1 or 2) in the layer's first outputs; the others start random and small."""
+    rows, columns, size, _ = filters.shape
+    first = (convolution.kernel_size[0] - size + 1) // 2
+    taps = slice(first, first + size)
+    convolution.weight *= SPARE
+    convolution.weight[:rows] = 0
+    convolution.weight[:rows, :columns, taps, taps] = filters
+    bias_of(convolution).zero_()

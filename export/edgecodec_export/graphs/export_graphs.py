@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecodec.manifest import AnalysisGraph, Noise, SynthesisGraph
-from edgecodec_export.baking import Baking, Knobs, suffix
+from edgecodec.manifest import AnalysisGraph, Knobs, Noise, SynthesisGraph
+from edgecodec_export.baking import Baking, suffix
 from edgecodec_export.calibration import Picture, crop
 from edgecodec_export.entropy.freeze import Frozen
 from edgecodec_export.families import LearnedCodec

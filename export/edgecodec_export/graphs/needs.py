@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from edgecodec.entropy import LatentSpec
 from edgecodec.manifest import Tiling
-from edgecodec_export.families.codec import Latent, LearnedCodec
+from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.activation_memory import largest_live_bytes
 from edgecodec_export.graphs.onnx_export import IMAGE, synthesis_inputs
 from edgecodec_export.graphs.receptive_field import Grid, NotTileableError, halo, shapes_at
@@ -38,7 +39,7 @@ def synthesis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> GraphNeeds:
     return _needs(graph, _grids(synthesis_inputs(model)), _IMAGE_GRID, unit, unit)
 
 
-def _grids(latents: Sequence[Latent]) -> dict[str, Grid]:
+def _grids(latents: Sequence[LatentSpec]) -> dict[str, Grid]:
     return {latent.name: Grid(latent.stride, (2, 3)) for latent in latents}
 
 

@@ -27,8 +27,9 @@ from onnxscript import ir
 from torch import Tensor, nn
 from torch.export import Dim
 
+from edgecodec.entropy import LatentSpec
 from edgecodec_export.baking import Point
-from edgecodec_export.families.codec import Latent, LearnedCodec
+from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.weights import store_weights, weight_bytes
 
 OPSET = 18
@@ -81,7 +82,7 @@ def takes_size(model: LearnedCodec) -> bool:
     return model.PADDING == "grey"
 
 
-def synthesis_inputs(model: LearnedCodec) -> tuple[Latent, ...]:
+def synthesis_inputs(model: LearnedCodec) -> tuple[LatentSpec, ...]:
     """The inputs of the synthesis graph in order: the decoder latents, and noise if the model takes any."""
     noise = model.noise()
     return (*model.decoder_latents(), *([noise] if noise else []))
@@ -129,7 +130,7 @@ def _grid_dimensions(model: LearnedCodec, alignment: int) -> tuple[Dim, Dim]:
     return Dim("rows", min=least, max=largest), Dim("columns", min=least, max=largest)
 
 
-def _latent_shapes(model: LearnedCodec, latents: Sequence[Latent]) -> dict[str, Shape]:
+def _latent_shapes(model: LearnedCodec, latents: Sequence[LatentSpec]) -> dict[str, Shape]:
     return {latent.name: (1, latent.channels, *_sides(model, latent.stride)) for latent in latents}
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgecodec_export.baking import Baking, Knobs
+from edgecodec.manifest import Knobs
+from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import Picture, to_tensor
 from edgecodec_export.entropy.cost import as_int16, size_of
 from edgecodec_export.entropy.freeze import Frozen

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoints.expected_tensors import unusable
-from edgecodec_export.families.blocks import SCALE_BOUND
+from edgecodec_export.layers.densities import SCALE_BOUND
 
 # A parameter of the factorised density is `_matrices.0`, `_matrix0` or, since 1.2.7, `matrices.0`.
 _PARAMETER = re.compile(r"_?(?:(matri)x|(matri)ces\.|(bias)|(bias)es\.|(factor)|(factor)s\.)(\d)")

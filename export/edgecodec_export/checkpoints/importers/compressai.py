@@ -23,8 +23,8 @@ from edgecodec_export.checkpoints.importers.layout import (
     width,
     widths_along,
 )
-from edgecodec_export.families.blocks import GDN
 from edgecodec_export.families.hyperprior import Hyperprior, Preset
+from edgecodec_export.layers.normalisation import GDN
 
 PUBLISHED = Hyperprior.PRESETS["published"]
 

@@ -24,7 +24,8 @@ from edgecodec_export.checkpoints.importers.layout import (
     state_dict_in,
     state_dict_keys,
 )
-from edgecodec_export.families.fidelity import ContextModel, Fidelity
+from edgecodec_export.families.fidelity import Fidelity
+from edgecodec_export.layers.causal_mixture import ContextModel
 
 PRESET = "published"
 MASKED = "contextmodel.mask_conv1.conv.weight"

@@ -13,10 +13,10 @@ import numpy as np
 
 from edgecodec_export.entropy.coding_tables import CodingTable, FloatArray, IntArray, categorical_table
 
-# What contexts have in common with finer ones, from coarse to fine, as axes of the counts. Whether a channel is the
-# last of its position is never forgotten, because the last one cannot be 0.
+# Axes of the counts that tell contexts apart, from coarse to fine. Whether a channel is the last one coded at its
+# position is among all of them, because the last one cannot be 0.
 COARSE_TO_FINE = ((0,), (0, 2, 3), (0, 1, 2, 3))
-# How many symbols, distributed as in the coarser context, each context is taken to have seen already.
+# Symbols, distributed as in the coarser context, that are added to the counts of each context.
 BACK_OFF = 32.0
 # Share of all bits that contexts may lose by sharing tables; and the most tables of one step.
 SHARING_BUDGET = 0.0002
@@ -25,7 +25,7 @@ MOST_TABLES = 512
 
 @dataclass(frozen=True)
 class FrozenContexts:
-    """What becomes one step *context*: which table each context has, and the probabilities that were to be had.
+    """One step *context*: the table of each context, and the probabilities before quantisation.
 
     probabilities: (1 + ends, C, S + 1 left, S + 1 above, S). numbers: the same without its last axis.
     """
@@ -35,7 +35,7 @@ class FrozenContexts:
     numbers: IntArray
 
     def float_bits(self, counts: IntArray) -> float:
-        """Of symbols counted by `count_symbols`, under the probabilities before contexts shared tables of integers."""
+        """Bits of symbols counted by `count_symbols`, under the probabilities before quantisation."""
         seen = counts > 0
         return float(-(counts[seen] * np.log2(self.probabilities[seen])).sum())
 
@@ -46,7 +46,7 @@ def count_symbols(
     """How often each symbol comes in each context of one picture: (1 + ends, C, S + 1 left, S + 1 above, S).
 
     values: (C, h, w), in lowest..lowest + S - 1 where coded. limits: (h, w), channels below it are coded; None for all.
-    ends: whether the last coded channel of a position is counted apart. Place S is that of a neighbour not coded.
+    ends: whether the last coded channel of a position is counted apart. Index S stands for a neighbour not coded.
     """
     channels, rows, columns = values.shape
     limits = np.full((rows, columns), channels) if limits is None else limits
@@ -63,10 +63,10 @@ def count_symbols(
 
 
 def freeze_contexts(counts: IntArray, lowest: int) -> FrozenContexts:
-    """Tables for symbols from `lowest` up, of the sum of what `count_symbols` gave for pictures."""
+    """Tables for symbols from `lowest` up. counts: the sum of what `count_symbols` gave for pictures."""
     probabilities = _backed_off(counts)
     symbols = counts.shape[-1]
-    # One symbol more, so that a context that was never seen joins one that is like it, not just any.
+    # One symbol more, so that a context that never occurred joins one like it, and not an arbitrary one.
     shared, numbers = _share(probabilities.reshape(-1, symbols), counts.sum(-1).ravel() + 1.0)
     tables = tuple(categorical_table(each, lowest) for each in shared)
     return FrozenContexts(probabilities, tables, numbers.reshape(counts.shape[:-1]))
@@ -82,7 +82,7 @@ def _backed_off(counts: IntArray) -> FloatArray:
 
 
 def _share(probabilities: FloatArray, weights: FloatArray) -> tuple[FloatArray, IntArray]:
-    """The pair of tables that loses least becomes one, again and again, until the budget is spent.
+    """Join the pair of tables that loses fewest bits, again and again, until the budget is spent.
 
     probabilities: (contexts, S). weights: (contexts,), how many symbols each of them stands for.
     Returns (tables, S) probabilities, and the (contexts,) number of each context's table.
@@ -95,7 +95,7 @@ def _share(probabilities: FloatArray, weights: FloatArray) -> tuple[FloatArray, 
     for i in range(1, len(masses)):
         loss[i, :i] = _bits(masses[i] + masses[:i]) - bits[i] - bits[:i]
     while True:
-        i, j = np.unravel_index(loss.argmin(), loss.shape)
+        i, j = map(int, np.unravel_index(loss.argmin(), loss.shape))
         budget -= loss[i, j]
         if not np.isfinite(loss[i, j]) or (budget < 0 and np.isfinite(loss).any(1).sum() < MOST_TABLES):
             break
@@ -112,5 +112,5 @@ def _share(probabilities: FloatArray, weights: FloatArray) -> tuple[FloatArray, 
 
 
 def _bits(masses: FloatArray) -> FloatArray:
-    """Of (..., S) numbers of symbols, each row coded by its own shares."""
+    """Bits of (..., S) numbers of symbols, each row coded by its own frequencies."""
     return -(masses * np.log2(masses / masses.sum(-1, keepdims=True))).sum(-1)

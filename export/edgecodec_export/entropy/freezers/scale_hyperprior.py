@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from edgecodec.entropy import LatentSpec
 from edgecodec_export.entropy.coding_tables import (
     coded_bits,
     factorized_tables,
@@ -20,13 +22,32 @@ from edgecodec_export.entropy.coding_tables import (
     gaussian_tables,
     logistic_tables,
 )
-from edgecodec_export.entropy.entropy_file import Affine, Apply, Code, EntropyModel, TableIndices, Values
+from edgecodec_export.entropy.entropy_file import Affine, Apply, Code, EntropyFile, TableIndices, Values
 from edgecodec_export.entropy.integer_net import IntArray, IntegerNet
 from edgecodec_export.entropy.quantise import IndexOutput, Quantiser, cheapest_precision, fixed_point_input
-from edgecodec_export.families.hyperprior import ALIGNMENT, HYPERLATENT_STRIDE, LATENT_STRIDE, ScaleHyperprior
+from edgecodec_export.layers.densities import FactorizedDensity
 
 # Share of r's bits that narrower weights may cost on the calibration pictures before a layer gets wider ones.
 PRECISION_BUDGET = 0.0005
+
+
+class HyperpriorCodec(Protocol):
+    """What the freezer needs of a model: the latents z and r, and the network that chooses a table for every r."""
+
+    density: FactorizedDensity
+    likelihood: Literal["gaussian", "logistic"]
+
+    @property
+    def analysis(self) -> nn.Module: ...
+
+    def encoder_latents(self) -> tuple[LatentSpec, ...]: ...
+
+    def latent_alignment(self) -> int: ...
+
+    def quantise(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The latent that `analysis` gives to the symbols of z, r, and the latent that they rebuild."""
+
+    def scale_network(self) -> nn.Sequential: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,7 @@ class Observation:
 
     @property
     def latents(self) -> dict[str, IntArray]:
-        """What an encoder is handed."""
+        """(C, h, w) by name: the input of an entropy encoder."""
         return {"z": self.z[0], "r": self.r[0]}
 
 
@@ -48,7 +69,7 @@ class ScaleHyperpriorFreezer:
 
     BOUND_PERCENT = 0.15
 
-    def __init__(self, model: ScaleHyperprior) -> None:
+    def __init__(self, model: HyperpriorCodec) -> None:
         self._model = model
         self._medians = model.density.medians.reshape(1, -1, 1, 1)
         self._z_tables = tuple(factorized_tables(model.density))
@@ -56,13 +77,13 @@ class ScaleHyperpriorFreezer:
 
     @torch.no_grad()
     def observe(self, image: Tensor) -> Observation:
-        """image: (1, 3, H, W) float32 in [0, 1], sides multiples of 64."""
+        """Encode one picture, (1, 3, H, W) float32 in [0, 1], sides multiples of the alignment."""
         z, r, _ = self._model.quantise(self._model.analysis(image))
         scales = self._model.scale_network()(z + self._medians).double().numpy()
         indices = np.searchsorted(gaussian_scale_boundaries(), scales, side="right")
         return Observation(z.long().numpy(), r.long().numpy(), indices.astype(np.int64))
 
-    def freeze(self, observations: Sequence[Observation]) -> EntropyModel:
+    def freeze(self, observations: Sequence[Observation]) -> EntropyFile:
         """The integer entropy model, with activations ranged on the observed pictures."""
         samples = [torch.from_numpy(each.z).float() + self._medians for each in observations]
         network = self._model.scale_network()
@@ -78,14 +99,14 @@ class ScaleHyperpriorFreezer:
             )
             return bits / float_bits - 1
 
-        n, m = self._model.hyperlatent_channels, self._model.latent_channels
-        return EntropyModel(
-            alignment=ALIGNMENT,
+        latent_z, latent_r = self._model.encoder_latents()
+        return EntropyFile(
+            alignment=self._model.latent_alignment(),
             tensors=(
-                Values("z", n, HYPERLATENT_STRIDE, decoder_latent=True),
-                Values("z_fixed", n, HYPERLATENT_STRIDE),
-                TableIndices("r_table", m, LATENT_STRIDE),
-                Values("r", m, LATENT_STRIDE, decoder_latent=True),
+                Values("z", latent_z.channels, latent_z.stride, decoder_latent=True),
+                Values("z_fixed", latent_z.channels, latent_z.stride),
+                TableIndices("r_table", latent_r.channels, latent_r.stride),
+                Values("r", latent_r.channels, latent_r.stride, decoder_latent=True),
             ),
             table_sets=(self._z_tables, self._r_tables),
             nets=(cheapest_precision(quantiser, extra_share, PRECISION_BUDGET),),
@@ -94,7 +115,7 @@ class ScaleHyperpriorFreezer:
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
         """Ideal bits where the float network chooses the tables of r."""
-        channels = np.arange(self._model.hyperlatent_channels).reshape(1, -1, 1, 1)
+        channels = np.arange(len(self._z_tables)).reshape(1, -1, 1, 1)
         return sum(
             coded_bits(self._z_tables, np.broadcast_to(channels, each.z.shape), each.z)
             + coded_bits(self._r_tables, each.float_indices, each.r)
@@ -103,6 +124,6 @@ class ScaleHyperpriorFreezer:
 
 
 def fixed_point(affine: Affine, z: IntArray) -> IntArray:
-    """What the step `affine` makes of z (B, N, h, w)."""
+    """The output of the step `affine` for z (B, N, h, w)."""
     shifted: IntArray = (z << affine.shift) + affine.offsets.reshape(1, -1, 1, 1)
     return shifted.clip(affine.low, affine.high)

@@ -1,7 +1,7 @@
-"""The entropy coder of Wu, Huang and Shen (2020), as a measure of what the context step saves.
+"""The entropy coder of Wu, Huang and Shen (2020), to measure what the context step saves.
 
 Every channel has a static Huffman code. A channel of a picture is scanned from the bottom row up, and its trailing run
-of masked entries becomes one end code. The paper leaves the rest open; chosen here, each time for the fewest bits:
+of masked entries becomes one end code. The paper leaves the rest open. Chosen here, always for the fewest bits:
 
 * codes are those of the calibration pictures' symbols, and known to the decoder; every symbol has one.
 * a row goes from left to right.
@@ -29,7 +29,7 @@ def count_scanned(symbols: IntArray, alphabet: int) -> IntArray:
 
 
 def code_lengths(counts: IntArray) -> IntArray:
-    """Bits of the Huffman code of each symbol, (C, symbols) as `counts`; a symbol that never came counts as once."""
+    """Bits of the Huffman code of each symbol, (C, symbols) as `counts`; a count of 0 is taken as 1."""
     return np.array([_code_lengths(row) for row in np.maximum(counts, 1).tolist()])
 
 

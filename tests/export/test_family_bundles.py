@@ -24,7 +24,6 @@ import edgecodec
 from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
 from edgecodec.verify import verify
-from edgecodec_export.baking import baking_of
 from edgecodec_export.checkpoints import Checkpoint, class_names
 from edgecodec_export.graphs.parity import check_synthesis_parity
 from edgecodec_export.graphs.weights import SMALLEST
@@ -243,7 +242,7 @@ def test_changed_weights_fail_verification(copy: Path) -> None:
     for path in (copy / "weights").iterdir():
         path.write_bytes((np.frombuffer(path.read_bytes(), np.float32) + 0.01).tobytes())
     model = tiny_codec("crdr")
-    decoder = baking_of(model).decoder({"quality": 3.0, "beta": 3.84})
+    decoder = model.baking().decoder({"quality": 3.0, "beta": 3.84})
     latents = {"y_hat": np.random.default_rng(0).integers(-300, 300, (16, 4, 8))}
     with pytest.raises(VerificationFailed, match="differs"):
         check_synthesis_parity(copy / "synthesis-beta3.84-quality3.onnx", model, decoder, [latents])
@@ -268,11 +267,11 @@ def differences(bundle: Path, whole: Path, pixels: npt.NDArray[np.uint8], tile: 
         edgecodec.open_bundle(whole, engine="onnxruntime", threads=1, tile="off") as reference,
     ):
         encoded, expected = codec.encode(pixels), reference.encode(pixels)
-        decoded, painted = codec.decode(expected.data), reference.decode(expected.data)
+        decoded, whole_decoded = codec.decode(expected.data), reference.decode(expected.data)
     assert encoded.tiles.count > 1 and decoded.tiles.count > 1
-    assert all(each.any() for each in expected.latents.values()) and painted.pixels.std() > 1
+    assert all(each.any() for each in expected.latents.values()) and whole_decoded.pixels.std() > 1
     latents = np.concatenate([(encoded.latents[name] - each).ravel() for name, each in expected.latents.items()])
-    levels = decoded.pixels.astype(int) - painted.pixels
+    levels = decoded.pixels.astype(int) - whole_decoded.pixels
     counts = int(np.count_nonzero(latents)), int(np.count_nonzero(levels))
     return int(abs(latents).max()), int(abs(levels).max()), *counts
 

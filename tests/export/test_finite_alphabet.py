@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from edgecodec_export.families.blocks import nearest_level, soft_to_hard, static_code_bits
+from edgecodec_export.layers.finite_alphabet import nearest_level, soft_to_hard, static_code_bits
 
 
 @pytest.mark.parametrize(("lowest", "levels"), [(-2, 5), (0, 4)])

@@ -1,13 +1,28 @@
-"""What all starts are made of: principal components of 2x2 blocks, and convolutions that map by them."""
+"""Tools to start a codec as a transform codec: a hierarchical Karhunen-Loeve transform written into its weights.
+
+From a random start a small codec spends thousands of steps before it transmits colours or brightness. The principal
+components of 2x2 blocks, measured on photographs and stacked stage by stage, carry photographs before the first step.
+"""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from edgecodec_export.layers.convolutions import bias_of
+
 INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
-SPARE = 0.1  # relative size of the channels that start random
-ATTENTION = 1.5  # what x + trunk(x) * sigmoid(mask(x)) multiplies by while trunk is the identity and the mask is silent
+SPARE = 0.1  # relative size of weights that start random
+ATTENTION = 1.5  # the factor that x + trunk(x) * sigmoid(mask(x)) is while trunk is the identity and mask gives zeros
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def layers_of(kind: type[Layer], network: nn.Module) -> list[Layer]:
+    """The network's own layers of one kind, in order."""
+    return [layer for layer in network.children() if isinstance(layer, kind)]
 
 
 def principal_blocks(features: Tensor, most: int) -> Tensor:
@@ -19,22 +34,22 @@ def principal_blocks(features: Tensor, most: int) -> Tensor:
     return strongest.reshape(-1, channels, 2, 2)
 
 
-def silence(convolution: nn.Conv2d) -> None:
-    """Let it give zeros."""
+def zero_output(convolution: nn.Conv2d) -> None:
+    """Let the convolution give zeros."""
     convolution.weight.zero_()
-    convolution.bias.zero_()
+    bias_of(convolution).zero_()
 
 
 def at_centre(matrix: Tensor) -> Tensor:
-    """(outputs, inputs) as filters of size 1."""
+    """An (outputs, inputs) matrix as filters of size 1."""
     return matrix[:, :, None, None]
 
 
 def set_pairs(weight: Tensor, filters: Tensor, *, paired_input: bool = True, paired_output: bool = True) -> None:
-    """Fill a convolution's `weight` so that its first pairs (v, -v) are mapped by `filters`.
+    """Fill a convolution's `weight` so that it maps its first pairs of channels (v, -v) by `filters`.
 
     filters: (outputs, inputs, 1 or 2, 1 or 2), or (inputs, outputs, ...) of a transposed convolution. They lie on the
-    taps that see a pixel, or the 2x2 block of one at half the resolution. Other channels start random and small.
+    taps over a pixel, or over its 2x2 block at half the resolution. Other channels start random and small.
     paired_input, paired_output: False where the second, or first, dimension holds single channels.
     """
     size = weight.shape[2]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecodec_export.baking.tunable import fold_batch_norm
+from edgecodec_export.baking.batch_norm import fold_batch_norm
 from edgecodec_export.families.tunable import Preset, Tunable
 
 SMALL = Preset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=2)

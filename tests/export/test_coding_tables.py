@@ -27,7 +27,7 @@ from edgecodec_export.entropy.coding_tables import (
     unzigzag,
     zigzag,
 )
-from edgecodec_export.families.blocks import FactorizedDensity
+from edgecodec_export.layers.densities import FactorizedDensity
 
 
 def is_valid(table: CodingTable) -> bool:

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecodec.entropy import LatentSpec
 from edgecodec_export.families.agustsson import Agustsson, Doubling, Halving, InstanceNorm, Preset
-from edgecodec_export.families.codec import Latent
 
 SMALL = Preset("GC", 3, (4, 6, 8, 8, 10), 2)
 SMALL_SC = replace(SMALL, mode="SC", classes=5)
@@ -113,7 +113,7 @@ def test_decoding_takes_its_latents_and_no_others(count: int) -> None:
 def test_noise_follows_the_latents_in_parts_of_4096() -> None:
     model: Any = small(replace(SMALL, noise_channels=2))
     assert [latent.name for latent in model.decoder_latents()] == ["symbols"]
-    assert model.noise() == Latent("noise", 2, 16)
+    assert model.noise() == LatentSpec("noise", 2, 16)
     assert small(SMALL).noise() is None
     seen: list[Tensor] = []
     model.synthesis.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

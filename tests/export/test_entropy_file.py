@@ -11,11 +11,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from edgecodec.entropy import EntropyModel as NativeModel
+from edgecodec.entropy import EntropyModel
 from edgecodec.errors import BadModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy.coding_tables import coded_bits
-from edgecodec_export.entropy.entropy_file import Affine, EntropyModel, model_id, table_set_bytes
+from edgecodec_export.entropy.entropy_file import Affine, EntropyFile, model_id, table_set_bytes
 from edgecodec_export.entropy.freezers.scale_hyperprior import Observation, ScaleHyperpriorFreezer, fixed_point
 from edgecodec_export.entropy.integer_net import Index, IntegerLayer, Requantise, sum_bounds
 from support import reference_entropy_model, reference_integer_net
@@ -33,7 +33,7 @@ def observations() -> list[Observation]:
 
 
 @cache
-def tiny_entropy() -> EntropyModel:
+def tiny_entropy() -> EntropyFile:
     return ScaleHyperpriorFreezer(tiny_model()).freeze(observations())
 
 
@@ -127,7 +127,7 @@ def test_weights_lie_as_output_row_column_input() -> None:
 
 def test_the_native_library_opens_it_and_names_the_same_latents_and_id() -> None:
     data = tiny_entropy().to_bytes()
-    native = NativeModel(data)
+    native = EntropyModel(data)
     assert native.model_id == model_id(data) == f"{zlib.crc32(data):08x}"
     assert native.alignment == 64
     for latents in (native.encoder_latents, native.decoder_latents):
@@ -136,7 +136,7 @@ def test_the_native_library_opens_it_and_names_the_same_latents_and_id() -> None
 
 def test_the_native_coder_takes_the_ideal_number_of_bits_of_the_tables_that_export_means() -> None:
     entropy = tiny_entropy()
-    native = NativeModel(entropy.to_bytes())
+    native = EntropyModel(entropy.to_bytes())
     affine = entropy.steps[1]
     assert isinstance(affine, Affine)
     for picture in observations():
@@ -167,7 +167,7 @@ def test_the_native_library_refuses_a_net_whose_sums_could_overflow() -> None:
     assert isinstance(first, IntegerLayer)
     heavy = replace(first, weight=np.full_like(first.weight, 32767), weight_bytes=2)
     with pytest.raises(BadModel):
-        NativeModel(replace(entropy, nets=(replace(net, layers=(heavy, *net.layers[1:])),)).to_bytes())
+        EntropyModel(replace(entropy, nets=(replace(net, layers=(heavy, *net.layers[1:])),)).to_bytes())
 
 
 def test_a_table_set_is_its_count_and_its_tables() -> None:
@@ -199,7 +199,7 @@ def test_bytes_and_latents_are_those_of_the_reference(seed: int) -> None:
     assert written.to_bytes() == reference_entropy_model.model_bytes(model)
     assert [each.name for each in written.encoder_latents] == reference_entropy_model.encoder_latents(model)
     assert [each.name for each in written.decoder_latents] == reference_entropy_model.decoder_latents(model)
-    native = NativeModel(written.to_bytes())
+    native = EntropyModel(written.to_bytes())
     for ours, theirs in (
         (written.encoder_latents, native.encoder_latents),
         (written.decoder_latents, native.decoder_latents),

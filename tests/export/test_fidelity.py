@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from edgecodec.entropy import LatentSpec
 from edgecodec_export.families import Fidelity, build
-from edgecodec_export.families.codec import Latent
-from edgecodec_export.families.fidelity import ContextModel, StridedProjection, mixture_likelihood
+from edgecodec_export.families.fidelity import StridedProjection
+from edgecodec_export.layers.causal_mixture import ContextModel, mixture_likelihood
 
 SMALL = replace(Fidelity.PRESETS["compact"], channels=8, latent_channels=4, context_channels=(8, 16))
 
@@ -42,7 +43,7 @@ def test_the_compact_preset_fits_six_megabytes_in_half_precision() -> None:
 def test_a_picture_becomes_integers_and_a_picture_again(model: Fidelity) -> None:
     image = torch.rand(1, 3, 48, 80)
     (y,) = model.encode(image)
-    assert model.encoder_latents() == model.decoder_latents() == (Latent("y", 4, 16),)
+    assert model.encoder_latents() == model.decoder_latents() == (LatentSpec("y", 4, 16),)
     assert y.shape == (1, 4, 3, 5)
     assert torch.equal(y, y.round())
     rebuilt = model.decode(y)

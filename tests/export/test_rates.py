@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.entropy.freezers import freezer_of
-from edgecodec_export.families.hyperprior import ScaleHyperprior
+from edgecodec_export.families import ScaleHyperprior
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import tiny_codec
 
@@ -41,7 +40,7 @@ def bits(name: str, likelihood: Any, training: bool = False) -> tuple[float, flo
     last: Any = model.scale_network()[-1]
     last.bias[:] = 1.5 * spread
     _, rates = model(image())
-    freezer = freezer_of(model)
+    freezer = model.freezer()
     return float(sum(rates)), freezer.float_bits([freezer.observe(image())])
 
 
@@ -82,12 +81,12 @@ def test_halves_are_rounded_as_configured(name: str) -> None:
     picture, rates = model(image())
     torch.testing.assert_close(picture, model.decode(z, r), rtol=0, atol=1e-5)
     assert (picture - model.decode(z, other.reshape(1, -1, 1, 1).expand_as(r))).abs().max() > 1e-2
-    freezer = freezer_of(model)
+    freezer = model.freezer()
     assert float(sum(rates)) == pytest.approx(freezer.float_bits([freezer.observe(image())]), rel=0.02)
 
 
 @torch.no_grad()
 def test_the_mixture_has_the_same_bits_in_training_code_and_in_export() -> None:
     model = tiny_codec("fidelity")
-    freezer = freezer_of(model)
+    freezer = model.freezer()
     assert float(model(image())[1].latent) == pytest.approx(freezer.float_bits([freezer.observe(image())]), rel=1e-5)

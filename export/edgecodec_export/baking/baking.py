@@ -1,0 +1,84 @@
+"""The base of every baking: points, which are encoders and decoders at fixed knobs.
+
+Points are made one at a time, because decoders may be large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from edgecodec.errors import InvalidArgument
+from edgecodec.manifest import Knobs, Scalar
+from edgecodec_export.baking.point import Decoder, Encoder, Point
+
+if TYPE_CHECKING:  # families import their bakings, not the other way round
+    from edgecodec_export.families.codec import LearnedCodec
+
+#: Values to bake, by knob; knobs that are not named get the family's own choice.
+Asked = Mapping[str, Sequence[float]]
+
+NOTHING: Asked = {}
+
+
+class Baking:
+    """One encoder and one decoder, as they are."""
+
+    #: Whether a second model with the same encoder may be given.
+    TAKES_SECOND_MODEL: ClassVar[bool] = False
+
+    def __init__(self, model: LearnedCodec, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> None:
+        """mse: the second model. Raises InvalidArgument for a knob that the model does not have."""
+        self.model, self.asked, self.mse = model, asked, mse
+        known = [*self.baked_knobs(), *(f"{name} (given when a picture is encoded)" for name in self.scalars())]
+        hint = f"its knobs: {', '.join(known) or 'none'}"
+        for knob, values in asked.items():
+            if knob not in self.baked_knobs():
+                raise InvalidArgument(f"{model.FAMILY} has no {knob} to bake", hint=hint)
+            if not values:
+                raise InvalidArgument(f"there is no {knob} to bake", hint="give one value or more")
+        if mse is not None and not self.TAKES_SECOND_MODEL:
+            raise InvalidArgument(f"{model.FAMILY} takes one checkpoint, not two", hint=hint)
+
+    def baked_knobs(self) -> tuple[str, ...]:
+        """Knobs that this model can be baked at."""
+        return tuple(knob.name for knob in self.model.KNOBS if knob.range is None)
+
+    def scalars(self) -> dict[str, Scalar]:
+        """Knobs that stay inputs of the encoder's graph."""
+        return {knob.name: knob.range for knob in self.model.KNOBS if knob.range is not None}
+
+    def notes(self) -> list[str]:
+        """Lines for people about values that could not be baked as asked."""
+        return []
+
+    def encoder_knobs(self) -> list[Knobs]:
+        """The knobs of every encoder to bake."""
+        return [{}]
+
+    def decoder_knobs(self) -> list[Knobs]:
+        """The knobs of every decoder to bake."""
+        return [{}]
+
+    def default_knobs(self) -> Knobs:
+        """The values at run time of knobs that a caller does not name."""
+        return {}
+
+    def settings(self) -> list[Knobs]:
+        """Knobs, by their names in the model's `encode`, at which pictures are to be coded: what calibration covers."""
+        return [{}]
+
+    def encoder(self, knobs: Knobs) -> Point:
+        """The encoder at one of `encoder_knobs`."""
+        module = Encoder(self.model)
+        return Point(knobs, module, module)
+
+    def decoder(self, knobs: Knobs) -> Point:
+        """The decoder at one of `decoder_knobs`."""
+        module = Decoder(self.model)
+        return Point(knobs, module, module)
+
+
+def distinct(values: Iterable[float]) -> tuple[float, ...]:
+    """Ascending, each once."""
+    return tuple(sorted(set(map(float, values))))
