@@ -95,7 +95,8 @@ class Engine(ABC):
         """Release what the engine holds. Safe to call twice; `run` is an error afterwards."""
 
     @abstractmethod
-    def describe(self) -> RunningEngine: ...
+    def describe(self) -> RunningEngine:
+        """What runs, for reports."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,19 @@ SECTIONS = (
         ("edgecodec.errors", "edgecodec.errors.EdgecodecError"),
     ),
     (
+        "Backends",
+        "What a package with an inference backend of its own implements.",
+        (
+            "edgecodec.engine.Backend",
+            "edgecodec.engine.Variant",
+            "edgecodec.engine.Engine",
+            "edgecodec.engine.Graph",
+            "edgecodec.engine.Port",
+            "edgecodec.engine.Options",
+            "edgecodec.engine.RunningEngine",
+        ),
+    ),
+    (
         "Export",
         "`edgecodec_export` needs the extra `export`.",
         ("edgecodec_export.ExportOptions", "edgecodec_export.export_bundle", "edgecodec_export.ExportReport"),
@@ -113,7 +126,7 @@ def _signature(function: griffe.Function, name: str) -> str:
     parameters = []
     keyword_only = False
     for each in function.parameters:
-        if each.name == "self":
+        if each.name in ("self", "cls"):
             continue
         if each.kind is griffe.ParameterKind.keyword_only and not keyword_only:
             keyword_only = True
