@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from edgecodec import native
-from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec_export.families import Agustsson, build
 from edgecodec_export.sample_labels import banded_labels, central_mask
 

@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import edgecodec
 from edgecodec import container
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.entropy.entropy_file import Apply, Mixture

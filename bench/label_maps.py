@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.entropy.entropy_file import LAYOUT_VERSION, MAGIC
 
 Labels = npt.NDArray[np.uint8]

@@ -17,7 +17,7 @@ import edgecodec
 from edgecodec import container, native
 from edgecodec.bundle import Bundle
 from edgecodec.encoding import Encoded
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.timings import Timings
 
 

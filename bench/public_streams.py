@@ -25,7 +25,7 @@ from torch import Tensor
 
 from edgecodec import container
 from edgecodec.bundle import Bundle
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16

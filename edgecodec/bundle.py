@@ -10,7 +10,7 @@ import os
 from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel, BundleChanged, EdgecodecError
 from edgecodec.graph_file import external_files
 from edgecodec.manifest import BundleInfo, read_manifest

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from edgecodec import container, files
 from edgecodec import knobs as knob_rules
-from edgecodec.backends import require_engine
 from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
 from edgecodec.encoding import Encoded, Encoder
 from edgecodec.engine import Options, RunningEngine
-from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.engine_registry import require_engine
+from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch
 from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs

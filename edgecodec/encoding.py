@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgecodec import container, knobs, rate_search
 from edgecodec.container import FileInfo
 from edgecodec.engine import Engine, RunningEngine
-from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
 from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs

@@ -1,7 +1,7 @@
 """The seam between the codec and whatever runs its graphs.
 
 A backend is one module that holds an `Engine` and a `Backend`, which describes it without importing its library.
-`edgecodec.backends` finds it by name.
+`edgecodec.engine_registry` finds it by name.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from edgecodec.backends import open_engine
 from edgecodec.bundle import Bundle
 from edgecodec.engine import Engine, Graph, Options, Port
-from edgecodec.entropy import LatentSpec
+from edgecodec.engine_registry import open_engine
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 
 

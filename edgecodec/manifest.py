@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 
 from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.errors import CannotRead, InvalidArgument, NotABundle, UnsupportedVersion
 from edgecodec.knob_names import check_name
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import files
-from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import InvalidArgument, KnobUnavailable
 from edgecodec.limits import Limits
 from edgecodec.manifest import SideInput

@@ -12,10 +12,10 @@ from typing import NoReturn
 import numpy as np
 
 from edgecodec import knobs, picture
-from edgecodec.backends import require_engine
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
-from edgecodec.entropy import Latents
+from edgecodec.engine_registry import require_engine
+from edgecodec.entropy_model import Latents
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Golden, GoldenPicture, Knobs, SynthesisGraph

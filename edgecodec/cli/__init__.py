@@ -1,4 +1,4 @@
-"""The command line. Each command is a file; what commands share is in options, batch, console, reporting, signals."""
+"""The command line. Each command is a file; what commands share lies beside them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ from edgecodec.cli.batch import Job, Tally, check_standard_output, make_folders,
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import DecoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
-from edgecodec.cli.options import (
+from edgecodec.cli.reporting import reporting
+from edgecodec.cli.results import report, say_what_opened
+from edgecodec.cli.shared_options import (
     BundlePath,
     EngineOptions,
     Inputs,
@@ -20,8 +22,6 @@ from edgecodec.cli.options import (
     TalkOptions,
     WriteOptions,
 )
-from edgecodec.cli.reporting import reporting
-from edgecodec.cli.results import report, say_what_opened
 from edgecodec.errors import EdgecodecError
 from edgecodec.files import STANDARD_STREAM
 
@@ -80,8 +80,8 @@ def decode(
                 with tally.attempt(job):
                     if isinstance(decoded, EdgecodecError):
                         raise decoded
-                    painted = picture.Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
-                    written = painted.without_metadata() if write.strip else painted
+                    whole = picture.Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
+                    written = whole.without_metadata() if write.strip else whole
                     files.write(job.output, picture.to_bytes(written, formats[job.output]), force=write.force)
                     report(console, job, decoded, {})
         raise typer.Exit(tally.exit_status())

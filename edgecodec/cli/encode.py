@@ -18,7 +18,9 @@ from edgecodec.cli.batch import (
 )
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
-from edgecodec.cli.options import (
+from edgecodec.cli.reporting import reporting
+from edgecodec.cli.results import report, say_what_opened
+from edgecodec.cli.shared_options import (
     BundlePath,
     EngineOptions,
     Inputs,
@@ -27,8 +29,6 @@ from edgecodec.cli.options import (
     TalkOptions,
     WriteOptions,
 )
-from edgecodec.cli.reporting import reporting
-from edgecodec.cli.results import report, say_what_opened
 from edgecodec.errors import InvalidArgument
 
 SUFFIX = ".edgc"

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 
 from edgecodec.cli.knob_options import BakedKnobs, to_bake
 from edgecodec.cli.option_groups import with_groups
-from edgecodec.cli.options import TalkOptions
 from edgecodec.cli.reporting import reporting
+from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.errors import EngineUnavailable
 from edgecodec_export.options import ExportOptions
 

@@ -10,8 +10,8 @@ import typer
 import edgecodec
 from edgecodec.cli.batch import Job, Tally
 from edgecodec.cli.option_groups import with_groups
-from edgecodec.cli.options import TalkOptions
 from edgecodec.cli.reporting import reporting
+from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import ANY
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import typer
 
 from edgecodec.cli.console import Console
-from edgecodec.cli.options import TalkOptions
+from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.errors import CannotWrite, EdgecodecError, InternalError, OutOfMemory
 
 _NOBODY_READS = 141  # as if SIGPIPE had ended the process

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecodec.cli.option_groups import with_groups
-from edgecodec.cli.options import EngineOptions, TalkOptions
 from edgecodec.cli.reporting import reporting
+from edgecodec.cli.shared_options import EngineOptions, TalkOptions
 from edgecodec.errors import VerificationFailed
 
 

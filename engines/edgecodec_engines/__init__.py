@@ -1,1 +1,1 @@
-"""Inference backends, one file each. `edgecodec.backends` finds them by name."""
+"""Inference backends, one file each. `edgecodec.engine_registry` finds them by name."""

@@ -26,10 +26,10 @@ from edgecodec_export.entropy.kept import KeptEntropy, keep_entropy
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.file_hash import sha256_of
 from edgecodec_export.graphs.export_graphs import export_graphs
-from edgecodec_export.messages import Progress, printable
 from edgecodec_export.one_thread import one_thread
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.report import ExportReport
+from edgecodec_export.text import Progress, printable
 
 GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment, so that padding is covered
 

@@ -30,9 +30,9 @@ from edgecodec_export import export_bundle, pipeline
 from edgecodec_export.calibration import DEFAULT_FOLDER, load_calibration_pictures
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import Hific
-from edgecodec_export.messages import Progress
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.report import ExportReport, summary
+from edgecodec_export.text import Progress
 from support.make_tiny_bundle import PRESET, second_decoder, tiny_model, tiny_pictures
 from support.paths import ENVIRONMENT
 

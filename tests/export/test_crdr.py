@@ -21,7 +21,7 @@ from edgecodec_export.families.crdr import Crdr, Preset
 from edgecodec_export.layers.densities import gaussian_likelihood
 from edgecodec_export.layers.fixed_point import LATENT_LIMIT, LATENT_UNIT, fixed_point
 from edgecodec_train.photos import PhotoSet, random_crops
-from edgecodec_train.rate_distortion import RateDistortionRecipe, train_rate_distortion, training_pass
+from edgecodec_train.stages.rate_distortion import RateDistortionRecipe, train_rate_distortion, training_pass
 
 TINY = Preset((8, 4), (12, 6), 16, 8, 8, 4, 2, (8, 8), 5, 16)
 SLICE = 4  # channels

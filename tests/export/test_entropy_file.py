@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy.coding_tables import coded_bits

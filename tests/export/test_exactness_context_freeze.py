@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.entropy.entropy_file import EntropyFile
 from edgecodec_export.entropy.freezers import finite_alphabet, masked_prefix
 from edgecodec_export.entropy.freezers.contexts import MOST_TABLES, count_symbols, freeze_contexts

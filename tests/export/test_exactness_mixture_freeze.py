@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.entropy import entropy_file
 from edgecodec_export.entropy.cost import integer_bits_of, measure

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy.coding_tables import (

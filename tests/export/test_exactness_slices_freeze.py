@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_crdr import tiny
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy import entropy_file

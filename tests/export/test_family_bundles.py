@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import edgecodec
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
 from edgecodec.verify import verify
 from edgecodec_export.checkpoints import Checkpoint, class_names
@@ -324,7 +324,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecodec.backends import open_engine
+from edgecodec.engine_registry import open_engine
 from edgecodec.engine import Graph, Options, Port
 
 SIDE = 1024

@@ -1,4 +1,4 @@
-"""A knob that nobody has heard of is declared in its family alone, and works from export to decode."""
+"""A made-up knob is declared in its family alone, and works from export to decode."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
 from edgecodec_export.checkpoints.importers.neural_compression import NeuralCompression
 from edgecodec_export.entropy.cost import as_int16
-from edgecodec_export.messages import printable
 from edgecodec_export.options import ExportOptions
+from edgecodec_export.text import printable
 from support.make_tiny_bundle import tiny_halves
 from support.tiny_codecs import tiny_codec
 

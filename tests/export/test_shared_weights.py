@@ -14,9 +14,9 @@ import edgecodec
 from edgecodec import verify
 from edgecodec.errors import BadModel, BundleChanged
 from edgecodec.graph_file import external_files
-from support.make_bundles import BLOCK, Graph, painted, plain, read_manifest, synthesis, write_manifest
+from support.make_bundles import BLOCK, Graph, plain, read_manifest, synthesis, synthesised, write_manifest
 
-PICTURE = painted(np.random.default_rng(0).integers(-128, 128, (3, 4, 5)))
+PICTURE = synthesised(np.random.default_rng(0).integers(-128, 128, (3, 4, 5)))
 
 
 def _outside(graph: Graph, folder: Path, file: str) -> Graph:

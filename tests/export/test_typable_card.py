@@ -29,7 +29,7 @@ def _description(quality: float, beta: float) -> BundleInfo:
     return BundleInfo(
         path="test.bundle",
         schema=1,
-        family="test",
+        family="crdr",
         preset="test",
         model_id="00000000",
         entropy="entropy.bin",

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel, EdgecodecError, InternalError
 from support.exactness import latent_shape
 from support.reference_coder import Table

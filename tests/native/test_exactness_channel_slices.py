@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.entropy_model import EntropyModel, LatentSpec
 from edgecodec.errors import BadModel, Corrupt, LatentsDiffer, OutOfRange
 from support import reference_entropy_model as reference
 from support.exactness import assert_exact

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecodec import native
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import InvalidArgument, OutOfRange
 from support import reference_coder
 from support.exactness import latent_shape

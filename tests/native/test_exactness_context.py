@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel, Corrupt, EdgecodecError, LatentsDiffer, OutOfRange
 from support import reference_coder, reference_picture
 from support import reference_entropy_model as reference

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel, Corrupt, LatentsDiffer, OutOfRange
 from support import reference_coder, reference_picture
 from support.exactness import assert_exact

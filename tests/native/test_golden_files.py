@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgecodec import container, native
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import Corrupt, LatentsDiffer
 from support.golden_files import GOLDENS, Golden
 from support.paths import GOLDEN

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgecodec import container
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from support import make_golden, reference_picture
 from support.golden_files import GOLDENS, Golden
 from support.golden_models import MODELS

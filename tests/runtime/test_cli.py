@@ -479,8 +479,8 @@ def _waiting(output: Path, number: signal.Signals, action: signal.Handlers) -> I
 
     A shell that starts the tests in the background keeps interrupts away from them; here one has to arrive.
     """
-    heard = {"stdin": subprocess.PIPE, "preexec_fn": lambda: signal.signal(number, action)}
-    with _process("decode", "-", *STUB, "-v", "-o", output, **heard) as process:
+    streams = {"stdin": subprocess.PIPE, "preexec_fn": lambda: signal.signal(number, action)}
+    with _process("decode", "-", *STUB, "-v", "-o", output, **streams) as process:
         assert process.stderr is not None
         try:
             assert process.stderr.readline().startswith(b"bundle: ")

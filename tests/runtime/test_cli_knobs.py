@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 import edgecodec
-from edgecodec import backends, loading
+from edgecodec import engine_registry, loading
 from edgecodec.cli import knob_options
 from edgecodec.engine import Engine, Graph, Options
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 from support.command_line import run_command as run
-from support.make_bundles import Recipe, analysis, painted, plain, with_labels, with_noise, with_qualities
+from support.make_bundles import Recipe, analysis, plain, synthesised, with_labels, with_noise, with_qualities
 
 GAINS = {0.0: 0.125, 1.5: 0.25, 4.0: 1.0}
 
@@ -29,7 +29,7 @@ class Workplace:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.bundle = recipe.write(folder / "test.bundle")
-        self.pixels: npt.NDArray[np.uint8] = painted(np.random.default_rng(0).integers(-128, 128, (3, 8, 12)))
+        self.pixels: npt.NDArray[np.uint8] = synthesised(np.random.default_rng(0).integers(-128, 128, (3, 8, 12)))
         Image.fromarray(self.pixels).save(folder / "in.png")
         self.codec = edgecodec.open_bundle(self.bundle, "onnxruntime", threads=1)
         self.engine = ("-b", self.bundle, "--engine", "onnxruntime")
@@ -164,7 +164,7 @@ def test_only_what_the_knobs_ask_for_is_loaded(tmp_path: Path, monkeypatch: pyte
 
     def open_engine(name: str, graph: Graph, options: Options) -> Engine:
         loaded.append(graph.path.name)
-        return backends.open_engine(name, graph, options)
+        return engine_registry.open_engine(name, graph, options)
 
     monkeypatch.setattr(loading, "open_engine", open_engine)
     place.encode("--quality", 4)

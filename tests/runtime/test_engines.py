@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import edgecodec
-from edgecodec import backends
+from edgecodec import engine_registry
 from edgecodec.engine import Graph, Options, Port
 from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfRange
 from edgecodec_engines import onnxruntime as backend
@@ -63,14 +63,14 @@ def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_named_provider_never_falls_back(cuda_starts: bool) -> None:
     if cuda_starts:
-        assert backends.open_engine("onnxruntime:cuda", ANALYSIS, Options()).describe().device == "cuda"
+        assert engine_registry.open_engine("onnxruntime:cuda", ANALYSIS, Options()).describe().device == "cuda"
     else:
         with pytest.raises(EngineUnavailable, match="would run on CPUExecutionProvider"):
-            backends.open_engine("onnxruntime:cuda", ANALYSIS, Options())
+            engine_registry.open_engine("onnxruntime:cuda", ANALYSIS, Options())
 
 
 def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> None:
-    description = backends.open_engine("auto", ANALYSIS, Options()).describe()
+    description = engine_registry.open_engine("auto", ANALYSIS, Options()).describe()
     assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
     assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
 
@@ -80,16 +80,16 @@ def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypat
     for starts in (True, False):
         runtime = FakeRuntime(starts)
         monkeypatch.setattr(backend, "_runtime", lambda runtime=runtime: runtime)
-        backends.open_engine("onnxruntime", ANALYSIS, Options())
+        engine_registry.open_engine("onnxruntime", ANALYSIS, Options())
         assert runtime.severities == [WARNING]
-        backends.open_engine("auto", ANALYSIS, Options())
+        engine_registry.open_engine("auto", ANALYSIS, Options())
         assert runtime.severities == [WARNING, FATAL, WARNING]
 
 
 def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EngineUnavailable) as caught:
-        backends.open_engine("auto", ANALYSIS, Options())
+        engine_registry.open_engine("auto", ANALYSIS, Options())
     assert "edgecodec[ort]" in (caught.value.hint or "")
     with pytest.raises(EngineUnavailable):
         edgecodec.open_bundle(TINY, "onnxruntime")
@@ -98,13 +98,13 @@ def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_old_onnxruntime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.__version__", "1.17.3")
     with pytest.raises(EngineUnavailable, match=r"1\.17\.3 is too old"):
-        backends.require_engine("onnxruntime")
+        engine_registry.require_engine("onnxruntime")
 
 
 @pytest.mark.parametrize("version", ["1.18.0rc1", "1.22rc1", "1.100+cu12", "2.0.dev20260101"])
 def test_versions_before_and_between_releases_will_do(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr("onnxruntime.__version__", version)
-    backends.require_engine("onnxruntime")
+    engine_registry.require_engine("onnxruntime")
 
 
 @pytest.mark.parametrize("name", ["", "cuda", "onnxruntime:", "onnxruntime:cpu", "Stub", "tensorflow"])
@@ -115,7 +115,7 @@ def test_unknown_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["onnxruntime", "stub"])
 def test_a_closed_engine_says_so(name: str) -> None:
-    engine = backends.open_engine(name, ANALYSIS, Options(threads=1))
+    engine = engine_registry.open_engine(name, ANALYSIS, Options(threads=1))
     engine.close()
     engine.close()
     with pytest.raises(EngineFailed, match="closed"):
@@ -125,18 +125,18 @@ def test_a_closed_engine_says_so(name: str) -> None:
 def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(EngineFailed) as caught:
-        backends.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
+        engine_registry.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
     assert caught.value.where == "bad.onnx"
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_graph_with_other_names() -> None:
     with pytest.raises(EngineFailed, match="the manifest promises"):
-        backends.open_engine("onnxruntime", Graph(ANALYSIS.path, (IMAGE,), (Port("q", 8, 16),)), Options())
+        engine_registry.open_engine("onnxruntime", Graph(ANALYSIS.path, (IMAGE,), (Port("q", 8, 16),)), Options())
 
 
 def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    engine = backends.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    engine = engine_registry.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
     with pytest.raises(EngineFailed):
         engine.run({"image": np.zeros((64, 64), np.uint8)})
     assert capfd.readouterr() == ("", "")
@@ -157,7 +157,7 @@ def test_a_provider_that_fails_in_the_middle_is_not_replaced(
         def run(self, *arguments: Any) -> None:
             raise EPFail("it fell off the bus")
 
-    engine: Any = backends.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    engine: Any = engine_registry.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
     monkeypatch.setattr(engine._session, "_sess", Failing(engine._session._sess))
     with pytest.raises(EngineFailed, match="fell off the bus"):
         engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
@@ -222,8 +222,8 @@ def test_backends_describe_themselves_without_their_libraries(monkeypatch: pytes
     code = """
 import sys
 sys.modules.update(onnxruntime=None, numpy=None)
-from edgecodec import backends
-print(*backends.engine_names())
+from edgecodec import engine_registry
+print(*engine_registry.engine_names())
 """
     names = subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT, text=True).split()
     assert names == ["auto", "onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"]
@@ -233,9 +233,9 @@ print(*backends.engine_names())
 
 def test_an_unknown_name_is_told_what_there_is() -> None:
     with pytest.raises(InvalidArgument, match="did you mean 'onnxruntime:cuda'"):
-        backends.require_engine("onnxruntime:cudo")
+        engine_registry.require_engine("onnxruntime:cudo")
     with pytest.raises(InvalidArgument, match="the engines are auto, onnxruntime, ") as caught:
-        backends.require_engine("abacus")
+        engine_registry.require_engine("abacus")
     assert "stub" not in str(caught.value)
 
 

@@ -24,10 +24,10 @@ from support.make_bundles import (
     analysis,
     block_means,
     doubling_model,
-    painted,
     plain,
     read_manifest,
     synthesis,
+    synthesised,
     with_qualities,
     write_manifest,
 )
@@ -54,7 +54,7 @@ def opened(tmp_path: Path) -> Opener:
 @pytest.fixture
 def picture() -> Pixels:
     """uint8 (64, 96, 3) in blocks of one colour."""
-    return painted(np.random.default_rng(0).integers(-128, 128, (3, 8, 12)))
+    return synthesised(np.random.default_rng(0).integers(-128, 128, (3, 8, 12)))
 
 
 # ---- quality -------------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def test_the_decoder_takes_the_quality_of_the_file(opened: Opener, picture: Pixe
     y = np.rint(GAINS[quality] * block_means(picture))
     assert encoded.info.quality == quality
     np.testing.assert_array_equal(encoded.latents["y"], y)
-    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, painted(y / GAINS[quality]))
+    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, synthesised(y / GAINS[quality]))
 
 
 def test_the_default_quality_is_the_bundles(opened: Opener, picture: Pixels) -> None:
@@ -400,7 +400,7 @@ def test_decoder_latents_that_are_not_encoder_latents(opened: Opener, picture: P
     assert list(encoded.latents) == ["y"] and list(latents) == ["y_hat"]
     np.testing.assert_array_equal(latents["y_hat"], 2 * y + np.arange(3)[:, None, None])
     shifted = y + np.arange(3)[:, None, None] / 2
-    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, painted(shifted))
+    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, synthesised(shifted))
 
 
 def test_a_bundle_says_which_knobs_it_has(tmp_path: Path) -> None:
@@ -456,6 +456,6 @@ def test_golden_pictures_of_each_quality(tmp_path: Path, picture: Pixels) -> Non
 
 
 def test_two_qualities_share_nothing_but_the_model(opened: Opener, picture: Pixels) -> None:
-    """The entropy model hears no quality: one model id for all."""
+    """The entropy model does not depend on quality: one model id for all."""
     codec = opened(with_qualities(GAINS))
     assert {codec.encode(picture, quality=quality).info.model_id for quality in GAINS} == {codec.info.model_id}

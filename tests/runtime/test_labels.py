@@ -20,7 +20,7 @@ from edgecodec.limits import Limits
 from edgecodec.manifest import BundleInfo
 from edgecodec.picture import read_numbers
 from support.command_line import run_command
-from support.make_bundles import BLOCK, CLASSES, LEVEL, painted, plain, read_manifest, with_labels, write_manifest
+from support.make_bundles import BLOCK, CLASSES, LEVEL, plain, read_manifest, synthesised, with_labels, write_manifest
 from support.png_files import grey_png
 
 HEIGHT, WIDTH = 43, 70  # no multiples of anything
@@ -44,7 +44,7 @@ def codec(bundle: Path) -> Iterator[Codec]:
 def picture() -> Pixels:
     """Blocks of the few levels that the codec has."""
     levels = np.random.default_rng(1).integers(-2, 3, (3, ROWS // BLOCK, COLUMNS // BLOCK))
-    return painted(LEVEL * levels)[:HEIGHT, :WIDTH]
+    return synthesised(LEVEL * levels)[:HEIGHT, :WIDTH]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_labels_survive_and_reach_the_decoder(codec: Codec, picture: Pixels, lab
     data = codec.encode(picture, labels=labels).data
     latents = codec.decode_latents(data)
     np.testing.assert_array_equal(latents["labels"][0, :HEIGHT, :WIDTH], labels)
-    expected = np.minimum(painted(LEVEL * latents["y"])[:HEIGHT, :WIDTH].astype(int) + labels[:, :, None], 255)
+    expected = np.minimum(synthesised(LEVEL * latents["y"])[:HEIGHT, :WIDTH].astype(int) + labels[:, :, None], 255)
     np.testing.assert_array_equal(codec.decode(data).pixels, expected)
 
 

@@ -14,7 +14,7 @@ from edgecodec import container
 from edgecodec.codec import Codec
 from edgecodec.errors import BundleChanged, Corrupt, InvalidArgument, KnobUnavailable, NotABundle, OutOfMemory
 from edgecodec.noise import ONE, normal_noise
-from support.make_bundles import BLOCK, analysis, painted, plain, synthesis, with_noise
+from support.make_bundles import BLOCK, analysis, plain, synthesis, synthesised, with_noise
 
 GREY = np.full((20, 36, 3), 128, np.uint8)
 ROWS, COLUMNS = 3, 5
@@ -32,7 +32,7 @@ def test_the_picture_has_the_noise_of_its_seed(codec: Codec, seed: int) -> None:
     noise = 8 / ONE * normal_noise(seed, 5, ROWS, COLUMNS)[:3].astype(np.float32)
     decoded = codec.decode(encoded.data)
     assert encoded.info.noise_seed == decoded.info.noise_seed == seed
-    np.testing.assert_array_equal(decoded.pixels, painted(noise)[:20, :36])
+    np.testing.assert_array_equal(decoded.pixels, synthesised(noise)[:20, :36])
 
 
 def test_without_a_seed_it_is_zero_and_costs_nothing(codec: Codec) -> None:
@@ -79,7 +79,7 @@ def test_sections_of_another_size_are_refused(codec: Codec, size: int) -> None:
     for read in (container.parse, edgecodec.inspect, codec.decode):
         with pytest.raises(Corrupt, match="noise seed") as caught:
             read(data)
-        assert caught.value.offset == 2 + 1 + 2 + 4 + 2 + size  # by the library, for whoever calls it
+        assert caught.value.offset == 2 + 1 + 2 + 4 + 2 + size  # set by the library for its caller
 
 
 def test_a_seed_and_metadata(codec: Codec) -> None:
@@ -126,5 +126,5 @@ def test_the_grid_of_the_noise_is_that_of_the_padded_picture(codec: Codec) -> No
     """A picture of one pixel has one block."""
     decoded = codec.decode(codec.encode(GREY[:1, :1], seed=3).data).pixels
     noise = 8 / ONE * normal_noise(3, 5, 1, 1)[:3].astype(np.float32)
-    np.testing.assert_array_equal(decoded, painted(noise)[:1, :1])
-    assert painted(noise).shape == (BLOCK, BLOCK, 3)
+    np.testing.assert_array_equal(decoded, synthesised(noise)[:1, :1])
+    assert synthesised(noise).shape == (BLOCK, BLOCK, 3)

@@ -13,7 +13,7 @@ from edgecodec import container, padding
 from edgecodec.codec import Codec
 from edgecodec.errors import BundleChanged, EngineFailed, NotABundle, OutOfRange, UnsupportedVersion
 from edgecodec.manifest import Padding
-from support.make_bundles import BLOCK, Recipe, analysis, block_means, colour_model, painted, plain, synthesis
+from support.make_bundles import BLOCK, Recipe, analysis, block_means, colour_model, plain, synthesis, synthesised
 
 SIZES = [(1, 1), (3, 17), (8, 8), (15, 9), (16, 31), (33, 70)]
 
@@ -69,7 +69,7 @@ def test_the_encoder_sees_the_mirrored_picture(tmp_path: Path, height: int, widt
     columns = [_reflected(column, width) for column in range(-(-width // BLOCK) * BLOCK)]
     means = block_means(source[np.ix_(rows, columns)])
     np.testing.assert_array_equal(encoded.latents["y"], np.rint(means))
-    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, painted(np.rint(means))[:height, :width])
+    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, synthesised(np.rint(means))[:height, :width])
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -116,7 +116,7 @@ def test_the_graph_grows_latents_to_a_coarser_grid(tmp_path: Path, height: int, 
     assert encoded.latents["y"].shape == (3, rows, columns)
     fine = _codec(plain(), tmp_path, "fine").encode(source).latents["y"]
     np.testing.assert_array_equal(encoded.latents["y"][:, : fine.shape[1], : fine.shape[2]], fine)
-    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, painted(fine)[:height, :width])
+    np.testing.assert_array_equal(codec.decode(encoded.data).pixels, synthesised(fine)[:height, :width])
 
 
 def test_a_graph_that_does_not_grow_them(tmp_path: Path) -> None:

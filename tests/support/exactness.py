@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgecodec import native
-from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.entropy_model import EntropyModel, LatentSpec
 from edgecodec.errors import OutOfRange
 from support import reference_entropy_model, reference_picture
 from support.reference_coder import Refused

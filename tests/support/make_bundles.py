@@ -334,7 +334,7 @@ def block_means(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return blocks.mean(axis=(1, 3)).transpose(2, 0, 1) - 128
 
 
-def painted(y: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def synthesised(y: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """The picture of block colours (3, rows, columns), which are less 128."""
     colours = np.clip(np.rint(y + 128), 0, 255).astype(np.uint8).transpose(1, 2, 0)
     return colours.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)

@@ -17,7 +17,7 @@ from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.loop import train
 from edgecodec_train.progress import set_learning_rates
-from edgecodec_train.stage import Objective, Stage
+from edgecodec_train.stages.stage import Objective, Stage
 from support.tiny_codecs import tiny_codec
 
 

@@ -20,10 +20,11 @@ from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Tunable, build
 from edgecodec_export.families.tunable import Preset as TunablePreset
 from edgecodec_export.layers.finite_alphabet import nearest_level
-from edgecodec_train import selective
-from edgecodec_train.adversarial import AdversarialRecipe, grid_energy, train_adversarial
 from edgecodec_train.photos import PhotoSet, load_photos, random_crops
-from edgecodec_train.rate_distortion import (
+from edgecodec_train.scenes import instances_of, load_scenes, random_labelled_crops, random_masks
+from edgecodec_train.stages import selective
+from edgecodec_train.stages.adversarial import AdversarialRecipe, grid_energy, train_adversarial
+from edgecodec_train.stages.rate_distortion import (
     START_CROPS,
     RateDistortionRecipe,
     settle_medians,
@@ -31,8 +32,7 @@ from edgecodec_train.rate_distortion import (
     train_rate_distortion,
     validate,
 )
-from edgecodec_train.scenes import instances_of, load_scenes, random_labelled_crops, random_masks
-from edgecodec_train.selective import SelectiveRecipe, train_selective
+from edgecodec_train.stages.selective import SelectiveRecipe, train_selective
 from support.png_files import grey_png
 
 TINY = TunablePreset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1)

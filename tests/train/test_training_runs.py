@@ -42,11 +42,10 @@ def told(output: Path) -> Any:
 
 def test_a_checkpoint_tells_what_made_it(output: Path) -> None:
     checkpoint = read_checkpoint(output)
-    assert (checkpoint.family, checkpoint.preset) == ("fidelity", "tiny")
+    assert (checkpoint.family, checkpoint.preset, checkpoint.classes) == ("fidelity", "tiny", ("a", "b"))
     assert checkpoint.notes == {
         "stage": "a stage",
         "steps": "2",
-        "classes": "a,b",
         "recipes": json.dumps([[0, RECIPE]]),
     }
     assert output.with_suffix(".csv").read_text().split() == ["step,loss", "2,0.5"]

@@ -10,11 +10,11 @@ import torch
 import typer
 
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint, stored_notes
-from edgecodec_train.adversarial import AdversarialRecipe, train_adversarial
 from edgecodec_train.photos import PhotoSet, load_photos
-from edgecodec_train.rate_distortion import RateDistortionRecipe, train_rate_distortion
 from edgecodec_train.scenes import load_scenes
-from edgecodec_train.selective import SelectiveRecipe, train_selective
+from edgecodec_train.stages.adversarial import AdversarialRecipe, train_adversarial
+from edgecodec_train.stages.rate_distortion import RateDistortionRecipe, train_rate_distortion
+from edgecodec_train.stages.selective import SelectiveRecipe, train_selective
 
 app = typer.Typer(no_args_is_help=True, help="Train the codecs that edgecodec exports.")
 

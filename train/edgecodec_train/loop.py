@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.progress import Run, cosine
-from edgecodec_train.stage import Objective, Stage
+from edgecodec_train.stages.stage import Objective, Stage
 
 logger = logging.getLogger(__name__)
 

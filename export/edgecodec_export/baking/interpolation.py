@@ -19,7 +19,7 @@ from edgecodec.manifest import Knobs
 from edgecodec_export.baking.baking import NOTHING, Asked, Baking, distinct
 from edgecodec_export.baking.knob import Knob
 from edgecodec_export.baking.point import Decoder, Point
-from edgecodec_export.messages import first_few
+from edgecodec_export.text import first_few
 
 if TYPE_CHECKING:  # families import their bakings, not the other way round
     from edgecodec_export.families.codec import LearnedCodec

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.knobs import QUALITY, decimal
 from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, SynthesisGraph
 from edgecodec_export.families import FAMILIES

@@ -11,9 +11,9 @@ from torch import Tensor
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.configuration import counts_above
-from edgecodec_export.checkpoints.expected_tensors import mismatches, state_shapes, unusable
+from edgecodec_export.checkpoints.tensor_mismatches import mismatches, state_shapes, unusable
 from edgecodec_export.families import FAMILIES, LearnedCodec
-from edgecodec_export.messages import first_few
+from edgecodec_export.text import first_few
 
 
 def load_model(checkpoint: Checkpoint) -> LearnedCodec:

@@ -19,11 +19,11 @@ from edgecodec import files
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.configuration import configuration_text, parse_configuration
-from edgecodec_export.checkpoints.expected_tensors import unusable
 from edgecodec_export.checkpoints.foreign import DAMAGE
 from edgecodec_export.checkpoints.stored_notes import parse_stored_notes
+from edgecodec_export.checkpoints.tensor_mismatches import unusable
 from edgecodec_export.families import FAMILIES, LearnedCodec
-from edgecodec_export.messages import first_few
+from edgecodec_export.text import first_few
 
 FORMAT = "edgecodec-checkpoint-1"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgecodec.entropy import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import CheckpointRejected
 from edgecodec.manifest import Knobs
 from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation

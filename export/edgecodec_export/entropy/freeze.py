@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from edgecodec.entropy import EntropyModel
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec.manifest import Knobs
 from edgecodec_export.baking import Baking, label
@@ -15,7 +15,7 @@ from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed
 from edgecodec_export.entropy.freezer import Counting, Freezer, Observation
 from edgecodec_export.entropy.kept import KeptEntropy, require_fit
-from edgecodec_export.messages import Progress
+from edgecodec_export.text import Progress
 
 
 @dataclass(frozen=True)

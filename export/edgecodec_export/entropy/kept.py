@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from edgecodec.bundle import Bundle
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.errors import ModelMismatch
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.families import LearnedCodec
-from edgecodec_export.messages import printable
+from edgecodec_export.text import printable
 
 # Largest overhead in percent at any one setting. A checkpoint's own frozen model costs some tenths of a percent,
 # another checkpoint's many percent.

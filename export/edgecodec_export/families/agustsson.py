@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.noise import ONE as NOISE_ONE
 from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
 from edgecodec_export.families.codec import LearnedCodec, Rates

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.manifest import Knobs
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.entropy.freezer import Freezer

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.container import QUALITY_STEPS, quantised
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.errors import InvalidArgument
 from edgecodec.knobs import decimal
 from edgecodec.manifest import Knobs

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.manifest import Knobs
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.baking.interpolation import ALPHA, Interpolation

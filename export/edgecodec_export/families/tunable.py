@@ -39,7 +39,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec.manifest import Knobs, Scalar
 from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Encoder, Knob, Point
 from edgecodec_export.baking.batch_norm import fold_batch_norm

@@ -15,7 +15,7 @@ from edgecodec_export.graphs.needs import analysis_needs, synthesis_needs
 from edgecodec_export.graphs.onnx_export import IMAGE, SIZE, export_analysis, export_synthesis, takes_size
 from edgecodec_export.graphs.parity import check_analysis_parity, check_synthesis_parity
 from edgecodec_export.graphs.sample_latents import SampleLatents, sample_latents
-from edgecodec_export.messages import Progress
+from edgecodec_export.text import Progress
 
 CHECKED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
 TOLERANCE_LEVELS = 1  # of 255: how far another engine may be off the golden pixels

@@ -23,9 +23,9 @@ from typing import Any
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import entries_of, require_layout, width
+from edgecodec_export.checkpoints.tensor_mismatches import Shape, state_shapes
 from edgecodec_export.families.agustsson import Agustsson, Preset
 
 _ENCODER, _DECODER = "generator/encoder_image/", "generator/decoder/"

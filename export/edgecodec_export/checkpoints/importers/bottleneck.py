@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.expected_tensors import unusable
+from edgecodec_export.checkpoints.tensor_mismatches import unusable
 from edgecodec_export.layers.densities import SCALE_BOUND
 
 # A parameter of the factorised density is `_matrices.0`, `_matrix0` or, since 1.2.7, `matrices.0`.

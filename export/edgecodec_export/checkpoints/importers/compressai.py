@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks, require_constant
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
@@ -23,6 +22,7 @@ from edgecodec_export.checkpoints.importers.layout import (
     width,
     widths_along,
 )
+from edgecodec_export.checkpoints.tensor_mismatches import state_shapes
 from edgecodec_export.families.hyperprior import Hyperprior, Preset
 from edgecodec_export.layers.normalisation import GDN
 

@@ -19,7 +19,6 @@ from typing import Any
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
@@ -30,6 +29,7 @@ from edgecodec_export.checkpoints.importers.layout import (
     state_dict_in,
     state_dict_keys,
 )
+from edgecodec_export.checkpoints.tensor_mismatches import Shape, state_shapes
 from edgecodec_export.families.crdr import Crdr
 
 BOTTLENECKS = Bottlenecks(density="entropy_model_z", conditional="entropy_model_y")

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
     count_of,
@@ -24,6 +23,7 @@ from edgecodec_export.checkpoints.importers.layout import (
     state_dict_in,
     state_dict_keys,
 )
+from edgecodec_export.checkpoints.tensor_mismatches import state_shapes
 from edgecodec_export.families.fidelity import Fidelity
 from edgecodec_export.layers.causal_mixture import ContextModel
 

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.expected_tensors import Shape, state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import require_scale_bound
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
@@ -37,6 +36,7 @@ from edgecodec_export.checkpoints.importers.layout import (
     state_dict_keys,
     width,
 )
+from edgecodec_export.checkpoints.tensor_mismatches import Shape, state_shapes
 from edgecodec_export.families.hific import Hific, Preset
 
 PUBLISHED = Hific.PRESETS["published"]

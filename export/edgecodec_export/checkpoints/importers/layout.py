@@ -11,8 +11,8 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoints.configuration import LARGEST
-from edgecodec_export.checkpoints.expected_tensors import Shape, mismatches, unusable
-from edgecodec_export.messages import first_few
+from edgecodec_export.checkpoints.tensor_mismatches import Shape, mismatches, unusable
+from edgecodec_export.text import first_few
 
 _DATA_PARALLEL = "module."  # PyTorch's DataParallel puts this before the name of every tensor
 

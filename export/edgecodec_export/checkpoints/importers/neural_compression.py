@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.expected_tensors import state_shapes
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
@@ -20,6 +19,7 @@ from edgecodec_export.checkpoints.importers.layout import (
     state_dict_keys,
     width,
 )
+from edgecodec_export.checkpoints.tensor_mismatches import state_shapes
 from edgecodec_export.families.hific import Hific, Preset
 
 PUBLISHED = Hific.PRESETS["published"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.entropy_model import EntropyModel, LatentSpec
 from edgecodec_export.entropy.coding_tables import (
     CodingTable,
     coded_bits,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecodec.entropy import EntropyModel, LatentSpec
+from edgecodec.entropy_model import EntropyModel, LatentSpec
 from edgecodec_export.entropy.coding_tables import PRECISION, CodingTable, IntArray
 from edgecodec_export.entropy.entropy_file import Affine, Code, Context, EntropyFile, Labels, Step, TableIndices, Values
 from edgecodec_export.entropy.freezers.contexts import FrozenContexts, count_symbols, freeze_contexts

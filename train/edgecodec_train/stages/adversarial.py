@@ -26,14 +26,14 @@ from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgecodec.entropy import LatentSpec
+from edgecodec.entropy_model import LatentSpec
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.families import FAMILIES, LearnedCodec
 from edgecodec_export.file_hash import sha256_of
 from edgecodec_train.loop import train
 from edgecodec_train.photos import PhotoSet, random_crops, require_sides, whole_photo
 from edgecodec_train.progress import set_learning_rates
-from edgecodec_train.stage import Objective, Stage, channels_last
+from edgecodec_train.stages.stage import Objective, Stage, channels_last
 
 MS_SSIM_SIDE = 161  # pixels, the smallest side that its five scales take
 

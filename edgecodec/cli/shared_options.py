@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from edgecodec import backends
+from edgecodec import engine_registry
 from edgecodec.limits import Limits
 
 #: Engines for tests decode to something else than the picture; the command line takes them where this is set.
@@ -24,7 +24,7 @@ Output = Annotated[
 
 
 def _engine_help() -> str:
-    *others, last = backends.engine_names()
+    *others, last = engine_registry.engine_names()
     return f"{', '.join(others)} or {last}."
 
 
@@ -32,15 +32,15 @@ def _engine_help() -> str:
 class EngineOptions:
     """What runs the graphs."""
 
-    engine: Annotated[str, Option(metavar="NAME", help=_engine_help())] = backends.AUTO
+    engine: Annotated[str, Option(metavar="NAME", help=_engine_help())] = engine_registry.AUTO
     threads: Annotated[
         int | None, Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
     ] = None
 
     def checked_name(self) -> str:
         """The name of the engine. Raises InvalidArgument for an engine that is for tests."""
-        if backends.is_for_tests(self.engine) and not os.environ.get(TEST_ENGINES):
-            raise backends.unknown_engine(self.engine)
+        if engine_registry.is_for_tests(self.engine) and not os.environ.get(TEST_ENGINES):
+            raise engine_registry.unknown_engine(self.engine)
         return self.engine
 
 
@@ -62,6 +62,7 @@ class SizeOptions:
 
     def room(self) -> dict[str, Any]:
         """What open_bundle is told of tiles and memory. Raises InvalidArgument."""
+
         from edgecodec import memory
 
         return {

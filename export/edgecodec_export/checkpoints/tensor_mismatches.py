@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.families.codec import LearnedCodec
-from edgecodec_export.messages import first_few
+from edgecodec_export.text import first_few
 
 Shape = tuple[int, ...]
 

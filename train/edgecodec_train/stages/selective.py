@@ -22,7 +22,7 @@ from edgecodec_train.loop import train
 from edgecodec_train.photos import require_sides
 from edgecodec_train.progress import set_learning_rates
 from edgecodec_train.scenes import SceneSet, random_labelled_crops, random_masks, whole_scene
-from edgecodec_train.stage import Objective, Stage, channels_last
+from edgecodec_train.stages.stage import Objective, Stage, channels_last
 
 FAMILY = "agustsson"
 START_CROPS = 64  # by which the model is initialised

@@ -25,7 +25,7 @@ from edgecodec_export.layers.densities import FactorizedDensity
 from edgecodec_train.loop import train
 from edgecodec_train.photos import PhotoSet, random_crops, require_sides, whole_photo
 from edgecodec_train.progress import set_learning_rates
-from edgecodec_train.stage import Objective, Stage, channels_last
+from edgecodec_train.stages.stage import Objective, Stage, channels_last
 
 START_CROPS = 64  # by which a model is initialised
 

@@ -1,0 +1,1 @@
+"""The stages of training, one file each. `edgecodec_train.loop` runs them."""
