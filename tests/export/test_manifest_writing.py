@@ -18,6 +18,8 @@ from support.make_tiny_bundle import tiny_halves
 from support.paths import TINY
 from support.tiny_codecs import PRESETS, tiny_codec
 
+pytestmark = pytest.mark.slow
+
 Bundles = Callable[[str], Path]
 
 #: Between them they have every optional part: knobs, scalars, a size input, labels and a mask, noise, no tiling.
