@@ -7,8 +7,7 @@ and the order of `auto` come from what backends say of themselves.
 
 from __future__ import annotations
 
-import difflib
-from importlib import import_module, metadata
+from importlib import import_module
 
 from edgecodec.engine import Backend, Engine, Graph, Options
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
@@ -34,6 +33,8 @@ def is_for_tests(name: str) -> bool:
 
 def unknown_engine(name: str) -> InvalidArgument:
     """The error for a name that no backend has."""
+    import difflib  # only here: every command imports this module to name the engines in its help
+
     names = engine_names()
     nearest = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"the engines are {', '.join(names)}"
@@ -101,6 +102,8 @@ def _find(name: str) -> tuple[Backend, str]:
 
 def _of_another_package(name: str) -> Backend | None:
     """Raises EngineUnavailable where a package offers a backend of that name that cannot be loaded."""
+    from importlib import metadata  # only here, because it takes as long to import as the whole registry
+
     offers = metadata.entry_points(group=ENTRY_POINTS, name=name) if name else ()
     for offer in offers:
         try:
