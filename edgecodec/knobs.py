@@ -21,24 +21,29 @@ QUALITY = "quality"
 def asked(knobs: Mapping[str, float | None] | None, shorthands: Mapping[str, float | None]) -> dict[str, float]:
     """The values of both, without those that are None, which stands for the bundle's default.
 
-    Raises InvalidArgument for a knob that is in both, and for a value that is not a number.
+    Raises InvalidArgument for a knob that is in both, for a name that is no text and for a value that is no number.
     """
-    knobs = knobs or {}
+    knobs = {} if knobs is None else knobs
+    if not isinstance(knobs, Mapping) or not all(isinstance(name, str) for name in knobs):
+        raise InvalidArgument(f"knobs is {knobs!r}", hint='give values by name, like {"alpha": 0.5}')
     if twice := sorted(knobs.keys() & shorthands.keys()):
         raise InvalidArgument(f"{' and '.join(twice)} given twice", where="knobs", hint="give each knob once")
     values = {name: value for name, value in {**knobs, **shorthands}.items() if value is not None}
     for name, value in values.items():
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise InvalidArgument(f"{name} is {value!r}", hint="give a number")
-    return {name: float(value) for name, value in values.items()}
+            raise InvalidArgument(f"{name} is {value!r}", hint="give a number, if this is the name of a knob")
+    try:
+        return {name: float(value) for name, value in values.items()}
+    except OverflowError as error:
+        raise InvalidArgument("a knob has a value too large for a float", hint="give a smaller number") from error
 
 
 def check_known(info: BundleInfo, verb: Verb, asked: Knobs) -> None:
     """Raise KnobUnavailable, with a list of the knobs, for a knob that no graph for `verb` has."""
     offers = {"encode": _offers(info.analysis), "decode": _offers(info.synthesis)}
-    unknown = sorted(asked.keys() - offers[verb].keys())
+    offers["decode"].pop(QUALITY, None)  # the file carries it, so a decoder cannot be asked for another
+    unknown = [name if name.isidentifier() else repr(name) for name in sorted(asked.keys() - offers[verb].keys())]
     if unknown:
-        offers["decode"].pop(QUALITY, None)  # the file carries it
         sides = [f"{_words(offer)} to {each}" for each, offer in offers.items() if offer]
         hint = f"the knobs are {', '.join(sides)}" if sides else "the bundle has no knobs"
         raise KnobUnavailable(f"{verb} takes no {' and no '.join(unknown)}", hint=hint)

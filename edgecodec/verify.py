@@ -99,7 +99,8 @@ def _latents(bundle: Bundle, golden: Golden) -> str:
 def _pixels(
     bundle: Bundle, golden: Golden, expected: GoldenPicture, graph: SynthesisGraph, engine: str, threads: int | None
 ) -> str:
-    asked = _decoder_knobs(bundle, golden, expected)
+    point = _decoder_knobs(bundle, golden, expected)
+    asked = {name: value for name, value in point.items() if name != knobs.QUALITY}  # which the file carries
     with Codec(bundle, engine, asked, graph.precision, Limits(), threads, _WHOLE) as codec:
         decoded = codec.decode(bundle.checked(golden.file))
     pixels, name = decoded.pixels, decoded.engine.name

@@ -28,7 +28,7 @@ class Console:
         """A result for machines, if they were asked for. Paths become text."""
         if self.json:
             # Names of files can hold what standard output cannot.
-            print(json.dumps(facts, default=str, ensure_ascii=True, allow_nan=False), flush=True)
+            print(json.dumps(facts, default=_plain, ensure_ascii=True, allow_nan=False), flush=True)
 
     def show(self, text: str) -> None:
         """The text that a command was asked for, on standard output; characters it cannot encode are escaped."""
@@ -53,6 +53,13 @@ class Console:
                 "offset": error.offset,
             }
         )
+
+
+def _plain(value: object) -> str:
+    """Paths as text; anything else that JSON does not have is a mistake of ours."""
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} in a record")
 
 
 def _places(where: str | None, worked_on: str | None) -> list[str]:

@@ -17,7 +17,8 @@ _GENERAL = "knob"
 
 Value = TypeVar("Value")
 
-AnyKnob = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help="Any knob of the bundle; see inspect.")]
+_EncoderKnob = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help="Any knob of the encoder; see inspect.")]
+_DecoderKnob = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help="Any knob of the decoder; see inspect.")]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class EncoderKnobs:
     n: Annotated[float | None, Option("--n", metavar="N", help="Larger gives smaller files. [default: bundle's]")] = (
         None
     )
-    knob: AnyKnob = None
+    knob: _EncoderKnob = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class DecoderKnobs:
 
     alpha: Annotated[float | None, Option(metavar="A", help="Realism, as exported. [default: bundle's]")] = None
     beta: Annotated[float | None, Option(metavar="B", help="Realism, as exported. [default: bundle's]")] = None
-    knob: AnyKnob = None
+    knob: _DecoderKnob = None
 
 
 @dataclass(frozen=True)

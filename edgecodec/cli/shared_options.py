@@ -12,7 +12,7 @@ from typer import Argument, Option
 from edgecodec import engine_registry
 from edgecodec.limits import Limits
 
-#: Engines for tests decode to something else than the picture; the command line takes them where this is set.
+#: Engines for tests decode to something else than the picture; the command line takes them where this is 1.
 TEST_ENGINES = "EDGECODEC_TEST_ENGINES"
 
 Inputs = Annotated[list[str], Argument(metavar="IN...", help="Files, folders, or - for standard input.")]
@@ -39,7 +39,7 @@ class EngineOptions:
 
     def checked_name(self) -> str:
         """The name of the engine. Raises InvalidArgument for an engine that is for tests."""
-        if engine_registry.is_for_tests(self.engine) and not os.environ.get(TEST_ENGINES):
+        if engine_registry.is_for_tests(self.engine) and os.environ.get(TEST_ENGINES) != "1":
             raise engine_registry.unknown_engine(self.engine)
         return self.engine
 

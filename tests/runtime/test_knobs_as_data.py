@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from edgecodec.codec import Codec
 from edgecodec.errors import InvalidArgument, KnobUnavailable, NotABundle
 from edgecodec.knob_names import RESERVED, check_name
 from support.command_line import run_command as run
+from support.make_bundles import with_qualities
 from support.paths import TINY
 
 
@@ -47,7 +49,7 @@ def test_an_unknown_knob_is_told_which_there_are(codec: Codec, coded: bytes) -> 
 
 @pytest.mark.parametrize("value", ["0.5", True, [0.5], 1j])
 def test_a_value_that_is_no_number(codec: Codec, coded: bytes, value: object) -> None:
-    with pytest.raises(InvalidArgument, match="give a number"):
+    with pytest.raises(InvalidArgument, match="give a number, if"):
         codec.decode(coded, knobs={"alpha": value})  # type: ignore[dict-item]
 
 
@@ -101,3 +103,26 @@ def test_what_no_knob_can_be_called(name: str, bundle_copy: Path) -> None:
     (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(NotABundle, match="a knob cannot be called"):
         edgecodec.open_bundle(bundle_copy, "stub")
+
+
+@pytest.mark.parametrize("knobs", ["alpha", [("alpha", 0.5)], {1: 2}, {None: 1}, {"alpha": 10**400}])
+def test_what_is_no_mapping_of_numbers_by_name(codec: Codec, coded: bytes, knobs: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        codec.decode(coded, knobs=knobs)
+
+
+def test_an_odd_name_is_shown_escaped(codec: Codec, coded: bytes) -> None:
+    with pytest.raises(KnobUnavailable) as caught:
+        codec.decode(coded, knobs={"\x1b[31m": 1, "": 1})
+    assert "takes no '' and no '\\x1b[31m'" in str(caught.value)
+
+
+def test_a_decoder_cannot_be_asked_for_another_quality_than_the_files(tmp_path: Path) -> None:
+    bundle = with_qualities({0.0: 0.125, 4.0: 1.0}).write(tmp_path / "test.bundle")
+    with edgecodec.open_bundle(bundle, "onnxruntime", threads=1) as codec:
+        file = codec.encode(np.zeros((16, 16, 3), np.uint8), quality=4).data
+        assert codec.decode(file).info.quality == 4
+        with pytest.raises(KnobUnavailable, match="decode takes no quality"):
+            codec.decode(file, quality=0)
+    with pytest.raises(KnobUnavailable, match="decode takes no quality"):
+        edgecodec.open_bundle(bundle, "onnxruntime", quality=0)
