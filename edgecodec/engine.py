@@ -103,7 +103,8 @@ class Engine(ABC):
 class Variant:
     """One way to run a backend. name: what follows the colon in the engine's name, "" for the backend alone.
 
-    auto_rank: where `auto` tries it, the lowest first; None where it is taken only by name.
+    auto_rank: where `auto` tries it, the lowest first; None where it is taken only by name, as every engine of another
+    package is.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Finding inference engines by name. A named engine is that engine or an error; only `auto` chooses.
 
 The backends that come with edgecodec are looked for first, then those that installed packages offer: an entry point of
-the group `edgecodec.engines` is named like the backend and refers to its `edgecodec.engine.Backend`. All names, hints
-and the order of `auto` come from what backends say of themselves.
+the group `edgecodec.engines` is named like the backend and refers to its `edgecodec.engine.Backend`. Names, hints and
+the order of `auto` come from what backends say of themselves; help and `auto` know only those of edgecodec.
 """
 
 from __future__ import annotations
