@@ -186,7 +186,7 @@ def test_training_reaches_every_weight_and_keeps_to_the_bound(preset: Preset) ->
     selective = preset.mode == "SC"
     mask = (torch.rand(2, 1, 8, 8) < 0.5).float() if selective else None
     noise = torch.randn(2, 2, 4, 4) * 4096 if selective else None
-    rebuilt, rates = model(image, labels_of(image) if selective else None, mask, noise)
+    rebuilt, rates, _, _ = model(image, labels_of(image) if selective else None, mask, noise)
     assert rebuilt.shape == image.shape
     positions = 2 * 16 if mask is None else mask.sum().item()
     assert 0 < rates.latent.item() <= positions * preset.latent_channels * math.log2(5)

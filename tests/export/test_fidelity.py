@@ -123,19 +123,21 @@ def test_likelihoods_sum_to_one_and_deviations_have_a_bound() -> None:
 
 def test_rates_are_those_of_rounded_latents_unless_training(model: Fidelity) -> None:
     image = torch.rand(2, 3, 32, 48)
-    rebuilt, rates = model(image)
+    rebuilt, rates, _, _ = model(image)
     (y,) = model.encode(image)
     torch.testing.assert_close(rebuilt, model.decode(y))
     torch.testing.assert_close(rates.latent, -mixture_likelihood(y, *model.context.mixture(y)).log2().sum())
-    again, noisy = model.train()(image)
+    again, noisy, rounded, _ = model.train()(image)
     torch.testing.assert_close(again, rebuilt)
-    assert noisy.latent != model(image)[1].latent
+    assert noisy.latent != model(image).rates.latent
+    torch.testing.assert_close(rounded, rates.latent)
+    assert not rounded.requires_grad
 
 
 def test_gradients_reach_every_parameter() -> None:
     torch.manual_seed(0)
     model = Fidelity(SMALL)
-    rebuilt, rates = model(torch.rand(2, 3, 32, 48))
+    rebuilt, rates, _, _ = model(torch.rand(2, 3, 32, 48))
     (rebuilt.square().mean() + sum(rates)).backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 

@@ -39,7 +39,7 @@ def bits(name: str, likelihood: Any, training: bool = False) -> tuple[float, flo
     spread = float(model.quantise(model.analysis(image()))[1].std())
     last: Any = model.scale_network()[-1]
     last.bias[:] = 1.5 * spread
-    _, rates = model(image())
+    rates = model(image()).rates
     freezer = model.freezer()
     return float(sum(rates)), freezer.float_bits([freezer.observe(image())])
 
@@ -78,7 +78,7 @@ def test_halves_are_rounded_as_configured(name: str) -> None:
     expected, other = (rounded[each] for each in sorted(rounded, key=lambda rule: rule != model.preset.rounding))
     z, r = model.encode(image())
     assert torch.equal(r[0, :, 0, 0], expected)
-    picture, rates = model(image())
+    picture, rates, _, _ = model(image())
     torch.testing.assert_close(picture, model.decode(z, r), rtol=0, atol=1e-5)
     assert (picture - model.decode(z, other.reshape(1, -1, 1, 1).expand_as(r))).abs().max() > 1e-2
     freezer = model.freezer()
@@ -89,4 +89,4 @@ def test_halves_are_rounded_as_configured(name: str) -> None:
 def test_the_mixture_has_the_same_bits_in_training_code_and_in_export() -> None:
     model = tiny_codec("fidelity")
     freezer = model.freezer()
-    assert float(model(image())[1].latent) == pytest.approx(freezer.float_bits([freezer.observe(image())]), rel=1e-5)
+    assert float(model(image()).rates.latent) == pytest.approx(freezer.float_bits([freezer.observe(image())]), rel=1e-5)

@@ -114,7 +114,7 @@ def test_batch_norm_folds_into_the_convolutions(model: Any, image: Tensor) -> No
 
 def test_training_reaches_every_weight_but_those_of_the_mask(model: Tunable, image: Tensor) -> None:
     model.train().requires_grad_(True)
-    rebuilt, rates = model(image)
+    rebuilt, rates, _, _ = model(image)
     assert rebuilt.shape == image.shape
     assert 0 < rates.latent.item() <= 16 * 8 * 12 * 2
     ((rebuilt - image) ** 2).mean().add(rates.latent / image.numel()).backward()
@@ -129,7 +129,7 @@ def test_a_silent_channel_can_be_woken(model: Any, image: Tensor) -> None:
     norm = model.analysis.omega[1][1]
     with torch.no_grad():
         norm.weight[0], norm.bias[0] = 0, -0.3
-    rebuilt, _ = model(image, -2.0)
+    rebuilt = model(image, -2.0).picture
     ((rebuilt - image) ** 2).mean().backward()
     assert not model.encode(image, -2.0)[0][:, 0].any()
     assert norm.bias.grad[0] != 0

@@ -17,7 +17,7 @@ picture. Sides are multiples of 16, and 32 or more, because the smallest maps ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -27,9 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecodec.entropy_model import LatentSpec
+from edgecodec.manifest import Knobs
 from edgecodec.noise import ONE as NOISE_ONE
 from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
-from edgecodec_export.families.codec import LearnedCodec, Rates
+from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction
 from edgecodec_export.layers.convolutions import Convolution, bias_of
 from edgecodec_export.layers.finite_alphabet import nearest_level, soft_to_hard, static_code_bits
 from edgecodec_export.layers.initial_transform import INVERSE_TANH, at_centre, layers_of, principal_blocks, set_pairs
@@ -133,7 +134,7 @@ class Agustsson(LearnedCodec):
 
     def forward(
         self, image: Tensor, labels: Tensor | None = None, mask: Tensor | None = None, noise: Tensor | None = None
-    ) -> tuple[Tensor, Rates]:
+    ) -> Reconstruction:
         """Training pass: hard symbols with the gradient of their soft assignment.
 
         labels: SC only. mask: everything is kept without one. noise: in units of 1/4096.
@@ -142,8 +143,18 @@ class Agustsson(LearnedCodec):
         """
         symbols, assignment = soft_to_hard(self.analysis(2 * image - 1), LOWEST, LEVELS)
         kept = torch.ones_like(symbols[:, :1]) if mask is None else mask
-        inputs = [each for each in (labels, symbols * kept, noise) if each is not None]
-        return self.decode(*inputs), Rates(static_code_bits(assignment, kept), symbols.new_zeros(()))
+        kept_symbols = symbols * kept
+        inputs = [each for each in (labels, kept_symbols, noise) if each is not None]
+        bits = static_code_bits(assignment, kept)
+        return Reconstruction(self.decode(*inputs), Rates(bits, bits.new_zeros(())), bits.detach(), kept_symbols)
+
+    @torch.no_grad()
+    def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
+        """The symbols, 0 where the mask is. side: labels and mask in SC; noise where the preset has it."""
+        (symbols,) = self.encode(image, side.get("mask"))
+        named = {**side, "symbols": symbols}
+        inputs = [latent.name for latent in (*self.decoder_latents(), self.noise()) if latent]
+        return DecoderInput(tuple(named[name] for name in inputs), symbols, {})
 
     def freezer(self) -> FiniteAlphabetFreezer:
         return FiniteAlphabetFreezer(self, LOWEST, LEVELS)

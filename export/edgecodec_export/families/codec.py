@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +13,8 @@ from edgecodec.entropy_model import LatentSpec
 from edgecodec.manifest import Knobs
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.entropy.freezer import Freezer
+
+NO_SIDE_INPUTS: Mapping[str, Tensor] = {}
 
 
 class Rates(NamedTuple):
@@ -26,15 +27,29 @@ class Rates(NamedTuple):
         return self.latent + self.hyperlatent
 
 
+class Reconstruction(NamedTuple):
+    """What a training pass gives.
+
+    picture: (B, 3, H, W), about [0, 1]. rates: bits that have a gradient. rounded: bits of the latents as a file would
+    have them, without a gradient; the same as those of `rates` outside training. condition: (B, channels, H/stride,
+    W/stride) of the last decoder latent, rounded, which a discriminator can take beside the picture.
+    """
+
+    picture: Tensor
+    rates: Rates
+    rounded: Tensor
+    condition: Tensor
+
+
 class DecoderInput(NamedTuple):
     """A batch behind the encoder and the entropy coder.
 
-    latents: the input of `decode`. condition: (B, channels, H/stride, W/stride) of the last decoder latent, which a
-    discriminator takes beside the picture.
+    latents: the input of `decode`. condition: as in `Reconstruction`. knobs: those that `decode` takes.
     """
 
     latents: tuple[Tensor, ...]
     condition: Tensor
+    knobs: Knobs
 
 
 class LearnedCodec(nn.Module):
@@ -105,7 +120,7 @@ class LearnedCodec(nn.Module):
         """The picture of the latents that the entropy decoder gives, and of `noise` behind them."""
         raise NotImplementedError
 
-    def forward(self, image: Tensor, *args: Any, **knobs: Any) -> tuple[Tensor, Rates]:
+    def forward(self, image: Tensor, *args: Any, **knobs: Any) -> Reconstruction:
         """The picture that `decode` rebuilds, and the bits of the latents under the entropy model in floats.
 
         In training mode gradients pass the rounding, and bits are those of latents with uniform noise instead.
@@ -134,13 +149,6 @@ class LearnedCodec(nn.Module):
         Without a method of its own a family starts as PyTorch draws it.
         """
 
-    def draw_rate(self) -> tuple[Knobs, float]:
-        """Knobs of `forward` for one batch, and the weight of its distortion relative to that of the middle rate.
-
-        A codec of many rates draws one of them, from PyTorch's generator.
-        """
-        return {}, 1.0
-
     @classmethod
     def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
         """The name of the preset and the weights with which a decoder begins to learn realism.
@@ -150,23 +158,8 @@ class LearnedCodec(nn.Module):
         """
         return preset, tensors
 
-    def draw_decoder_knobs(self, faithful_share: float, generator: np.random.Generator) -> Knobs:
-        """Knobs of one batch where the decoder learns realism.
-
-        faithful_share: of the batches asks for no realism, where that is a knob.
-        """
-        return {}
-
-    def realism_weight(self, knobs: Knobs) -> float:
-        """Weight of realism against fidelity for a batch with these knobs."""
-        return 1.0
-
     @torch.no_grad()
-    def decoder_input(self, image: Tensor, knobs: Knobs) -> DecoderInput:
-        """Encode (B, 3, H, W) in [0, 1] as a file would be, rounding and all."""
+    def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
+        """Encode (B, 3, H, W) in [0, 1] as a file would be, rounding and all. side: `side_latents` by name."""
         latents = self.encode(image)
-        return DecoderInput(latents, latents[-1])
-
-    def validation_knobs(self) -> Mapping[str, Knobs]:
-        """Knobs at which a decoder is validated, by the ending of the names of those scores."""
-        return {"": {}}
+        return DecoderInput(latents, latents[-1], {})

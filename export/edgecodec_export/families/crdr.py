@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +39,7 @@ from edgecodec_export.baking.affine import AffineMap, moved_to_front
 from edgecodec_export.baking.baking import distinct
 from edgecodec_export.baking.conditioning import fixed
 from edgecodec_export.entropy.freezers.channel_slices import ChannelSlicesFreezer
-from edgecodec_export.families.codec import DecoderInput, LearnedCodec, Rates
+from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction
 from edgecodec_export.layers.channel_context import ChannelContext, ContextWalk, Slice
 from edgecodec_export.layers.conditioning import (
     BETA_FREQUENCIES,
@@ -70,10 +69,6 @@ BETA = Knob(
 )
 DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures
 WITHOUT_REALISM = "-multirate"  # ending of the names of presets without beta
-
-# Training the decoder for realism.
-BETA_STEPS = 100  # beta is drawn from this many values above 0, evenly spaced
-UNIT_BETA = LARGEST_BETA / 2  # where the weight of realism is 1
 
 # Initial transform.
 LATENT_GAIN = 1.5  # of the middle rate, for pictures in [-1, 1]: near the best for a rounding step of 1
@@ -223,7 +218,7 @@ class Crdr(LearnedCodec):
             walked.append(Slice(chosen, mean, scale, residual, chosen + mean + residual))
         return walked
 
-    def forward(self, image: Tensor, quality: float | None = None, beta: float = 0.0) -> tuple[Tensor, Rates]:
+    def forward(self, image: Tensor, quality: float | None = None, beta: float = 0.0) -> Reconstruction:
         """Reconstruction from rounded latents; rates in training from latents with uniform noise, else rounded ones.
 
         One quality for the whole batch, the middle one where none is given. Rounding has a straight-through gradient on
@@ -235,16 +230,21 @@ class Crdr(LearnedCodec):
         z = self.hyper_analysis(y)
         z_rounded = round_straight_through(z - self.medians) + self.medians
         walk = self.walk(z_rounded)
-        latent_bits = y.new_zeros(())
+        latent_bits, rounded_bits = y.new_zeros(()), y.new_zeros(())
         for part in y.chunk(self.slices, 1):
             mean, scale = walk.predict()
             symbols = round_straight_through(part - mean)
             coded = add_uniform_noise(part - mean) if self.training else symbols
             latent_bits = latent_bits - gaussian_likelihood(coded, scale).log2().sum()
+            with torch.no_grad():
+                rounded_bits -= gaussian_likelihood(symbols, scale).log2().sum()
             walk.append(symbols + mean)
         coded = add_uniform_noise(z) if self.training else z_rounded
         rates = Rates(latent=latent_bits, hyperlatent=-self.density.likelihood(coded).log2().sum())
-        return self.synthesise(torch.cat(walk.decoded, 1), quality, beta), rates
+        with torch.no_grad():
+            rounded_bits -= self.density.likelihood(z_rounded).log2().sum()
+        y_hat = torch.cat(walk.decoded, 1)
+        return Reconstruction(self.synthesise(y_hat, quality, beta), rates, rounded_bits, y_hat)
 
     def walk(self, z: Tensor) -> ContextWalk:
         """Start before the first slice, for the rounded z (symbols plus medians)."""
@@ -260,11 +260,6 @@ class Crdr(LearnedCodec):
         """Start as a transform codec of every rate."""
         _write_transform(self, photographs)
 
-    def draw_rate(self) -> tuple[Knobs, float]:
-        """One of the trained qualities, and the original's ratio of weights."""
-        level = int(torch.randint(self.levels, ()))
-        return {"quality": level}, self.DISTORTION_RATIOS[level]
-
     @classmethod
     def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
         """A preset of many rates becomes the one with beta."""
@@ -275,27 +270,12 @@ class Crdr(LearnedCodec):
         _start_realism(model)
         return preset, model.state_dict() | dict(tensors)
 
-    def draw_decoder_knobs(self, faithful_share: float, generator: np.random.Generator) -> Knobs:
-        """One of the trained rates, and a beta."""
-        faithful = generator.random() < faithful_share
-        beta = 0.0 if faithful else LARGEST_BETA * int(generator.integers(1, BETA_STEPS + 1)) / BETA_STEPS
-        return {"quality": float(generator.integers(self.levels)), "beta": beta}
-
-    def realism_weight(self, knobs: Knobs) -> float:
-        """In proportion to beta (Iwai et al. 2024)."""
-        return knobs["beta"] / UNIT_BETA
-
     @torch.no_grad()
-    def decoder_input(self, image: Tensor, knobs: Knobs) -> DecoderInput:
+    def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
         """y_hat in units of LATENT_UNIT at the quality of the knobs, and beside the picture as it is."""
         y = self.analyse(image, knobs["quality"])
         y_hat = torch.cat([part.y_hat for part in self.slices_of(self.hyperlatent_symbols(y), y)], 1)
-        return DecoderInput((fixed_point(y_hat),), y_hat)
-
-    def validation_knobs(self) -> Mapping[str, Knobs]:
-        """The middle rate, at both ends of beta."""
-        middle = (self.levels - 1) / 2
-        return {f"_beta_{beta:g}": {"quality": middle, "beta": beta} for beta in (0.0, LARGEST_BETA)}
+        return DecoderInput((fixed_point(y_hat),), y_hat, knobs)
 
 
 def _analysis(preset: Preset) -> Transform:

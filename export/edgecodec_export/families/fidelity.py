@@ -25,7 +25,7 @@ from edgecodec.entropy_model import LatentSpec
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.baking.interpolation import ALPHA, Interpolation
 from edgecodec_export.entropy.freezers.mixture import MixtureFreezer
-from edgecodec_export.families.codec import LearnedCodec, Rates
+from edgecodec_export.families.codec import LearnedCodec, Rates, Reconstruction
 from edgecodec_export.layers.causal_mixture import SLOPE, ContextModel, mixture_likelihood
 from edgecodec_export.layers.convolutions import bias_of
 from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
@@ -125,7 +125,7 @@ class Fidelity(LearnedCodec):
         picture: Tensor = self.synthesis(y)
         return (picture + 1) / 2
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Rates]:
+    def forward(self, image: Tensor) -> Reconstruction:
         """Reconstruction from the rounded latent; rate in training of one with uniform noise, else of the rounded one.
 
         Each position of the noisy latent is predicted from noisy positions before it.
@@ -133,8 +133,13 @@ class Fidelity(LearnedCodec):
         y = self.analysis(2 * image - 1)
         rounded = round_straight_through(y)
         coded = add_uniform_noise(y) if self.training else rounded
-        bits = -mixture_likelihood(coded, *self.context.mixture(coded)).log2().sum()
-        return self.decode(rounded), Rates(latent=bits, hyperlatent=bits.new_zeros(()))
+        bits = self._bits(coded)
+        with torch.no_grad():
+            rounded_bits = self._bits(rounded) if self.training else bits
+        return Reconstruction(self.decode(rounded), Rates(bits, bits.new_zeros(())), rounded_bits, rounded)
+
+    def _bits(self, y: Tensor) -> Tensor:
+        return -mixture_likelihood(y, *self.context.mixture(y)).log2().sum()
 
     def baking(self, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> Baking:
         return Interpolation(self, asked, mse)

@@ -11,6 +11,7 @@ tables, chosen by the scale network alone. Only that network has to be exact at 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -21,7 +22,7 @@ from edgecodec.manifest import Knobs
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.baking.interpolation import ALPHA, Interpolation
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
-from edgecodec_export.families.codec import DecoderInput, LearnedCodec, Rates
+from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction
 from edgecodec_export.layers.densities import FactorizedDensity, gaussian_likelihood, logistic_likelihood
 from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
 
@@ -99,7 +100,7 @@ class ScaleHyperprior(LearnedCodec):
         mean = self.mean(z_symbols + self.density.medians.reshape(1, -1, 1, 1))
         return residual if mean is None else residual + mean
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Rates]:
+    def forward(self, image: Tensor) -> Reconstruction:
         """Reconstruction from rounded latents; rates in training from latents with uniform noise, else rounded ones.
 
         Rounding with a straight-through gradient on the way to the pixels and noise on the way to the rate is the
@@ -112,15 +113,18 @@ class ScaleHyperprior(LearnedCodec):
         z_noisy = add_uniform_noise(z) if self.training else z_rounded
         mean = self.mean(z_rounded)
         residual = y if mean is None else y - mean
-        noisy = add_uniform_noise(residual) if self.training else self.round(residual)
-        rebuilt = round_straight_through(residual, self.round)
-        rebuilt = rebuilt if mean is None else rebuilt + mean
+        rounded = round_straight_through(residual, self.round)
+        noisy = add_uniform_noise(residual) if self.training else rounded
+        rebuilt = rounded if mean is None else rounded + mean
+        scale = self.scale_network()(z_rounded)
+        rates = self._rates(noisy, scale, z_noisy)
+        with torch.no_grad():
+            bits = self._rates(rounded, scale, z_rounded).total() if self.training else rates.total()
+        return Reconstruction(self.synthesis(rebuilt), rates, bits, rebuilt)
+
+    def _rates(self, residual: Tensor, scale: Tensor, z: Tensor) -> Rates:
         likelihood = gaussian_likelihood if self.likelihood == "gaussian" else logistic_likelihood
-        rates = Rates(
-            latent=-likelihood(noisy, self.scale_network()(z_rounded)).log2().sum(),
-            hyperlatent=-self.density.likelihood(z_noisy).log2().sum(),
-        )
-        return self.synthesis(rebuilt), rates
+        return Rates(-likelihood(residual, scale).log2().sum(), -self.density.likelihood(z).log2().sum())
 
     def baking(self, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> Baking:
         return Interpolation(self, asked, mse)
@@ -129,7 +133,7 @@ class ScaleHyperprior(LearnedCodec):
         return ScaleHyperpriorFreezer(self)
 
     @torch.no_grad()
-    def decoder_input(self, image: Tensor, knobs: Knobs) -> DecoderInput:
+    def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
         """The symbols of z and r, and beside the picture the latent y that they rebuild."""
         latents = self.encode(image)
-        return DecoderInput(latents, self.rebuild(*latents))
+        return DecoderInput(latents, self.rebuild(*latents), {})

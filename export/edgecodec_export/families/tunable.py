@@ -31,6 +31,7 @@ Sides are multiples of 8, and 16 or more.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -44,7 +45,7 @@ from edgecodec.manifest import Knobs, Scalar
 from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Encoder, Knob, Point
 from edgecodec_export.baking.batch_norm import fold_batch_norm
 from edgecodec_export.entropy.freezers.masked_prefix import MaskedPrefixFreezer
-from edgecodec_export.families.codec import LearnedCodec, Rates
+from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction
 from edgecodec_export.layers.convolutions import Convolution, bias_of
 from edgecodec_export.layers.finite_alphabet import nearest_level, soft_to_hard, static_code_bits
 from edgecodec_export.layers.initial_transform import SPARE, at_centre, layers_of, principal_blocks, set_pairs
@@ -121,7 +122,7 @@ class Tunable(LearnedCodec):
     def decode(self, symbols: Tensor) -> Tensor:
         return (torch.tanh(self.synthesis(symbols)) + 1) / 2
 
-    def forward(self, image: Tensor, n: Tensor | float = 0.0) -> tuple[Tensor, Rates]:
+    def forward(self, image: Tensor, n: Tensor | float = 0.0) -> Reconstruction:
         """Training pass at `n`.
 
         Symbols are hard with the gradient of their soft assignment, and so is the rate. The paper's loss has no rate;
@@ -136,7 +137,8 @@ class Tunable(LearnedCodec):
         with torch.no_grad():
             mask = self.masker(torch.relu(y), n)
         bits = static_code_bits(soft + (hard - soft).detach(), mask)
-        return self.decode(q * mask), Rates(bits, y.new_zeros(()))
+        symbols = q * mask
+        return Reconstruction(self.decode(symbols), Rates(bits, y.new_zeros(())), bits.detach(), symbols)
 
     def baking(self, asked: Asked = NOTHING, mse: LearnedCodec | None = None) -> ScalarRate:
         return ScalarRate(self, asked, mse)
@@ -148,10 +150,11 @@ class Tunable(LearnedCodec):
         """Start as a transform codec."""
         _write_transform(self, photographs)
 
-    def draw_rate(self) -> tuple[Knobs, float]:
-        """n, uniform in its range (Wu et al. 2020); one more halves the weight, about as it doubles the error."""
-        n = float(torch.empty(()).uniform_(SMALLEST_N, LARGEST_N))
-        return {"n": n}, 2.0**-n
+    @torch.no_grad()
+    def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
+        """The symbols at the n of the knobs, 0 where there is none."""
+        latents = self.encode(image, knobs.get("n", 0.0))
+        return DecoderInput(latents, latents[-1], {})
 
 
 class ScalarRate(Baking):
