@@ -16,7 +16,7 @@ from edgecodec.engine import Engine, RunningEngine
 from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
 from edgecodec.loading import LoadedGraphs
-from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs
+from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, RateFit
 from edgecodec.padding import Pixels, check_room, encoder_side, pad
 from edgecodec.tiling import Plan, Tiler, Tiles
 from edgecodec.timings import Timings
@@ -59,6 +59,11 @@ class Prepared:
         """Pixels of the picture without padding."""
         height, width = self.picture.pixels.shape[:2]
         return int(height * width)
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Bytes of ICC profile, EXIF and XMP, which the file holds beside the latents."""
+        return sum(len(each) for each in (self.picture.icc, self.picture.exif, self.picture.xmp) if each)
 
 
 class Encoder:
@@ -134,17 +139,22 @@ class Encoder:
     def encode_to_rate(self, prepared: Prepared, target_bpp: float) -> Encoded:
         """Encode at the value of the knob that gives the largest whole file of at most `target_bpp` bits per pixel.
 
-        A bisection tries values, and the best of these is taken, or the smallest where none fits; a note says which.
+        A search tries values, led by the knob's rate fit where the bundle has one, and the best of these is taken, or
+        the smallest where none fits; a note says which.
         Raises what `encode` does, and KnobUnavailable if no knob of the bundle changes the rate.
         """
-        knob, points = self._rate_points()
+        knob, points, fit = self._rate_points()
         tried: dict[int, Encoded] = {}
 
         def size_of(point: int) -> int:
             tried[point] = self.encode(prepared, {knob: points[point]})
             return len(tried[point].data)
 
-        best = rate_search.search(len(points), target_bpp * prepared.pixels / 8, size_of)
+        expected = None
+        if fit is not None:
+            metadata = prepared.metadata_bytes
+            expected = [metadata + fit.bits_per_pixel(value) * prepared.pixels / 8 for value in points]
+        best = rate_search.search(len(points), target_bpp * prepared.pixels / 8, size_of, expected)
         encoded = tried[best]
         reached = encoded.info.bits_per_pixel
         chosen, target = knobs.decimal(points[best]), knobs.decimal(target_bpp)
@@ -169,13 +179,13 @@ class Encoder:
         graph = knobs.choose(graphs, asked, self._info.default_knobs)
         return graph, knobs.scalars(graph.scalars, asked)
 
-    def _rate_points(self) -> tuple[str, list[float]]:
-        """The knob that changes the rate, and the values of it to choose from, ascending."""
+    def _rate_points(self) -> tuple[str, list[float], RateFit | None]:
+        """The knob that changes the rate, the values of it to choose from, ascending, and its fit if it has one."""
         qualities = knobs.values(self._info.analysis, knobs.QUALITY)
         if qualities:
-            return knobs.QUALITY, qualities
+            return knobs.QUALITY, qualities, None
         for name, scalar in self._point({})[0].scalars.items():
-            return name, np.linspace(scalar.low, scalar.high, _SCALAR_POINTS).tolist()
+            return name, np.linspace(scalar.low, scalar.high, _SCALAR_POINTS).tolist(), scalar.rate_fit
         raise KnobUnavailable("the bundle codes at one rate only", where="target_bpp")
 
     def _analyse(

@@ -20,7 +20,7 @@ from edgecodec_export.bundle.golden import write_golden
 from edgecodec_export.bundle.manifest import listed_files, write_manifest
 from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
 from edgecodec_export.calibration import CalibrationPictures, crop, load_calibration_pictures
-from edgecodec_export.checkpoints import Checkpoint, class_names, load_model, read_checkpoint, stored_notes
+from edgecodec_export.checkpoints import Checkpoint, class_names, load_model, rate_fits, read_checkpoint, stored_notes
 from edgecodec_export.entropy.freeze import freeze_entropy
 from edgecodec_export.entropy.kept import KeptEntropy, keep_entropy
 from edgecodec_export.families import LearnedCodec
@@ -99,8 +99,9 @@ def _load(
     models = {role: load_model(each) for role, each in checkpoints.items()}
     files = tuple(_provenance(role, path, checkpoints[role]) for role, path in paths.items())
     main = checkpoints["main"]
-    source = Source(main.family, main.preset, files, class_names(main, models["main"]))
-    return models["main"], models.get("mse"), source
+    model = models["main"]
+    source = Source(main.family, main.preset, files, class_names(main, model), rate_fits(main, model))
+    return model, models.get("mse"), source
 
 
 def _reasons(left_out: Mapping[str, str]) -> str:

@@ -14,11 +14,12 @@ from support.json_damage import damaged
 from support.make_bundles import Recipe, analysis, plain, with_labels, with_noise, with_qualities
 
 GREY = {"image": {"alignment": 8, "padding": "grey", "smallest_side": 1}}
+FIT = {"low": -2.0, "high": 1.0, "coefficients": [-3.0, -0.5], "residual_percent": 2.5}
 RECIPES = {
     "qualities": with_qualities({0.0: 1, 1.5: 2}, (0.0, 3.84)),
     "labels": with_labels(),
     "noise": with_noise(),
-    "tunable": replace(plain(), analysis=[analysis(grey=True, scalar_shape=())], manifest=GREY),
+    "tunable": replace(plain(), analysis=[analysis(grey=True, scalar_shape=(), rate_fit=FIT)], manifest=GREY),
 }
 
 

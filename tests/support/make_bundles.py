@@ -138,13 +138,15 @@ def analysis(
     knobs: dict[str, float] | None = None,
     grey: bool = False,
     scalar_shape: Sequence[int] | None = None,
+    rate_fit: Manifest | None = None,
     grown_to: int = 1,
     limit: float | None = None,
 ) -> Graph:
     """y = round(gain * (block mean - 128)).
 
     grey: the graph takes the picture's size and makes everything beyond grey. scalar_shape: it takes `n`, and what is
-    nearer to 0 than 16 * (n + 2) becomes 0. grown_to: it repeats y's edge up to a multiple of this. limit: of abs(y).
+    nearer to 0 than 16 * (n + 2) becomes 0. rate_fit: of `n`, as JSON values. grown_to: it repeats y's edge up to a
+    multiple of this. limit: of abs(y).
     """
     nodes = Nodes()
     inputs = [image_port("image")]
@@ -160,6 +162,8 @@ def analysis(
     if scalar_shape is not None:
         inputs.append(helper.make_tensor_value_info("n", TensorProto.FLOAT, list(scalar_shape)))
         entry["scalars"] = {"n": {"low": -2.0, "high": 2.0, "default": 0.5}}
+        if rate_fit is not None:
+            entry["scalars"]["n"]["rate_fit"] = rate_fit
         least = nodes.add("Mul", nodes.add("Add", "n", nodes.constant(2)), nodes.constant(16))
         y = nodes.add("Where", nodes.add("Less", nodes.add("Abs", y), least), nodes.constant(0), y)
     if limit is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import onnx
 import torch
 
 import edgecodec
-from edgecodec.manifest import SCHEMA, BundleFile, BundleInfo, Padding, SideInput
+from edgecodec.manifest import SCHEMA, AnalysisGraph, BundleFile, BundleInfo, Padding, RateFit, SideInput
 from edgecodec_export.baking import Baking
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.freeze import Frozen
@@ -37,12 +37,16 @@ class CheckpointFile:
 
 @dataclass(frozen=True)
 class Source:
-    """Origin of the weights. classes: names of the labels, for a codec that takes label maps."""
+    """Origin of the weights, and what is known of them.
+
+    classes: names of the labels, for a codec that takes label maps. rate_fits: the measured rate, by scalar knob.
+    """
 
     family: str
     preset: str
     checkpoints: tuple[CheckpointFile, ...] = ()
     classes: tuple[str, ...] = ()
+    rate_fits: Mapping[str, RateFit] = field(default_factory=dict)
 
 
 def describe(
@@ -65,7 +69,7 @@ def describe(
         encoder_latents=entropy.encoder_latents,
         decoder_latents=entropy.decoder_latents,
         image=Padding(model.ALIGNMENT, model.PADDING, model.SMALLEST_SIDE),
-        analysis=graphs.analysis,
+        analysis=tuple(_with_rate_fits(graph, source.rate_fits) for graph in graphs.analysis),
         given=_side_inputs(model, source.classes),
         synthesis=graphs.synthesis,
         default_knobs=baking.default_knobs(),
@@ -74,6 +78,11 @@ def describe(
         provenance=_provenance(source, frozen),
         files=files,
     )
+
+
+def _with_rate_fits(graph: AnalysisGraph, fits: Mapping[str, RateFit]) -> AnalysisGraph:
+    scalars = {name: replace(scalar, rate_fit=fits.get(name)) for name, scalar in graph.scalars.items()}
+    return replace(graph, scalars=scalars)
 
 
 def _side_inputs(model: LearnedCodec, classes: tuple[str, ...]) -> dict[str, SideInput]:

@@ -8,7 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgecodec.manifest import MANIFEST, AnalysisGraph, BundleFile, BundleInfo, Golden, SideInput, SynthesisGraph
+from edgecodec.manifest import (
+    MANIFEST,
+    AnalysisGraph,
+    BundleFile,
+    BundleInfo,
+    Golden,
+    Scalar,
+    SideInput,
+    SynthesisGraph,
+)
 from edgecodec_export.file_hash import sha256_of
 
 
@@ -59,10 +68,15 @@ def _analysis(graph: AnalysisGraph, error: float) -> dict[str, Any]:
         "knobs": dict(graph.knobs),
         "input": graph.input,
         "size_input": graph.size_input,
-        "scalars": {name: asdict(scalar) for name, scalar in graph.scalars.items()},
+        "scalars": {name: _scalar(scalar) for name, scalar in graph.scalars.items()},
         "outputs": dict(graph.outputs),
         **_checks_and_needs(graph, error),
     }
+
+
+def _scalar(scalar: Scalar) -> dict[str, Any]:
+    """Without a fit the manifest does not mention one."""
+    return {name: value for name, value in asdict(scalar).items() if value is not None}
 
 
 def _synthesis(graph: SynthesisGraph, error: float) -> dict[str, Any]:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.loading import class_names, load_model
 from edgecodec_export.checkpoints.own_format import save_checkpoint
+from edgecodec_export.checkpoints.rate_fits import RATE_FIT, rate_fit_note, rate_fits
 from edgecodec_export.checkpoints.reading import read_checkpoint
 from edgecodec_export.checkpoints.stored_notes import stored_notes
 
-__all__ = ["Checkpoint", "class_names", "load_model", "read_checkpoint", "save_checkpoint", "stored_notes"]
+__all__ = [
+    "RATE_FIT",
+    "Checkpoint",
+    "class_names",
+    "load_model",
+    "rate_fit_note",
+    "rate_fits",
+    "read_checkpoint",
+    "save_checkpoint",
+    "stored_notes",
+]
