@@ -9,10 +9,11 @@ from edgecodec.errors import InvalidArgument
 #: Names of other arguments and options, which therefore no knob can have.
 # fmt: off
 RESERVED = frozenset((
-    "alpha_channel", "bundle", "calibration", "ckpt", "ckpt_mse", "engine", "entropy_from", "errors", "family",
-    "force", "format", "help", "inputs", "json", "keep", "keep_classes", "knob", "knobs", "labels", "limits",
-    "max_memory", "max_pixels", "output", "path", "picture", "precision", "quiet", "seed", "self", "source",
-    "sources", "strip", "target_bpp", "threads", "tile", "verbose", "version",
+    "alpha_channel", "bundle", "calibration", "changes", "ckpt", "ckpt_mse", "data", "device", "engine",
+    "entropy_from", "errors", "family", "force", "format", "help", "inputs", "json", "keep", "keep_classes", "knob",
+    "knobs", "labels", "limits", "list", "list_recipes", "max_memory", "max_pixels", "minutes", "output", "path",
+    "picture", "precision", "quiet", "recipe", "resume", "seed", "self", "set", "source", "sources", "strip",
+    "target_bpp", "threads", "tile", "verbose", "version",
 ))
 # fmt: on
 

@@ -13,6 +13,7 @@ from edgecodec.cli.encode import encode
 from edgecodec.cli.export import export
 from edgecodec.cli.inspect import inspect
 from edgecodec.cli.signals import unwinding_on
+from edgecodec.cli.train import train
 from edgecodec.cli.verify import verify
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, encode, decode, inspect, verify):
+for command in (export, encode, decode, inspect, verify, train):
     app.command()(command)
 
 

@@ -3,108 +3,217 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from edgecodec.errors import InvalidArgument
 from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.families import LearnedCodec
+from edgecodec_train.events import Event, Progress, Scored, StageDone, Stopped
 from edgecodec_train.loop import train
-from edgecodec_train.progress import set_learning_rates
-from edgecodec_train.stages.stage import Objective, Stage
+from edgecodec_train.recipe import parse_recipe
+from edgecodec_train.run_folder import Position, RunFolder, read_rows
+from edgecodec_train.schedule import Schedule
+from edgecodec_train.sheet import SheetRow
+from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
+from edgecodec_train.stopping import Stopping
 from support.tiny_codecs import tiny_codec
+from support.tiny_training import StopAfter
 
-
-@dataclass(frozen=True)
-class Recipe:
-    steps: int = 3
-    learning_rate: float = 0.5
-    final_learning_rate: float = 0.5
-    warm_up: ClassVar[int] = 0
-    average_decay: float = 0.5
-    gradient_norm: float = 1.0
-    seed: int = 0
+STEPS = 3
 
 
 class TwoLosses(Stage):
     """The first loss moves one bias by plain gradient descent, the second a number that follows that bias."""
 
-    NAME = "two losses"
+    KIND = "two losses"
 
     def __init__(self) -> None:
-        self.recipe, self.preset, self.notes, self.decisive = Recipe(), "tiny", {}, {"steps": Recipe.steps}
+        self.steps, self.validate_every, self.average_decay, self.largest_loss, self.seed = STEPS, 2, 0.5, math.inf, 0
+        self.preset, self.notes = "tiny", {"said": "so"}
         model: Any = copy.deepcopy(tiny_codec("fidelity"))
         self.model = model
         self.bias = model.analysis[-1].bias.requires_grad_(True)
         self.bias.data.zero_()
         self.untouched = model.synthesis[0].bias.requires_grad_(True)
         self.follower = nn.Parameter(torch.zeros(()))
-        self.optimisers = [torch.optim.SGD([each], lr=9.0) for each in (self.bias, self.follower)]
+        self.schedule = Schedule()
+        self.loss_of_step: dict[int, float] = {}
         self.log: list[str] = []
+        self._optimisers = [torch.optim.SGD([each], lr=9.0) for each in (self.bias, self.follower)]
 
-    def parts(self) -> dict[str, Any]:
-        return {"optimiser": self.optimisers[0], "follower_optimiser": self.optimisers[1]}
+    def optimisers(self) -> Mapping[str, Scheduled]:
+        first, second = self._optimisers
+        return {"bias": Scheduled(first, [0.5], self.schedule), "follower": Scheduled(second, [0.5], Schedule())}
 
-    def set_learning_rates(self, rate: float) -> None:
-        for optimiser in self.optimisers:
-            set_learning_rates(optimiser, rate)
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"follower": nn.ParameterList([self.follower])}
 
-    def objectives(self, step: int, generator: np.random.Generator) -> Iterator[Objective]:
-        self.log.append(f"step {step} draws {generator.integers(1000)} {int(torch.randint(1000, ()))}")
-        yield Objective(100 * self.bias[0] + self.untouched.sum(), self.optimisers[:1], [self.bias])
+    def objectives(self, step: int) -> Iterator[Objective]:
+        self.log.append(f"step {step} draws {int(torch.randint(1000, ()))}")
+        loss = 100 * self.bias[0] + self.untouched.sum()
+        loss = loss * self.loss_of_step.get(step, 1.0)
+        yield Objective(loss, self._optimisers[:1], [self.bias], 1.0, {"loss": torch.tensor(float(step))})
         distance = self.follower - self.bias[0].detach()
-        yield Objective(distance.square(), self.optimisers[1:])
+        yield Objective(distance.square(), self._optimisers[1:])
 
     def settle(self, averaged: LearnedCodec) -> None:
         self.log.append("settle")
 
-    def scores(self, averaged: Any) -> Mapping[str, float]:
-        self.log.append("score")
-        return {"bias": float(averaged.analysis[-1].bias[0].detach())}
+    def final_notes(self, averaged: LearnedCodec) -> Mapping[str, str]:
+        return {"final": "yes"}
+
+    def validate(self, averaged: Any) -> Validated:
+        self.log.append("validate")
+        pixels = np.zeros((8, 8, 3), np.uint8)
+        return Validated({"bias": float(averaged.analysis[-1].bias[0].detach())}, [SheetRow([("a", pixels)])])
+
+
+RECIPE: dict[str, Any] = {
+    "title": "two losses",
+    "family": "fidelity",
+    "preset": "tiny",
+    "data": {"crop": 64, "batch": 1},
+    "stages": [{"name": "only", "steps": STEPS, "optimiser": {"learning_rate": 0.5}}],
+}
+
+
+@pytest.fixture(autouse=True)
+def undrawn() -> Iterator[None]:
+    with mock.patch("edgecodec_train.run_folder.write_curve"):
+        yield
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> TwoLosses:
-    made = TwoLosses()
-    train(made, tmp_path / "a.safetensors", save_every=2)
-    return made
+def run(tmp_path: Path) -> RunFolder:
+    return begun(tmp_path / "run")
 
 
-def test_gradients_are_clipped_where_an_objective_says_so(stage: TwoLosses) -> None:
-    assert float(stage.bias[0].detach()) == pytest.approx(-0.5 * 3)  # the gradient is 100, its norm becomes 1
+def begun(path: Path) -> RunFolder:
+    planned = RunFolder.plan(path, "two", parse_recipe(RECIPE, "two"))
+    planned.begin()
+    return planned
 
 
-def test_a_loss_is_computed_after_the_one_before_was_descended(stage: TwoLosses) -> None:
+def finish(
+    stage: Stage, run: RunFolder, stopping: Stopping | None = None, position: Position | None = None, **options: float
+) -> list[Event]:
+    events: list[Event] = []
+    train(stage, run, position or Position(), stopping or Stopping(), events.append, **options)
+    return events
+
+
+def test_gradients_are_clipped_where_an_objective_says_so(run: RunFolder) -> None:
+    stage = TwoLosses()
+    finish(stage, run)
+    assert float(stage.bias[0].detach()) == pytest.approx(-0.5 * STEPS)  # the gradient is 100, its norm becomes 1
+
+
+def test_a_loss_is_computed_after_the_one_before_was_descended(run: RunFolder) -> None:
     """A rate of 1/2 against a square lands the follower on the bias of that very step."""
+    stage = TwoLosses()
+    finish(stage, run)
     assert float(stage.follower.detach()) == pytest.approx(float(stage.bias[0].detach()))
 
 
-def test_only_parameters_of_the_optimisers_get_gradients(stage: TwoLosses) -> None:
+def test_only_parameters_of_the_optimisers_get_gradients(run: RunFolder) -> None:
+    stage = TwoLosses()
+    finish(stage, run)
     assert stage.untouched.grad is None
 
 
-def test_the_average_is_settled_scored_and_saved(stage: TwoLosses, tmp_path: Path) -> None:
-    assert [line for line in stage.log if not line.startswith("step")] == ["settle", "score"] * 2
+def test_the_average_is_settled_scored_and_saved(run: RunFolder) -> None:
+    stage = TwoLosses()
+    events = finish(stage, run)
+    assert [line for line in stage.log if not line.startswith("step")] == ["settle", "validate", "settle"] * 2
     # The first step sets the average; each later one keeps half of it.
     average = ((-0.5 - 1.0) / 2 - 1.5) / 2
-    assert (tmp_path / "a.csv").read_text().split()[-1] == f"3,0.5,{average:.6g}"
-    checkpoint = read_checkpoint(tmp_path / "a.safetensors")
+    rows = read_rows(run.path / "only.csv")
+    assert rows[-1] == {
+        "step": 3,
+        "bias": pytest.approx(average),
+        "loss": 2,
+        "learning_rate": 0.5,
+        "learning_rate_follower": 0.5,
+    }
+    assert rows[0]["loss"] == 0.5, "the mean of steps 0 and 1"
+    checkpoint = read_checkpoint(run.path / "only.safetensors")
     assert float(checkpoint.tensors["analysis.10.bias"][0]) == pytest.approx(average)
-    assert (checkpoint.notes["stage"], checkpoint.preset) == ("two losses", "tiny")
+    assert {"stage": "only", "recipe": "two", "said": "so", "final": "yes", "steps": "3"}.items() <= (
+        checkpoint.notes.items()
+    )
+    assert [type(event) for event in events] == [Scored, Scored, StageDone]
+    assert sorted(file.name for file in (run.path / "sheets").iterdir()) == ["only-0000002.webp", "only-0000003.webp"]
 
 
-def test_what_a_step_draws_depends_on_the_step_alone(stage: TwoLosses, tmp_path: Path) -> None:
-    drawn = [line for line in stage.log if line.startswith("step")]
-    assert len(set(drawn)) == 3
-    (tmp_path / "a.csv").unlink()
-    again = TwoLosses()
-    state = torch.load(tmp_path / "a.state", weights_only=True) | {"step": 2}
-    torch.save(state, tmp_path / "a.state")
-    train(again, tmp_path / "a.safetensors", save_every=2)
-    assert [line for line in again.log if line.startswith("step")] == drawn[2:]
+def test_saving_in_between_changes_nothing(run: RunFolder, tmp_path: Path) -> None:
+    finish(TwoLosses(), run)
+    often = begun(tmp_path / "often")
+    events = finish(TwoLosses(), often, save_seconds=0.0, report_seconds=0.0)
+    assert (run.path / "only.csv").read_bytes() == (often.path / "only.csv").read_bytes()
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert [event.step for event in progress] == [1], (
+        "validation begins a new mean, which the last two steps do not have"
+    )
+    assert all(event.steps_per_second > 0 and event.seconds_left >= 0 for event in progress)
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_what_a_step_draws_and_sums_does_not_depend_on_a_stop(done: int, run: RunFolder, tmp_path: Path) -> None:
+    whole, before, after = TwoLosses(), TwoLosses(), TwoLosses()
+    finish(whole, run)
+    broken = begun(tmp_path / "broken")
+    stopped = finish(before, broken, StopAfter(done))[-1]
+    assert stopped == Stopped("only", done, STEPS, "time")
+    finish(after, broken, position=broken.position())
+    drawn = [line for stage in (before, after) for line in stage.log if line.startswith("step")]
+    assert drawn == [line for line in whole.log if line.startswith("step")] and len(set(drawn)) == STEPS
+    assert (run.path / "only.csv").read_bytes() == (broken.path / "only.csv").read_bytes()
+
+
+def test_a_stop_before_the_first_step_leaves_no_state(run: RunFolder) -> None:
+    finish(TwoLosses(), run, StopAfter(0))
+    assert [file.name for file in run.path.iterdir()] == ["recipe.json"]
+
+
+def test_schedules_are_those_of_now(run: RunFolder) -> None:
+    """A run that is resumed with another learning rate or schedule follows it, whatever its state says."""
+    finish(TwoLosses(), run, StopAfter(2))
+    stage = TwoLosses()
+    stage.schedule = Schedule(drops=(2,), factor=0.1)
+    finish(stage, run, position=run.position())
+    assert read_rows(run.path / "only.csv")[-1]["learning_rate"] == pytest.approx(0.05)
+
+
+def test_a_step_without_a_sound_loss_is_skipped(run: RunFolder) -> None:
+    stage = TwoLosses()
+    stage.loss_of_step = {1: math.nan}
+    position = Position()
+    finish(stage, run, position=position)
+    assert position.skipped_steps == 1
+    assert float(stage.bias[0].detach()) == pytest.approx(-0.5 * (STEPS - 1))
+
+
+def test_a_step_with_too_large_a_loss_is_skipped(run: RunFolder) -> None:
+    stage = TwoLosses()
+    stage.largest_loss, stage.loss_of_step = 10.0, {0: 1.0, 1: -1.0, 2: 1.0}  # 100 * -0.5 * -1 = 50
+    position = Position()
+    finish(stage, run, position=position)
+    assert position.skipped_steps == 1
+
+
+def test_a_run_that_has_diverged_says_so(run: RunFolder) -> None:
+    stage = TwoLosses()
+    stage.steps = 200
+    stage.loss_of_step = dict.fromkeys(range(20, 200), math.inf)
+    with pytest.raises(InvalidArgument, match=r"stage only: has diverged.*optimiser\.learning_rate"):
+        finish(stage, run)
+    assert stage.log[-1].startswith("step 119")

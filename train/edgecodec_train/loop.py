@@ -2,63 +2,179 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
+import copy
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from edgecodec.errors import InvalidArgument
 from edgecodec_export.families import LearnedCodec
-from edgecodec_train.progress import Run, cosine
-from edgecodec_train.stages.stage import Objective, Stage
+from edgecodec_train.events import Progress, Report, Scored, StageDone, Stopped
+from edgecodec_train.run_folder import Position, RunFolder
+from edgecodec_train.schedule import scheduler_at
+from edgecodec_train.stages.stage import Objective, Scheduled, Stage
+from edgecodec_train.stopping import Stopping
 
-logger = logging.getLogger(__name__)
+MOST_SKIPPED = 100  # steps in a row, after which a run has diverged
 
 
-def train(stage: Stage, output: Path, save_every: int, *, steer: bool = False) -> LearnedCodec:
-    """Run `stage`, or resume it from `output`.state, and write the averaged model to the checkpoint `output`.
+def train(
+    stage: Stage,
+    run: RunFolder,
+    position: Position,
+    stopping: Stopping,
+    report: Report,
+    *,
+    save_seconds: float = 600.0,
+    report_seconds: float = 15.0,
+) -> bool:
+    """Run `stage` from `position` on, which moves along. Returns whether all its steps are done.
 
-    Every `save_every` steps, and after the last, the state is saved beside the checkpoint and a row is added to
-    `output`.csv: step, learning rate, and the stage's scores. steer: resume with another recipe than the run had so
-    far.
+    The state is saved at every validation, every `save_seconds` and at the end, also where `stopping` ends the run
+    early. Neither saving nor stopping changes what the steps compute.
 
-    Raises InvalidArgument as `Run.resume` does, and what the stage raises.
+    Raises InvalidArgument for a run that has diverged, and what the stage raises.
     """
-    recipe = stage.recipe
-    average = AveragedModel(stage.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay))
-    averaged = average.module
-    assert isinstance(averaged, LearnedCodec)
-    parts = {"model": stage.model, "averaged": average, **stage.parts()}
-    run = Run(output, stage.NAME, stage.preset, parts, stage.decisive, stage.notes)
-    for step in range(run.resume(steer=steer), recipe.steps):
+    return _Loop(stage, run, position, stopping, report).run(save_seconds, report_seconds)
+
+
+class _Loop:
+    def __init__(self, stage: Stage, run: RunFolder, position: Position, stopping: Stopping, report: Report) -> None:
+        self._stage, self._run, self._position, self._stopping, self._report = stage, run, position, stopping, report
+        self._average = AveragedModel(stage.model, multi_avg_fn=get_ema_multi_avg_fn(stage.average_decay))
+        self._parts: dict[str, Any] = {"model": stage.model, "averaged": self._average, **stage.networks()}
+        self._parts |= {f"{name} optimiser": each.optimiser for name, each in stage.optimisers().items()}
+        if position.step:
+            for name, part in self._parts.items():
+                part.load_state_dict(position.parts[name])
+        position.parts = {}  # they are in the networks now
+        self._schedulers = [_scheduler(each, stage.steps, position.step) for each in stage.optimisers().values()]
+        self._sums = {name: (torch.tensor(total), count) for name, (total, count) in position.meters.items()}
+        self._skipped_in_a_row = 0
+
+    def run(self, save_seconds: float, report_seconds: float) -> bool:
+        stage, position = self._stage, self._position
+        began, first = time.monotonic(), position.step
+        counted = saved = reported = began
+        if not stage.steps:
+            self._save()
+        while position.step < stage.steps:
+            reason = self._stopping.reason()
+            if reason is not None:
+                if position.step > first:
+                    self._save()
+                self._report(Stopped(self._name, position.step, stage.steps, reason))
+                return False
+            self._step(position.step)
+            position.step += 1
+            now = time.monotonic()
+            position.seconds, counted = position.seconds + now - counted, now
+            if position.step % stage.validate_every == 0 or position.step == stage.steps:
+                self._validate()
+                self._save()
+                saved = time.monotonic()
+            elif now - saved > save_seconds:
+                self._save()
+                saved = now
+            if now - reported > report_seconds and "loss" in self._sums:
+                self._report_progress((position.step - first) / (now - began))
+                reported = now
+        self._report(StageDone(self._name, self._run.checkpoint(position.stage)))
+        return True
+
+    @property
+    def _name(self) -> str:
+        return self._run.recipe.stages[self._position.stage].name
+
+    def _step(self, step: int) -> None:
         # All that is drawn depends on the step alone, so a resumed run draws what an unbroken one would.
-        generator = np.random.default_rng((recipe.seed, step))
-        torch.manual_seed(recipe.seed * 1_000_003 + step)
-        rate = cosine(step, recipe.steps, recipe.learning_rate, recipe.final_learning_rate, recipe.warm_up)
-        stage.set_learning_rates(rate)
-        for objective in stage.objectives(step, generator):
-            _learn(objective, recipe.gradient_norm)
-        average.update_parameters(stage.model)
-        done = step + 1
-        if done % save_every == 0 or done == recipe.steps:
-            stage.settle(averaged)
-            scores = stage.scores(averaged)
-            logger.info("step %d  %s", done, "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
-            run.save(done, learning_rate=rate, **scores)
-    return averaged
+        torch.manual_seed(self._stage.seed * 1_000_003 + step)
+        for objective in self._stage.objectives(step):
+            if not self._learn(objective):
+                break
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._average.update_parameters(self._stage.model)
+
+    def _learn(self, objective: Objective) -> bool:
+        """Let every optimiser take a step, unless the loss is no number or too large. Returns whether they did."""
+        loss = float(objective.loss.detach())
+        if not math.isfinite(loss) or loss > self._stage.largest_loss:
+            self._position.skipped_steps += 1
+            self._skipped_in_a_row += 1
+            if self._skipped_in_a_row >= MOST_SKIPPED:
+                raise InvalidArgument(
+                    f"has diverged: the loss was {loss:g} in the last of {MOST_SKIPPED} steps that were skipped",
+                    where=f"stage {self._name}",
+                    hint=f"lower its learning rate: --set stages.{self._name}.optimiser.learning_rate=...",
+                )
+            return False
+        self._skipped_in_a_row = 0
+        for optimiser in objective.optimisers:
+            optimiser.zero_grad()
+        # The gradients of anything else would be computed in vain.
+        groups = (group for optimiser in objective.optimisers for group in optimiser.param_groups)
+        learning = [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
+        objective.loss.backward(inputs=learning)
+        if objective.clipped and objective.gradient_norm:
+            nn.utils.clip_grad_norm_(objective.clipped, objective.gradient_norm)
+        for optimiser in objective.optimisers:
+            optimiser.step()
+        self._count(objective.terms)
+        return True
+
+    def _count(self, terms: Mapping[str, Tensor]) -> None:
+        for name, term in terms.items():
+            total, count = self._sums.get(name, (torch.tensor(0.0), 0))
+            self._sums[name] = total + term.detach().double(), count + 1
+
+    def _averaged(self) -> LearnedCodec:
+        """A copy of the averaged model, settled."""
+        averaged = copy.deepcopy(self._average.module)
+        assert isinstance(averaged, LearnedCodec)
+        self._stage.settle(averaged)
+        return averaged
+
+    def _validate(self) -> None:
+        stage, position = self._stage, self._position
+        validated = stage.validate(self._averaged())
+        rates = {
+            "learning_rate" if not i else f"learning_rate_{name}": each.optimiser.param_groups[0]["lr"]
+            for i, (name, each) in enumerate(stage.optimisers().items())
+        }
+        means = {name: float(total) / count for name, (total, count) in self._sums.items()}
+        row = {**validated.scores, **means, **rates}
+        self._sums = {}
+        self._run.add_row(position, row)
+        sheet = self._run.add_sheet(position, validated.sheet)
+        self._report(Scored(self._name, position.step, stage.steps, row, sheet))
+
+    def _save(self) -> None:
+        stage, position = self._stage, self._position
+        averaged = self._averaged()
+        final = stage.final_notes(averaged) if position.step == stage.steps else {}
+        self._run.save_checkpoint(position, averaged, stage.preset, {**stage.notes, **final})
+        position.parts = {name: part.state_dict() for name, part in self._parts.items()}
+        position.meters = {name: (float(total), count) for name, (total, count) in self._sums.items()}
+        self._run.save(position)
+        position.parts = {}
+
+    def _report_progress(self, steps_per_second: float) -> None:
+        stage, position = self._stage, self._position
+        total, count = self._sums["loss"]
+        left = (stage.steps - position.step) / steps_per_second
+        self._report(Progress(self._name, position.step, stage.steps, steps_per_second, left, float(total) / count))
 
 
-def _learn(objective: Objective, gradient_norm: float) -> None:
-    """Let every optimiser take a step."""
-    for optimiser in objective.optimisers:
-        optimiser.zero_grad()
-    # The gradients of anything else would be computed in vain.
-    groups = (group for optimiser in objective.optimisers for group in optimiser.param_groups)
-    learning = [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
-    objective.loss.backward(inputs=learning)
-    if objective.clipped:
-        nn.utils.clip_grad_norm_(objective.clipped, gradient_norm)
-    for optimiser in objective.optimisers:
-        optimiser.step()
+def _scheduler(scheduled: Scheduled, steps: int, done: int) -> LRScheduler:
+    """A resumed optimiser has the learning rates of the run so far; the schedule starts from those of step 0."""
+    for group, rate in zip(scheduled.optimiser.param_groups, scheduled.rates, strict=True):
+        group["lr"] = rate
+        group.pop("initial_lr", None)
+    return scheduler_at(scheduled.optimiser, scheduled.schedule, steps, done)

@@ -5,46 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgecodec_export.families import LearnedCodec
+from edgecodec_train.schedule import Schedule
+from edgecodec_train.sheet import SheetRow
 
-Network = TypeVar("Network", bound=nn.Module)
 
+@dataclass(frozen=True)
+class Scheduled:
+    """An optimiser, the learning rate of each of its groups at step 0, and how these change."""
 
-class Recipe(Protocol):
-    """The part of a stage's recipe that the loop reads. A recipe is a frozen dataclass of all that decides a result."""
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def learning_rate(self) -> float: ...
-
-    @property
-    def final_learning_rate(self) -> float: ...
-
-    @property
-    def warm_up(self) -> int:
-        """Steps over which the learning rate rises first."""
-        ...
-
-    @property
-    def average_decay(self) -> float:
-        """Share of the running average of the weights that a step keeps."""
-        ...
-
-    @property
-    def gradient_norm(self) -> float:
-        """Largest norm of the gradients of an objective's `clipped` parameters."""
-        ...
-
-    @property
-    def seed(self) -> int: ...
+    optimiser: torch.optim.Optimizer
+    rates: Sequence[float]
+    schedule: Schedule
 
 
 @dataclass(frozen=True)
@@ -52,57 +29,72 @@ class Objective:
     """A loss, and the optimisers that descend it.
 
     optimisers: each takes one step along the gradients of the parameters that it holds. clipped: parameters whose
-    gradients are brought down to the recipe's norm before.
+    gradients are brought down to `gradient_norm` before. terms: what the curve shows of this loss, as scalars.
     """
 
     loss: Tensor
     optimisers: Sequence[torch.optim.Optimizer]
     clipped: Sequence[nn.Parameter] = field(default=())
+    gradient_norm: float = 0.0
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """scores: columns of the curve. sheet: rows of pictures to look at."""
+
+    scores: Mapping[str, float]
+    sheet: Sequence[SheetRow] = ()
 
 
 class Stage(ABC):
     """One kind of training; `edgecodec_train.loop.train` runs it.
 
-    A stage makes its model and its optimisers when it is made, after it has seeded PyTorch with its recipe's seed.
+    A stage makes its model and its optimisers when it is made, after it has seeded PyTorch.
     """
 
-    #: The stage's name in checkpoints.
-    NAME: ClassVar[str]
+    #: The kind of stage, in checkpoints.
+    KIND: ClassVar[str]
 
-    recipe: Recipe
     #: The network that is averaged, validated and saved, and the name of its preset.
     model: LearnedCodec
     preset: str
-    #: The recipe and all else that decides the result, such as digests of inputs, by name.
-    decisive: Mapping[str, Any]
+    #: The stage ends after so many steps; validation comes every so many, and at the end.
+    steps: int
+    validate_every: int
+    #: Share of the running average of the weights that a step keeps.
+    average_decay: float
+    #: A step with a larger loss is skipped.
+    largest_loss: float
+    #: Decides everything that is drawn.
+    seed: int
     #: Notes of the checkpoint, besides those of every run.
     notes: Mapping[str, str]
 
     @abstractmethod
-    def parts(self) -> Mapping[str, Any]:
-        """Optimisers, and networks beside the model, by their names in the state from which a run resumes."""
+    def optimisers(self) -> Mapping[str, Scheduled]:
+        """All optimisers, by their names in the state from which a run resumes."""
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Networks beside the model, by their names in that state."""
+        return {}
 
     @abstractmethod
-    def set_learning_rates(self, rate: float) -> None:
-        """Give every optimiser its rate for the next step, by the one that the recipe's schedule has."""
-
-    @abstractmethod
-    def objectives(self, step: int, generator: np.random.Generator) -> Iterator[Objective]:
+    def objectives(self, step: int) -> Iterator[Objective]:
         """The losses of one step, in turn: each is computed when the optimisers have descended the one before.
 
-        Everything that is drawn comes from `generator` or from PyTorch's own, which the loop seeds for every step.
+        Everything that is drawn depends on `seed` and `step` alone, or comes from PyTorch's own generator, which the
+        loop seeds for every step.
         """
 
     def settle(self, averaged: LearnedCodec) -> None:
-        """Adjust the averaged model before it is validated and saved."""
+        """Adjust a copy of the averaged model before it is validated and saved."""
         return
 
+    def final_notes(self, averaged: LearnedCodec) -> Mapping[str, str]:
+        """Notes of the checkpoint that has all steps, measured on its model."""
+        return {}
+
     @abstractmethod
-    def scores(self, averaged: LearnedCodec) -> Mapping[str, float]:
-        """Columns of the curve: scores of the averaged model on held-out data."""
-
-
-def channels_last(network: Network) -> Network:
-    """The network itself, with the weights of its convolutions in the layout that processors are fastest with."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    def validate(self, averaged: LearnedCodec) -> Validated:
+        """Scores of the averaged model on held-out data."""

@@ -1,0 +1,106 @@
+"""`edgecodec train`: a recipe and pictures to checkpoints that export takes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.reporting import reporting
+from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.errors import EngineUnavailable, InvalidArgument
+
+if TYPE_CHECKING:
+    from edgecodec.cli.console import Console
+    from edgecodec_train.events import Event
+
+
+@with_groups
+def train(
+    talk: TalkOptions,
+    recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a TOML file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER|TAR", help="Pictures: a folder, tar files in it, or one tar file.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The run's folder.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.0, metavar="M", help="Stop after so long.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, as in data.batch=4.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda. [default: cuda if there]")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
+    ] = None,
+    list_recipes: Annotated[bool, typer.Option("--list", help="Show the recipes and exit.")] = False,
+) -> None:
+    """Train a codec by a recipe (needs edgecodec[train])."""
+    with reporting(talk) as console:
+        try:
+            import torch
+
+            from edgecodec_train.recipe import known_recipes
+            from edgecodec_train.stopping import Stopping
+            from edgecodec_train.training import train_recipe
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"training needs {error.name}, which is not installed", hint="pip install 'edgecodec[train]'"
+            ) from error
+        if list_recipes:
+            recipes = known_recipes()
+            console.show("\n".join(f"{name:24}{title}" for name, title in recipes.items()))
+            return
+        if recipe is None or data is None or output is None:
+            wanted = {"RECIPE": recipe, "--data": data, "-o DIR": output}
+            missing = ", ".join(name for name, value in wanted.items() if value is None)
+            raise InvalidArgument(f"{missing} missing", hint="edgecodec train --list shows the recipes")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        stopping = Stopping(minutes)
+        with stopping.on_signals():
+            complete = train_recipe(
+                recipe,
+                data,
+                output,
+                resume=resume,
+                changes=changes or (),
+                device=device,
+                stopping=stopping,
+                report=lambda event: _tell(console, event),
+            )
+        console.record({"ok": True, "checkpoints": complete, "stopped": stopping.reason()})
+        if stopping.signal is not None:
+            raise typer.Exit(128 + stopping.signal)
+
+
+def _tell(console: Console, event: Event) -> None:
+    """One line for people, one object for machines."""
+    from edgecodec_train import events
+
+    if isinstance(event, events.Note):
+        console.say(event.text)
+        return
+    match event:
+        case events.Progress():
+            console.say(
+                f"{event.stage} {event.step}/{event.steps}  loss {event.loss:.4f}  "
+                f"{event.steps_per_second:.2f} steps/s, {_duration(event.seconds_left)} left in this stage"
+            )
+            return
+        case events.Scored():
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in event.scores.items())
+            console.say(f"{event.stage} {event.step}/{event.steps}  {shown}")
+        case events.StageDone():
+            console.say(f"{event.stage} is done: {event.checkpoint}")
+        case events.Stopped():
+            why = "the time is over" if event.reason == "time" else "a signal came"
+            console.say(f"stopped at {event.stage} {event.step}/{event.steps}: {why}; --resume goes on from here")
+    console.record({"event": type(event).__name__, **asdict(event)})
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min" if minutes else "<1 min"

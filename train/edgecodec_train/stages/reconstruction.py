@@ -1,0 +1,328 @@
+"""Rate and distortion: a codec, or its decoder alone, learns to rebuild pictures.
+
+    loss = rate * bits per pixel + mse * MSE + perceptual * distance + grid * grid energy
+
+with pictures in [0, 1], and with the weights of a recipe (`edgecodec_train.recipe.Stage`), which may depend on the
+knobs that are drawn for each batch. With an `mse` of lambda * 255^2 this is Balle et al. 2018, equation 10; with a rate
+target, Mentzer et al. 2020, section 3.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgecodec.errors import InvalidArgument
+from edgecodec.manifest import Knobs
+from edgecodec.noise import ONE as NOISE_ONE
+from edgecodec_export.checkpoints import RATE_FIT, Checkpoint, load_model, rate_fit_note, read_checkpoint
+from edgecodec_export.families import FAMILIES, LearnedCodec, build
+from edgecodec_export.layers.densities import FactorizedDensity
+from edgecodec_train import recipe as recipes
+from edgecodec_train.batches import Batch, Batches
+from edgecodec_train.data.crops import as_bytes
+from edgecodec_train.device import Device
+from edgecodec_train.knob_weights import Weight
+from edgecodec_train.losses.grid import grid_energy
+from edgecodec_train.losses.masked import mean_squared_error
+from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
+from edgecodec_train.losses.perceptual import MS_SSIM, build_perceptual
+from edgecodec_train.rate_fit import fit_rate
+from edgecodec_train.recipe import Recipe
+from edgecodec_train.schedule import Schedule
+from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
+from edgecodec_train.validation import validate
+
+START_CROPS = 64  # by which a model is initialised
+QUANTILE_RATE = 1e-3  # learning rate of the quantiles of densities
+STARTS = ("transform", "random")  # a recipe's start that is no file
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a stage runs: the recipe, which of its stages, on which data and device.
+
+    before: the checkpoint of the stage before, None for the first stage.
+    """
+
+    recipe: Recipe
+    index: int
+    batches: Batches
+    device: Device
+    before: Checkpoint | None = None
+
+    @property
+    def stage(self) -> recipes.Stage:
+        return self.recipe.stages[self.index]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A batch, and what the codec made of it. bits: None where only the decoder learns."""
+
+    batch: Batch
+    knobs: Knobs
+    picture: Tensor
+    condition: Tensor
+    bits: Tensor | None = None
+    rounded_bits: Tensor | None = None
+
+
+class Reconstruction(Stage):
+    """Rate, distortion and perceptual distance."""
+
+    KIND = "reconstruction"
+    CODEC_OPTIMISER: ClassVar[str] = "codec"
+
+    def __init__(self, setting: Setting) -> None:
+        """Raises InvalidArgument for a recipe that does not fit its family, and what reading pictures raises."""
+        self._setting, stage = setting, setting.stage
+        self._recipe = stage
+        self.steps, self.validate_every = stage.steps, setting.recipe.validation.every
+        self.average_decay, self.largest_loss = stage.average_decay, stage.largest_loss
+        self.seed = setting.recipe.seed * 1_000 + setting.index
+        torch.manual_seed(self.seed)
+        self.model, self.preset, self._fresh = self._start(setting)
+        self._check_names()
+        self._device = setting.device
+        self.model = self._device.place(self.model.train())
+        if stage.batch_norm == "stored":
+            settle_norms(self.model)
+        self._weights = self._choose_weights()
+        self._perceptual, self._perceptual_weight, said = self._choose_perceptual()
+        self.notes = {**setting.batches.notes, **said}
+        self._optimisers = self._make_optimisers()
+
+    # ---- the start ----
+
+    def _start(self, setting: Setting) -> tuple[LearnedCodec, str, frozenset[str]]:
+        """The model, the name of its preset, and the names of its weights that the stage before did not have."""
+        recipe, before = setting.recipe, setting.before
+        if before is None and recipe.start not in STARTS:
+            before = read_checkpoint(Path(recipe.start), recipe.family)
+        if before is None:
+            preset = setting.stage.preset or recipe.preset
+            _check_preset(recipe.family, preset)
+            model = build(recipe.family, preset)
+            setting.batches.check(model)
+            if recipe.start == "transform":
+                model.initialise(setting.batches.starting_crops(START_CROPS, self.seed))
+            return model, preset, frozenset()
+        checkpoint = _with_preset(before, setting.stage.preset)
+        model = load_model(checkpoint)
+        setting.batches.check(model)
+        return model, checkpoint.preset, frozenset(checkpoint.tensors) - frozenset(before.tensors)
+
+    def _check_names(self) -> None:
+        """Refuse knobs that the family does not have."""
+        stage, known = self._recipe, {knob.name for knob in self.model.KNOBS}
+        weights = [stage.rate, stage.mse, stage.grid]
+        weights += [stage.rate_target.bits_per_pixel] if stage.rate_target else []
+        weights += [stage.perceptual.weight, stage.perceptual.substitute_weight] if stage.perceptual else []
+        weights += [stage.adversarial.weight, stage.adversarial.feature_matching] if stage.adversarial else []
+        validated = [name for knobs in self._setting.recipe.validation_of(stage).knobs for name in knobs]
+        for name in (*stage.knobs, *(knob for weight in weights for knob in weight.knobs), *validated):
+            if name not in known:
+                raise InvalidArgument(
+                    f"{self.model.FAMILY} has no knob {name}",
+                    where=f"stage {stage.name}",
+                    hint=f"it has {', '.join(sorted(known)) or 'none'}",
+                )
+
+    def _choose_weights(self) -> dict[str, nn.Parameter]:
+        """The parameters that learn, by name, without the quantiles of densities."""
+        self.model.requires_grad_(False)
+        prefixes = self.model.DECODER_PREFIXES if self._recipe.learn == "decoder" else ("",)
+        quantiles = {id(density.quantiles) for density in densities(self.model)}
+        chosen = {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if name.startswith(prefixes)
+            and id(parameter) not in quantiles
+            and not any(fnmatch(name, pattern) for pattern in self._recipe.frozen)
+        }
+        if not chosen:
+            raise InvalidArgument("leaves nothing to learn", where=f"stage {self._recipe.name}: frozen")
+        for parameter in chosen.values():
+            parameter.requires_grad_(True)
+        return chosen
+
+    def _choose_perceptual(self) -> tuple[nn.Module | None, Weight, dict[str, str]]:
+        """The distance, its weight, and the note that says when a substitute takes its place."""
+        asked = self._recipe.perceptual
+        if asked is None:
+            return None, Weight(), {}
+        kind, weight, said = asked.kind, asked.weight, {}
+        if kind != MS_SSIM and not asked.weights:
+            kind, weight = asked.substitute, asked.substitute_weight
+            said = {"substitute": f"{kind} in place of {asked.kind}, whose weights were not given"}
+        crop = self._setting.recipe.data_of(self._recipe).crop
+        if kind == MS_SSIM and crop < MS_SSIM_SIDE:
+            raise InvalidArgument(f"{MS_SSIM} needs crops of {MS_SSIM_SIDE} pixels, not {crop}", where="data.crop")
+        network = build_perceptual(kind, Path(asked.weights) if kind == asked.kind and asked.weights else None)
+        return self._device.place(network), weight, said
+
+    def _make_optimisers(self) -> dict[str, Scheduled]:
+        settings, factor = self._recipe.optimiser, self._recipe.fresh_factor
+        learned = [parameter for name, parameter in self._weights.items() if name not in self._fresh]
+        fresh = [parameter for name, parameter in self._weights.items() if name in self._fresh]
+        groups = [(each, scale) for each, scale in ((learned, 1.0), (fresh, factor)) if each]
+        made = {self.CODEC_OPTIMISER: adam([each for each, _ in groups], settings, [scale for _, scale in groups])}
+        # Quantiles describe a density and have a loss of their own; a codec may have no such density.
+        self._densities = densities(self.model) if self._recipe.learn == "everything" else []
+        if self._densities:
+            quantiles = [density.quantiles.requires_grad_(True) for density in self._densities]
+            optimiser = torch.optim.Adam(quantiles, lr=QUANTILE_RATE)
+            made["quantiles"] = Scheduled(optimiser, [QUANTILE_RATE], Schedule())
+        return made
+
+    # ---- the loop's side ----
+
+    def optimisers(self) -> Mapping[str, Scheduled]:
+        return self._optimisers
+
+    def objectives(self, step: int) -> Iterator[Objective]:
+        rebuilt = self.rebuild(step)
+        loss, terms = self.reconstruction_loss(rebuilt, step)
+        yield self.objective(loss, terms)
+
+    def objective(self, loss: Tensor, terms: Mapping[str, Tensor]) -> Objective:
+        """The codec's own loss."""
+        optimisers = [each.optimiser for each in self._optimisers.values()]
+        norm = self._recipe.optimiser.gradient_norm
+        return Objective(loss, optimisers, list(self._weights.values()), norm, {"loss": loss, **terms})
+
+    def settle(self, averaged: LearnedCodec) -> None:
+        if self._densities:
+            settle_medians(averaged)
+
+    def final_notes(self, averaged: LearnedCodec) -> Mapping[str, str]:
+        """The fitted rate of a knob, where the recipe asks for one."""
+        asked = self._setting.recipe.rate_fit
+        if asked is None:
+            return {}
+        photographs = [as_bytes(batch.image) for batch in self._setting.batches.validation(averaged)]
+        return {RATE_FIT: rate_fit_note({asked.knob: fit_rate(averaged, asked.knob, asked.values, photographs)})}
+
+    def validate(self, averaged: LearnedCodec) -> Validated:
+        settings = self._setting.recipe.validation_of(self._recipe)
+        return validate(averaged, self._setting.batches, settings, self._device)
+
+    # ---- one step ----
+
+    def rebuild(self, step: int) -> Rebuilt:
+        """The batch of this step, and the codec's picture of it."""
+        generator = np.random.default_rng((self.seed, step, 1))
+        batch = self._setting.batches.get(self.seed, step).to(self._device)
+        knobs = {name: draw.draw(generator) for name, draw in self._recipe.knobs.items()}
+        side = {**batch.side(self.model), **self._noise(batch)}
+        with self._device.autocast():
+            if self._recipe.learn == "decoder":
+                coded = self.model.decoder_input(batch.image, knobs, side)
+                picture = self.model.decode(*coded.latents, **coded.knobs)
+                return Rebuilt(batch, knobs, picture.float(), coded.condition)
+            passed = self.model(batch.image, **side, **knobs)
+        return Rebuilt(
+            batch, knobs, passed.picture.float(), passed.condition.detach(), passed.rates.total(), passed.rounded
+        )
+
+    def _noise(self, batch: Batch) -> dict[str, Tensor]:
+        """Standard normal noise in units of 1/NOISE_ONE, where the model takes any."""
+        noise = self.model.noise()
+        if noise is None:
+            return {}
+        count, _, height, width = batch.image.shape
+        shape = (count, noise.channels, height // noise.stride, width // noise.stride)
+        return {noise.name: NOISE_ONE * torch.randn(shape, device=batch.image.device)}
+
+    def reconstruction_loss(self, rebuilt: Rebuilt, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of this module's docstring, and its parts for the curve."""
+        stage, knobs, image = self._recipe, rebuilt.knobs, rebuilt.batch.image
+        mse = mean_squared_error(rebuilt.picture, image, rebuilt.batch.mse_weight(stage.mse_elsewhere))
+        loss, terms = stage.mse.at(knobs) * mse, {"training_mse": mse}
+        if rebuilt.bits is not None:
+            pixels = image[:, 0].numel()
+            loss = loss + self._rate_weight(rebuilt, step) * rebuilt.bits / pixels
+            terms["training_bits_per_pixel"] = rebuilt.bits / pixels
+            loss = loss + sum(density.quantile_loss() for density in self._densities) * 1e-6
+        if stage.grid:
+            loss = loss + stage.grid.at(knobs) * grid_energy(rebuilt.picture - image)
+        weight = self._perceptual_weight.at(knobs)
+        if self._perceptual is not None and weight:
+            distance = self._perceptual(rebuilt.picture.clamp(0, 1), image)
+            loss, terms["training_perceptual"] = loss + weight * distance, distance
+        return loss, terms
+
+    def _rate_weight(self, rebuilt: Rebuilt, step: int) -> float:
+        """Weight of the rate: constant, or by whether the batch is above the target."""
+        weight, target = self._recipe.rate.at(rebuilt.knobs), self._recipe.rate_target
+        if target is None or rebuilt.rounded_bits is None:
+            return weight
+        most = target.bits_per_pixel.at(rebuilt.knobs)
+        if step < target.early:
+            weight, most = weight * target.early_weight, most * target.early_target
+        above = float(rebuilt.rounded_bits) / rebuilt.batch.image[:, 0].numel() > most
+        return weight if above else target.below
+
+
+def adam(groups: list[list[nn.Parameter]], settings: recipes.Optimiser, scales: list[float]) -> Scheduled:
+    """Adam over groups of parameters, each with the learning rate of the settings times its scale."""
+    rates = [settings.learning_rate * scale for scale in scales]
+    betas = settings.betas[0], settings.betas[1]
+    optimiser = torch.optim.Adam([{"params": each} for each in groups], lr=settings.learning_rate, betas=betas)
+    return Scheduled(optimiser, rates, settings.schedule)
+
+
+def _check_preset(family: str, preset: str) -> None:
+    if family not in FAMILIES:
+        raise InvalidArgument(f"there is no family {family!r}", where="family", hint=f"there are {', '.join(FAMILIES)}")
+    if preset not in FAMILIES[family].PRESETS:
+        known = ", ".join(FAMILIES[family].PRESETS)
+        raise InvalidArgument(f"{family} has no preset {preset!r}", where="preset", hint=f"it has {known}")
+
+
+def _with_preset(checkpoint: Checkpoint, preset: str) -> Checkpoint:
+    """The checkpoint itself, or one of the preset that takes over all its weights and has more."""
+    if preset in ("", checkpoint.preset):
+        return checkpoint
+    _check_preset(checkpoint.family, preset)
+    family = FAMILIES[checkpoint.family]
+    reached, tensors = family.with_realism(checkpoint.preset, checkpoint.tensors)
+    if reached != preset:
+        raise InvalidArgument(f"{checkpoint.preset} cannot become {preset}", where="preset")
+    return replace(checkpoint, preset=preset, configuration=family.PRESETS[preset], tensors=dict(tensors))
+
+
+def densities(model: nn.Module) -> list[FactorizedDensity]:
+    return [module for module in model.modules() if isinstance(module, FactorizedDensity)]
+
+
+def settle_norms(model: nn.Module) -> None:
+    """Let batch norms use their stored statistics, and leave them as they are.
+
+    The statistics of a batch of few crops depend on what these show and on the rate, which hides brightness from the
+    decoder; outside training the stored ones are used anyway.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+@torch.no_grad()
+def settle_medians(model: nn.Module, steps: int = 60) -> None:
+    """Move the stored medians to the medians of each density by bisection of its monotone cumulative."""
+    for density in densities(model):
+        quantiles = density.quantiles
+        low, high = torch.full_like(quantiles[:, :, 1:2], -256.0), torch.full_like(quantiles[:, :, 1:2], 256.0)
+        for _ in range(steps):
+            middle = (low + high) / 2
+            above = density.logits_cumulative(middle) > 0
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        quantiles[:, :, 1:2] = (low + high) / 2

@@ -1,0 +1,95 @@
+"""A training run: the stages of a recipe, one after the other, in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from edgecodec.errors import InvalidArgument
+from edgecodec_train.batches import Opened, make_batches, open_data
+from edgecodec_train.device import Device, choose_device
+from edgecodec_train.events import Note, Report
+from edgecodec_train.loop import train
+from edgecodec_train.provenance import provenance
+from edgecodec_train.recipe import as_content, change, parse_recipe, read_recipe
+from edgecodec_train.run_folder import Position, RunFolder
+from edgecodec_train.stages import Setting, make_stage
+from edgecodec_train.stopping import Stopping
+
+
+def train_recipe(
+    name: str,
+    data: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    changes: Sequence[str] = (),
+    device: str | None = None,
+    stopping: Stopping | None = None,
+    report: Report = lambda event: None,
+) -> list[Path]:
+    """Train by a recipe, and return the checkpoints of the stages that are complete.
+
+    name: of a built-in recipe, or a TOML file. data: a folder of pictures, of tar files with pictures, or one tar file;
+    for recipes of scenes the tar file that `data/scenes.py` describes. output: the run's folder. resume: go on with the
+    run that is in that folder, with its recipe. changes: "key=value", see `recipe.change`; a run that is resumed
+    follows them from there on, and remembers. device: "cpu", "cuda", or None for the best there is.
+
+    Raises InvalidArgument for a recipe that cannot be, OutputExists for a folder that holds a run (without `resume`),
+    and what reading the data, the stages and writing raise. The run can then be resumed from the state saved last.
+    """
+    run, position = _resumed(name, output, changes) if resume else (_planned(name, output, changes), Position())
+    recipe, stopping = run.recipe, stopping or Stopping()
+    chosen = choose_device(device, recipe.precision)
+    torch.set_flush_denormal(True)
+    opened = open_data(recipe.data, data, recipe.validation)
+    run.use_data(opened.fingerprint)
+    report(Note(f"{run.name}: {recipe.title}"))
+    report(Note(f"{chosen.precision} on {chosen.name}"))
+    try:
+        for index in range(position.stage, len(recipe.stages)):
+            if index > position.stage:
+                position = Position(stage=index, seconds=position.seconds, skipped_steps=position.skipped_steps)
+            if not _run_stage(run, position, opened, chosen, stopping, report):
+                return [run.checkpoint(complete) for complete in range(index)]
+        return [run.checkpoint(complete) for complete in range(len(recipe.stages))]
+    finally:
+        if opened.skipped_summary:
+            report(Note(opened.skipped_summary))
+
+
+def _planned(name: str, output: Path, changes: Sequence[str]) -> RunFolder:
+    recipe = parse_recipe(read_recipe(name, changes), name)
+    return RunFolder.plan(output, Path(name).stem, recipe)
+
+
+def _resumed(name: str, output: Path, changes: Sequence[str]) -> tuple[RunFolder, Position]:
+    run = RunFolder.reopen(output)
+    if run.name != Path(name).stem:
+        raise InvalidArgument(f"holds a run of {run.name}, not of {name}", where=str(output))
+    position = run.position()
+    if changes:
+        run.steer(parse_recipe(change(as_content(run.recipe), changes), name), position)
+    return run, position
+
+
+def _run_stage(
+    run: RunFolder, position: Position, opened: Opened, device: Device, stopping: Stopping, report: Report
+) -> bool:
+    """Train one stage, or what is left of it. Returns whether it is complete."""
+    recipe, settings = run.recipe, run.recipe.stages[position.stage]
+    if position.step >= settings.steps and run.checkpoint(position.stage).exists():
+        return True
+    before = run.read_checkpoint(position.stage - 1) if position.stage else None
+    batches = make_batches(recipe.data_of(settings), opened)
+    try:
+        stage = make_stage(Setting(recipe, position.stage, batches, device, before))
+        run.begin()
+        stage.notes = {**provenance(), "precision": f"{device.precision} on {device.name}", **stage.notes}
+        if "substitute" in stage.notes:
+            report(Note(f"{settings.name}: {stage.notes['substitute']}"))
+        return train(stage, run, position, stopping, report)
+    finally:
+        batches.close()
