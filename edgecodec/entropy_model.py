@@ -26,6 +26,14 @@ class LatentSpec:
     stride: int
 
 
+@dataclass(frozen=True)
+class Cost:
+    """bytes: of memory held at once, beside latents and payload. multiplications: about as many, of integers."""
+
+    bytes: int
+    multiplications: int
+
+
 class EntropyModel:
     """An opened entropy.bin. May be used by many threads at a time; freed with its last reference.
 
@@ -53,6 +61,12 @@ class EntropyModel:
         for i, tensor in enumerate(tensors):
             describe(self._handle, i, ctypes.byref(tensor))
         return tuple(LatentSpec(each.name.decode("ascii"), each.channels, each.stride) for each in tensors)
+
+    def cost(self, width: int, height: int) -> Cost:
+        """What decoding a picture of this size in pixels takes. Raises LimitExceeded for one that is too large."""
+        cost = native.CoreCost()
+        native.call(self._core.ec_core_model_cost, self._handle, width, height, ctypes.byref(cost))
+        return Cost(cost.bytes, cost.multiplications)
 
     def encoder_shapes(self, width: int, height: int) -> dict[str, tuple[int, int, int]]:
         """(channels, rows, columns) of each encoder latent of a picture of this size in pixels."""

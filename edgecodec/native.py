@@ -64,6 +64,12 @@ class CoreTensor(Structure):
     _fields_ = [("name", c_char_p), ("channels", c_uint32), ("stride", c_uint32)]
 
 
+class CoreCost(Structure):
+    """ec_core_cost"""
+
+    _fields_ = [("bytes", c_uint64), ("multiplications", c_uint64)]
+
+
 _POINTERS = POINTER(c_void_p)
 _SIZES = POINTER(c_size_t)
 _NUMBERS = POINTER(c_uint32)
@@ -88,6 +94,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_model_decoder_latent_count", c_uint32, [c_void_p]),
     ("ec_core_model_encoder_latent", c_int, [c_void_p, c_uint32, POINTER(CoreTensor)]),
     ("ec_core_model_decoder_latent", c_int, [c_void_p, c_uint32, POINTER(CoreTensor)]),
+    ("ec_core_model_cost", c_int, [c_void_p, c_uint32, c_uint32, POINTER(CoreCost), _ERROR]),
     (
         "ec_core_decode",
         c_int,

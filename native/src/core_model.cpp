@@ -61,6 +61,15 @@ ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, e
     return model == nullptr ? EC_INVALID_ARGUMENT : describe(model->model, model->model.decoder_latents(), i, out);
 }
 
+ec_status ec_core_model_cost(const ec_core_model *model, uint32_t width, uint32_t height, ec_core_cost *out,
+                             ec_core_error *error) {
+    return guarded(error, [&] {
+        check(model, width, height, out, 1);
+        const Cost cost = model->model.cost(width, height);
+        *out = {cost.bytes, cost.multiplications};
+    });
+}
+
 ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
                          const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
                          ec_core_error *error) {

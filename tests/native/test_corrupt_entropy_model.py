@@ -164,11 +164,56 @@ def test_nets_must_keep_the_extents_of_all_pictures(
 
 
 def test_sides_that_grow_without_end_are_refused() -> None:
-    """Eight layers that each enlarge a side 255 times leave 64 bits."""
-    grown = Net(-50, 50, [convolution(255, 0, 255, transposed=True)] * 8)
+    """22 layers that each enlarge a side 8 times leave 64 bits."""
+    grown = Net(-50, 50, [convolution(8, 0, 8, transposed=True)] * 22)
     tensors = [Tensor(name, 2, 1, decoder_latent=True) for name in "abc"]
     steps: list[Step] = [Code("a", 0), Affine("b", "a", 0, OFFSETS, -50, 50), Apply("c", "b", 0)]
     refused(model_bytes(Model(1, tensors, [[TABLE] * 2], [grown], steps)), "another extent")
+
+
+def wide(channels: int, layers: int, kernel: int) -> Model:
+    """Codes a tensor at full size and runs a net of so many layers on it."""
+    numbers = np.ones(channels, np.int64)
+    requantise = Requantise(numbers, numbers, 3 * numbers, -50, 50)
+    weight = np.ones((channels, kernel, kernel, channels), np.int64)
+    layer = Layer(False, 1, kernel // 2, 0, 1, 0 * numbers, weight, requantise)
+    tensors = [Tensor(name, channels, 1, decoder_latent=name != "fixed") for name in ("coded", "fixed", "seen")]
+    steps: list[Step] = [Code("coded", 0), Affine("fixed", "coded", 0, 0 * numbers, -50, 50), Apply("seen", "fixed", 0)]
+    return Model(64, tensors, [[TABLE] * channels], [Net(-50, 50, [layer] * layers)], steps)
+
+
+def test_a_model_that_takes_much_memory_for_a_pixel_is_refused() -> None:
+    """Three tensors of 4 bytes a value, and the activations of the net: 16 channels fit into 256 bytes, 22 do not."""
+    EntropyModel(model_bytes(wide(16, 1, 1)))
+    refused(model_bytes(wide(22, 1, 1)), "too much memory for each pixel")
+
+
+def test_a_model_that_works_long_for_a_pixel_is_refused() -> None:
+    """16 to 16 channels by 15x15 are 57,600 multiplications a layer, of 2^20 that are allowed."""
+    EntropyModel(model_bytes(wide(16, 18, 15)))
+    refused(model_bytes(wide(16, 19, 15)), "too much work for each pixel")
+
+
+def test_an_alignment_beyond_those_of_known_codecs_is_refused() -> None:
+    tensors = [Tensor("coded", 2, 1, decoder_latent=True)]
+    for alignment, opens in ((1, True), (64, True), (65, False), (128, False), (4096, False)):
+        data = model_bytes(Model(alignment, tensors, [[TABLE] * 2], [], [Code("coded", 0)]))
+        if opens:
+            EntropyModel(data)
+        else:
+            refused(data, "alignment out of range")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (40, 20), (500, 300)])
+def test_the_cost_is_that_of_its_parts(width: int, height: int) -> None:
+    """Multiplications of every convolution, one for each value that is moved, 16 for each symbol that is coded."""
+    cost = EntropyModel(model_bytes(MODEL)).cost(width, height)
+    positions = (-(-width // 16) * 2) * (-(-height // 16) * 2)
+    moved = {"fixed": 2, "mean": 2, "both": 4, "total": 2, "index": 2}
+    convolutions = 2 * 2 * 9 + 2 * 4 * 9
+    assert cost.multiplications == positions * (sum(moved.values()) + 16 * (2 + 2) + convolutions)
+    # At the net for the indices: both latents so far, the values that are read again, and its padded input.
+    assert 4 * positions * (2 + 4) <= cost.bytes <= 4 * positions * 14 + 2 * 64 * (positions**0.5 + 9) ** 2
 
 
 def test_every_truncation_is_refused() -> None:

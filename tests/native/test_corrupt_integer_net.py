@@ -38,7 +38,8 @@ def test_the_net_these_tests_break_is_whole() -> None:
         (KIND, 4, "unknown kind"),
         (KERNEL, 1, "stride"),
         (KERNEL, 0, "stride"),
-        (KERNEL, 255, "too early"),
+        (KERNEL, 15, "too early"),
+        (KERNEL, 16, "kernel is too large"),
         (STRIDE, 0, "stride"),
         (STRIDE, 6, "stride"),
         (PADDING, 5, "padded"),
@@ -131,9 +132,9 @@ def test_damage_is_refused_or_harmless(net: Net) -> None:
 
 
 def test_a_huge_net_is_refused_before_it_is_allocated() -> None:
-    """Heads that promise up to 2^48 bytes, in files of a few bytes."""
+    """Heads that promise up to 2^40 bytes, in files of a few bytes."""
     data = bytearray(net_bytes(NET))
-    data[KERNEL] = 255
+    data[KERNEL] = 15
     data[INPUTS : OUTPUTS + 2] = b"\xff\xff\xff\xff"
     refused(bytes(data), "too early")
 

@@ -31,6 +31,7 @@ EXPORTED = [
     "ec_core_kernels_force",
     "ec_core_model_alignment",
     "ec_core_model_close",
+    "ec_core_model_cost",
     "ec_core_model_decoder_latent",
     "ec_core_model_decoder_latent_count",
     "ec_core_model_encoder_latent",

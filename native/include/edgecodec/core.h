@@ -102,6 +102,15 @@ EC_API uint32_t ec_core_model_decoder_latent_count(const ec_core_model *model);
 EC_API ec_status ec_core_model_encoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
 EC_API ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, ec_core_tensor *out);
 
+/* What decoding a picture takes: bytes held at once beside the latents and the payload, and about as many
+ * multiplications. A model that takes too much for a pixel is refused when it is opened. */
+typedef struct ec_core_cost {
+    uint64_t bytes, multiplications;
+} ec_core_cost;
+
+EC_API ec_status ec_core_model_cost(const ec_core_model *model, uint32_t width, uint32_t height, ec_core_cost *out,
+                                    ec_core_error *error);
+
 /* latents[i]: decoder latent i as int16 (channels, rows, columns), exactly the size the picture's size implies.
  * threads: 1 or more, an upper limit; results do not depend on it. */
 EC_API ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,

@@ -13,7 +13,17 @@ namespace {
 
 constexpr uint8_t kMagic[4] = {'E', 'C', 'E', 'M'};
 constexpr uint32_t kLayoutVersion = 1;
-constexpr uint32_t kMaxAlignment = 4096;
+constexpr uint32_t kMaxAlignment = 64;
+
+// Per pixel of a padded picture: several times what the most expensive known model takes, which is CRDR at its published
+// size. A model with more would make a small file take minutes or gigabytes.
+constexpr uint64_t kMostBytes = 256;
+constexpr uint64_t kMostMultiplications = uint64_t{1} << 20;
+// Sides of pictures, in units of the alignment, for which cost is checked. Extents are linear in them, and the cost per
+// pixel is largest for a picture of one unit, or for one of very many, of which this is near enough.
+constexpr uint32_t kCheckedUnits[] = {1, 16};
+
+constexpr uint64_t kWorkOfSymbol = 16;  // multiplications that take as long as coding a symbol
 
 }  // namespace
 
@@ -72,6 +82,7 @@ void EntropyModel::read_steps(ByteReader &bytes, size_t count) {
     reader.check_end();
     encoder_latents_ = reader.encoder_latents();
     release_after(reader);
+    check_cost(bytes);
 }
 
 void EntropyModel::release_after(const StepReader &reader) {
@@ -79,6 +90,40 @@ void EntropyModel::release_after(const StepReader &reader) {
         const size_t tensor = steps_[i].tensor;
         if (parts_.tensors[tensor].decoder_latent) continue;
         steps_[std::max(i, reader.last_reader(tensor))].released.push_back(tensor);
+    }
+}
+
+Cost EntropyModel::cost(uint32_t width, uint32_t height) const {
+    const Extents extents(parts_.tensors, parts_.alignment, width, height);
+    // Values may be held in both orders; indices have one byte.
+    const auto held_by = [&](size_t tensor) {
+        return extents[tensor].values() * (parts_.tensors[tensor].holds_indices ? 1 : 2 * sizeof(int16_t));
+    };
+    Cost total;
+    uint64_t held = 0;
+    for (const Step &step : steps_) {
+        held += held_by(step.tensor);
+        Cost cost = step.step->cost(extents);
+        cost.bytes += held;
+        cost.multiplications += extents[step.tensor].values() * (step.step->codes() ? kWorkOfSymbol : 1);
+        total.then(cost);
+        for (const size_t tensor : step.released) held -= held_by(tensor);
+    }
+    return total;
+}
+
+void EntropyModel::check_cost(const ByteReader &reader) const {
+    for (const uint32_t units : kCheckedUnits) {
+        const uint32_t side = units * parts_.alignment;
+        const uint64_t pixels = uint64_t{side} * side;
+        Cost cost;
+        try {
+            cost = this->cost(side, side);
+        } catch (const Failure &) {
+            reader.fail("needs more memory than it may use even for small pictures");
+        }
+        if (cost.bytes > kMostBytes * pixels) reader.fail("needs too much memory for each pixel");
+        if (cost.multiplications > kMostMultiplications * pixels) reader.fail("does too much work for each pixel");
     }
 }
 

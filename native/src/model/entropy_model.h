@@ -34,6 +34,8 @@ public:
                                 unsigned threads) const;
     // Bits that coding these encoder latents takes, without states and container.
     uint64_t bits(uint32_t width, uint32_t height, const int16_t *const *latents, unsigned threads) const;
+    // Of decoding a picture. Throws Failure(EC_LIMIT) for a picture that the nets are not made for.
+    Cost cost(uint32_t width, uint32_t height) const;
     // An upper bound on the bytes of a payload.
     size_t largest_payload(uint32_t width, uint32_t height) const;
 
@@ -47,6 +49,7 @@ private:
     void read_tensors(ByteReader &reader, size_t count);
     void read_steps(ByteReader &reader, size_t count);
     void release_after(const StepReader &reader);
+    void check_cost(const ByteReader &reader) const;
     void encode_steps(Workspace &workspace, const int16_t *const *latents, RansEncoder &encoder) const;
     uint32_t digest(Workspace &workspace) const;
 

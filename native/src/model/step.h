@@ -6,6 +6,7 @@
 #include "model/tensors.h"
 #include "rans/decoder.h"
 #include "rans/encoder.h"
+#include "support/cost.h"
 
 namespace edgecodec {
 
@@ -19,6 +20,8 @@ public:
     // Whether the step codes symbols, and whether their number is known before they are decoded.
     virtual bool codes() const { return true; }
     virtual bool count_is_known() const { return true; }
+    // What the step takes besides the tensor that it defines. Throws Failure where a net could not run.
+    virtual Cost cost(const Extents &) const { return {}; }
     // An upper bound on the bytes for one value of the step's tensor.
     virtual size_t largest_cost() const { return 5; }
 };

@@ -33,6 +33,9 @@ public:
         encoder.add(tables_, table_of_symbol.data(), symbols.data(), symbols.size());
     }
 
+    // A symbol and its table for every value.
+    Cost cost(const Extents &extents) const override { return {4 * extents[tensor_].values(), 0}; }
+
 private:
     static constexpr size_t kBlock = 32;
 

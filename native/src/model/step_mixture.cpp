@@ -67,7 +67,19 @@ public:
         });
     }
 
+    // The net runs along one diagonal at a time. Every value evaluates its mixture some times.
+    Cost cost(const Extents &extents) const override {
+        const Extent extent = extents[tensor_];
+        const size_t longest = std::min(extent.rows, (extent.columns + delay_ - 1) / delay_);
+        const Cost front = net_.cost({1, longest});
+        const uint64_t values = extent.values();
+        return {front.bytes + 4 * values,
+                front.multiplications / longest * extent.positions() + values * rule_.components * kEvaluations};
+    }
+
 private:
+    static constexpr uint64_t kEvaluations = 16;
+
     // Calls code(place in the planes, mixture), which returns the value there, for every value.
     template <class Code>
     void walk(Workspace &workspace, Code &&code) const {

@@ -17,6 +17,11 @@ public:
                  indices ? nullptr : workspace.new_pixels(destination_), workspace.threads());
     }
 
+    Cost cost(const Extents &extents) const override {
+        const Extent source = extents[source_];
+        return net_.cost({source.rows, source.columns});
+    }
+
 private:
     size_t destination_, source_;
     const IntegerNet &net_;

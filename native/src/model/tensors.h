@@ -24,6 +24,19 @@ struct Extent {
 // The extent of a tensor for a picture of width x height pixels.
 Extent extent_of(const ModelTensor &tensor, uint32_t alignment, uint32_t width, uint32_t height);
 
+// The extents of a model's tensors for one picture.
+class Extents {
+public:
+    Extents(const std::vector<ModelTensor> &tensors, uint32_t alignment, uint32_t width, uint32_t height)
+        : tensors_(tensors), alignment_(alignment), width_(width), height_(height) {}
+
+    Extent operator[](size_t tensor) const { return extent_of(tensors_[tensor], alignment_, width_, height_); }
+
+private:
+    const std::vector<ModelTensor> &tensors_;
+    uint32_t alignment_, width_, height_;
+};
+
 // A tensor of values has two orders: planes (channels, rows, columns), which callers and the coder use, and pixels
 // (rows, columns, channels), which nets use. A step writes one of them; the other is made when a step asks for it.
 class Workspace {

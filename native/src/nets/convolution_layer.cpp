@@ -6,6 +6,10 @@
 namespace edgecodec {
 namespace {
 
+// More than any known codec has. Every phase of a transposed convolution is packed by itself, into some hundred bytes at
+// least, and there are as many as the square of the stride.
+constexpr int64_t kMaxStride = 8, kMaxKernel = 15;
+
 // Fills a tree in order with descending thresholds and returns the first one that it did not read.
 const int32_t *fill_tree(int32_t *tree, size_t node, const int32_t *descending) {
     if (node >= kTreeSlots) return descending;
@@ -65,6 +69,7 @@ void ConvolutionLayer::read_geometry(ByteReader &reader) {
     input_channels_ = reader.u16();
     output_channels_ = reader.u16();
     if (stride_ < 1 || kernel_ < stride_) reader.fail("has a layer whose stride is 0 or exceeds its kernel");
+    if (stride_ > kMaxStride || kernel_ > kMaxKernel) reader.fail("has a layer whose stride or kernel is too large");
     if (padding_ >= kernel_) reader.fail("has a layer padded by its kernel or more");
     if (output_padding_ >= (transposed_ ? stride_ : 1)) reader.fail("has a layer with too much output padding");
     if (weight_bytes_ != 1 && weight_bytes_ != 2) reader.fail("has weights that are neither 1 nor 2 bytes wide");
@@ -246,10 +251,10 @@ size_t ConvolutionLayer::zeros_after(size_t inputs) const {
     return static_cast<size_t>(zeros);
 }
 
-size_t ConvolutionLayer::multiplications(Shape output_shape) const {
-    const size_t phases = axes_.size() * axes_.size();
+uint64_t ConvolutionLayer::multiplications(Shape output_shape) const {
+    const uint64_t phases = axes_.size() * axes_.size();
     return output_shape.rows * output_shape.columns * output_channels_ * input_channels_ *
-           static_cast<size_t>(kernel_ * kernel_) / phases;
+           static_cast<uint64_t>(kernel_ * kernel_) / phases;
 }
 
 ThresholdTrees ConvolutionLayer::trees(size_t block) const {

@@ -34,6 +34,7 @@ public:
     bool pointwise() const override { return kernel_ == 1; }
     std::optional<Sides> output_sides(const Sides &input) const override;
     ActivationLayout input_layout(Shape input) const override;
+    uint64_t multiplications(Shape output_shape) const override;
     void run(const Activation &input, Shape output_shape, const LayerOutput &output, unsigned threads) const override;
 
 private:
@@ -66,7 +67,6 @@ private:
     std::optional<Side> output_side(Side input) const;
     size_t zeros_before() const;
     size_t zeros_after(size_t inputs) const;
-    size_t multiplications(Shape output_shape) const;  // approximate
 
     size_t blocks() const { return (output_channels_ + kBlockChannels - 1) / kBlockChannels; }
     size_t group_values() const { return bytes_ ? kGroupBytes : kGroupBytes / 2; }

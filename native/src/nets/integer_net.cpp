@@ -89,6 +89,24 @@ std::optional<Sides> IntegerNet::output_sides(Sides sides) const {
     return sides;
 }
 
+Cost IntegerNet::cost(Shape shape) const {
+    const auto bytes_of = [](const ActivationLayout &layout, Shape input) {
+        return static_cast<uint64_t>(layout.zeros_before + input.rows + layout.rows_after) *
+               (layout.zeros_before + input.columns + layout.columns_after) * layout.position_step;
+    };
+    Cost total;
+    uint64_t held = bytes_of(layers_.front()->input_layout(shape), shape);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+        const Shape output = layer_output_shape(*layers_[i], shape);
+        const uint64_t next =
+            i + 1 < layers_.size() ? bytes_of(layers_[i + 1]->input_layout(output), output) : uint64_t{0};
+        total.then({held + next, layers_[i]->multiplications(output)});
+        held = next;
+        shape = output;
+    }
+    return total;
+}
+
 void IntegerNet::run(const int16_t *input, Shape shape, uint8_t *indices, int16_t *values, unsigned threads) const {
     output_shape(shape);
     threads = std::min(threads, kMaxThreads);

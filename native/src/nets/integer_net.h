@@ -10,6 +10,7 @@
 
 #include "nets/layer.h"
 #include "support/byte_reader.h"
+#include "support/cost.h"
 
 namespace edgecodec {
 
@@ -35,6 +36,9 @@ public:
     // The same for all sizes of a picture at once. Empty if some size has no output, or if the output's size is not a
     // Side.
     std::optional<Sides> output_sides(Sides sides) const;
+
+    // Of a run. Throws as output_shape does.
+    Cost cost(Shape shape) const;
 
     // input: (rows, columns, channels), every value within input_low() and input_high().
     // Output: into `indices` (channels, rows, columns) for a net that computes indices, else into `values` (rows,

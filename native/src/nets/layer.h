@@ -50,6 +50,9 @@ public:
 
     virtual ActivationLayout input_layout(Shape input) const = 0;
 
+    // About as many as a run takes for this shape of its output.
+    virtual uint64_t multiplications(Shape output) const { return output.rows * output.columns * output_channels(); }
+
     // `input` has the layout of input_layout and values within the bounds that the layer was proved for. Threads share
     // the rows.
     virtual void run(const Activation &input, Shape output_shape, const LayerOutput &output,
