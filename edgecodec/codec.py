@@ -272,6 +272,7 @@ class Codec:
             file = container.parse(data)
             info = file.info
             self._limits.check_size(info.width, info.height)
+            self._limits.check_ratio(info.width, info.height, memoryview(data).nbytes)
             if info.model_id != self._model.model_id:
                 raise ModelMismatch(
                     f"was coded with model {info.model_id}, this bundle is {self._model.model_id}",

@@ -25,3 +25,17 @@ def inspect(source: files.Source) -> FileInfo | BundleInfo:
     except EdgecodecError as error:
         error.locate(files.name_of(source))
         raise
+
+
+def entropy_cost(bundle: str | os.PathLike[str]) -> dict[str, float]:
+    """What a bundle's entropy model takes for each pixel of a picture of about a megapixel: bytes and multiplications.
+
+    Raises NotABundle, BundleChanged, and BadModel for a model that takes more than any may.
+    """
+    model = Bundle(bundle).entropy_model()
+    side = 1024  # a multiple of every alignment
+    cost = model.cost(side, side)
+    return {
+        "bytes_per_pixel": round(cost.bytes / side**2, 2),
+        "multiplications_per_pixel": round(cost.multiplications / side**2, 1),
+    }

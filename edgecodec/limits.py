@@ -15,12 +15,14 @@ class Limits:
     """Upper bounds for one picture.
 
     max_pixels: width times height. max_side: the longer side in pixels. max_file_bytes: the coded picture, or the
-    picture file that is to be encoded, as bytes on disk.
+    picture file that is to be encoded, as bytes on disk. max_pixels_per_byte: of a coded picture, so that a few bytes
+    cannot ask for minutes of work; a large picture of one colour has up to 1500, one label over all of it 134,000.
     """
 
     max_pixels: int = 1 << 28
     max_side: int = MAX_SIDE
     max_file_bytes: int = 1 << 30
+    max_pixels_per_byte: int = 1 << 18
 
     def check_size(self, width: int, height: int) -> None:
         """Raise LimitExceeded if a picture of this size, in pixels, is too large."""
@@ -33,6 +35,14 @@ class Limits:
                 hint="raise max_pixels (--max-pixels) if the picture is meant to be this large",
             )
 
+    def check_ratio(self, width: int, height: int, size: int) -> None:
+        """Raise LimitExceeded if a coded picture of `size` bytes has too many pixels for its bytes."""
+        if width * height > self.max_pixels_per_byte * size:
+            raise LimitExceeded(
+                f"{width}x{height} pixels in {size} bytes are more than {self.max_pixels_per_byte} pixels a byte",
+                hint="raise max_pixels_per_byte (--max-pixels-per-byte) if the file is trusted",
+            )
+
     def check_bytes(self, size: int) -> None:
         """Raise LimitExceeded if a file of this many bytes is too large."""
         if size > self.max_file_bytes:
@@ -40,4 +50,4 @@ class Limits:
 
 
 #: No limit that a real file could reach, for inspection.
-ANY = Limits(max_pixels=MAX_SIDE * MAX_SIDE, max_file_bytes=1 << 40)
+ANY = Limits(max_pixels=MAX_SIDE * MAX_SIDE, max_file_bytes=1 << 40, max_pixels_per_byte=MAX_SIDE * MAX_SIDE)

@@ -13,7 +13,9 @@ from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.files import STANDARD_STREAM
+from edgecodec.inspection import entropy_cost
 from edgecodec.limits import ANY
+from edgecodec.manifest import BundleInfo
 
 
 @with_groups
@@ -29,6 +31,8 @@ def inspect(
             with tally.attempt(job):
                 info = edgecodec.inspect(job.source(ANY))
                 facts: dict[str, Any] = {"input": path, "ok": True, **asdict(info)}
+                if isinstance(info, BundleInfo):
+                    facts["entropy_cost"] = entropy_cost(path)
                 if talk.json:
                     console.record(facts)
                 else:

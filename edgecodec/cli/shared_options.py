@@ -56,9 +56,12 @@ class SizeOptions:
         Option(metavar="SIZE", help="Memory for one engine call, like 4G. [default: half of what is free]"),
     ] = None
     max_pixels: Annotated[int, Option(min=1, metavar="N", help="Refuse larger pictures.")] = Limits.max_pixels
+    max_pixels_per_byte: Annotated[
+        int, Option(min=1, metavar="N", help="Refuse coded pictures with more pixels for their bytes.")
+    ] = Limits.max_pixels_per_byte
 
     def limits(self) -> Limits:
-        return Limits(max_pixels=self.max_pixels)
+        return Limits(max_pixels=self.max_pixels, max_pixels_per_byte=self.max_pixels_per_byte)
 
     def room(self) -> dict[str, Any]:
         """What open_bundle is told of tiles and memory. Raises InvalidArgument."""

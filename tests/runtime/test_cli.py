@@ -356,6 +356,8 @@ def test_inspect_for_people_and_for_machines(run: Run, file: Path) -> None:
     assert "width: 96" in spoken and "family: hific" in spoken
     picture, bundle = run("inspect", file, TINY, "--json").records
     assert picture["model_id"] == bundle["model_id"] and bundle["path"] == str(TINY)
+    cost = bundle["entropy_cost"]
+    assert 0 < cost["bytes_per_pixel"] < 256 and 0 < cost["multiplications_per_pixel"] < 2**20
 
 
 def test_inspect_goes_on_after_a_bad_file(run: Run, file: Path, photo: Path) -> None:

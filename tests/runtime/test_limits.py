@@ -13,7 +13,7 @@ from PIL import Image
 
 import edgecodec
 from edgecodec import container
-from edgecodec.errors import LimitExceeded
+from edgecodec.errors import Corrupt, LimitExceeded
 from edgecodec.limits import Limits
 from support.paths import TINY
 
@@ -52,6 +52,17 @@ def test_exactly_at_the_limit(coded: bytes) -> None:
     for limits in (Limits(max_pixels=64 * 96 - 1), Limits(max_side=95)):
         with pytest.raises(LimitExceeded):
             edgecodec.open_bundle(TINY, "stub", limits=limits).decode(coded)
+
+
+def test_few_bytes_cannot_claim_many_pixels(coded: bytes) -> None:
+    """The ratio is exact: a file may have that many pixels a byte, and not one more."""
+    width, height = 4096, 4000
+    bomb = _claiming(coded, width, height)
+    ratio = -(-width * height // len(bomb))
+    with pytest.raises(LimitExceeded, match="pixels a byte.*--max-pixels-per-byte"):
+        edgecodec.open_bundle(TINY, "stub", limits=Limits(max_pixels_per_byte=ratio - 1)).decode(bomb)
+    with pytest.raises(Corrupt):  # the payload is one of a smaller picture
+        edgecodec.open_bundle(TINY, "stub", limits=Limits(max_pixels_per_byte=ratio)).decode(bomb)
 
 
 def test_inspection_has_no_limits(coded: bytes) -> None:
