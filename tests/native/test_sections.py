@@ -33,9 +33,38 @@ def test_a_section_that_comes_twice_is_refused(tag: int) -> None:
         container.parse(coded((tag, b"one"), (tag, b"two")))
 
 
-def test_a_section_that_must_be_understood_is_refused_as_newer() -> None:
+@pytest.mark.parametrize("tag", [129, 130, 191, 192, CRITICAL, 254, 255])
+def test_a_section_that_must_be_understood_is_refused_as_newer(tag: int) -> None:
     with pytest.raises(UnsupportedVersion, match="newer version"):
-        container.parse(coded((CRITICAL, b"")))
+        container.parse(coded((tag, b"")))
+
+
+@pytest.mark.parametrize("tag", [4, 5, 64, 126, 127])
+def test_a_section_that_may_be_skipped_is(tag: int) -> None:
+    """Every tag below 128 that has no meaning yet."""
+    assert container.parse(coded((tag, b"later"))).payload.tobytes() == b"abc"
+
+
+def sized(width: bytes) -> bytes:
+    """A picture whose width is spelled out like this."""
+    body = b"\xec\xdc\x01" + width + b"\x07" + bytes.fromhex("04030201") + b"abc"
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def test_numbers_have_one_spelling() -> None:
+    assert container.parse(sized(b"\x05")).info.width == 5
+    assert container.parse(sized(b"\xff\xff\x03")).info.width == 65535
+    for width, problem in (
+        (b"\x85\x00", "not in its shortest form"),
+        (b"\x85\x80\x00", "not in its shortest form"),
+        (b"\x85\x80\x80\x80\x10", "too large"),  # 2^32 + 5
+        (b"\x85\x80\x80\x80\x70", "too large"),
+        (b"\x85\x80\x80\x80\x80\x01", "too long"),
+        (b"\x80\x80\x04", "side out of range"),  # 65536
+        (b"\x00", "side out of range"),
+    ):
+        with pytest.raises(Corrupt, match=problem):
+            container.parse(sized(width))
 
 
 WRITTEN: dict[str, Any] = {"width": 5, "height": 7, "lanes": 2, "model_id": "01020304", "quality": 1.5}

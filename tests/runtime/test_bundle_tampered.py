@@ -71,6 +71,34 @@ def test_verify_finds_a_single_changed_byte(bundle_copy: Path, name: str) -> Non
     assert name in failed
 
 
+def test_verify_compares_golden_latents(bundle_copy: Path) -> None:
+    """Other latents than the manifest promises, whatever the pixels are."""
+    _edit(bundle_copy, lambda manifest: manifest["golden"][0].update(latents_sha256="0" * 64))
+    failed = [check for check in verify.verify(bundle_copy, "onnxruntime", threads=1) if not check.passed]
+    assert [check.subject.endswith(": latents") for check in failed] == [True]
+    assert "decodes to other latents" in failed[0].detail
+
+
+@pytest.mark.parametrize("change", ["name", "channels", "stride"])
+@pytest.mark.parametrize("kind", ["encoder_latents", "decoder_latents"])
+def test_latents_of_manifest_and_entropy_model_must_agree(bundle_copy: Path, kind: str, change: str) -> None:
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    if kind not in manifest:
+        pytest.skip("the manifest does not have these apart")
+    latent = manifest[kind][0]
+    latent[change] = "other" if change == "name" else 2 * latent[change]
+    (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EdgecodecError) as caught:
+        edgecodec.open_bundle(bundle_copy, "stub")
+    assert caught.value.exit_status == 4
+
+
+def test_the_model_id_of_manifest_and_entropy_model_must_agree(bundle_copy: Path) -> None:
+    _edit(bundle_copy, lambda manifest: manifest.update(model_id="01234567"))
+    with pytest.raises(BundleChanged, match="another model id"):
+        edgecodec.open_bundle(bundle_copy, "stub")
+
+
 def test_a_changed_entropy_model_is_never_used(bundle_copy: Path) -> None:
     _flip_a_byte(bundle_copy / "entropy.bin")
     with pytest.raises(BundleChanged):

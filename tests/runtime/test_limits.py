@@ -77,6 +77,12 @@ def test_buffers_are_measured_in_bytes(coded: bytes) -> None:
             codec.decode(large)
 
 
+def test_a_file_may_have_exactly_the_bytes_of_the_limit(coded: bytes) -> None:
+    assert edgecodec.open_bundle(TINY, "stub", limits=Limits(max_file_bytes=len(coded))).decode(coded)
+    with pytest.raises(LimitExceeded, match="larger than the limit"):
+        edgecodec.open_bundle(TINY, "stub", limits=Limits(max_file_bytes=len(coded) - 1)).decode(coded)
+
+
 def test_encoding_checks_before_the_picture_is_read() -> None:
     """A PNG of 8000x8000 pixels in a few bytes: its header alone must do."""
     header = io.BytesIO()
