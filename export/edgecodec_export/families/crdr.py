@@ -55,6 +55,7 @@ from edgecodec_export.layers.densities import FactorizedDensity, gaussian_likeli
 from edgecodec_export.layers.fixed_point import LATENT_UNIT, fixed_point
 from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
 from edgecodec_export.layers.initial_transform import ATTENTION, SPARE, layers_of, principal_blocks, zero_output
+from edgecodec_export.layers.precision import at_least_float32, without_autocast
 from edgecodec_export.layers.residual import UNITS_PER_BLOCK, AttentionBlock, ResidualUnit
 
 QUALITY = Knob(
@@ -226,11 +227,16 @@ class Crdr(LearnedCodec):
         """
         if quality is None:
             quality = (self.levels - 1) / 2
-        y = self.analyse(image, quality)
-        z = self.hyper_analysis(y)
-        z_rounded = round_straight_through(z - self.medians) + self.medians
+        y = at_least_float32(self.analyse(image, quality))
+        with without_autocast(y):  # but for the walk, whose networks are most of the model
+            z = self.hyper_analysis(y)
+            z_rounded = round_straight_through(z - self.medians) + self.medians
+            coded = add_uniform_noise(z) if self.training else z_rounded
+            hyperlatent_bits = -self.density.likelihood(coded).log2().sum()
+            with torch.no_grad():
+                rounded_bits = -self.density.likelihood(z_rounded).log2().sum()
         walk = self.walk(z_rounded)
-        latent_bits, rounded_bits = y.new_zeros(()), y.new_zeros(())
+        latent_bits = y.new_zeros(())
         for part in y.chunk(self.slices, 1):
             mean, scale = walk.predict()
             symbols = round_straight_through(part - mean)
@@ -239,10 +245,7 @@ class Crdr(LearnedCodec):
             with torch.no_grad():
                 rounded_bits -= gaussian_likelihood(symbols, scale).log2().sum()
             walk.append(symbols + mean)
-        coded = add_uniform_noise(z) if self.training else z_rounded
-        rates = Rates(latent=latent_bits, hyperlatent=-self.density.likelihood(coded).log2().sum())
-        with torch.no_grad():
-            rounded_bits -= self.density.likelihood(z_rounded).log2().sum()
+        rates = Rates(latent=latent_bits, hyperlatent=hyperlatent_bits)
         y_hat = torch.cat(walk.decoded, 1)
         return Reconstruction(self.synthesise(y_hat, quality, beta), rates, rounded_bits, y_hat)
 

@@ -38,6 +38,7 @@ from edgecodec_export.layers.initial_transform import (
     zero_output,
 )
 from edgecodec_export.layers.normalisation import GDN
+from edgecodec_export.layers.precision import EndsInFloat32, without_autocast
 
 # A fresh latent is this much larger than under PyTorch's own start, about two units: there, all of it rounds to zero,
 # which teaches the decoder to ignore it.
@@ -85,7 +86,7 @@ class Fidelity(LearnedCodec):
         super().__init__(preset)
         n, c = preset.channels, preset.latent_channels
         self.latent_channels = c
-        self.analysis = nn.Sequential(
+        self.analysis = EndsInFloat32(
             _residual(3, n, stride=2, norm=GDN(n)),
             _residual(n, n, norm=GDN(n)),
             _residual(n, n, stride=2, norm=GDN(n)),
@@ -133,9 +134,10 @@ class Fidelity(LearnedCodec):
         y = self.analysis(2 * image - 1)
         rounded = round_straight_through(y)
         coded = add_uniform_noise(y) if self.training else rounded
-        bits = self._bits(coded)
-        with torch.no_grad():
-            rounded_bits = self._bits(rounded) if self.training else bits
+        with without_autocast(y):
+            bits = self._bits(coded)
+            with torch.no_grad():
+                rounded_bits = self._bits(rounded) if self.training else bits
         return Reconstruction(self.decode(rounded), Rates(bits, bits.new_zeros(())), rounded_bits, rounded)
 
     def _bits(self, y: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from edgecodec_export.layers.convolutions import Convolution, bias_of, down5, up
 from edgecodec_export.layers.densities import FactorizedDensity
 from edgecodec_export.layers.initial_transform import SPARE, layers_of, principal_blocks
 from edgecodec_export.layers.normalisation import ChannelNorm
+from edgecodec_export.layers.precision import EndsInFloat32
 
 # Initial transform.
 ANCHOR = 8.0  # squared anchor over the mean squared norm of the signal: 16 : 1 for the pair
@@ -101,7 +102,7 @@ class Hific(ScaleHyperprior):
         _write_transform(self, photographs)
 
 
-class Analysis(nn.Sequential):
+class Analysis(EndsInFloat32):
     """Image (B, 3, H, W) in [0, 1] to latent (B, M, H/16, W/16), or to the next multiples of 4 of those.
 
     7x7 stem, four 3x3 stride-2 stages, each with channel norm and ReLU, and a bare 3x3 to the latent.

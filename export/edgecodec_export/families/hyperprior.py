@@ -11,6 +11,7 @@ from edgecodec_export.families.scale_hyperprior import ScaleHyperprior
 from edgecodec_export.layers.convolutions import bias_of, down5, up5
 from edgecodec_export.layers.densities import FactorizedDensity
 from edgecodec_export.layers.normalisation import GDN
+from edgecodec_export.layers.precision import EndsInFloat32
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Hyperprior(ScaleHyperprior):
         n, m = preset.transform_channels, preset.latent_channels
         self.latent_channels, self.hyperlatent_channels = m, n
         self.predicts_means = preset.predicts_means
-        self.analysis = nn.Sequential(
+        self.analysis = EndsInFloat32(
             *(down5(3, n), GDN(n)),
             *(down5(n, n), GDN(n)),
             *(down5(n, n), GDN(n)),

@@ -25,6 +25,7 @@ from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFr
 from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction
 from edgecodec_export.layers.densities import FactorizedDensity, gaussian_likelihood, logistic_likelihood
 from edgecodec_export.layers.gradients import add_uniform_noise, round_straight_through
+from edgecodec_export.layers.precision import at_least_float32, without_autocast
 
 LATENT_STRIDE = 16
 HYPERLATENT_STRIDE = 64
@@ -107,6 +108,12 @@ class ScaleHyperprior(LearnedCodec):
         mixed scheme of Minnen and Singh 2020, section 3.2.
         """
         y = self.analysis(image)
+        with without_autocast(y):
+            rebuilt, rates, bits = self._coded(at_least_float32(y))
+        return Reconstruction(self.synthesis(rebuilt), rates, bits, rebuilt)
+
+    def _coded(self, y: Tensor) -> tuple[Tensor, Rates, Tensor]:
+        """The latent that a decoder rebuilds, its rates with a gradient, and the bits of the rounded latents."""
         z = self.hyper_analysis(self.hyper_input(y))
         medians = self.density.medians.reshape(1, -1, 1, 1)
         z_rounded = round_straight_through(z - medians, self.round) + medians
@@ -120,7 +127,7 @@ class ScaleHyperprior(LearnedCodec):
         rates = self._rates(noisy, scale, z_noisy)
         with torch.no_grad():
             bits = self._rates(rounded, scale, z_rounded).total() if self.training else rates.total()
-        return Reconstruction(self.synthesis(rebuilt), rates, bits, rebuilt)
+        return rebuilt, rates, bits
 
     def _rates(self, residual: Tensor, scale: Tensor, z: Tensor) -> Rates:
         likelihood = gaussian_likelihood if self.likelihood == "gaussian" else logistic_likelihood

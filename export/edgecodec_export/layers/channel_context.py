@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from edgecodec_export.layers.precision import EndsInFloat32
+
 
 class Slice(NamedTuple):
     """One slice of the latent, each field (B, M / slices, h, w).
@@ -79,7 +81,7 @@ class ContextWalk:
 
 
 def _context_network(inputs: int, hidden: tuple[int, int], outputs: int) -> nn.Sequential:
-    return nn.Sequential(
+    return EndsInFloat32(
         nn.Conv2d(inputs, hidden[0], 5, padding=2),
         nn.ReLU(),
         nn.Conv2d(hidden[0], hidden[1], 5, padding=2),

@@ -223,11 +223,12 @@ class Reconstruction(Stage):
         batch = self._setting.batches.get(self.seed, step).to(self._device)
         knobs = {name: draw.draw(generator) for name, draw in self._recipe.knobs.items()}
         side = {**batch.side(self.model), **self._noise(batch)}
-        with self._device.autocast():
-            if self._recipe.learn == "decoder":
-                coded = self.model.decoder_input(batch.image, knobs, side)
+        if self._recipe.learn == "decoder":
+            coded = self.model.decoder_input(batch.image, knobs, side)  # in float32, as files are made
+            with self._device.autocast():
                 picture = self.model.decode(*coded.latents, **coded.knobs)
-                return Rebuilt(batch, knobs, picture.float(), coded.condition)
+            return Rebuilt(batch, knobs, picture.float(), coded.condition)
+        with self._device.autocast():
             passed = self.model(batch.image, **side, **knobs)
         return Rebuilt(
             batch, knobs, passed.picture.float(), passed.condition.detach(), passed.rates.total(), passed.rounded
