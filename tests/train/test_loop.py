@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -200,6 +201,43 @@ def test_a_step_without_a_sound_loss_is_skipped(run: RunFolder) -> None:
     finish(stage, run, position=position)
     assert position.skipped_steps == 1
     assert float(stage.bias[0].detach()) == pytest.approx(-0.5 * (STEPS - 1))
+
+
+def test_a_step_without_a_sound_gradient_is_skipped(run: RunFolder) -> None:
+    """The root of 0 is a number, and its slope is none. One such step would spoil every weight and every average."""
+
+    class Root(TwoLosses):
+        def objectives(self, step: int) -> Iterator[Objective]:
+            for objective in super().objectives(step):
+                root = (0 * self.bias[0]).sqrt() if step == 1 else 0
+                yield replace(objective, loss=objective.loss + root)
+
+    stage, position = Root(), Position()
+    finish(stage, run, position=position)
+    assert position.skipped_steps == 1
+    assert float(stage.bias[0].detach()) == pytest.approx(-0.5 * (STEPS - 1))
+
+
+def test_settings_of_optimisers_are_those_of_now(run: RunFolder) -> None:
+    finish(TwoLosses(), run, StopAfter(2))
+    stage = TwoLosses()
+    stage.optimisers()["bias"].optimiser.param_groups[0]["momentum"] = 0.25
+    finish(stage, run, position=run.position())
+    assert stage.optimisers()["bias"].optimiser.param_groups[0]["momentum"] == 0.25
+
+
+def test_a_state_of_other_networks_is_refused(run: RunFolder) -> None:
+    finish(TwoLosses(), run, StopAfter(2))
+    stage = TwoLosses()
+    stage.follower = nn.Parameter(torch.zeros(2))
+    with pytest.raises(InvalidArgument, match="stage only: .*not those of the saved state"):
+        finish(stage, run, position=run.position())
+
+
+def test_sums_keep_their_digits_over_a_stop(run: RunFolder) -> None:
+    position = Position(meters={"loss": (1 / 3, 1)})
+    finish(TwoLosses(), run, StopAfter(1), position=position)
+    assert run.position().meters["loss"] == (1 / 3, 2)
 
 
 def test_a_step_with_too_large_a_loss_is_skipped(run: RunFolder) -> None:

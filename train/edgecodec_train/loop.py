@@ -51,12 +51,31 @@ class _Loop:
         self._parts: dict[str, Any] = {"model": stage.model, "averaged": self._average, **stage.networks()}
         self._parts |= {f"{name} optimiser": each.optimiser for name, each in stage.optimisers().items()}
         if position.step:
-            for name, part in self._parts.items():
-                part.load_state_dict(position.parts[name])
+            self._restore(position.parts, stage)
         position.parts = {}  # they are in the networks now
         self._schedulers = [_scheduler(each, stage.steps, position.step) for each in stage.optimisers().values()]
-        self._sums = {name: (torch.tensor(total), count) for name, (total, count) in position.meters.items()}
+        self._sums = {
+            name: (torch.tensor(total, dtype=torch.float64), count) for name, (total, count) in position.meters.items()
+        }
         self._skipped_in_a_row = 0
+
+    def _restore(self, parts: Mapping[str, Any], stage: Stage) -> None:
+        optimisers = [each.optimiser for each in stage.optimisers().values()]
+        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+        settings = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        try:
+            for name, part in self._parts.items():
+                part.load_state_dict(parts[name])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise InvalidArgument(
+                "its networks, or what of them learns, are not those of the saved state",
+                where=f"stage {self._name}",
+                hint="such changes have to wait for the next stage, or for another run",
+            ) from error
+        # An optimiser's state has its settings too; those of the recipe count, which may have changed.
+        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+        for group, own in zip(groups, settings, strict=True):
+            group.update(own)
 
     def run(self, save_seconds: float, report_seconds: float) -> bool:
         stage, position = self._stage, self._position
@@ -103,35 +122,43 @@ class _Loop:
         self._average.update_parameters(self._stage.model)
 
     def _learn(self, objective: Objective) -> bool:
-        """Let every optimiser take a step, unless the loss is no number or too large. Returns whether they did."""
+        """Let every optimiser take a step, unless the loss or its gradient is no number, or the loss is too large.
+
+        Returns whether they did.
+        """
         loss = float(objective.loss.detach())
         if not math.isfinite(loss) or loss > self._stage.largest_loss:
-            self._position.skipped_steps += 1
-            self._skipped_in_a_row += 1
-            if self._skipped_in_a_row >= MOST_SKIPPED:
-                raise InvalidArgument(
-                    f"has diverged: the loss was {loss:g} in the last of {MOST_SKIPPED} steps that were skipped",
-                    where=f"stage {self._name}",
-                    hint=f"lower its learning rate: --set stages.{self._name}.optimiser.learning_rate=...",
-                )
+            self._skip(loss)
             return False
-        self._skipped_in_a_row = 0
         for optimiser in objective.optimisers:
             optimiser.zero_grad()
         # The gradients of anything else would be computed in vain.
         groups = (group for optimiser in objective.optimisers for group in optimiser.param_groups)
         learning = [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
         objective.loss.backward(inputs=learning)
-        if objective.clipped and objective.gradient_norm:
-            nn.utils.clip_grad_norm_(objective.clipped, objective.gradient_norm)
+        norm = nn.utils.clip_grad_norm_(objective.clipped or learning, objective.gradient_norm or math.inf)
+        if not math.isfinite(norm):  # one such step would leave no number in any weight, and none in their averages
+            self._skip(loss)
+            return False
+        self._skipped_in_a_row = 0
         for optimiser in objective.optimisers:
             optimiser.step()
         self._count(objective.terms)
         return True
 
+    def _skip(self, loss: float) -> None:
+        self._position.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= MOST_SKIPPED:
+            raise InvalidArgument(
+                f"has diverged: the loss was {loss:g} in the last of {MOST_SKIPPED} steps that were skipped",
+                where=f"stage {self._name}",
+                hint=f"lower its learning rate: --set stages.{self._name}.optimiser.learning_rate=...",
+            )
+
     def _count(self, terms: Mapping[str, Tensor]) -> None:
         for name, term in terms.items():
-            total, count = self._sums.get(name, (torch.tensor(0.0), 0))
+            total, count = self._sums.get(name, (torch.tensor(0.0, dtype=torch.float64), 0))
             self._sums[name] = total + term.detach().double(), count + 1
 
     def _averaged(self) -> LearnedCodec:
