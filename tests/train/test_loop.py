@@ -230,7 +230,7 @@ def test_a_state_of_other_networks_is_refused(run: RunFolder) -> None:
     finish(TwoLosses(), run, StopAfter(2))
     stage = TwoLosses()
     stage.follower = nn.Parameter(torch.zeros(2))
-    with pytest.raises(InvalidArgument, match="stage only: .*not those of the saved state"):
+    with pytest.raises(InvalidArgument, match=r"stage only: .*not those of the saved state"):
         finish(stage, run, position=run.position())
 
 

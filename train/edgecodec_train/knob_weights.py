@@ -31,6 +31,8 @@ class Weight:
             raise InvalidArgument("depends on a knob in several ways", hint="keep one of levels_of, times, halved_by")
         if bool(self.values) != bool(self.levels_of):
             raise InvalidArgument("levels_of and values go together")
+        if min((self.value, *self.values)) < 0:
+            raise InvalidArgument("is a weight below 0")
 
     def at(self, knobs: Knobs) -> float:
         """The weight for a batch with these knobs. A knob that the batch does not have counts as 0."""

@@ -13,12 +13,13 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dat
 from importlib.resources import files as package_files
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from edgecodec.errors import CannotRead, InvalidArgument
 from edgecodec_train.knob_draws import Draw
 from edgecodec_train.knob_weights import NOTHING, Weight
 from edgecodec_train.schedule import Schedule
+from edgecodec_train.value_ranges import BatchSize, Count, NotNegative, Positive, Range, Seed, Share, Side
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,22 +39,32 @@ class Data:
     which removes traces of earlier compression. masks: how SC draws what it keeps.
     """
 
-    crop: int
-    batch: int
+    crop: Side
+    batch: BatchSize
     kind: Literal["photographs", "scenes"] = "photographs"
     mirror: Literal["none", "horizontal", "both"] = "horizontal"
     downscale: tuple[float, ...] = ()
     masks: tuple[Literal["instances", "boxes"], ...] = ("instances", "boxes")
+
+    def __post_init__(self) -> None:
+        if self.downscale and not (len(self.downscale) == 2 and 0 < self.downscale[0] <= self.downscale[1] <= 1):
+            raise InvalidArgument("downscale is not two factors in order, above 0 and up to 1")
+        if not self.masks:
+            raise InvalidArgument("masks is empty", hint="give instances, boxes or both")
 
 
 @dataclass(frozen=True)
 class Optimiser:
     """Adam. gradient_norm: gradients are brought down to this norm, where it is not 0."""
 
-    learning_rate: float
+    learning_rate: NotNegative
     betas: tuple[float, ...] = (0.9, 0.999)
-    gradient_norm: float = 0.0
+    gradient_norm: NotNegative = 0.0
     schedule: Schedule = field(default_factory=Schedule)
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InvalidArgument(f"betas are {list(self.betas)}, not two numbers from 0 up and below 1")
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,10 @@ class RateTarget:
     """
 
     bits_per_pixel: Weight
-    below: float
-    early: int = 0
-    early_target: float = 1.0
-    early_weight: float = 1.0
+    below: NotNegative
+    early: Count = 0
+    early_target: NotNegative = 1.0
+    early_weight: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Discriminator:
     kind: str
     optimiser: Optimiser
     options: dict[str, Any] = field(default_factory=dict)
-    alone: int = 0
+    alone: Count = 0
     levels_of: str = ""
 
 
@@ -129,20 +140,20 @@ class Stage:
     """
 
     name: str
-    steps: int
+    steps: Positive
     optimiser: Optimiser
-    crop: int = 0
-    batch: int = 0
+    crop: Count = 0
+    batch: Count = 0
     learn: Literal["everything", "decoder"] = "everything"
     preset: str = ""
     frozen: tuple[str, ...] = ()
-    fresh_factor: float = 1.0
-    average_decay: float = 0.999
+    fresh_factor: NotNegative = 1.0
+    average_decay: Share = 0.999
     knobs: dict[str, Draw] = field(default_factory=dict)
     rate: Weight = NOTHING
     rate_target: RateTarget | None = None
     mse: Weight = NOTHING
-    mse_elsewhere: float = 0.0
+    mse_elsewhere: NotNegative = 0.0
     grid: Weight = NOTHING
     perceptual: Perceptual | None = None
     adversarial: Adversarial | None = None
@@ -157,11 +168,15 @@ class Validation:
     knobs: the settings at which a model is validated. sheet: photographs on the sheet.
     """
 
-    every: int = 500
-    one_in: int = 64
-    photographs: int = 25
+    every: Positive = 500
+    one_in: Positive = 64
+    photographs: Positive = 25
     knobs: tuple[dict[str, float], ...] = ({},)
-    sheet: int = 4
+    sheet: Count = 4
+
+    def __post_init__(self) -> None:
+        if not self.knobs:
+            raise InvalidArgument("knobs is empty", hint="give [{}] for the family's defaults")
 
 
 @dataclass(frozen=True)
@@ -189,7 +204,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     start: str = "transform"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 1
+    seed: Seed = 1
     validation: Validation = field(default_factory=Validation)
     rate_fit: RateFit | None = None
 
@@ -282,14 +297,14 @@ def _inside(place: Any, name: str, text: str) -> Any:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # not TOML, or a number of thousands of digits
         return text
 
 
 def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise InvalidArgument(f"is not TOML: {error}", where=name) from error
 
 
@@ -322,10 +337,16 @@ def _plain(value: Any) -> Any:
 def _built(kind: Any, value: Any, place: str) -> Any:
     """`value` as an object of the type `kind`. Raises InvalidArgument with the place of what does not fit."""
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        number = _built(inner[0], value, place)
+        for limits in inner[1:]:
+            assert isinstance(limits, Range)
+            limits.check(number, place)
+        return number
     if origin in (Union, UnionType):  # one type, or None where nothing is given
         return None if value is None else _built(inner[0], value, place)
     if kind in (Weight, Draw) and isinstance(value, int | float) and not isinstance(value, bool):
-        return Weight(_number(value, place)) if kind is Weight else Draw(fixed=_number(value, place))
+        value = {"value" if kind is Weight else "fixed": value}
     if is_dataclass(kind):
         return _built_dataclass(kind, value, place)
     if origin is Literal:
@@ -346,7 +367,10 @@ def _built(kind: Any, value: Any, place: str) -> Any:
 
 
 def _number(value: Any, place: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise InvalidArgument("is too large a number", where=place) from None
     if math.isnan(number):
         raise InvalidArgument("is not a number", where=place)
     return number
@@ -360,7 +384,7 @@ def _described(kind: Any) -> str:
 def _built_dataclass(kind: Any, value: Any, place: str) -> Any:
     if not isinstance(value, Mapping):
         raise InvalidArgument(f"is {value!r}, which is not a table", where=place)
-    hints, known = get_type_hints(kind), {each.name: each for each in fields(kind)}
+    hints, known = get_type_hints(kind, include_extras=True), {each.name: each for each in fields(kind)}
     for name in value:
         if name not in known:
             raise InvalidArgument(

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, MultiStepLR, SequentialLR
 
 from edgecodec.errors import InvalidArgument
+from edgecodec_train.value_ranges import Count, NotNegative
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,10 @@ class Schedule:
     no cosine. drops: steps, counted from the end of the warm-up, at which it is multiplied by `factor`.
     """
 
-    warm_up: int = 0
-    final: float | None = None
-    drops: tuple[int, ...] = ()
-    factor: float = 0.1
+    warm_up: Count = 0
+    final: NotNegative | None = None
+    drops: tuple[Count, ...] = ()
+    factor: NotNegative = 0.1
 
     def __post_init__(self) -> None:
         if self.final is not None and self.drops:
