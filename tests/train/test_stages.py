@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import EdgecodecError, InvalidArgument, OutOfRange
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_train.batches import Batch, make_batches, open_data
@@ -21,7 +22,9 @@ from edgecodec_train.discriminators import Judgement
 from edgecodec_train.recipe import parse_recipe, read_recipe
 from edgecodec_train.stages import Setting, make_stage
 from edgecodec_train.stages.adversarial import told_apart
+from edgecodec_train.training import train_recipe
 from edgecodec_train.validation import detail, validate
+from support.tiny_codecs import tiny_codec
 from support.tiny_training import photographs, scenes, tiny_changes, tiny_presets
 
 CPU = Device("cpu", "float32")
@@ -107,10 +110,14 @@ def test_side_inputs_reach_a_model_that_takes_them(data: Path) -> None:
     ("name", "changes", "said"),
     [
         ("fidelity-compact", ["data.crop=72", "stages.rate-distortion.crop=72"], "crops of 72 pixels do not fit"),
-        ("fidelity-compact", ["stages.rate-distortion.knobs.n=1.0"], "fidelity has no knob n"),
+        ("fidelity-compact", ["stages.rate-distortion.knobs.n=1.0"], "fidelity has no knob n in training"),
         ("fidelity-compact", ["stages.rate-distortion.mse={times='beta', value=1.0}"], "fidelity has no knob beta"),
         ("fidelity-compact", ["validation.knobs=[{quality=1.0}]"], "fidelity has no knob quality"),
         ("fidelity-compact", ["stages.rate-distortion.frozen=['*']"], "leaves nothing to learn"),
+        ("fidelity-compact", ["stages.rate-distortion.knobs.alpha=1.0"], "fidelity has no knob alpha in training"),
+        ("fidelity-compact", ["stages.rate-distortion.frozen=['nothing.*']"], r"'nothing\.\*' is no parameter"),
+        ("crdr-compact", ["stages.many-rates.mse={levels_of='quality', values=[1, 2]}"], "a weight has 2 values"),
+        ("tunable-compact", ["stages.rate-distortion.knobs.n=50"], "n is not from -2 to 2"),
         ("fidelity-compact", ["preset=huge"], "fidelity has no preset 'huge'"),
         ("fidelity-compact", ["family=jpeg"], "there is no family 'jpeg'"),
         ("agustsson-compact", ["preset=tiny-sc"], "needs label maps"),
@@ -124,6 +131,41 @@ def test_recipes_that_do_not_fit_are_refused(data: Path, name: str, changes: lis
 def test_ms_ssim_needs_its_crops(data: Path) -> None:
     with pytest.raises(InvalidArgument, match="ms-ssim needs crops of 161 pixels, not 128"):
         stage_of(data, "hific-compact", 1, "stages.realism.crop=128")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("tunable-compact", "rate_fit.values=[1.0]", "rate_fit.values: not two or more from -2 to 2"),
+        ("tunable-compact", "rate_fit.knob=quality", "rate_fit.knob: 'quality' is not a scalar knob of tunable"),
+        ("tunable-compact", "stages.realism.batch_norm=batch", "stage realism: batch_norm is batch"),
+        ("tunable-compact", "stages.realism.adversarial.loss=foo", "stage realism: unknown adversarial loss"),
+        ("tunable-compact", "stages.realism.adversarial.discriminator.kind=foo", "unknown discriminator 'foo'"),
+        ("tunable-compact", "stages.realism.adversarial.discriminator={kind='shared', optimiser={learning_rate=1}}",
+         "the discriminator shared needs a knob of rates"),
+        ("tunable-compact", "stages.realism.adversarial.discriminator.options.widths=3", "widths is 3"),
+        ("tunable-compact", "stages.realism.perceptual.kind=foo", "unknown perceptual loss 'foo'"),
+        ("hific-compact", "stages.realism.perceptual.substitute=foo", "'foo' is no substitute"),
+        ("hific-compact", "stages.realism.perceptual.weights=/nowhere", "/nowhere: no such file"),
+        ("crdr-compact", "stages.realism.knobs.quality={among=[4, 0]}", "quality in order, each once"),
+    ],
+)  # fmt: skip
+def test_later_stages_are_refused_before_the_first_begins(name: str, change: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgecodecError, match=re.escape(said)):
+        train_recipe(name, tmp_path / "no data", tmp_path / "run", changes=[change], device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_scenes_that_are_too_small_are_refused(data: Path) -> None:
+    with pytest.raises(OutOfRange, match="pictures smaller than 512 pixels a side: 2"):
+        stage_of(data, "agustsson-sc", 0, "stages.everything.crop=512")
+
+
+def test_a_decoder_that_learns_alone_has_the_middle_quality_by_default() -> None:
+    model = tiny_codec("crdr")
+    image = torch.rand(1, 3, 64, 64)
+    default, middle = (model.decoder_input(image, knobs) for knobs in ({}, {"quality": 2.0}))
+    assert torch.equal(default.latents[0], middle.latents[0]) and default.knobs == {"quality": 2.0}
 
 
 def test_labels_of_other_classes_are_refused(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.families import LearnedCodec
-from edgecodec_train.data.crops import random_crops, whole_photo
+from edgecodec_train.data.crops import random_crops, require_sides, whole_photo
 from edgecodec_train.data.photographs import PhotoSet, open_photographs
 from edgecodec_train.data.prefetch import Prefetch
 from edgecodec_train.data.scenes import SceneSet, load_scenes, random_labelled_crops, random_masks, whole_scene
@@ -97,10 +97,15 @@ class Batches(ABC):
             self._prefetch.close()
             self._prefetch = None
 
+    def _least_side(self, model: LearnedCodec) -> int:
+        """Of a picture that the model takes, once it is cut to its multiples."""
+        multiple = model.latent_alignment()
+        return -(-model.SMALLEST_SIDE // multiple) * multiple
+
     def _check_crop(self, model: LearnedCodec) -> None:
         crop, multiple = self._data.crop, model.latent_alignment()
-        if crop % multiple or crop < model.SMALLEST_SIDE:
-            least = -(-model.SMALLEST_SIDE // multiple) * multiple
+        least = self._least_side(model)
+        if crop % multiple or crop < least:
             raise InvalidArgument(
                 f"crops of {crop} pixels do not fit {model.FAMILY}",
                 where="data.crop",
@@ -122,6 +127,9 @@ class PhotographBatches(Batches):
         if model.side_latents():
             raise InvalidArgument("needs label maps", where="data.kind", hint='set data.kind = "scenes"')
         self._check_crop(model)
+        least = self._least_side(model)
+        if all(min(photo.shape[:2]) < least for photo in self._photographs.validation):
+            require_sides(self._photographs.validation, least)
 
     def starting_crops(self, count: int, seed: int) -> Tensor:
         return self._crops(count, np.random.default_rng((seed, 2)))
@@ -137,7 +145,7 @@ class PhotographBatches(Batches):
 
     def validation(self, model: LearnedCodec) -> Iterator[Batch]:
         multiple = model.latent_alignment()
-        least = -(-model.SMALLEST_SIDE // multiple) * multiple
+        least = self._least_side(model)
         for photo in self._photographs.validation:
             if min(photo.shape[:2]) >= least:
                 yield Batch(whole_photo(photo[:LONGEST_SIDE, :LONGEST_SIDE], multiple))
@@ -154,6 +162,10 @@ class SceneBatches(Batches):
 
     def check(self, model: LearnedCodec) -> None:
         self._check_crop(model)
+        if self._data.downscale:
+            raise InvalidArgument("scenes are not made smaller", where="data.downscale")
+        require_sides((scene.photo for scene in self._scenes.training), self._data.crop)
+        require_sides((scene.photo for scene in self._scenes.validation), self._least_side(model))
         strides = [latent.stride for latent in model.side_latents() if latent.name == "mask"]
         self._mask_stride = strides[0] if strides else None
         if model.side_latents():

@@ -42,6 +42,12 @@ class Draw:
         if not 0 <= self.first_share <= 1:
             raise InvalidArgument(f"first_share is {self.first_share}", hint="give a share from 0 to 1")
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value that can come."""
+        values = (self.fixed,) if self.fixed is not None else self.uniform or self.evenly or self.among
+        return min(values), max(values)
+
     def draw(self, generator: np.random.Generator) -> float:
         """A value, from `generator` alone."""
         if self.fixed is not None:

@@ -14,6 +14,7 @@ from edgecodec_train.events import Note, Report
 from edgecodec_train.loop import train
 from edgecodec_train.provenance import provenance
 from edgecodec_train.recipe import as_content, change, parse_recipe, read_recipe
+from edgecodec_train.recipe_checks import check_recipe
 from edgecodec_train.run_folder import Position, RunFolder
 from edgecodec_train.stages import Setting, make_stage
 from edgecodec_train.stopping import Stopping
@@ -62,6 +63,7 @@ def train_recipe(
 
 def _planned(name: str, output: Path, changes: Sequence[str]) -> RunFolder:
     recipe = parse_recipe(read_recipe(name, changes), name)
+    check_recipe(recipe)
     return RunFolder.plan(output, Path(name).stem, recipe)
 
 
@@ -71,7 +73,9 @@ def _resumed(name: str, output: Path, changes: Sequence[str]) -> tuple[RunFolder
         raise InvalidArgument(f"holds a run of {run.name}, not of {name}", where=str(output))
     position = run.position()
     if changes:
-        run.steer(parse_recipe(change(as_content(run.recipe), changes), name), position)
+        recipe = parse_recipe(change(as_content(run.recipe), changes), name)
+        check_recipe(recipe)
+        run.steer(recipe, position)
     return run, position
 
 

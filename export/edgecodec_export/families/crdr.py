@@ -275,7 +275,11 @@ class Crdr(LearnedCodec):
 
     @torch.no_grad()
     def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
-        """y_hat in units of LATENT_UNIT at the quality of the knobs, and beside the picture as it is."""
+        """y_hat in units of LATENT_UNIT at the quality of the knobs, and beside the picture as it is.
+
+        The middle quality where none is given, as in `forward`.
+        """
+        knobs = {"quality": (self.levels - 1) / 2, **knobs}
         y = self.analyse(image, knobs["quality"])
         y_hat = torch.cat([part.y_hat for part in self.slices_of(self.hyperlatent_symbols(y), y)], 1)
         return DecoderInput((fixed_point(y_hat),), y_hat, knobs)

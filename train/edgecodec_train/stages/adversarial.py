@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from edgecodec.errors import InvalidArgument
 from edgecodec_train.discriminators import Conditions, Inputs, Judgement, build_discriminator
 from edgecodec_train.losses.adversarial import build_adversarial_loss
 from edgecodec_train.losses.feature_matching import feature_matching
@@ -34,23 +33,13 @@ class Adversarial(Reconstruction):
         self._adversarial = setting.stage.adversarial
         settings = self._adversarial.discriminator
         self._loss = build_adversarial_loss(self._adversarial.loss)
-        self._levels = self._drawn_levels(settings.levels_of)
+        #: Of the discriminator: the values that are drawn for the knob, in order.
+        self._levels = self._recipe.knobs[settings.levels_of].among if settings.levels_of else ()
         inputs = Inputs(self.model.decoder_latents()[-1], setting.batches.classes, max(1, len(self._levels)))
         network = build_discriminator(settings.kind, inputs, **settings.options)
         self._discriminator = self._device.place(network)
         scheduled = adam([list(network.parameters())], settings.optimiser, [1.0])
         self._discriminator_optimiser = scheduled
-
-    def _drawn_levels(self, knob: str) -> tuple[float, ...]:
-        """The levels of the discriminator: the values that are drawn for the knob, in order."""
-        if not knob:
-            return ()
-        draw = self._recipe.knobs.get(knob)
-        if draw is None or not draw.among:
-            raise InvalidArgument(
-                f"levels_of needs {knob} to be drawn from a list", where=f"stage {self._recipe.name}: knobs.{knob}"
-            )
-        return draw.among
 
     def optimisers(self) -> Mapping[str, Scheduled]:
         return {**super().optimisers(), "discriminator": self._discriminator_optimiser}

@@ -32,10 +32,10 @@ from edgecodec_train.device import Device
 from edgecodec_train.knob_weights import Weight
 from edgecodec_train.losses.grid import grid_energy
 from edgecodec_train.losses.masked import mean_squared_error
-from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
 from edgecodec_train.losses.perceptual import MS_SSIM, build_perceptual
 from edgecodec_train.rate_fit import fit_rate
 from edgecodec_train.recipe import Recipe
+from edgecodec_train.recipe_checks import check_stage
 from edgecodec_train.schedule import Schedule
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
 from edgecodec_train.validation import validate
@@ -85,12 +85,12 @@ class Reconstruction(Stage):
         """Raises InvalidArgument for a recipe that does not fit its family, and what reading pictures raises."""
         self._setting, stage = setting, setting.stage
         self._recipe = stage
+        check_stage(setting.recipe, stage)
         self.steps, self.validate_every = stage.steps, setting.recipe.validation.every
         self.average_decay, self.largest_loss = stage.average_decay, stage.largest_loss
         self.seed = setting.recipe.seed * 1_000 + setting.index
         torch.manual_seed(self.seed)
         self.model, self.preset, self._fresh = self._start(setting)
-        self._check_names()
         self._device = setting.device
         self.model = self._device.place(self.model.train())
         if stage.batch_norm == "stored":
@@ -109,7 +109,6 @@ class Reconstruction(Stage):
             before = read_checkpoint(Path(recipe.start), recipe.family)
         if before is None:
             preset = setting.stage.preset or recipe.preset
-            _check_preset(recipe.family, preset)
             model = build(recipe.family, preset)
             setting.batches.check(model)
             if recipe.start == "transform":
@@ -120,25 +119,12 @@ class Reconstruction(Stage):
         setting.batches.check(model)
         return model, checkpoint.preset, frozenset(checkpoint.tensors) - frozenset(before.tensors)
 
-    def _check_names(self) -> None:
-        """Refuse knobs that the family does not have."""
-        stage, known = self._recipe, {knob.name for knob in self.model.KNOBS}
-        weights = [stage.rate, stage.mse, stage.grid]
-        weights += [stage.rate_target.bits_per_pixel] if stage.rate_target else []
-        weights += [stage.perceptual.weight, stage.perceptual.substitute_weight] if stage.perceptual else []
-        weights += [stage.adversarial.weight, stage.adversarial.feature_matching] if stage.adversarial else []
-        validated = [name for knobs in self._setting.recipe.validation_of(stage).knobs for name in knobs]
-        for name in (*stage.knobs, *(knob for weight in weights for knob in weight.knobs), *validated):
-            if name not in known:
-                raise InvalidArgument(
-                    f"{self.model.FAMILY} has no knob {name}",
-                    where=f"stage {stage.name}",
-                    hint=f"it has {', '.join(sorted(known)) or 'none'}",
-                )
-
     def _choose_weights(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name, without the quantiles of densities."""
         self.model.requires_grad_(False)
+        for pattern in self._recipe.frozen:
+            if not any(fnmatch(name, pattern) for name, _ in self.model.named_parameters()):
+                raise InvalidArgument(f"{pattern!r} is no parameter", where=f"stage {self._recipe.name}: frozen")
         prefixes = self.model.DECODER_PREFIXES if self._recipe.learn == "decoder" else ("",)
         quantiles = {id(density.quantiles) for density in densities(self.model)}
         chosen = {
@@ -163,9 +149,6 @@ class Reconstruction(Stage):
         if kind != MS_SSIM and not asked.weights:
             kind, weight = asked.substitute, asked.substitute_weight
             said = {"substitute": f"{kind} in place of {asked.kind}, whose weights were not given"}
-        crop = self._setting.recipe.data_of(self._recipe).crop
-        if kind == MS_SSIM and crop < MS_SSIM_SIDE:
-            raise InvalidArgument(f"{MS_SSIM} needs crops of {MS_SSIM_SIDE} pixels, not {crop}", where="data.crop")
         network = build_perceptual(kind, Path(asked.weights) if kind == asked.kind and asked.weights else None)
         return self._device.place(network), weight, said
 
@@ -281,19 +264,10 @@ def adam(groups: list[list[nn.Parameter]], settings: recipes.Optimiser, scales: 
     return Scheduled(optimiser, rates, settings.schedule)
 
 
-def _check_preset(family: str, preset: str) -> None:
-    if family not in FAMILIES:
-        raise InvalidArgument(f"there is no family {family!r}", where="family", hint=f"there are {', '.join(FAMILIES)}")
-    if preset not in FAMILIES[family].PRESETS:
-        known = ", ".join(FAMILIES[family].PRESETS)
-        raise InvalidArgument(f"{family} has no preset {preset!r}", where="preset", hint=f"it has {known}")
-
-
 def _with_preset(checkpoint: Checkpoint, preset: str) -> Checkpoint:
     """The checkpoint itself, or one of the preset that takes over all its weights and has more."""
     if preset in ("", checkpoint.preset):
         return checkpoint
-    _check_preset(checkpoint.family, preset)
     family = FAMILIES[checkpoint.family]
     reached, tensors = family.with_realism(checkpoint.preset, checkpoint.tensors)
     if reached != preset:

@@ -1,0 +1,130 @@
+"""What a recipe asks for has to be there; said before the first stage begins, and not days later before the second."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from edgecodec.entropy_model import LatentSpec
+from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument
+from edgecodec_export.families import FAMILIES, LearnedCodec
+from edgecodec_train.discriminators import Inputs, build_discriminator
+from edgecodec_train.discriminators.by_level import ByLevelDiscriminator
+from edgecodec_train.knob_weights import Weight
+from edgecodec_train.losses.adversarial import build_adversarial_loss
+from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
+from edgecodec_train.losses.perceptual import MS_SSIM, PRETRAINED_LOSSES
+from edgecodec_train.recipe import Adversarial, Perceptual, Recipe, Stage
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises InvalidArgument for what no stage can begin or end with, CannotRead for missing weights of a network."""
+    for stage in recipe.stages:
+        check_stage(recipe, stage)
+    if recipe.rate_fit:
+        ranges = {knob.name: knob.range for knob in FAMILIES[recipe.family].KNOBS}
+        limits, values = ranges.get(recipe.rate_fit.knob), set(recipe.rate_fit.values)
+        if limits is None:
+            raise InvalidArgument(
+                f"{recipe.rate_fit.knob!r} is not a scalar knob of {recipe.family}", where="rate_fit.knob"
+            )
+        if len(values) < 2 or not all(limits.low <= value <= limits.high for value in values):
+            raise InvalidArgument(f"not two or more from {limits.low:g} to {limits.high:g}", where="rate_fit.values")
+
+
+def check_preset(family: str, preset: str) -> None:
+    """Raises InvalidArgument for a family or a preset that there is not."""
+    if family not in FAMILIES:
+        raise InvalidArgument(f"there is no family {family!r}", where="family", hint=f"there are {', '.join(FAMILIES)}")
+    if preset not in FAMILIES[family].PRESETS:
+        known = ", ".join(FAMILIES[family].PRESETS)
+        raise InvalidArgument(f"{family} has no preset {preset!r}", where="preset", hint=f"it has {known}")
+
+
+def check_stage(recipe: Recipe, stage: Stage) -> None:
+    """Raises what `check_recipe` does, for one stage."""
+    check_preset(recipe.family, recipe.preset)
+    check_preset(recipe.family, stage.preset or recipe.preset)
+    try:
+        weights = _weights_of(stage)
+        _check_knobs(FAMILIES[recipe.family], recipe, stage, weights)
+        for weight in weights:
+            _check_levels(stage, weight)
+        if stage.learn == "decoder" and stage.batch_norm == "batch":
+            raise InvalidArgument("batch_norm is batch, which would change the encoder of a decoder that learns alone")
+        if stage.perceptual:
+            _check_perceptual(stage.perceptual, recipe.data_of(stage).crop)
+        if stage.adversarial:
+            _check_adversarial(recipe, stage, stage.adversarial)
+    except EdgecodecError as error:
+        error.locate(f"stage {stage.name}")
+        raise
+
+
+def _weights_of(stage: Stage) -> list[Weight]:
+    weights = [stage.rate, stage.mse, stage.grid]
+    weights += [stage.rate_target.bits_per_pixel] if stage.rate_target else []
+    weights += [stage.perceptual.weight, stage.perceptual.substitute_weight] if stage.perceptual else []
+    weights += [stage.adversarial.weight, stage.adversarial.feature_matching] if stage.adversarial else []
+    return weights
+
+
+def _check_knobs(family: type[LearnedCodec], recipe: Recipe, stage: Stage, weights: Iterable[Weight]) -> None:
+    """Knobs that act while the family trains; network interpolation, alpha, comes later."""
+    taken = inspect.signature(family.forward).parameters
+    known = {knob.name: knob.range for knob in family.KNOBS if knob.name in taken}
+    validated = [name for knobs in recipe.validation_of(stage).knobs for name in knobs]
+    for name in (*stage.knobs, *(knob for weight in weights for knob in weight.knobs), *validated):
+        if name not in known:
+            hint = f"it has {', '.join(sorted(known)) or 'none'}"
+            raise InvalidArgument(f"{family.FAMILY} has no knob {name} in training", hint=hint)
+    for name, draw in stage.knobs.items():
+        limits = known[name]
+        if limits and not limits.low <= draw.bounds[0] <= draw.bounds[1] <= limits.high:
+            raise InvalidArgument(f"{name} is not from {limits.low:g} to {limits.high:g}")
+
+
+def _check_levels(stage: Stage, weight: Weight) -> None:
+    """Every value that is drawn for the knob has a weight."""
+    if weight.levels_of:
+        draw = stage.knobs.get(weight.levels_of)
+        low, high = draw.bounds if draw else (0.0, 0.0)
+        if round(low) < 0 or round(high) >= len(weight.values):
+            raise InvalidArgument(
+                f"a weight has {len(weight.values)} values, and {weight.levels_of} is drawn from {low:g} to {high:g}"
+            )
+
+
+def _check_perceptual(asked: Perceptual, crop: int) -> None:
+    known = ", ".join((*PRETRAINED_LOSSES, MS_SSIM))
+    if asked.kind not in PRETRAINED_LOSSES and asked.kind != MS_SSIM:
+        raise InvalidArgument(f"unknown perceptual loss {asked.kind!r}", hint=f"known: {known}")
+    if asked.substitute != MS_SSIM:
+        raise InvalidArgument(f"{asked.substitute!r} is no substitute", hint=f"{MS_SSIM} is, which needs no weights")
+    if asked.weights and asked.kind != MS_SSIM and not Path(asked.weights).is_file():
+        raise CannotRead("no such file", where=asked.weights)
+    if (asked.kind == MS_SSIM or not asked.weights) and crop < MS_SSIM_SIDE:
+        raise InvalidArgument(f"{MS_SSIM} needs crops of {MS_SSIM_SIDE} pixels, not {crop}", where="data.crop")
+
+
+def _check_adversarial(recipe: Recipe, stage: Stage, asked: Adversarial) -> None:
+    build_adversarial_loss(asked.loss)
+    settings, levels = asked.discriminator, 1
+    if settings.levels_of:
+        draw = stage.knobs.get(settings.levels_of)
+        if draw is None or not draw.among:
+            raise InvalidArgument(
+                f"levels_of needs {settings.levels_of} to be drawn from a list",
+                where=f"stage {stage.name}: knobs.{settings.levels_of}",
+            )
+        if list(draw.among) != sorted(set(draw.among)):
+            raise InvalidArgument(f"levels_of needs the values of {settings.levels_of} in order, each once")
+        levels = len(draw.among)
+    with torch.device("meta"):  # options are checked, and nothing is drawn
+        latent, classes = LatentSpec("latent", 1, 1), int(recipe.data.kind == "scenes")
+        network = build_discriminator(settings.kind, Inputs(latent, classes, levels), **settings.options)
+    if isinstance(network, ByLevelDiscriminator) and not settings.levels_of:
+        raise InvalidArgument(f"the discriminator {settings.kind} needs a knob of rates", hint="set levels_of")
