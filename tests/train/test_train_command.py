@@ -91,7 +91,14 @@ def test_bad_pictures_are_counted(data: Path, tmp_path: Path) -> None:
         (("--data", "absent", "-o", "run"), 7, "absent"),
         (("--data", "absent", "-o", "run", "--set", "data.crop"), 2, "--set data.crop: is not of the form KEY=VALUE"),
         (("--data", "absent", "-o", "run", "--set", "speed=3"), 2, "fidelity-compact: speed: is unknown"),
-        (("--data", "absent", "-o", "run", "--device", "tpu"), 6, "training runs on cpu and cuda, not on tpu"),
+        (
+            ("--data", "absent", "-o", "run", "--device", "tpu"),
+            6,
+            "training runs on cpu, cuda and cuda:NUMBER, not on tpu",
+        ),
+        (("--data", "absent", "-o", "run", "--device", "cpux"), 6, "not on cpux"),
+        (("--data", "absent", "-o", "run", "--device", "cuda:x"), 6, "not on cuda:x"),
+        (("--data", "absent", "-o", "run", "--minutes", "nan"), 2, "--minutes: is nan, not 0 or more"),
     ],
 )
 def test_mistakes_are_said_before_the_work(
@@ -114,7 +121,7 @@ def test_the_recipes_are_listed() -> None:
 def test_a_signal_ends_a_run_after_its_step(number: signal.Signals, data: Path, tmp_path: Path) -> None:
     """Exit status 128 + signal, and a state from which the curve goes on as if unbroken."""
     steps = ["--set", "stages.rate-distortion.steps=400", "--set", "validation.every=100"]
-    steps += ["--set", "stages.realism.steps=0", "--set", "validation.photographs=1", "--set", "validation.one_in=8"]
+    steps += ["--set", "stages.realism.steps=1", "--set", "validation.photographs=1", "--set", "validation.one_in=8"]
     steps += ["--set", "precision=float32", "--set", "data.crop=16", "--set", "data.batch=1"]
     base = [sys.executable, "-m", "edgecodec", "train", RECIPE, "--data", str(data), "-j", "1"]
     run = tmp_path / "run"

@@ -37,10 +37,13 @@ def choose_device(name: str | None, precision: Literal["auto", "float32", "bfloa
     Raises EngineUnavailable for a device that is not there.
     """
     chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    if chosen.startswith("cuda") and not torch.cuda.is_available():
+    kind, colon, number = chosen.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise EngineUnavailable(f"training runs on cpu, cuda and cuda:NUMBER, not on {chosen}", where="--device")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise EngineUnavailable("PyTorch finds no CUDA device", where="--device", hint="leave --device out, or cpu")
-    if not chosen.startswith(("cuda", "cpu")):
-        raise EngineUnavailable(f"training runs on cpu and cuda, not on {chosen}", where="--device")
+    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        raise EngineUnavailable(f"PyTorch finds {torch.cuda.device_count()} CUDA devices", where=f"--device {chosen}")
     if precision == "auto":
         return Device(chosen, "bfloat16" if _has_fast_bfloat16(chosen) else "float32")
     return Device(chosen, precision)
@@ -49,7 +52,7 @@ def choose_device(name: str | None, precision: Literal["auto", "float32", "bfloa
 def _has_fast_bfloat16(name: str) -> bool:
     """Whether the hardware multiplies bfloat16 itself. Where it is emulated it is slower than float32."""
     if name.startswith("cuda"):
-        return torch.cuda.get_device_capability() >= (8, 0)
+        return torch.cuda.get_device_capability(name) >= (8, 0)
     if hasattr(torch.cpu, "get_capabilities"):  # from PyTorch 2.11 on
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
+from edgecodec.errors import InvalidArgument
+
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -17,6 +19,9 @@ class Stopping:
     """Asked between steps. minutes: after which to stop, None for no limit."""
 
     def __init__(self, minutes: float | None = None) -> None:
+        """Raises InvalidArgument for minutes below 0, and for what is no number."""
+        if minutes is not None and not minutes >= 0:
+            raise InvalidArgument(f"is {minutes:g}, not 0 or more", where="--minutes")
         self._deadline = None if minutes is None else time.monotonic() + 60 * minutes
         #: The signal that came, if any.
         self.signal: int | None = None

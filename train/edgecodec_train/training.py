@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import InvalidArgument, OutOfMemory
 from edgecodec_train.batches import Opened, make_batches, open_data
 from edgecodec_train.device import Device, choose_device
 from edgecodec_train.events import Note, Report
@@ -95,5 +95,11 @@ def _run_stage(
         if "substitute" in stage.notes:
             report(Note(f"{settings.name}: {stage.notes['substitute']}"))
         return train(stage, run, position, stopping, report)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"the {device.name} device has not enough memory",
+            where=f"stage {settings.name}",
+            hint=f"make batches or crops smaller: --set stages.{settings.name}.batch=...",
+        ) from error
     finally:
         batches.close()

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """A context without autocast on the device of x. Where there is none it does nothing, so that graphs stay plain."""
-    device = x.device.type
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    return torch.autocast(x.device.type, enabled=False) if _is_under_autocast(x) else nullcontext()
+
+
+def _is_under_autocast(x: Tensor) -> bool:
+    return not x.is_meta and torch.is_autocast_enabled(x.device.type)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -30,7 +33,7 @@ class EndsInFloat32(nn.Sequential):
         *body, last = self
         for layer in body:
             x = layer(x)
-        if torch.is_autocast_enabled(x.device.type):
+        if _is_under_autocast(x):
             with without_autocast(x):
                 result: Tensor = last(x.float())
                 return result
