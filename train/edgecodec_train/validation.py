@@ -30,7 +30,8 @@ LUMA = (0.299, 0.587, 0.114)
 def validate(model: LearnedCodec, batches: Batches, settings: Validation, device: Device) -> Validated:
     """Mean scores over the held-out pictures at each of the settings' knobs, computed in float32.
 
-        bits_per_pixel   under the entropy model in floats, of rounded latents
+        bits_per_pixel   under the entropy model in floats, of rounded latents; for families without one, tunable and
+                         agustsson, of a static code for each channel of the picture, and files differ
         psnr_db          mean of the pictures' PSNR
         ms_ssim          where pictures are large enough
         grid             RMS in levels of 255 of the pattern that `losses.grid` looks for
