@@ -59,7 +59,7 @@ def test_few_bytes_cannot_claim_many_pixels(coded: bytes) -> None:
     width, height = 4096, 4000
     bomb = _claiming(coded, width, height)
     ratio = -(-width * height // len(bomb))
-    with pytest.raises(LimitExceeded, match="pixels a byte.*--max-pixels-per-byte"):
+    with pytest.raises(LimitExceeded, match=r"pixels a byte.*--max-pixels-per-byte"):
         edgecodec.open_bundle(TINY, "stub", limits=Limits(max_pixels_per_byte=ratio - 1)).decode(bomb)
     with pytest.raises(Corrupt):  # the payload is one of a smaller picture
         edgecodec.open_bundle(TINY, "stub", limits=Limits(max_pixels_per_byte=ratio)).decode(bomb)

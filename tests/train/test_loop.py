@@ -18,7 +18,7 @@ from torch import nn
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.families import LearnedCodec
-from edgecodec_train.events import Event, Progress, Scored, StageDone, Stopped
+from edgecodec_train.events import Event, Note, Progress, Scored, StageDone, Stopped
 from edgecodec_train.loop import train
 from edgecodec_train.recipe import parse_recipe
 from edgecodec_train.run_folder import Position, RunFolder, read_rows
@@ -255,3 +255,32 @@ def test_a_run_that_has_diverged_says_so(run: RunFolder) -> None:
     with pytest.raises(InvalidArgument, match=r"stage only: has diverged.*optimiser\.learning_rate"):
         finish(stage, run)
     assert stage.log[-1].startswith("step 119")
+
+
+def test_a_stage_that_is_cut_short_ends_as_any_other(run: RunFolder) -> None:
+    """Resumed with fewer steps than are done: validated, saved, and complete."""
+    finish(TwoLosses(), run, StopAfter(2))
+    shorter = TwoLosses()
+    shorter.steps = 2
+    position = run.position()
+    assert not position.complete
+    events = finish(shorter, run, position=position)
+    assert [type(event) for event in events] == [Scored, StageDone]
+    assert run.position().complete
+    assert read_checkpoint(run.path / "only.safetensors").notes["final"] == "yes"
+
+
+def test_a_complete_stage_goes_on_if_it_gets_more_steps(run: RunFolder) -> None:
+    finish(TwoLosses(), run)
+    longer = TwoLosses()
+    longer.steps = STEPS + 1
+    finish(longer, run, position=run.position())
+    assert read_checkpoint(run.path / "only.safetensors").notes["steps"] == str(STEPS + 1)
+
+
+def test_a_last_measurement_that_fails_does_not_undo_the_run(run: RunFolder) -> None:
+    stage = TwoLosses()
+    with mock.patch.object(stage, "final_notes", side_effect=InvalidArgument("cannot be fitted")):
+        events = finish(stage, run)
+    assert [event.text for event in events if isinstance(event, Note)] == ["only: cannot be fitted"]
+    assert isinstance(events[-1], StageDone) and run.position().complete

@@ -89,7 +89,7 @@ def test_the_tunable_codec_of_one_rate_is_a_change_of_the_recipe() -> None:
         (["data.crop=1.5"], "data.crop", "is 1.5, which is not a whole number"),
         (["data.mirror=sideways"], "data.mirror", "is 'sideways'"),
         (["stages.realism.steps=true"], "stages[1].steps", "is True, which is not a whole number"),
-        (["stages.realism.steps=0"], "stages[1].steps", "is 0, not 1 or more"),
+        (["stages.realism.steps=-1"], "stages[1].steps", "is -1, not 0 or more"),
         (["validation.every=0"], "validation.every", "is 0, not 1 or more"),
         (["data.batch=0"], "data.batch", "is 0, not 1 to 16384"),
         (["data.crop=100000000000"], "data.crop", "is 1e+11, not 1 to 16384"),

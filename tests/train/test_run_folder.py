@@ -118,11 +118,11 @@ def test_no_run_can_be_steered_to_another_start(run: RunFolder, changes: str) ->
 
 
 def test_the_state_comes_back(run: RunFolder) -> None:
-    saved = Position(1, 3, 12.5, 2, {"loss": (1.5, 2)}, {"model": {"a": torch.ones(2)}})
+    saved = Position(1, 3, 12.5, 2, True, {"loss": (1.5, 2)}, {"model": {"a": torch.ones(2)}})
     run.save(saved)
     found = run.position()
     assert torch.equal(found.parts.pop("model")["a"], torch.ones(2))
-    assert found == Position(1, 3, 12.5, 2, {"loss": (1.5, 2)}, {})
+    assert found == Position(1, 3, 12.5, 2, True, {"loss": (1.5, 2)}, {})
 
 
 def test_a_curve_takes_columns_that_its_first_rows_lack(run: RunFolder) -> None:

@@ -93,7 +93,10 @@ def test_errors_count_where_details_are_kept(data: Path) -> None:
     expected = torch.full((1, 1, 64, 64), 0.25)
     expected[..., :16, :32] = 1
     assert torch.equal(weight, expected)
-    assert Batch(torch.zeros(1, 3, 64, 64)).mse_weight(0.25) is None
+    rebuilt = batch.kept_of(torch.ones(1, 3, 64, 64))
+    assert torch.equal(rebuilt, (expected == 1).float().expand(1, 3, 64, 64))
+    unmasked = Batch(torch.zeros(1, 3, 64, 64))
+    assert unmasked.mse_weight(0.25) is None and torch.equal(unmasked.kept_of(rebuilt), rebuilt)
 
 
 def test_side_inputs_reach_a_model_that_takes_them(data: Path) -> None:

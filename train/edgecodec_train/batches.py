@@ -48,6 +48,11 @@ class Batch:
             return None
         return nn.functional.interpolate(self.mask, size=self.image.shape[2:])
 
+    def kept_of(self, picture: Tensor) -> Tensor:
+        """`picture` where details are kept, and the image itself in other places."""
+        kept = self.kept()
+        return picture if kept is None else kept * picture + (1 - kept) * self.image
+
     def mse_weight(self, elsewhere: float) -> Tensor | None:
         """(B, 1, H, W): 1 where details are kept, `elsewhere` in other places; None without a mask."""
         kept = self.kept()
@@ -63,10 +68,11 @@ class Batches(ABC):
     classes: int
     notes: Mapping[str, str]
 
-    def __init__(self, data: Data) -> None:
-        self._data = data
+    def __init__(self, data: Data, workers: int = 1) -> None:
+        """workers: threads that make batches ahead of time."""
+        self._data, self._workers = data, workers
         self._prefetch: Prefetch[Batch] | None = None
-        self._seed: int | None = None
+        self._seed = 0
 
     @abstractmethod
     def check(self, model: LearnedCodec) -> None:
@@ -88,8 +94,11 @@ class Batches(ABC):
         if self._prefetch is None or self._seed != seed:
             self.close()
             self._seed = seed
-            self._prefetch = Prefetch(lambda step: self._make(np.random.default_rng((seed, step, 0))), 1, AHEAD)
+            self._prefetch = Prefetch(self._made, self._workers, AHEAD)
         return self._prefetch.get(step)
+
+    def _made(self, step: int) -> Batch:
+        return self._make(np.random.default_rng((self._seed, step, 0)))
 
     def close(self) -> None:
         """End the thread that makes batches."""
@@ -118,8 +127,8 @@ class PhotographBatches(Batches):
 
     classes = 0
 
-    def __init__(self, data: Data, photographs: PhotoSet) -> None:
-        super().__init__(data)
+    def __init__(self, data: Data, photographs: PhotoSet, workers: int = 1) -> None:
+        super().__init__(data, workers)
         self._photographs = photographs
         self.notes = {"photographs": photographs.fingerprint}
 
@@ -154,8 +163,8 @@ class PhotographBatches(Batches):
 class SceneBatches(Batches):
     """Crops of scenes with their label maps, and masks for a model that takes any."""
 
-    def __init__(self, data: Data, scenes: SceneSet) -> None:
-        super().__init__(data)
+    def __init__(self, data: Data, scenes: SceneSet, workers: int = 1) -> None:
+        super().__init__(data, workers)
         self._scenes, self.classes = scenes, len(scenes.classes)
         self._mask_stride: int | None = None
         self.notes = {"scenes": scenes.fingerprint}
@@ -211,6 +220,8 @@ def open_data(data: Data, source: Path, validation: Validation) -> Opened:
     return open_photographs(source, held_out=validation.one_in, most_held_out=validation.photographs)
 
 
-def make_batches(data: Data, opened: Opened) -> Batches:
-    """Batches of one stage."""
-    return SceneBatches(data, opened) if isinstance(opened, SceneSet) else PhotographBatches(data, opened)
+def make_batches(data: Data, opened: Opened, workers: int = 1) -> Batches:
+    """Batches of one stage. workers: threads that make them ahead of time."""
+    if isinstance(opened, SceneSet):
+        return SceneBatches(data, opened, workers)
+    return PhotographBatches(data, opened, workers)

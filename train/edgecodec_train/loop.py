@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import EdgecodecError, InvalidArgument
 from edgecodec_export.families import LearnedCodec
-from edgecodec_train.events import Progress, Report, Scored, StageDone, Stopped
+from edgecodec_train.events import Note, Progress, Report, Scored, StageDone, Stopped
 from edgecodec_train.run_folder import Position, RunFolder
 from edgecodec_train.schedule import scheduler_at
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage
@@ -81,8 +81,8 @@ class _Loop:
         stage, position = self._stage, self._position
         began, first = time.monotonic(), position.step
         counted = saved = reported = began
-        if not stage.steps:
-            self._save()
+        if position.step >= stage.steps and not position.complete:  # it has no steps, or was cut short
+            self._finish()
         while position.step < stage.steps:
             reason = self._stopping.reason()
             if reason is not None:
@@ -94,7 +94,9 @@ class _Loop:
             position.step += 1
             now = time.monotonic()
             position.seconds, counted = position.seconds + now - counted, now
-            if position.step % stage.validate_every == 0 or position.step == stage.steps:
+            if position.step == stage.steps:
+                self._finish()
+            elif position.step % stage.validate_every == 0:
                 self._validate()
                 self._save()
                 saved = time.monotonic()
@@ -106,6 +108,12 @@ class _Loop:
                 reported = now
         self._report(StageDone(self._name, self._run.checkpoint(position.stage)))
         return True
+
+    def _finish(self) -> None:
+        if self._stage.steps:
+            self._validate()
+        self._position.complete = True
+        self._save()
 
     @property
     def _name(self) -> str:
@@ -185,12 +193,20 @@ class _Loop:
     def _save(self) -> None:
         stage, position = self._stage, self._position
         averaged = self._averaged()
-        final = stage.final_notes(averaged) if position.step == stage.steps else {}
+        final = self._final_notes(averaged) if position.complete else {}
         self._run.save_checkpoint(position, averaged, stage.preset, {**stage.notes, **final})
         position.parts = {name: part.state_dict() for name, part in self._parts.items()}
         position.meters = {name: (float(total), count) for name, (total, count) in self._sums.items()}
         self._run.save(position)
         position.parts = {}
+
+    def _final_notes(self, averaged: LearnedCodec) -> Mapping[str, str]:
+        """Without what cannot be measured, so that a run of days does not fail at its last step."""
+        try:
+            return self._stage.final_notes(averaged)
+        except EdgecodecError as error:
+            self._report(Note(f"{self._name}: {error}"))
+            return {}
 
     def _report_progress(self, steps_per_second: float) -> None:
         stage, position = self._stage, self._position

@@ -99,7 +99,8 @@ class Perceptual:
 
 @dataclass(frozen=True)
 class Discriminator:
-    """kind: of `edgecodec_train.discriminators`. options: of that kind. alone: steps that it learns alone first.
+    """kind: of `edgecodec_train.discriminators`. options: of that kind. alone: steps in which the codec does not yet
+    learn from it.
 
     levels_of: the knob whose drawn values are the levels of a discriminator that treats rates differently.
     """
@@ -140,7 +141,7 @@ class Stage:
     """
 
     name: str
-    steps: Positive
+    steps: Count
     optimiser: Optimiser
     crop: Count = 0
     batch: Count = 0

@@ -40,6 +40,8 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     skipped_steps: int = 0
+    #: Whether the stage has been validated and saved with all its steps.
+    complete: bool = False
     #: Sums of what the curve shows since the last validation, and how many steps they are of.
     meters: dict[str, tuple[float, int]] = field(default_factory=dict)
     #: State dictionaries by name, of the stage.

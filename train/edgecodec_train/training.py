@@ -19,6 +19,8 @@ from edgecodec_train.run_folder import Position, RunFolder
 from edgecodec_train.stages import Setting, make_stage
 from edgecodec_train.stopping import Stopping
 
+GPU_WORKERS = 4  # threads that make batches; a processor that trains is slower than one thread of them
+
 
 def train_recipe(
     name: str,
@@ -84,10 +86,10 @@ def _run_stage(
 ) -> bool:
     """Train one stage, or what is left of it. Returns whether it is complete."""
     recipe, settings = run.recipe, run.recipe.stages[position.stage]
-    if position.step >= settings.steps and run.checkpoint(position.stage).exists():
+    if position.complete and position.step >= settings.steps and run.checkpoint(position.stage).exists():
         return True
     before = run.read_checkpoint(position.stage - 1) if position.stage else None
-    batches = make_batches(recipe.data_of(settings), opened)
+    batches = make_batches(recipe.data_of(settings), opened, GPU_WORKERS if device.name != "cpu" else 1)
     try:
         stage = make_stage(Setting(recipe, position.stage, batches, device, before))
         run.begin()

@@ -240,7 +240,7 @@ class Reconstruction(Stage):
             loss = loss + stage.grid.at(knobs) * grid_energy(rebuilt.picture - image)
         weight = self._perceptual_weight.at(knobs)
         if self._perceptual is not None and weight:
-            distance = self._perceptual(rebuilt.picture.clamp(0, 1), image)
+            distance = self._perceptual(rebuilt.batch.kept_of(rebuilt.picture).clamp(0, 1), image)
             loss, terms["training_perceptual"] = loss + weight * distance, distance
         return loss, terms
 
