@@ -237,23 +237,33 @@ def known_recipes() -> dict[str, str]:
 def read_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     """The content of a recipe: a built-in one by its name, or a file. changes: as of `change`.
 
-    Raises CannotRead for none of that name, InvalidArgument for one that is not TOML, and what `change` raises.
+    Raises what `recipe_text` and `change` raise, and InvalidArgument for one that is not TOML.
+    """
+    return change(_parsed(recipe_text(name), name), changes)
+
+
+def recipe_text(name: str) -> str:
+    """The recipe as it is written, with its comments. name: of a built-in recipe, or a file that ends in .toml.
+
+    Raises CannotRead for none of that name, and for a file that cannot be read.
     """
     path = Path(name)
     if path.suffix == SUFFIX:
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise CannotRead(
+                error.strerror or str(error), where=name, hint=f"built-in recipes are named without {SUFFIX}"
+            ) from error
+        except UnicodeDecodeError as error:
             raise CannotRead(str(error), where=name) from error
-    elif (BUILT_IN / f"{name}{SUFFIX}").is_file():
-        text = (BUILT_IN / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-    else:
+    if not (BUILT_IN / f"{name}{SUFFIX}").is_file():
         raise CannotRead(
             "there is no recipe of this name",
             where=name,
             hint=f"give a {SUFFIX} file or one of {', '.join(known_recipes())}",
         )
-    return change(_parsed(text, name), changes)
+    return (BUILT_IN / f"{name}{SUFFIX}").read_text(encoding="utf-8")
 
 
 def change(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
@@ -355,7 +365,7 @@ def _built(kind: Any, value: Any, place: str) -> Any:
             raise InvalidArgument(f"is {value!r}", where=place, hint=f"it can be {', '.join(map(str, inner))}")
         return value
     if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_built(inner[0], each, f"{place}[{i}]") for i, each in enumerate(value))
+        return tuple(_built(inner[0], each, _place_in_list(place, i, each)) for i, each in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
         return {name: _built(inner[1], each, f"{place}.{name}") for name, each in value.items()}
     if kind is Any:
@@ -365,6 +375,12 @@ def _built(kind: Any, value: Any, place: str) -> Any:
     if type(value) is kind:
         return value
     raise InvalidArgument(f"is {value!r}, which is not {_described(kind)}", where=place)
+
+
+def _place_in_list(place: str, index: int, value: Any) -> str:
+    """As `change` has it: a stage goes by its name."""
+    name = value.get("name") if isinstance(value, Mapping) else None
+    return f"{place}.{name}" if isinstance(name, str) and name else f"{place}[{index}]"
 
 
 def _number(value: Any, place: str) -> float:
