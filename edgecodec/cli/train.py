@@ -36,13 +36,14 @@ def train(
         int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
     ] = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="Show the recipes and exit.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print RECIPE as TOML, to change a copy, and exit.")] = False,
 ) -> None:
     """Train a codec by a recipe (needs edgecodec[train])."""
     with reporting(talk) as console:
         try:
             import torch
 
-            from edgecodec_train.recipe import known_recipes
+            from edgecodec_train.recipe import known_recipes, recipe_text
             from edgecodec_train.stopping import Stopping
             from edgecodec_train.training import train_recipe
         except ModuleNotFoundError as error:
@@ -53,10 +54,16 @@ def train(
             recipes = known_recipes()
             console.show("\n".join(f"{name:24}{title}" for name, title in recipes.items()))
             return
+        if show:
+            if recipe is None:
+                raise InvalidArgument("RECIPE missing", hint="edgecodec train --list shows the recipes")
+            console.show(recipe_text(recipe).removesuffix("\n"))
+            return
         if recipe is None or data is None or output is None:
             wanted = {"RECIPE": recipe, "--data": data, "-o DIR": output}
             missing = ", ".join(name for name, value in wanted.items() if value is None)
-            raise InvalidArgument(f"{missing} missing", hint="edgecodec train --list shows the recipes")
+            hint = "edgecodec train --list shows the recipes" if recipe is None else None
+            raise InvalidArgument(f"{missing} missing", hint=hint)
         if threads is not None:
             torch.set_num_threads(threads)
         stopping = Stopping(minutes)

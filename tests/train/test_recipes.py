@@ -109,7 +109,11 @@ def test_the_tunable_codec_of_one_rate_is_a_change_of_the_recipe() -> None:
         (["stages.realism.mse=1" + 400 * "0"], "stages.realism.mse", "is too large a number"),
         (["stages.realism.mse=1" + 5000 * "0"], "stages.realism.mse", "which is not a table"),
         (["stages.realism.mse=nan"], "stages.realism.mse", "is not a number"),
-        (["stages.realism.mse={times='beta', halved_by='n'}"], "stages.realism.mse", "depends on a knob in several ways"),
+        (
+            ["stages.realism.mse={times='beta', halved_by='n'}"],
+            "stages.realism.mse",
+            "depends on a knob in several ways",
+        ),
         (["stages.realism.mse={levels_of='quality'}"], "stages.realism.mse", "levels_of and values go together"),
         (["stages.realism.knobs.n={uniform=[2, -2]}"], "stages.realism.knobs.n", "a range that is none"),
         (["stages.realism.knobs.n={}"], "stages.realism.knobs.n", "is drawn in no way or in several"),

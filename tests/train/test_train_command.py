@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgecodec_export.checkpoints import read_checkpoint
-from edgecodec_train.recipe import known_recipes
+from edgecodec_train.recipe import known_recipes, read_recipe
 from edgecodec_train.run_folder import read_rows
 from support.command_line import Outcome, run_command
 from support.paths import ENVIRONMENT
@@ -110,10 +110,45 @@ def test_mistakes_are_said_before_the_work(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("perceptual.weights=absent.pth", "absent.pth: no such file"),
+        ("perceptual.kind=lpips", "stage realism: unknown perceptual loss 'lpips'"),
+        ("adversarial.loss=hinge", "stage realism: unknown adversarial loss 'hinge'"),
+        ("adversarial.discriminator.kind=unet", "stage realism: unknown discriminator 'unet'"),
+        ("crop=200", "data.crop: crops of 200 pixels do not fit"),
+        ("preset=large", "preset: fidelity has no preset 'large'"),
+    ],
+)
+def test_mistakes_of_a_later_stage_are_said_before_the_first(
+    change: str, said: str, data: Path, tmp_path: Path
+) -> None:
+    made = ["--set", f"stages.realism.{change}"]
+    if "kind=lpips" in change:
+        made += ["--set", "stages.realism.perceptual.weights=absent.pth"]
+    outcome = train("--data", data, "-o", tmp_path / "run", *changes(), *made)
+    assert outcome.status != 0 and said in outcome.talk, outcome.talk
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_recipes_are_listed() -> None:
     outcome = run_command("train", "--list")
     listed = {line.split()[0] for line in outcome.output.decode().splitlines()}
     assert outcome.status == 0 and listed == set(known_recipes())
+
+
+def test_a_recipe_that_is_shown_is_a_recipe_to_start_from(tmp_path: Path) -> None:
+    """What --show prints is the built-in recipe as a file, comments and all."""
+    outcome = run_command("train", RECIPE, "--show")
+    assert outcome.status == 0 and outcome.output.startswith(b"#")
+    copy = tmp_path / "mine.toml"
+    copy.write_bytes(outcome.output)
+    assert read_recipe(str(copy)) == read_recipe(RECIPE)
+    assert run_command("train", str(copy), "--show").output == outcome.output
+    assert run_command("train", "nobody", "--show").status == 7
+    nameless = run_command("train", "--show")
+    assert nameless.status == 2 and "RECIPE missing" in nameless.talk
 
 
 @pytest.mark.slow

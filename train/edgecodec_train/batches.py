@@ -19,6 +19,7 @@ from edgecodec_train.data.prefetch import Prefetch
 from edgecodec_train.data.scenes import SceneSet, load_scenes, random_labelled_crops, random_masks, whole_scene
 from edgecodec_train.device import Device
 from edgecodec_train.recipe import Data, Validation
+from edgecodec_train.recipe_checks import check_crop
 
 AHEAD = 4  # batches that are made before they are needed
 LONGEST_SIDE = 1024  # pixels of a held-out picture that are used
@@ -111,16 +112,6 @@ class Batches(ABC):
         multiple = model.latent_alignment()
         return -(-model.SMALLEST_SIDE // multiple) * multiple
 
-    def _check_crop(self, model: LearnedCodec) -> None:
-        crop, multiple = self._data.crop, model.latent_alignment()
-        least = self._least_side(model)
-        if crop % multiple or crop < least:
-            raise InvalidArgument(
-                f"crops of {crop} pixels do not fit {model.FAMILY}",
-                where="data.crop",
-                hint=f"give a multiple of {multiple}, {least} or more",
-            )
-
 
 class PhotographBatches(Batches):
     """Crops of photographs."""
@@ -135,7 +126,7 @@ class PhotographBatches(Batches):
     def check(self, model: LearnedCodec) -> None:
         if model.side_latents():
             raise InvalidArgument("needs label maps", where="data.kind", hint='set data.kind = "scenes"')
-        self._check_crop(model)
+        check_crop(model, self._data.crop)
         least = self._least_side(model)
         if all(min(photo.shape[:2]) < least for photo in self._photographs.validation):
             require_sides(self._photographs.validation, least)
@@ -170,7 +161,7 @@ class SceneBatches(Batches):
         self.notes = {"scenes": scenes.fingerprint}
 
     def check(self, model: LearnedCodec) -> None:
-        self._check_crop(model)
+        check_crop(model, self._data.crop)
         if self._data.downscale:
             raise InvalidArgument("scenes are not made smaller", where="data.downscale")
         require_sides((scene.photo for scene in self._scenes.training), self._data.crop)

@@ -10,7 +10,7 @@ import torch
 
 from edgecodec.entropy_model import LatentSpec
 from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument
-from edgecodec_export.families import FAMILIES, LearnedCodec
+from edgecodec_export.families import FAMILIES, LearnedCodec, build
 from edgecodec_train.discriminators import Inputs, build_discriminator
 from edgecodec_train.discriminators.by_level import ByLevelDiscriminator
 from edgecodec_train.knob_weights import Weight
@@ -49,6 +49,8 @@ def check_stage(recipe: Recipe, stage: Stage) -> None:
     check_preset(recipe.family, recipe.preset)
     check_preset(recipe.family, stage.preset or recipe.preset)
     try:
+        with torch.device("meta"):  # nothing is drawn
+            check_crop(build(recipe.family, stage.preset or recipe.preset), recipe.data_of(stage).crop)
         weights = _weights_of(stage)
         _check_knobs(FAMILIES[recipe.family], recipe, stage, weights)
         for weight in weights:
@@ -62,6 +64,18 @@ def check_stage(recipe: Recipe, stage: Stage) -> None:
     except EdgecodecError as error:
         error.locate(f"stage {stage.name}")
         raise
+
+
+def check_crop(model: LearnedCodec, crop: int) -> None:
+    """Raises InvalidArgument for crops with sides that the model does not take."""
+    multiple = model.latent_alignment()
+    least = -(-model.SMALLEST_SIDE // multiple) * multiple
+    if crop % multiple or crop < least:
+        raise InvalidArgument(
+            f"crops of {crop} pixels do not fit {model.FAMILY}",
+            where="data.crop",
+            hint=f"give a multiple of {multiple}, {least} or more",
+        )
 
 
 def _weights_of(stage: Stage) -> list[Weight]:
