@@ -116,6 +116,7 @@ def test_side_inputs_reach_a_model_that_takes_them(data: Path) -> None:
         ("fidelity-compact", ["stages.rate-distortion.knobs.n=1.0"], "fidelity has no knob n in training"),
         ("fidelity-compact", ["stages.rate-distortion.mse={times='beta', value=1.0}"], "fidelity has no knob beta"),
         ("fidelity-compact", ["validation.knobs=[{quality=1.0}]"], "fidelity has no knob quality"),
+        ("fidelity-compact", ["rate_fit={knob='n', values=[0.0, 1.0]}"], "fidelity has no knob n"),
         ("fidelity-compact", ["stages.rate-distortion.frozen=['*']"], "leaves nothing to learn"),
         ("fidelity-compact", ["stages.rate-distortion.knobs.alpha=1.0"], "fidelity has no knob alpha in training"),
         ("fidelity-compact", ["stages.rate-distortion.frozen=['nothing.*']"], r"'nothing\.\*' is no parameter"),

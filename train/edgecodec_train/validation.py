@@ -36,7 +36,7 @@ def validate(model: LearnedCodec, batches: Batches, settings: Validation, device
         ms_ssim          where pictures are large enough
         grid             RMS in levels of 255 of the pattern that `losses.grid` looks for
         detail           energy of what 2x2 means leave out of the luma, relative to the original's: 1 is as much
-        psnr_kept_db, psnr_synthesised_db   of all pixels that a mask keeps, and of all others
+        psnr_kept_db, psnr_synthesised_db   of all pixels that a mask keeps, and of all others, where there are any
 
     A suffix names the knobs: "psnr_db_beta_0".
     """
@@ -108,12 +108,7 @@ def _add_masked(sums: list[list[float]], picture: Tensor, batch: Batch) -> None:
 
 def _masked_scores(sums: list[list[float]], suffix: str) -> dict[str, float]:
     names = (f"psnr_kept_db{suffix}", f"psnr_synthesised_db{suffix}")
-    if not any(pixels for _, pixels in sums):
-        return {}
-    return {
-        name: _decibels(error / pixels) if pixels else math.nan
-        for name, (error, pixels) in zip(names, sums, strict=True)
-    }
+    return {name: _decibels(error / pixels) for name, (error, pixels) in zip(names, sums, strict=True) if pixels}
 
 
 def _decibels(error: float) -> float:

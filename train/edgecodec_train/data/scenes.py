@@ -64,7 +64,11 @@ def load_scenes(archive: Path) -> SceneSet:
     export would refuse, and for labels of another size than their picture or of no class; and what reading a picture
     raises. Each names the archive and the file in it.
     """
-    data = bytes(files.read(archive, ANY))
+    try:
+        data = bytes(files.read(archive, ANY))
+    except EdgecodecError as error:
+        error.hint = error.hint or f"give one tar file; {_LAYOUT}"
+        raise
     try:
         stored = _contents(data)
         classes = _classes(stored)
