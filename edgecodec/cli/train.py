@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from edgecodec_train.events import Event
 
 
+#: Scores that a line has without -v; the curve has all of them.
+SHOWN = ("bits_per_pixel", "psnr_db", "loss", "told_apart")
+
+
 @with_groups
 def train(
     talk: TalkOptions,
@@ -43,7 +47,7 @@ def train(
         try:
             import torch
 
-            from edgecodec_train.recipe import known_recipes, recipe_text
+            from edgecodec_train.recipe_files import known_recipes, recipe_text
             from edgecodec_train.stopping import Stopping
             from edgecodec_train.training import train_recipe
         except ModuleNotFoundError as error:
@@ -59,9 +63,9 @@ def train(
                 raise InvalidArgument("RECIPE missing", hint="edgecodec train --list shows the recipes")
             console.show(recipe_text(recipe).removesuffix("\n"))
             return
-        if recipe is None or data is None or output is None:
-            wanted = {"RECIPE": recipe, "--data": data, "-o DIR": output}
-            missing = ", ".join(name for name, value in wanted.items() if value is None)
+        if data is None or output is None or (recipe is None and not resume):
+            wanted = {"RECIPE": recipe or resume, "--data": data, "-o DIR": output}
+            missing = ", ".join(name for name, value in wanted.items() if not value)
             hint = "edgecodec train --list shows the recipes" if recipe is None else None
             raise InvalidArgument(f"{missing} missing", hint=hint)
         if threads is not None:
@@ -98,7 +102,11 @@ def _tell(console: Console, event: Event) -> None:
             )
             return
         case events.Scored():
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in event.scores.items())
+            shown = "  ".join(
+                f"{name} {value:.4g}"
+                for name, value in event.scores.items()
+                if console.verbosity > 0 or name.startswith(SHOWN)
+            )
             console.say(f"{event.stage} {event.step}/{event.steps}  {shown}")
         case events.StageDone():
             console.say(f"{event.stage} is done: {event.checkpoint}")

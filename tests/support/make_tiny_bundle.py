@@ -27,7 +27,7 @@ from edgecodec_export.layers.gradients import round_straight_through
 from edgecodec_export.layers.normalisation import ChannelNorm
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.report import ExportReport
-from edgecodec_train.stages.reconstruction import settle_medians
+from edgecodec_train.stages.settling import settle_medians
 from support.paths import TINY
 
 PRESET = Preset((4, 8, 8, 16, 16), 8, 8, 1)

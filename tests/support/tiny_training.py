@@ -16,7 +16,7 @@ from PIL import Image
 from edgecodec_export.calibration import DEFAULT_FOLDER
 from edgecodec_export.families import FAMILIES
 from edgecodec_train.events import Event
-from edgecodec_train.recipe import read_recipe
+from edgecodec_train.recipe_files import read_recipe
 from edgecodec_train.stopping import Stopping
 from edgecodec_train.training import train_recipe
 from support.tiny_codecs import PRESETS

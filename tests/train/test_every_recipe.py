@@ -17,7 +17,8 @@ from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec_export.checkpoints import load_model, rate_fits, read_checkpoint
 from edgecodec_train import run_folder
 from edgecodec_train.events import Event, Note, Scored, StageDone, Stopped
-from edgecodec_train.recipe import as_content, known_recipes, parse_recipe, read_recipe
+from edgecodec_train.recipe_content import as_content, parse_recipe
+from edgecodec_train.recipe_files import known_recipes, read_recipe
 from edgecodec_train.run_folder import RunFolder, read_rows
 from support.tiny_training import EVERY, STEPS, StopAfter, photographs, run_tiny, scenes, tiny_presets
 
@@ -92,9 +93,9 @@ def test_a_recipe_trains_to_its_end(name: str, finished: Callable[[str], Finishe
         with tiny_presets():
             assert read_recipe(name)["family"] == load_model(checkpoint).FAMILY
         rows = read_rows(run.folder / f"{stage}.csv")
-        assert [row["step"] for row in rows] == list(range(EVERY, STEPS + 1, EVERY))
+        assert [row["step"] for row in rows] == list(range(0, STEPS + 1, EVERY))
         assert all(math.isfinite(value) for row in rows for value in row.values())
-        assert len(list((run.folder / "sheets").glob(f"{stage}-*.webp"))) == STEPS // EVERY
+        assert len(list((run.folder / "sheets").glob(f"{stage}-*.webp"))) == 1 + STEPS // EVERY
 
 
 @pytest.mark.parametrize("name", ALL)

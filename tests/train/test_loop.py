@@ -20,7 +20,7 @@ from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.events import Event, Note, Progress, Scored, StageDone, Stopped
 from edgecodec_train.loop import train
-from edgecodec_train.recipe import parse_recipe
+from edgecodec_train.recipe_content import parse_recipe
 from edgecodec_train.run_folder import Position, RunFolder, read_rows
 from edgecodec_train.schedule import Schedule
 from edgecodec_train.sheet import SheetRow
@@ -134,25 +134,30 @@ def test_only_parameters_of_the_optimisers_get_gradients(run: RunFolder) -> None
 def test_the_average_is_settled_scored_and_saved(run: RunFolder) -> None:
     stage = TwoLosses()
     events = finish(stage, run)
-    assert [line for line in stage.log if not line.startswith("step")] == ["settle", "validate", "settle"] * 2
-    # The first step sets the average; each later one keeps half of it.
-    average = ((-0.5 - 1.0) / 2 - 1.5) / 2
+    assert [line for line in stage.log if not line.startswith("step")] == [
+        *["settle", "validate"],  # before the first step
+        *["settle", "validate", "settle"] * 2,
+    ]
+    # The first step sets the average; the next two keep 2/11 and 3/12 of it, because it is young.
+    average = (-0.5 * 2 / 11 - 1.0 * 9 / 11) * 3 / 12 - 1.5 * 9 / 12
     rows = read_rows(run.path / "only.csv")
     assert rows[-1] == {
         "step": 3,
-        "bias": pytest.approx(average),
+        "bias": pytest.approx(average, rel=1e-5),
         "loss": 2,
-        "learning_rate": 0.5,
+        "learning_rate_bias": 0.5,
         "learning_rate_follower": 0.5,
     }
-    assert rows[0]["loss"] == 0.5, "the mean of steps 0 and 1"
+    assert rows[0].keys() == {"step", "bias", "learning_rate_bias", "learning_rate_follower"}
+    assert rows[1]["loss"] == 0.5, "the mean of steps 0 and 1"
     checkpoint = read_checkpoint(run.path / "only.safetensors")
     assert float(checkpoint.tensors["analysis.10.bias"][0]) == pytest.approx(average)
     assert {"stage": "only", "recipe": "two", "said": "so", "final": "yes", "steps": "3"}.items() <= (
         checkpoint.notes.items()
     )
-    assert [type(event) for event in events] == [Scored, Scored, StageDone]
-    assert sorted(file.name for file in (run.path / "sheets").iterdir()) == ["only-0000002.webp", "only-0000003.webp"]
+    assert [type(event) for event in events] == [Scored, Scored, Scored, StageDone]
+    sheets = [f"only-{step:07}.webp" for step in (0, 2, 3)]
+    assert sorted(file.name for file in (run.path / "sheets").iterdir()) == sheets
 
 
 def test_saving_in_between_changes_nothing(run: RunFolder, tmp_path: Path) -> None:
@@ -182,7 +187,7 @@ def test_what_a_step_draws_and_sums_does_not_depend_on_a_stop(done: int, run: Ru
 
 def test_a_stop_before_the_first_step_leaves_no_state(run: RunFolder) -> None:
     finish(TwoLosses(), run, StopAfter(0))
-    assert [file.name for file in run.path.iterdir()] == ["recipe.json"]
+    assert not (run.path / "state.pt").exists() and not (run.path / "only.safetensors").exists()
 
 
 def test_schedules_are_those_of_now(run: RunFolder) -> None:
@@ -191,7 +196,7 @@ def test_schedules_are_those_of_now(run: RunFolder) -> None:
     stage = TwoLosses()
     stage.schedule = Schedule(drops=(2,), factor=0.1)
     finish(stage, run, position=run.position())
-    assert read_rows(run.path / "only.csv")[-1]["learning_rate"] == pytest.approx(0.05)
+    assert read_rows(run.path / "only.csv")[-1]["learning_rate_bias"] == pytest.approx(0.05)
 
 
 def test_a_step_without_a_sound_loss_is_skipped(run: RunFolder) -> None:
@@ -235,9 +240,13 @@ def test_a_state_of_other_networks_is_refused(run: RunFolder) -> None:
 
 
 def test_sums_keep_their_digits_over_a_stop(run: RunFolder) -> None:
-    position = Position(meters={"loss": (1 / 3, 1)})
-    finish(TwoLosses(), run, StopAfter(1), position=position)
-    assert run.position().meters["loss"] == (1 / 3, 2)
+    finish(TwoLosses(), run, StopAfter(1))
+    position = run.position()
+    position.meters["loss"] = (1 / 3, 1)
+    stage = TwoLosses()
+    stage.steps, stage.validate_every = 9, 9
+    finish(stage, run, StopAfter(1), position=position)
+    assert run.position().meters["loss"] == (1 / 3 + 1, 2)
 
 
 def test_a_step_with_too_large_a_loss_is_skipped(run: RunFolder) -> None:
@@ -284,3 +293,16 @@ def test_a_last_measurement_that_fails_does_not_undo_the_run(run: RunFolder) -> 
         events = finish(stage, run)
     assert [event.text for event in events if isinstance(event, Note)] == ["only: cannot be fitted"]
     assert isinstance(events[-1], StageDone) and run.position().complete
+
+
+def test_an_old_average_keeps_what_the_stage_says(run: RunFolder) -> None:
+    """After many steps the share is that of the recipe."""
+    stage = TwoLosses()
+    stage.steps, stage.average_decay = 60, 0.5
+    finish(stage, run)
+    expected = 0.0
+    for step in range(60):
+        bias = -0.5 * (step + 1)
+        expected = bias if not step else expected + (1 - min(0.5, (1 + step) / (10 + step))) * (bias - expected)
+    found = float(read_checkpoint(run.path / "only.safetensors").tensors["analysis.10.bias"][0])
+    assert found == pytest.approx(expected)

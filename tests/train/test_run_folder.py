@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from edgecodec.errors import CannotRead, CannotWrite, InvalidArgument, OutputExists
-from edgecodec_train.recipe import Recipe, as_content, change, parse_recipe
+from edgecodec_train.recipe import Recipe
+from edgecodec_train.recipe_content import as_content, parse_recipe
+from edgecodec_train.recipe_files import change
 from edgecodec_train.run_folder import Position, RunFolder, read_rows
 
 CONTENT: dict[str, Any] = {

@@ -8,7 +8,7 @@ import torch
 
 from edgecodec_export.families import Tunable, build
 from edgecodec_export.families.tunable import Preset
-from edgecodec_train.stages.reconstruction import settle_medians, settle_norms
+from edgecodec_train.stages.settling import settle_medians, settle_norms
 
 TINY = Preset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1)
 

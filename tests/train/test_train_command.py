@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgecodec_export.checkpoints import read_checkpoint
-from edgecodec_train.recipe import known_recipes, read_recipe
+from edgecodec_train.recipe_files import known_recipes, read_recipe
 from edgecodec_train.run_folder import read_rows
 from support.command_line import Outcome, run_command
 from support.paths import ENVIRONMENT
@@ -40,14 +40,14 @@ def test_a_run_leaves_what_people_look_at(data: Path, tmp_path: Path) -> None:
     assert outcome.status == 0, outcome.talk
     assert "rate-distortion 2/4  psnr_db " in outcome.talk and "realism is done: " in outcome.talk
     *events, last = outcome.records
-    assert [event["event"] for event in events] == ["Scored", "Scored", "StageDone"] * 2
+    assert [event["event"] for event in events] == ["Scored", "Scored", "Scored", "StageDone"] * 2
     made = [tmp_path / "run" / f"{stage}.safetensors" for stage in ("rate-distortion", "realism")]
     assert last == {"ok": True, "checkpoints": list(map(str, made)), "stopped": None}
     for path in made:
         assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in path.with_suffix(".svg").read_bytes()
-        assert len(read_rows(path.with_suffix(".csv"))) == 2
-    assert len(list((tmp_path / "run" / "sheets").iterdir())) == 4
+        assert len(read_rows(path.with_suffix(".csv"))) == 3
+    assert len(list((tmp_path / "run" / "sheets").iterdir())) == 6
 
 
 def test_a_time_limit_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) -> None:
@@ -59,6 +59,13 @@ def test_a_time_limit_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) 
     resumed = train("--data", data, "-o", tmp_path / "run", "--resume", "-q")
     assert (resumed.status, resumed.talk) == (0, "")
     assert (tmp_path / "run" / "realism.safetensors").exists()
+
+
+def test_a_run_is_resumed_without_its_name(data: Path, tmp_path: Path) -> None:
+    train("--data", data, "-o", tmp_path / "run", "--minutes", 0, *changes())
+    with tiny_presets():
+        resumed = run_command("train", "--data", data, "-o", tmp_path / "run", "--resume")
+    assert resumed.status == 0 and "fidelity-compact: " in resumed.talk
 
 
 def test_a_run_is_resumed_as_what_it_is(data: Path, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from edgecodec.errors import EdgecodecError, InvalidArgument
 from edgecodec_export.families import LearnedCodec
@@ -21,6 +21,7 @@ from edgecodec_train.schedule import scheduler_at
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage
 from edgecodec_train.stopping import Stopping
 
+WARM_UP = 10  # of the running average: after n steps it keeps (1 + n) / (10 + n) at most
 MOST_SKIPPED = 100  # steps in a row, after which a run has diverged
 
 
@@ -32,7 +33,7 @@ def train(
     report: Report,
     *,
     save_seconds: float = 600.0,
-    report_seconds: float = 15.0,
+    report_seconds: float = 60.0,
 ) -> bool:
     """Run `stage` from `position` on, which moves along. Returns whether all its steps are done.
 
@@ -47,7 +48,7 @@ def train(
 class _Loop:
     def __init__(self, stage: Stage, run: RunFolder, position: Position, stopping: Stopping, report: Report) -> None:
         self._stage, self._run, self._position, self._stopping, self._report = stage, run, position, stopping, report
-        self._average = AveragedModel(stage.model, multi_avg_fn=get_ema_multi_avg_fn(stage.average_decay))
+        self._average = AveragedModel(stage.model, multi_avg_fn=_running_average(stage.average_decay))
         self._parts: dict[str, Any] = {"model": stage.model, "averaged": self._average, **stage.networks()}
         self._parts |= {f"{name} optimiser": each.optimiser for name, each in stage.optimisers().items()}
         if position.step:
@@ -83,6 +84,8 @@ class _Loop:
         counted = saved = reported = began
         if position.step >= stage.steps and not position.complete:  # it has no steps, or was cut short
             self._finish()
+        if not position.step and stage.steps:
+            self._validate()  # the start, with which everything else is to be compared
         while position.step < stage.steps:
             reason = self._stopping.reason()
             if reason is not None:
@@ -180,8 +183,7 @@ class _Loop:
         stage, position = self._stage, self._position
         validated = stage.validate(self._averaged())
         rates = {
-            "learning_rate" if not i else f"learning_rate_{name}": each.optimiser.param_groups[0]["lr"]
-            for i, (name, each) in enumerate(stage.optimisers().items())
+            f"learning_rate_{name}": each.optimiser.param_groups[0]["lr"] for name, each in stage.optimisers().items()
         }
         means = {name: float(total) / count for name, (total, count) in self._sums.items()}
         row = {**validated.scores, **means, **rates}
@@ -213,6 +215,24 @@ class _Loop:
         total, count = self._sums["loss"]
         left = (stage.steps - position.step) / steps_per_second
         self._report(Progress(self._name, position.step, stage.steps, steps_per_second, left, float(total) / count))
+
+
+Weights = tuple[Tensor, ...] | list[Tensor]
+
+
+def _running_average(decay: float) -> Callable[[Weights, Weights, Tensor | int], None]:
+    """Keeps that share of the average at every step, and less at first, when the average is mostly the start."""
+
+    @torch.no_grad()
+    def update(averaged: Weights, current: Weights, count: Tensor | int) -> None:
+        share = min(decay, (1 + int(count)) / (WARM_UP + int(count)))
+        if torch.is_floating_point(averaged[0]):
+            torch._foreach_lerp_(averaged, current, 1 - share)
+        else:
+            for one, other in zip(averaged, current, strict=True):
+                one.copy_(other)
+
+    return update
 
 
 def _scheduler(scheduled: Scheduled, steps: int, done: int) -> LRScheduler:

@@ -7,27 +7,14 @@ classes and fields below. A run keeps its recipe beside its state, and every che
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
-from importlib.resources import files as package_files
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from edgecodec.errors import CannotRead, InvalidArgument
+from edgecodec.errors import InvalidArgument
 from edgecodec_train.knob_draws import Draw
 from edgecodec_train.knob_weights import NOTHING, Weight
 from edgecodec_train.schedule import Schedule
-from edgecodec_train.value_ranges import BatchSize, Count, NotNegative, Positive, Range, Seed, Share, Side
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-SUFFIX = ".toml"
-BUILT_IN = package_files("edgecodec_train") / "recipes"
+from edgecodec_train.value_ranges import BatchSize, Count, NotNegative, Positive, Seed, Share, Side
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,7 @@ class Perceptual:
 
 
 @dataclass(frozen=True)
-class Discriminator:
+class DiscriminatorSettings:
     """kind: of `edgecodec_train.discriminators`. options: of that kind. alone: steps in which the codec does not yet
     learn from it.
 
@@ -113,17 +100,17 @@ class Discriminator:
 
 
 @dataclass(frozen=True)
-class Adversarial:
+class AdversarialSettings:
     """loss: of `edgecodec_train.losses.adversarial`. weight: of the generator's loss."""
 
     loss: str
     weight: Weight
-    discriminator: Discriminator
+    discriminator: DiscriminatorSettings
     feature_matching: Weight = NOTHING
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageSettings:
     """One stage. It starts from the averaged weights of the stage before; with 0 steps it passes these on.
 
     crop, batch: instead of those of the data.
@@ -157,7 +144,7 @@ class Stage:
     mse_elsewhere: NotNegative = 0.0
     grid: Weight = NOTHING
     perceptual: Perceptual | None = None
-    adversarial: Adversarial | None = None
+    adversarial: AdversarialSettings | None = None
     largest_loss: float = math.inf
     batch_norm: Literal["stored", "batch"] = "stored"
     validation_knobs: tuple[dict[str, float], ...] = ()
@@ -202,7 +189,7 @@ class Recipe:
     family: str
     preset: str
     data: Data
-    stages: tuple[Stage, ...]
+    stages: tuple[StageSettings, ...]
     start: str = "transform"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Seed = 1
@@ -219,208 +206,10 @@ class Recipe:
             if not name or not all(letter.isalnum() or letter == "-" for letter in name):
                 raise InvalidArgument(f"a stage cannot be called {name!r}", hint="use letters, digits and -")
 
-    def data_of(self, stage: Stage) -> Data:
+    def data_of(self, stage: StageSettings) -> Data:
         """The data of a stage."""
         return replace(self.data, crop=stage.crop or self.data.crop, batch=stage.batch or self.data.batch)
 
-    def validation_of(self, stage: Stage) -> Validation:
+    def validation_of(self, stage: StageSettings) -> Validation:
         """The validation of a stage."""
         return replace(self.validation, knobs=stage.validation_knobs or self.validation.knobs)
-
-
-def known_recipes() -> dict[str, str]:
-    """The built-in recipes: title by name."""
-    found = sorted(file.name for file in BUILT_IN.iterdir() if file.name.endswith(SUFFIX))
-    return {name.removesuffix(SUFFIX): _parsed((BUILT_IN / name).read_text(), name)["title"] for name in found}
-
-
-def read_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The content of a recipe: a built-in one by its name, or a file. changes: as of `change`.
-
-    Raises what `recipe_text` and `change` raise, and InvalidArgument for one that is not TOML.
-    """
-    return change(_parsed(recipe_text(name), name), changes)
-
-
-def recipe_text(name: str) -> str:
-    """The recipe as it is written, with its comments. name: of a built-in recipe, or a file that ends in .toml.
-
-    Raises CannotRead for none of that name, and for a file that cannot be read.
-    """
-    path = Path(name)
-    if path.suffix == SUFFIX:
-        try:
-            return path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise CannotRead(
-                error.strerror or str(error), where=name, hint=f"built-in recipes are named without {SUFFIX}"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise CannotRead(str(error), where=name) from error
-    if not (BUILT_IN / f"{name}{SUFFIX}").is_file():
-        raise CannotRead(
-            "there is no recipe of this name",
-            where=name,
-            hint=f"give a {SUFFIX} file or one of {', '.join(known_recipes())}",
-        )
-    return (BUILT_IN / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-
-
-def change(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """The content with some values changed, each given as "key=value".
-
-    key: names joined by dots; a stage goes by its name: "stages.realism.adversarial.weight=0.1". value: as in TOML;
-    what is not TOML is text. Raises InvalidArgument for a change without "=", and for a key that leads nowhere.
-    """
-    changed: dict[str, Any] = _copy(content)
-    for text in changes:
-        key, equals, value = text.partition("=")
-        *folders, last = key.strip().split(".")
-        if not equals or not last:
-            raise InvalidArgument("is not of the form KEY=VALUE", where=f"--set {text}")
-        place: Any = changed
-        for name in folders:
-            place = _inside(place, name, text)
-        if not isinstance(place, dict):
-            raise InvalidArgument(f"{'.'.join(folders)} is not a table", where=f"--set {text}")
-        place[last] = _value(value.strip())
-    return changed
-
-
-def _copy(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {name: _copy(value) for name, value in content.items()}
-    return [_copy(value) for value in content] if isinstance(content, list | tuple) else content
-
-
-def _inside(place: Any, name: str, text: str) -> Any:
-    if isinstance(place, list):
-        named = [each for each in place if isinstance(each, dict) and each.get("name") == name]
-        if not named:
-            known = ", ".join(str(each.get("name")) for each in place if isinstance(each, dict))
-            raise InvalidArgument(f"there is no stage {name}", where=f"--set {text}", hint=f"the stages are {known}")
-        return named[0]
-    if not isinstance(place, dict):
-        raise InvalidArgument(f"nothing is inside of {place!r}", where=f"--set {text}")
-    return place.setdefault(name, {})
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:  # not TOML, or a number of thousands of digits
-        return text
-
-
-def _parsed(text: str, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise InvalidArgument(f"is not TOML: {error}", where=name) from error
-
-
-def parse_recipe(content: Mapping[str, Any], name: str) -> Recipe:
-    """The recipe with that content. Raises InvalidArgument that names the key at fault, within `name`."""
-    try:
-        recipe = _built(Recipe, content, "")
-    except InvalidArgument as error:
-        error.where = f"{name}: {error.where}" if error.where else name
-        raise
-    assert isinstance(recipe, Recipe)
-    return recipe
-
-
-def as_content(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON and TOML have it, with every default spelled out; `parse_recipe` undoes this."""
-    content: dict[str, Any] = _plain(asdict(recipe))
-    return content
-
-
-def _plain(value: Any) -> Any:
-    """Without None, which TOML does not have; infinity, which JSON does not have, becomes text."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items() if each is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return "inf" if value == math.inf else value
-
-
-def _built(kind: Any, value: Any, place: str) -> Any:
-    """`value` as an object of the type `kind`. Raises InvalidArgument with the place of what does not fit."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        number = _built(inner[0], value, place)
-        for limits in inner[1:]:
-            assert isinstance(limits, Range)
-            limits.check(number, place)
-        return number
-    if origin in (Union, UnionType):  # one type, or None where nothing is given
-        return None if value is None else _built(inner[0], value, place)
-    if kind in (Weight, Draw) and isinstance(value, int | float) and not isinstance(value, bool):
-        value = {"value" if kind is Weight else "fixed": value}
-    if is_dataclass(kind):
-        return _built_dataclass(kind, value, place)
-    if origin is Literal:
-        if value not in inner:
-            raise InvalidArgument(f"is {value!r}", where=place, hint=f"it can be {', '.join(map(str, inner))}")
-        return value
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_built(inner[0], each, _place_in_list(place, i, each)) for i, each in enumerate(value))
-    if origin is dict and isinstance(value, Mapping):
-        return {name: _built(inner[1], each, f"{place}.{name}") for name, each in value.items()}
-    if kind is Any:
-        return value
-    if kind is float and (value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))):
-        return _number(value, place)
-    if type(value) is kind:
-        return value
-    raise InvalidArgument(f"is {value!r}, which is not {_described(kind)}", where=place)
-
-
-def _place_in_list(place: str, index: int, value: Any) -> str:
-    """As `change` has it: a stage goes by its name."""
-    name = value.get("name") if isinstance(value, Mapping) else None
-    return f"{place}.{name}" if isinstance(name, str) and name else f"{place}[{index}]"
-
-
-def _number(value: Any, place: str) -> float:
-    try:
-        number = float(value)
-    except OverflowError:
-        raise InvalidArgument("is too large a number", where=place) from None
-    if math.isnan(number):
-        raise InvalidArgument("is not a number", where=place)
-    return number
-
-
-def _described(kind: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    return names.get(kind, "a list" if get_origin(kind) is tuple else "a table")
-
-
-def _built_dataclass(kind: Any, value: Any, place: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise InvalidArgument(f"is {value!r}, which is not a table", where=place)
-    hints, known = get_type_hints(kind, include_extras=True), {each.name: each for each in fields(kind)}
-    for name in value:
-        if name not in known:
-            raise InvalidArgument(
-                "is unknown", where=_joined(place, name), hint=f"{place or 'a recipe'} has {', '.join(known)}"
-            )
-    missing = [name for name, each in known.items() if name not in value and _required(each)]
-    if missing:
-        raise InvalidArgument("is missing", where=_joined(place, missing[0]))
-    built = {name: _built(hints[name], each, _joined(place, name)) for name, each in value.items()}
-    try:
-        return kind(**built)
-    except InvalidArgument as error:
-        error.locate(place)
-        raise
-
-
-def _required(each: Field[Any]) -> bool:
-    return each.default is MISSING and each.default_factory is MISSING
-
-
-def _joined(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name

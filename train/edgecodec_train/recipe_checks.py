@@ -17,7 +17,7 @@ from edgecodec_train.knob_weights import Weight
 from edgecodec_train.losses.adversarial import build_adversarial_loss
 from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
 from edgecodec_train.losses.perceptual import MS_SSIM, PRETRAINED_LOSSES
-from edgecodec_train.recipe import Adversarial, Perceptual, Recipe, Stage
+from edgecodec_train.recipe import AdversarialSettings, Perceptual, Recipe, StageSettings
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -44,7 +44,7 @@ def check_preset(family: str, preset: str) -> None:
         raise InvalidArgument(f"{family} has no preset {preset!r}", where="preset", hint=f"it has {known}")
 
 
-def check_stage(recipe: Recipe, stage: Stage) -> None:
+def check_stage(recipe: Recipe, stage: StageSettings) -> None:
     """Raises what `check_recipe` does, for one stage."""
     check_preset(recipe.family, recipe.preset)
     check_preset(recipe.family, stage.preset or recipe.preset)
@@ -78,7 +78,7 @@ def check_crop(model: LearnedCodec, crop: int) -> None:
         )
 
 
-def _weights_of(stage: Stage) -> list[Weight]:
+def _weights_of(stage: StageSettings) -> list[Weight]:
     weights = [stage.rate, stage.mse, stage.grid]
     weights += [stage.rate_target.bits_per_pixel] if stage.rate_target else []
     weights += [stage.perceptual.weight, stage.perceptual.substitute_weight] if stage.perceptual else []
@@ -86,7 +86,7 @@ def _weights_of(stage: Stage) -> list[Weight]:
     return weights
 
 
-def _check_knobs(family: type[LearnedCodec], recipe: Recipe, stage: Stage, weights: Iterable[Weight]) -> None:
+def _check_knobs(family: type[LearnedCodec], recipe: Recipe, stage: StageSettings, weights: Iterable[Weight]) -> None:
     """Knobs that act while the family trains; network interpolation, alpha, comes later."""
     taken = inspect.signature(family.forward).parameters
     known = {knob.name: knob.range for knob in family.KNOBS if knob.name in taken}
@@ -101,7 +101,7 @@ def _check_knobs(family: type[LearnedCodec], recipe: Recipe, stage: Stage, weigh
             raise InvalidArgument(f"{name} is not from {limits.low:g} to {limits.high:g}")
 
 
-def _check_levels(stage: Stage, weight: Weight) -> None:
+def _check_levels(stage: StageSettings, weight: Weight) -> None:
     """Every value that is drawn for the knob has a weight."""
     if weight.levels_of:
         draw = stage.knobs.get(weight.levels_of)
@@ -124,7 +124,7 @@ def _check_perceptual(asked: Perceptual, crop: int) -> None:
         raise InvalidArgument(f"{MS_SSIM} needs crops of {MS_SSIM_SIDE} pixels, not {crop}", where="data.crop")
 
 
-def _check_adversarial(recipe: Recipe, stage: Stage, asked: Adversarial) -> None:
+def _check_adversarial(recipe: Recipe, stage: StageSettings, asked: AdversarialSettings) -> None:
     build_adversarial_loss(asked.loss)
     settings, levels = asked.discriminator, 1
     if settings.levels_of:

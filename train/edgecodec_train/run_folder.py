@@ -24,7 +24,8 @@ from edgecodec.errors import CannotRead, CannotWrite, InvalidArgument, OutputExi
 from edgecodec_export.checkpoints import Checkpoint, read_checkpoint, save_checkpoint
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.curves import write_curve
-from edgecodec_train.recipe import Recipe, as_content, parse_recipe
+from edgecodec_train.recipe import Recipe
+from edgecodec_train.recipe_content import as_content, parse_recipe
 from edgecodec_train.sheet import SheetRow, write_sheet
 
 RECIPE = "recipe.json"

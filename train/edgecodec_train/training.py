@@ -13,17 +13,18 @@ from edgecodec_train.device import Device, choose_device
 from edgecodec_train.events import Note, Report
 from edgecodec_train.loop import train
 from edgecodec_train.provenance import provenance
-from edgecodec_train.recipe import as_content, change, parse_recipe, read_recipe
 from edgecodec_train.recipe_checks import check_recipe
+from edgecodec_train.recipe_content import as_content, parse_recipe
+from edgecodec_train.recipe_files import change, read_recipe
 from edgecodec_train.run_folder import Position, RunFolder
-from edgecodec_train.stages import Setting, make_stage
+from edgecodec_train.stages import StageContext, make_stage
 from edgecodec_train.stopping import Stopping
 
 GPU_WORKERS = 4  # threads that make batches; a processor that trains is slower than one thread of them
 
 
 def train_recipe(
-    name: str,
+    name: str | None,
     data: Path,
     output: Path,
     *,
@@ -35,10 +36,11 @@ def train_recipe(
 ) -> list[Path]:
     """Train by a recipe, and return the checkpoints of the stages that are complete.
 
-    name: of a built-in recipe, or a TOML file. data: a folder of pictures, of tar files with pictures, or one tar file;
-    for recipes of scenes the tar file that `data/scenes.py` describes. output: the run's folder. resume: go on with the
-    run that is in that folder, with its recipe. changes: "key=value", see `recipe.change`; a run that is resumed
-    follows them from there on, and remembers. device: "cpu", "cuda", or None for the best there is.
+    name: of a built-in recipe, or a TOML file; it may be None for a run that is resumed. data: a folder of pictures, of
+    tar files with pictures, or one tar file; for recipes of scenes the tar file that `data/scenes.py` describes.
+    output: the run's folder. resume: go on with the run that is in that folder, with its recipe. changes: "key=value",
+    see `recipe_files.change`; a run that is resumed follows them from there on, and remembers. device: "cpu", "cuda",
+    or None for the best there is.
 
     Raises InvalidArgument for a recipe that cannot be, OutputExists for a folder that holds a run (without `resume`),
     and what reading the data, the stages and writing raise. The run can then be resumed from the state saved last.
@@ -63,19 +65,21 @@ def train_recipe(
             report(Note(opened.skipped_summary))
 
 
-def _planned(name: str, output: Path, changes: Sequence[str]) -> RunFolder:
+def _planned(name: str | None, output: Path, changes: Sequence[str]) -> RunFolder:
+    if name is None:
+        raise InvalidArgument("a new run needs a recipe")
     recipe = parse_recipe(read_recipe(name, changes), name)
     check_recipe(recipe)
     return RunFolder.plan(output, Path(name).stem, recipe)
 
 
-def _resumed(name: str, output: Path, changes: Sequence[str]) -> tuple[RunFolder, Position]:
+def _resumed(name: str | None, output: Path, changes: Sequence[str]) -> tuple[RunFolder, Position]:
     run = RunFolder.reopen(output)
-    if run.name != Path(name).stem:
+    if name is not None and run.name != Path(name).stem:
         raise InvalidArgument(f"holds a run of {run.name}, not of {name}", where=str(output))
     position = run.position()
     if changes:
-        recipe = parse_recipe(change(as_content(run.recipe), changes), name)
+        recipe = parse_recipe(change(as_content(run.recipe), changes), run.name)
         check_recipe(recipe)
         run.steer(recipe, position)
     return run, position
@@ -91,7 +95,7 @@ def _run_stage(
     before = run.read_checkpoint(position.stage - 1) if position.stage else None
     batches = make_batches(recipe.data_of(settings), opened, GPU_WORKERS if device.name != "cpu" else 1)
     try:
-        stage = make_stage(Setting(recipe, position.stage, batches, device, before))
+        stage = make_stage(StageContext(recipe, position.stage, batches, device, before))
         run.begin()
         stage.notes = {**provenance(), "precision": f"{device.precision} on {device.name}", **stage.notes}
         if "substitute" in stage.notes:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from edgecodec_train.discriminators import Conditions, Inputs, Judgement, build_discriminator
 from edgecodec_train.losses.adversarial import build_adversarial_loss
 from edgecodec_train.losses.feature_matching import feature_matching
-from edgecodec_train.stages.reconstruction import Rebuilt, Reconstruction, Setting, adam
+from edgecodec_train.stages.reconstruction import Rebuilt, Reconstruction, adam
 from edgecodec_train.stages.stage import Objective, Scheduled
+from edgecodec_train.stages.start import StageContext
 
 Judgements = tuple[Judgement, ...]
 
@@ -27,15 +28,15 @@ class Adversarial(Reconstruction):
 
     KIND = "adversarial"
 
-    def __init__(self, setting: Setting) -> None:
-        super().__init__(setting)
-        assert setting.stage.adversarial is not None
-        self._adversarial = setting.stage.adversarial
+    def __init__(self, context: StageContext) -> None:
+        super().__init__(context)
+        assert context.stage.adversarial is not None
+        self._adversarial = context.stage.adversarial
         settings = self._adversarial.discriminator
         self._loss = build_adversarial_loss(self._adversarial.loss)
         #: Of the discriminator: the values that are drawn for the knob, in order.
-        self._levels = self._recipe.knobs[settings.levels_of].among if settings.levels_of else ()
-        inputs = Inputs(self.model.decoder_latents()[-1], setting.batches.classes, max(1, len(self._levels)))
+        self._levels = self._settings.knobs[settings.levels_of].among if settings.levels_of else ()
+        inputs = Inputs(self.model.decoder_latents()[-1], context.batches.classes, max(1, len(self._levels)))
         network = build_discriminator(settings.kind, inputs, **settings.options)
         self._discriminator = self._device.place(network)
         scheduled = adam([list(network.parameters())], settings.optimiser, [1.0])

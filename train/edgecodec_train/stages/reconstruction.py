@@ -2,15 +2,15 @@
 
     loss = rate * bits per pixel + mse * MSE + perceptual * distance + grid * grid energy
 
-with pictures in [0, 1], and with the weights of a recipe (`edgecodec_train.recipe.Stage`), which may depend on the
-knobs that are drawn for each batch. With an `mse` of lambda * 255^2 this is Balle et al. 2018, equation 10; with a rate
-target, Mentzer et al. 2020, section 3.4.
+with pictures in [0, 1], and with the weights of a recipe (`edgecodec_train.recipe.StageSettings`), which may depend on
+the knobs that are drawn for each batch. With an `mse` of lambda * 255^2 this is Balle et al. 2018, equation 10; with a
+rate target, Mentzer et al. 2020, section 3.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar
@@ -22,45 +22,24 @@ from torch import Tensor, nn
 from edgecodec.errors import InvalidArgument
 from edgecodec.manifest import Knobs
 from edgecodec.noise import ONE as NOISE_ONE
-from edgecodec_export.checkpoints import RATE_FIT, Checkpoint, load_model, rate_fit_note, read_checkpoint
-from edgecodec_export.families import FAMILIES, LearnedCodec, build
-from edgecodec_export.layers.densities import FactorizedDensity
-from edgecodec_train import recipe as recipes
-from edgecodec_train.batches import Batch, Batches
+from edgecodec_export.checkpoints import RATE_FIT, rate_fit_note
+from edgecodec_export.families import LearnedCodec
+from edgecodec_train.batches import Batch
 from edgecodec_train.data.crops import as_bytes
-from edgecodec_train.device import Device
 from edgecodec_train.knob_weights import Weight
 from edgecodec_train.losses.grid import grid_energy
 from edgecodec_train.losses.masked import mean_squared_error
 from edgecodec_train.losses.perceptual import MS_SSIM, build_perceptual
 from edgecodec_train.rate_fit import fit_rate
-from edgecodec_train.recipe import Recipe
+from edgecodec_train.recipe import Optimiser
 from edgecodec_train.recipe_checks import check_stage
 from edgecodec_train.schedule import Schedule
+from edgecodec_train.stages.settling import densities, settle_medians, settle_norms
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
+from edgecodec_train.stages.start import StageContext, start
 from edgecodec_train.validation import validate
 
-START_CROPS = 64  # by which a model is initialised
 QUANTILE_RATE = 1e-3  # learning rate of the quantiles of densities
-STARTS = ("transform", "random")  # a recipe's start that is no file
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where a stage runs: the recipe, which of its stages, on which data and device.
-
-    before: the checkpoint of the stage before, None for the first stage.
-    """
-
-    recipe: Recipe
-    index: int
-    batches: Batches
-    device: Device
-    before: Checkpoint | None = None
-
-    @property
-    def stage(self) -> recipes.Stage:
-        return self.recipe.stages[self.index]
 
 
 @dataclass(frozen=True)
@@ -81,68 +60,51 @@ class Reconstruction(Stage):
     KIND = "reconstruction"
     CODEC_OPTIMISER: ClassVar[str] = "codec"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, context: StageContext) -> None:
         """Raises InvalidArgument for a recipe that does not fit its family, and what reading pictures raises."""
-        self._setting, stage = setting, setting.stage
-        self._recipe = stage
-        check_stage(setting.recipe, stage)
-        self.steps, self.validate_every = stage.steps, setting.recipe.validation.every
+        self._context, stage = context, context.stage
+        self._settings = stage
+        check_stage(context.recipe, stage)
+        self.steps, self.validate_every = stage.steps, context.recipe.validation.every
         self.average_decay, self.largest_loss = stage.average_decay, stage.largest_loss
-        self.seed = setting.recipe.seed * 1_000 + setting.index
+        self.seed = context.recipe.seed * 1_000 + context.index
         torch.manual_seed(self.seed)
-        self.model, self.preset, self._fresh = self._start(setting)
-        self._device = setting.device
+        self.model, self.preset, self._fresh = start(context, self.seed)
+        self._device = context.device
         self.model = self._device.place(self.model.train())
         if stage.batch_norm == "stored":
             settle_norms(self.model)
         self._weights = self._choose_weights()
         self._perceptual, self._perceptual_weight, said = self._choose_perceptual()
-        self.notes = {**setting.batches.notes, **said}
+        self.notes = {**context.batches.notes, **said}
         self._optimisers = self._make_optimisers()
 
     # ---- the start ----
 
-    def _start(self, setting: Setting) -> tuple[LearnedCodec, str, frozenset[str]]:
-        """The model, the name of its preset, and the names of its weights that the stage before did not have."""
-        recipe, before = setting.recipe, setting.before
-        if before is None and recipe.start not in STARTS:
-            before = read_checkpoint(Path(recipe.start), recipe.family)
-        if before is None:
-            preset = setting.stage.preset or recipe.preset
-            model = build(recipe.family, preset)
-            setting.batches.check(model)
-            if recipe.start == "transform":
-                model.initialise(setting.batches.starting_crops(START_CROPS, self.seed))
-            return model, preset, frozenset()
-        checkpoint = _with_preset(before, setting.stage.preset)
-        model = load_model(checkpoint)
-        setting.batches.check(model)
-        return model, checkpoint.preset, frozenset(checkpoint.tensors) - frozenset(before.tensors)
-
     def _choose_weights(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name, without the quantiles of densities."""
         self.model.requires_grad_(False)
-        for pattern in self._recipe.frozen:
+        for pattern in self._settings.frozen:
             if not any(fnmatch(name, pattern) for name, _ in self.model.named_parameters()):
-                raise InvalidArgument(f"{pattern!r} is no parameter", where=f"stage {self._recipe.name}: frozen")
-        prefixes = self.model.DECODER_PREFIXES if self._recipe.learn == "decoder" else ("",)
+                raise InvalidArgument(f"{pattern!r} is no parameter", where=f"stage {self._settings.name}: frozen")
+        prefixes = self.model.DECODER_PREFIXES if self._settings.learn == "decoder" else ("",)
         quantiles = {id(density.quantiles) for density in densities(self.model)}
         chosen = {
             name: parameter
             for name, parameter in self.model.named_parameters()
             if name.startswith(prefixes)
             and id(parameter) not in quantiles
-            and not any(fnmatch(name, pattern) for pattern in self._recipe.frozen)
+            and not any(fnmatch(name, pattern) for pattern in self._settings.frozen)
         }
         if not chosen:
-            raise InvalidArgument("leaves nothing to learn", where=f"stage {self._recipe.name}: frozen")
+            raise InvalidArgument("leaves nothing to learn", where=f"stage {self._settings.name}: frozen")
         for parameter in chosen.values():
             parameter.requires_grad_(True)
         return chosen
 
     def _choose_perceptual(self) -> tuple[nn.Module | None, Weight, dict[str, str]]:
         """The distance, its weight, and the note that says when a substitute takes its place."""
-        asked = self._recipe.perceptual
+        asked = self._settings.perceptual
         if asked is None:
             return None, Weight(), {}
         kind, weight, said = asked.kind, asked.weight, {}
@@ -153,13 +115,13 @@ class Reconstruction(Stage):
         return self._device.place(network), weight, said
 
     def _make_optimisers(self) -> dict[str, Scheduled]:
-        settings, factor = self._recipe.optimiser, self._recipe.fresh_factor
+        settings, factor = self._settings.optimiser, self._settings.fresh_factor
         learned = [parameter for name, parameter in self._weights.items() if name not in self._fresh]
         fresh = [parameter for name, parameter in self._weights.items() if name in self._fresh]
         groups = [(each, scale) for each, scale in ((learned, 1.0), (fresh, factor)) if each]
         made = {self.CODEC_OPTIMISER: adam([each for each, _ in groups], settings, [scale for _, scale in groups])}
         # Quantiles describe a density and have a loss of their own; a codec may have no such density.
-        self._densities = densities(self.model) if self._recipe.learn == "everything" else []
+        self._densities = densities(self.model) if self._settings.learn == "everything" else []
         if self._densities:
             quantiles = [density.quantiles.requires_grad_(True) for density in self._densities]
             optimiser = torch.optim.Adam(quantiles, lr=QUANTILE_RATE)
@@ -179,7 +141,7 @@ class Reconstruction(Stage):
     def objective(self, loss: Tensor, terms: Mapping[str, Tensor]) -> Objective:
         """The codec's own loss."""
         optimisers = [each.optimiser for each in self._optimisers.values()]
-        norm = self._recipe.optimiser.gradient_norm
+        norm = self._settings.optimiser.gradient_norm
         return Objective(loss, optimisers, list(self._weights.values()), norm, {"loss": loss, **terms})
 
     def settle(self, averaged: LearnedCodec) -> None:
@@ -188,25 +150,25 @@ class Reconstruction(Stage):
 
     def final_notes(self, averaged: LearnedCodec) -> Mapping[str, str]:
         """The fitted rate of a knob, where the recipe asks for one."""
-        asked = self._setting.recipe.rate_fit
+        asked = self._context.recipe.rate_fit
         if asked is None:
             return {}
-        photographs = [as_bytes(batch.image) for batch in self._setting.batches.validation(averaged)]
+        photographs = [as_bytes(batch.image) for batch in self._context.batches.validation(averaged)]
         return {RATE_FIT: rate_fit_note({asked.knob: fit_rate(averaged, asked.knob, asked.values, photographs)})}
 
     def validate(self, averaged: LearnedCodec) -> Validated:
-        settings = self._setting.recipe.validation_of(self._recipe)
-        return validate(averaged, self._setting.batches, settings, self._device)
+        settings = self._context.recipe.validation_of(self._settings)
+        return validate(averaged, self._context.batches, settings, self._device)
 
     # ---- one step ----
 
     def rebuild(self, step: int) -> Rebuilt:
         """The batch of this step, and the codec's picture of it."""
         generator = np.random.default_rng((self.seed, step, 1))
-        batch = self._setting.batches.get(self.seed, step).to(self._device)
-        knobs = {name: draw.draw(generator) for name, draw in self._recipe.knobs.items()}
+        batch = self._context.batches.get(self.seed, step).to(self._device)
+        knobs = {name: draw.draw(generator) for name, draw in self._settings.knobs.items()}
         side = {**batch.side(self.model), **self._noise(batch)}
-        if self._recipe.learn == "decoder":
+        if self._settings.learn == "decoder":
             coded = self.model.decoder_input(batch.image, knobs, side)  # in float32, as files are made
             with self._device.autocast():
                 picture = self.model.decode(*coded.latents, **coded.knobs)
@@ -228,7 +190,7 @@ class Reconstruction(Stage):
 
     def reconstruction_loss(self, rebuilt: Rebuilt, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of this module's docstring, and its parts for the curve."""
-        stage, knobs, image = self._recipe, rebuilt.knobs, rebuilt.batch.image
+        stage, knobs, image = self._settings, rebuilt.knobs, rebuilt.batch.image
         mse = mean_squared_error(rebuilt.picture, image, rebuilt.batch.mse_weight(stage.mse_elsewhere))
         loss, terms = stage.mse.at(knobs) * mse, {"training_mse": mse}
         if rebuilt.bits is not None:
@@ -246,7 +208,7 @@ class Reconstruction(Stage):
 
     def _rate_weight(self, rebuilt: Rebuilt, step: int) -> float:
         """Weight of the rate: constant, or by whether the batch is above the target."""
-        weight, target = self._recipe.rate.at(rebuilt.knobs), self._recipe.rate_target
+        weight, target = self._settings.rate.at(rebuilt.knobs), self._settings.rate_target
         if target is None or rebuilt.rounded_bits is None:
             return weight
         most = target.bits_per_pixel.at(rebuilt.knobs)
@@ -256,48 +218,9 @@ class Reconstruction(Stage):
         return weight if above else target.below
 
 
-def adam(groups: list[list[nn.Parameter]], settings: recipes.Optimiser, scales: list[float]) -> Scheduled:
+def adam(groups: list[list[nn.Parameter]], settings: Optimiser, scales: list[float]) -> Scheduled:
     """Adam over groups of parameters, each with the learning rate of the settings times its scale."""
     rates = [settings.learning_rate * scale for scale in scales]
     betas = settings.betas[0], settings.betas[1]
     optimiser = torch.optim.Adam([{"params": each} for each in groups], lr=settings.learning_rate, betas=betas)
     return Scheduled(optimiser, rates, settings.schedule)
-
-
-def _with_preset(checkpoint: Checkpoint, preset: str) -> Checkpoint:
-    """The checkpoint itself, or one of the preset that takes over all its weights and has more."""
-    if preset in ("", checkpoint.preset):
-        return checkpoint
-    family = FAMILIES[checkpoint.family]
-    reached, tensors = family.with_realism(checkpoint.preset, checkpoint.tensors)
-    if reached != preset:
-        raise InvalidArgument(f"{checkpoint.preset} cannot become {preset}", where="preset")
-    return replace(checkpoint, preset=preset, configuration=family.PRESETS[preset], tensors=dict(tensors))
-
-
-def densities(model: nn.Module) -> list[FactorizedDensity]:
-    return [module for module in model.modules() if isinstance(module, FactorizedDensity)]
-
-
-def settle_norms(model: nn.Module) -> None:
-    """Let batch norms use their stored statistics, and leave them as they are.
-
-    The statistics of a batch of few crops depend on what these show and on the rate, which hides brightness from the
-    decoder; outside training the stored ones are used anyway.
-    """
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-
-
-@torch.no_grad()
-def settle_medians(model: nn.Module, steps: int = 60) -> None:
-    """Move the stored medians to the medians of each density by bisection of its monotone cumulative."""
-    for density in densities(model):
-        quantiles = density.quantiles
-        low, high = torch.full_like(quantiles[:, :, 1:2], -256.0), torch.full_like(quantiles[:, :, 1:2], 256.0)
-        for _ in range(steps):
-            middle = (low + high) / 2
-            above = density.logits_cumulative(middle) > 0
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        quantiles[:, :, 1:2] = (low + high) / 2
