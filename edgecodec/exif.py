@@ -24,6 +24,7 @@ _CARRIED_APART = (700, 34675)  # XMP and ICC profile of TIFF files
 _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,), _GPS: (), _INTEROPERABILITY: ()}  # 0: the first directory
 
 _TEXT = {tiff.ASCII, tiff.UTF8, tiff.BYTE, tiff.UNDEFINED}
+_XP = {tiff.BYTE}
 _RESOLUTIONS, _RESOLUTION_UNIT = (0x011A, 0x011B), 0x0128
 # Tags of the first directory that say nothing about how pixels are stored, and the types that they may have. Folders
 # are kept as they are: no reader takes pixels by them.
@@ -34,7 +35,7 @@ _DESCRIPTIVE: Mapping[int, set[int]] = {
     0x4746: {tiff.SHORT}, 0x4749: {tiff.SHORT},  # ratings
     0x8298: _TEXT,  # copyright
     0x83BB: {tiff.BYTE, tiff.LONG, tiff.UNDEFINED},  # IPTC
-    0x9C9B: _TEXT, 0x9C9C: _TEXT, 0x9C9D: _TEXT, 0x9C9E: _TEXT, 0x9C9F: _TEXT,  # Windows' title, comment, ...
+    0x9C9B: _XP, 0x9C9C: _XP, 0x9C9D: _XP, 0x9C9E: _XP, 0x9C9F: _XP,  # Windows' title, comment, ...
     0xC4A5: {tiff.UNDEFINED},  # print image matching
 }  # fmt: skip
 _FIRST_PRIVATE = 0x8000  # tags below are TIFF's own, and describe its pixels where they are not descriptive

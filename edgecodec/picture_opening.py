@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
-from edgecodec import files, png_chunks, tiff_metadata
+from edgecodec import files, jpeg_segments, png_chunks, tiff_metadata
 from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument, LimitExceeded, NotAnImage, OutOfMemory
 from edgecodec.exif import MOST_BYTES
 from edgecodec.limits import Limits
@@ -42,10 +42,17 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
     try:
         data = files.read(source, limits)
         file = data if isinstance(data, bytes) else bytes(data)
-        png = png_chunks.split(file, MOST_BYTES) if file.startswith(png_chunks.SIGNATURE) else None
-        with _limit_of_pillow(limits.max_pixels), _open(png.pixels if png else file) as image:
+        png, exif, pixels = None, None, file
+        if file.startswith(png_chunks.SIGNATURE):
+            png = png_chunks.split(file, MOST_BYTES)
+            pixels = png.pixels
+        elif file.startswith(jpeg_segments.START):
+            pixels, exif = jpeg_segments.split(file)
+        with _limit_of_pillow(limits.max_pixels), _open(pixels) as image:
             limits.check_size(*image.size)
             tiff = Structure(file) if image.format == "TIFF" else None
+            if exif is not None:
+                image.info["exif"] = exif
             if tiff is not None:
                 _hide_metadata(image, tiff)
             yield Opened(image, file, png, tiff, _further_pictures(image, tiff))
