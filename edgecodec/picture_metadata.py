@@ -40,7 +40,9 @@ def of(opened: Opened) -> Metadata:
         orientation = int(orientation) if orientation in TURNED else UPRIGHT
         return _noting(found._replace(orientation=orientation), *exif.notes)
     found = neutral(*(_bytes(image.info.get(name)) for name in ("icc_profile", "exif", "xmp")))
-    return _noting(found, "dropped text comments") if image.info.get("comment") else found
+    # In other formats it is the name of the program that wrote the file.
+    commented = image.format in ("JPEG", "MPO", "GIF") and image.info.get("comment")
+    return _noting(found, "dropped text comments") if commented else found
 
 
 def neutral(icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> Metadata:

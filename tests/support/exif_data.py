@@ -1,16 +1,20 @@
-"""Writes EXIF data with any tags, types and folders, true or not."""
+"""Writes EXIF data, and TIFF files around them, with any tags, types and folders, true or not."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
 
 
-class Tag(NamedTuple):
+@dataclass(frozen=True)
+class Tag:
     """folder: what the tag points to instead of a value; count is then 1."""
 
     number: int
@@ -44,14 +48,35 @@ def exif_data(*tags: Tag, order: str = "<", following: bytes = b"") -> bytes:
 def _directory(tags: Sequence[Tag], order: str, at: int, following: int) -> bytes:
     records, values = b"", b""
     start = at + 2 + 12 * len(tags) + 4
-    for number, kind, count, value, below in tags:
-        records += struct.pack(order + "HHI", number, kind, count)
-        if below is not None:
+    for tag in tags:
+        records += struct.pack(order + "HHI", tag.number, tag.kind, tag.count)
+        if tag.folder is not None:
             records += struct.pack(order + "I", start + len(values))
-            values += _directory(below, order, start + len(values), 0)
-        elif len(value) <= 4:
-            records += value.ljust(4, b"\0")
+            values += _directory(tag.folder, order, start + len(values), 0)
+        elif len(tag.value) <= 4:
+            records += tag.value.ljust(4, b"\0")
         else:
             records += struct.pack(order + "I", start + len(values))
-            values += value
+            values += tag.value
     return struct.pack(order + "H", len(tags)) + records + struct.pack(order + "I", following) + values
+
+
+def tiff_file(pixels: npt.NDArray[np.uint8], exif: bytes, kept: Container[int]) -> bytes:
+    """Colours (height, width, 3) without compression, with those tags of EXIF data that are `kept`."""
+    order = "<" if exif.startswith(b"II") else ">"
+    height, width, _ = pixels.shape
+    at = len(exif) + len(exif) % 2
+    (count,) = struct.unpack_from(order + "H", exif, 8)
+    records = [exif[start : start + 12] for start in range(10, 10 + 12 * count, 12)]
+    records = [record for record in records if _number(record, order) in kept]
+    start = at + 2 + 12 * (len(records) + 9) + 4
+    structure = {256: width, 257: height, 258: 8, 259: 1, 262: 2, 273: start, 277: 3, 278: height, 279: pixels.size}
+    records += [struct.pack(order + "HHII", number, LONG, 1, value) for number, value in structure.items()]
+    records.sort(key=lambda record: _number(record, order))
+    table = struct.pack(order + "H", len(records)) + b"".join(records) + bytes(4)
+    return exif[:4] + struct.pack(order + "I", at) + exif[8:].ljust(at - 8, b"\0") + table + pixels.tobytes()
+
+
+def _number(record: bytes, order: str) -> int:
+    number: int = struct.unpack_from(order + "H", record)[0]
+    return number
