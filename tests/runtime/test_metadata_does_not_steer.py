@@ -135,7 +135,7 @@ def test_a_resolution_without_a_number_does_not_stop_a_jpeg() -> None:
 def test_folders_are_written(picture_format: str, order: str) -> None:
     exif = exif_data(
         text(271, "Maker"),
-        folder(GPS, text(1, "N"), Tag(2, 5, 3, np.array([51, 1, 30, 1, 0, 1], order + "u4").tobytes())),
+        folder(GPS, text(1, "N"), Tag(2, 5, 3, np.array([51, 1, 3007, 100, 0, 1], order + "u4").tobytes())),
         folder(EXIF, text(36867, "2021:03:04 05:06:07"), folder(INTEROPERABILITY, text(1, "R98"))),
         order=order,
     )
@@ -143,7 +143,7 @@ def test_folders_are_written(picture_format: str, order: str) -> None:
     with Image.open(io.BytesIO(data)) as image:
         kept = image.getexif()
         assert kept[271] == "Maker"
-        assert kept.get_ifd(GPS) == {1: "N", 2: (51, 30, 0)}
+        assert kept.get_ifd(GPS) == {1: "N", 2: (51, 30.07, 0)}
         assert kept.get_ifd(EXIF)[36867] == "2021:03:04 05:06:07"
         assert kept.get_ifd(INTEROPERABILITY) == {1: "R98"}
     assert notes == ()
@@ -154,6 +154,39 @@ def test_a_folder_that_is_its_own_parent_is_dropped_and_said_so() -> None:
     data, notes = as_file(picture.Picture(PIXELS, None, exif), "tif")
     assert notes == ("dropped damaged EXIF folders",)
     np.testing.assert_array_equal(_pixels(data, "tif"), PIXELS)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Tag(282, 5, 1, b"\1\0\0\0\0\0\0\0"),  # divided by 0
+        Tag(282, 5, 2, bytes(range(1, 17))),
+        Tag(282, 2, 1, b"\0"),
+        short(296, 9),
+        Tag(315, 12, 1, bytes(8)),
+        text(315, "somebody else"),
+    ],
+    ids=["no number", "two numbers", "no resolution", "no unit", "no text", "twice"],
+)
+def test_a_tag_that_lies_is_dropped_and_said_so(lie: Tag) -> None:
+    exif = exif_data(text(315, "someone"), lie)
+    data, notes = as_file(picture.Picture(PIXELS, None, exif), "tif")
+    assert notes == ("dropped damaged EXIF entries",)
+    with Image.open(io.BytesIO(data)) as image:
+        assert lie.number not in image.getexif() or image.getexif()[315] == "someone"
+
+
+def test_a_private_tag_is_dropped_and_said_so() -> None:
+    _, notes = as_file(picture.Picture(PIXELS, None, exif_data(text(315, "someone"), text(50000, "a secret"))), "jpg")
+    assert notes == ("dropped private tags of EXIF",)
+
+
+@pytest.mark.parametrize("pointer", [Tag(GPS, 9, 1, b"\xfb\xff\xff\xff"), Tag(EXIF, LONG, 1, b"\xff\xff\xff\x7f")])
+def test_a_folder_that_is_nowhere_does_not_stop_a_tiff(pointer: Tag) -> None:
+    """Nor does Pillow come to warn of it."""
+    read = picture.read(tiff_file(PIXELS, exif_data(text(315, "someone"), pointer), {315, EXIF, GPS}), Limits())
+    np.testing.assert_array_equal(read.pixels, PIXELS)
+    assert read.notes == ("dropped damaged EXIF folders",) and b"someone" in (read.exif or b"")
 
 
 def test_maker_notes_keep_their_place(tmp_path: Path) -> None:

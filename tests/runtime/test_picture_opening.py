@@ -147,6 +147,21 @@ def test_an_icon_that_is_larger_than_it_says_is_stopped() -> None:
         picture.read(bytes(icon), Limits(max_pixels=1000000), "drop")
 
 
+def test_a_picture_that_turns_out_larger_than_it_said_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plugins of some versions of Pillow take the size of an icon from its table until they load it."""
+    load = ImageFile.ImageFile.load
+
+    def larger(image: ImageFile.ImageFile) -> object:
+        loaded = load(image)
+        image._size = (30, 40)
+        return loaded
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", larger)
+    for read in (picture.read, picture.read_numbers):
+        with pytest.raises(LimitExceeded, match="30x40"):
+            read(_saved(pixels=PIXELS[:, :, 0]), Limits(max_pixels=1000))
+
+
 def test_threads_share_pillows_limit_and_give_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     large, failures = _saved(), list[BaseException]()
