@@ -152,7 +152,7 @@ def _convert(file: Opened, metadata: Metadata, notes: list[str], alpha_channel: 
     upright = _upright(file, metadata.orientation)
     if metadata.orientation != UPRIGHT:
         notes.append(f"applied EXIF orientation {metadata.orientation}")
-    flat = _eight_bits(_flatten(upright, alpha_channel, notes), notes)
+    flat = _eight_bits(_flatten(upright, alpha_channel, notes), notes, picture_depth.grey_bits(file))
     icc, more = of_profile(metadata.icc, flat.mode == "L")
     notes.extend(more)
     return Picture(np.asarray(flat), icc, metadata.exif, metadata.xmp, tuple(notes), metadata.orientation)
@@ -185,8 +185,8 @@ def _flatten(image: Image.Image, alpha_channel: AlphaChannel, notes: list[str]) 
     return layered.convert("RGB").getchannel(0) if grey else layered.convert("RGB")
 
 
-def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Mode L or RGB."""
+def _eight_bits(image: Image.Image, notes: list[str], grey_bits: int = 16) -> Image.Image:
+    """Mode L or RGB. grey_bits: of a sample in modes of 16 bits."""
     if image.mode in ("L", "RGB"):
         return image
     if image.mode == "1":
@@ -195,8 +195,9 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
         samples = np.asarray(image).astype(np.int64)
         if samples.min() < 0 or samples.max() > 65535:
             raise InvalidArgument("has samples beyond 16 bits", hint="scale them to 8 or 16 bits first")
-        notes.append("rounded 16-bit samples to 8 bits")
-        return Image.fromarray(((samples + 128) // 257).astype(np.uint8))
+        notes.append(f"rounded {grey_bits}-bit samples to 8 bits")
+        largest = (1 << grey_bits) - 1
+        return Image.fromarray(((2 * 255 * samples + largest) // (2 * largest)).astype(np.uint8))
     if image.mode in ("F", "LAB"):
         raise InvalidArgument(
             f"has pixels of mode {image.mode}", hint="convert the picture to 8-bit RGB or greyscale first"

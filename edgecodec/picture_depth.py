@@ -14,6 +14,7 @@ from edgecodec.picture_opening import Opened
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions
 _USUAL = {(1, 13), (1, 1), (1, 6), (2, 2), (2, 13)}  # primaries and transfer function of sRGB, BT.709 or unstated
 _GAIN_MAP_OF_JPEG = (b"urn:iso:std:iso:ts:21496:-1", b"hdrgm:Version")
+_BITS_PER_SAMPLE = 258  # TIFF's tag
 _HEADER = 1 << 16  # bytes at the start of a JPEG file that are looked at
 
 
@@ -34,6 +35,14 @@ def notes(opened: Opened) -> list[str]:
     return found
 
 
+def grey_bits(opened: Opened) -> int:
+    """Bits of a sample in Pillow's modes of 16 bits, which it fills but for one kind of TIFF file."""
+    if opened.tiff is None:
+        return 16
+    entries = opened.tiff.directory(opened.tiff.first).entries
+    return 12 if opened.tiff.number(entries.get(_BITS_PER_SAMPLE)) == 12 else 16
+
+
 def _depth(opened: Opened) -> int:
     """Bits of a sample, where Pillow reduces them to eight; otherwise 8, also for modes of 16 bits."""
     image, file = opened.image, opened.file
@@ -44,9 +53,9 @@ def _depth(opened: Opened) -> int:
         return (file[at + 42] & 0x7F) + 1 if 0 <= at < len(file) - 42 else 8
     if image.format == "AVIF":
         return max((max(file[start + 5 : end], default=8) for start, end in _properties(file, b"pixi")), default=8)
-    for tile in image.tile:
-        layout = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        if tile.codec_name.startswith("ppm") and len(layout) > 1:
+    for decoder, _, _, layout in image.tile:
+        layout = layout if isinstance(layout, tuple) else (layout,)
+        if decoder.startswith("ppm") and len(layout) > 1:
             return int(layout[1]).bit_length()
         if layout and (bits := re.search(";(1[0-9])", str(layout[0]))):
             return int(bits[1])

@@ -43,6 +43,18 @@ def test_colours_of_sixteen_bits() -> None:
     assert _notes(b"P6 4 3 1023\n" + bytes(72)) == ("reduced 10-bit samples to 8 bits",)
 
 
+def test_grey_of_twelve_bits_is_as_bright_as_any() -> None:
+    """Pillow reads it into 16 bits and fills 12 of them."""
+    samples = np.array([0, 1, 8, 9, 2047, 2048, 4094, 4095])
+    bits = np.unpackbits(samples.astype(">u2").view(np.uint8).reshape(8, 2), axis=1)[:, 4:]
+    values = {256: 8, 257: 1, 258: 12, 259: 1, 262: 1, 273: 122, 277: 1, 278: 1, 279: 12}
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    file = b"II*\0\x08\0\0\0" + struct.pack("<H", len(values)) + table + bytes(4) + np.packbits(bits).tobytes()
+    read = picture.read(file, Limits())
+    np.testing.assert_array_equal(read.pixels, np.floor(samples[None] / 4095 * 255 + 0.5))
+    assert read.notes == ("rounded 12-bit samples to 8 bits",)
+
+
 @pytest.mark.skipif(not features.check("jpg_2000"), reason="a Pillow without JPEG 2000")
 def test_jpeg_2000_of_more_bits() -> None:
     data = bytearray(_saved("JPEG2000", no_jp2=True))
