@@ -7,12 +7,12 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
-from edgecodec import container, files
+from edgecodec import container, files, picture_metadata
 from edgecodec.codec import Codec, open_bundle
 from edgecodec.errors import InvalidArgument, ModelMismatch, NotEdgc
+from edgecodec.exif import PREFIX
 from edgecodec.limits import Limits
 from edgecodec.native import Buffer
-from edgecodec.picture import EXIF_PREFIX
 
 FORMAT = "EDGC"
 _MAGIC = bytes((0xEC, 0xDC))
@@ -53,12 +53,13 @@ class EdgcImageFile(ImageFile.ImageFile):
         self._size = (file.info.width, file.info.height)
         self._mode = "L" if file.info.greyscale else "RGB"
         self._model_id = file.info.model_id
-        if file.icc:
-            self.info["icc_profile"] = file.icc
-        if file.exif:
-            self.info["exif"] = EXIF_PREFIX + file.exif
-        if file.xmp:
-            self.info["xmp"] = file.xmp
+        metadata = picture_metadata.neutral(file.icc, file.exif, file.xmp)  # the pixels are upright already
+        if metadata.icc:
+            self.info["icc_profile"] = metadata.icc
+        if metadata.exif:
+            self.info["exif"] = PREFIX + metadata.exif
+        if metadata.xmp:
+            self.info["xmp"] = metadata.xmp
 
     def load(self) -> Any:
         if self._data is not None:

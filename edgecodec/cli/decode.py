@@ -49,10 +49,11 @@ def decode(
 ) -> None:
     """.edgc files to pictures."""
     with reporting(talk) as console:
-        from edgecodec import files, picture
+        from edgecodec import files, picture_writing
+        from edgecodec.picture import Picture
 
         if picture_format is not None:
-            picture.check_format(picture_format)
+            picture_writing.check_format(picture_format)
         jobs = plan(inputs, output, f".{picture_format or 'png'}", {SUFFIX}.__contains__)
         formats = {job.output: picture_format or _format_of(job) for job in jobs}
         check_standard_output(jobs, talk.json, concatenable=picture_format in _CONCATENABLE)
@@ -80,14 +81,17 @@ def decode(
                 with tally.attempt(job):
                     if isinstance(decoded, EdgecodecError):
                         raise decoded
-                    whole = picture.Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
+                    whole = Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
                     written = whole.without_metadata() if write.strip else whole
-                    files.write(job.output, picture.to_bytes(written, formats[job.output]), force=write.force)
-                    report(console, job, decoded, {})
+                    data, notes = picture_writing.as_file(written, formats[job.output])
+                    files.write(job.output, data, force=write.force)
+                    for note in notes:
+                        console.say(f"{job.input}: {note}")
+                    report(console, job, decoded, {"notes": notes})
         raise typer.Exit(tally.exit_status())
 
 
 def _format_of(job: Job) -> str:
-    from edgecodec import picture
+    from edgecodec.picture_writing import format_of
 
-    return "png" if job.output == STANDARD_STREAM else picture.format_of(job.output)
+    return "png" if job.output == STANDARD_STREAM else format_of(job.output)

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from edgecodec import picture
 from edgecodec.codec import Codec
 from edgecodec.limits import Limits
+from edgecodec.picture_writing import as_file
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><note>caf\xc3\xa9</note></x:xmpmeta>'
@@ -53,7 +54,7 @@ def test_metadata_survives_encode_and_decode(
 def test_metadata_is_written(tmp_path: Path, pixels: npt.NDArray[np.uint8], picture_format: str) -> None:
     source = picture.Picture(pixels, ICC, _exif().removeprefix(b"Exif\0\0"), XMP)
     path = tmp_path / f"out.{picture_format}"
-    path.write_bytes(picture.to_bytes(source, picture_format))
+    path.write_bytes(as_file(source, picture_format).data)
     with Image.open(path) as written:
         assert written.info["icc_profile"] == ICC
         assert written.getexif()[ARTIST] == "someone"
@@ -69,14 +70,14 @@ def test_lossless_formats_keep_the_pixels(
 ) -> None:
     source = pixels[:, :, 0] if grey else pixels
     path = tmp_path / f"out.{picture_format}"
-    path.write_bytes(picture.to_bytes(picture.Picture(source), picture_format))
+    path.write_bytes(as_file(picture.Picture(source), picture_format).data)
     read = np.load(path) if picture_format == "npy" else np.asarray(Image.open(path))
     np.testing.assert_array_equal(read, source if read.ndim == source.ndim else source[..., None].repeat(3, 2))
 
 
 def test_ppm_is_colour_and_can_be_concatenated(pixels: npt.NDArray[np.uint8]) -> None:
     for source in (pixels, pixels[:, :, 0]):
-        data = picture.to_bytes(picture.Picture(source), "ppm")
+        data = as_file(picture.Picture(source), "ppm").data
         assert data.startswith(b"P6\n96 64\n255\n") and len(data) == 13 + 96 * 64 * 3
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 import edgecodec
-from edgecodec import pillow_plugin
+from edgecodec import container, pillow_plugin
 from edgecodec.codec import Codec, Decoded
 from edgecodec.errors import Corrupt, InvalidArgument, LimitExceeded, ModelMismatch
 from edgecodec.limits import Limits
+from support.exif_data import exif_data, short, text
 from support.paths import TINY
 
 
@@ -46,6 +47,17 @@ def test_greyscale_and_metadata(registered: Codec, photo: Path, tmp_path: Path) 
     with Image.open(io.BytesIO(registered.encode(tmp_path / "a.png").data)) as image:
         assert image.mode == "L" and image.getexif()[0x013B] == "someone"
         assert image.size == ((64, 96) if photo.stem == "hat" else (96, 64))
+
+
+def test_metadata_turn_no_picture(registered: Codec, coded: bytes) -> None:
+    """Its pixels are upright already, whatever another program left in the file."""
+    file = container.parse(coded)
+    exif = exif_data(short(0x0112, 6), text(0x013B, "someone"))
+    turned = container.write(
+        file.payload, width=96, height=64, lanes=file.info.lanes, model_id=file.info.model_id, exif=exif
+    )
+    with Image.open(io.BytesIO(turned)) as image:
+        assert ImageOps.exif_transpose(image).size == (96, 64) and image.getexif()[0x013B] == "someone"
 
 
 def test_opening_decodes_nothing(registered: Codec, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

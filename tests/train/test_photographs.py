@@ -18,12 +18,11 @@ import pytest
 import torch
 from PIL import Image
 
-from edgecodec import picture
 from edgecodec.errors import CannotRead, InvalidArgument, OutOfMemory, OutOfRange
 from edgecodec_export.calibration import DEFAULT_FOLDER
 from edgecodec_train.data.crops import Mirror, random_crops, require_sides, whole_photo
 from edgecodec_train.data.listing import Entry
-from edgecodec_train.data.photographs import PhotoSet, open_photographs, read_photo
+from edgecodec_train.data.photographs import PhotoSet, open_photographs
 from edgecodec_train.data.picture_cache import PictureCache
 from edgecodec_train.data.prefetch import Prefetch
 
@@ -317,23 +316,6 @@ def test_large_pictures_neither_warn_nor_fail(tmp_path: Path, monkeypatch: pytes
                 assert [coming.get(step) for step in range(4)] == [[1] * 4] * 4
         assert not caught and not photos.skipped
         assert limit == Image.MAX_IMAGE_PIXELS
-
-
-def test_pillows_limit_is_set_again_by_the_last_of_several_readers(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[int | None] = []
-    convert = picture._convert
-
-    def read_another(image: Image.Image, alpha_channel: picture.AlphaChannel) -> picture.Picture:
-        if not limits:
-            limits.append(Image.MAX_IMAGE_PIXELS)
-            read_photo(_file(1), "another")
-            limits.append(Image.MAX_IMAGE_PIXELS)
-        return convert(image, alpha_channel)
-
-    before = Image.MAX_IMAGE_PIXELS
-    monkeypatch.setattr(picture, "_convert", read_another)
-    read_photo(_file(0), "one")
-    assert limits == [None, None] and before == Image.MAX_IMAGE_PIXELS
 
 
 # What is drawn

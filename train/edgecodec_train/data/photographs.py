@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from edgecodec import picture
 from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument, OutOfMemory, OutOfRange
@@ -130,8 +128,7 @@ def read_photo(content: bytes, name: str) -> Photo:
     Raises what the runtime's `picture.read` raises, with the file's name.
     """
     try:
-        with _pictures_of_any_size():
-            pixels = picture.read(content, ANY, "drop").pixels
+        pixels = picture.read(content, ANY, "drop").pixels
     except EdgecodecError as error:
         error.locate(name)
         raise
@@ -204,28 +201,3 @@ def _fingerprint(entries: Sequence[Entry]) -> str:
     for entry in entries:
         digest.update(f"{entry.name}\0{entry.size}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
-
-
-_inside_lock = threading.Lock()
-_inside = 0  # calls that read a picture now
-_pillow_limit: int | None = None  # as it was before the first of them
-
-
-@contextmanager
-def _pictures_of_any_size() -> Iterator[None]:
-    """Lift Pillow's limit of pixels, beyond which it warns or raises: these pictures are the user's own.
-
-    The limit belongs to the process, so the last thread that is done sets it again.
-    """
-    global _inside, _pillow_limit
-    with _inside_lock:
-        if not _inside:
-            _pillow_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _inside_lock:
-            _inside -= 1
-            if not _inside:
-                Image.MAX_IMAGE_PIXELS = _pillow_limit
