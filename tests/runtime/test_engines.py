@@ -47,17 +47,17 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
+    def InferenceSession(self, path: str, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
         assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
         running = providers if self._starts or providers == [CPU] else [CPU]
         ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
         calls = {name: lambda value=value: value for name, value in ports.items()}
-        return SimpleNamespace(**calls, disable_fallback=lambda: None)
+        return SimpleNamespace(**calls)
 
 
 @pytest.fixture(params=[True, False], ids=["starts", "falls back"])
 def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(backend, "_runtime", lambda: FakeRuntime(request.param))
+    monkeypatch.setattr(backend, "import_runtime", lambda: FakeRuntime(request.param))
     return bool(request.param)
 
 
@@ -79,7 +79,7 @@ def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypat
     """The processor needs no silence, and a host may listen."""
     for starts in (True, False):
         runtime = FakeRuntime(starts)
-        monkeypatch.setattr(backend, "_runtime", lambda runtime=runtime: runtime)
+        monkeypatch.setattr(backend, "import_runtime", lambda runtime=runtime: runtime)
         engine_registry.open_engine("onnxruntime", ANALYSIS, Options())
         assert runtime.severities == [WARNING]
         engine_registry.open_engine("auto", ANALYSIS, Options())
