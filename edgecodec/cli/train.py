@@ -51,7 +51,7 @@ def train(
             ) from error
         if list_recipes:
             recipes = known_recipes()
-            console.show("\n".join(f"{name:24}{title}" for name, title in recipes.items()))
+            console.show(f"{name:24}{title}" for name, title in recipes.items())
             return
         if recipe is None or data is None or output is None:
             wanted = {"RECIPE": recipe, "--data": data, "-o DIR": output}
