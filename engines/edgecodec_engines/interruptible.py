@@ -33,14 +33,17 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Res
         except BaseException as error:
             outcome.set_exception(error)
 
+    worker = Thread(target=work, name="edgecodec-engine")
     try:
-        Thread(target=work, name="edgecodec-engine").start()
-    except RuntimeError:  # too many threads, or the interpreter is on its way out
-        return call()
-    try:
-        return outcome.result()
+        try:
+            worker.start()
+        except RuntimeError:  # too many threads, or the interpreter is on its way out
+            pass
+        else:
+            return outcome.result()
     except BaseException:
         if not outcome.done():
             cancel()
             wait([outcome], PATIENCE)
         raise
+    return call()
