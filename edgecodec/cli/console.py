@@ -69,15 +69,18 @@ class Console:
 
 
 def occupy_standard_descriptors() -> None:
-    """Open nothing under the numbers of streams that the process was started without.
+    """Open the null device under the numbers of streams that the process was started without.
 
-    The next file would get such a number, and what a library prints would go into it.
+    The next file would get such a number, and what a library prints would go into it. What is said to people goes to
+    the null device too, and not to standard output.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
 
 
 def abandon(stream: TextIO | None) -> None:
@@ -96,8 +99,6 @@ def abandon(stream: TextIO | None) -> None:
 
 def _tell(line: str) -> None:
     """A line on standard error, if anything can be written there: work goes on without an audience."""
-    if sys.stderr is None:
-        return
     try:
         print(_encodable(_visible(line), sys.stderr), file=sys.stderr, flush=True)
     except BrokenPipeError:
