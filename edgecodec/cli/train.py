@@ -11,6 +11,7 @@ import typer
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.engine import MAX_THREADS
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def train(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda. [default: cuda if there]")] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
+        int | None,
+        typer.Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),
     ] = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="Show the recipes and exit.")] = False,
 ) -> None:

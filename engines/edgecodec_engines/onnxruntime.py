@@ -52,6 +52,7 @@ class OnnxRuntime(Engine):
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
         runtime = import_runtime()
+        _require_text(graph)
         provider = _PROVIDERS[variant]
         settings = runtime.SessionOptions()
         settings.log_severity_level = _FATAL
@@ -74,12 +75,6 @@ class OnnxRuntime(Engine):
 
         try:
             session = interruptible(start, partial(_cancel_loading, settings))
-        except UnicodeEncodeError as error:
-            raise EngineFailed(
-                "ONNX Runtime opens no file whose path is not UTF-8",
-                where=str(graph.path),
-                hint="rename the folder, or link to it from another",
-            ) from error
         except MemoryError as error:
             raise OutOfMemory("there is not enough memory for the graph", where=graph.path.name) from error
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
@@ -153,6 +148,18 @@ def import_runtime() -> Any:
             f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
         )
     return onnxruntime
+
+
+def _require_text(graph: Graph) -> None:
+    """Raise EngineFailed where ONNX Runtime, which takes paths as text, cannot be told where the graph is."""
+    try:
+        str(graph.path).encode()
+    except UnicodeEncodeError as error:
+        raise EngineFailed(
+            "ONNX Runtime opens no file whose path is not UTF-8",
+            where=str(graph.path),
+            hint="rename the folder, or link to it",
+        ) from error
 
 
 def _cancel_loading(settings: Any) -> None:

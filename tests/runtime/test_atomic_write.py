@@ -202,7 +202,9 @@ def test_an_owner_that_cannot_be_given_is_no_failure(tmp_path: Path, monkeypatch
     assert target.read_bytes() == NEW
 
 
-@pytest.mark.parametrize(("step", "number"), [("replace", errno.EBUSY), ("replace", errno.EPERM), ("open", errno.EROFS)])
+@pytest.mark.parametrize(
+    ("step", "number"), [("replace", errno.EBUSY), ("replace", errno.EPERM), ("open", errno.EROFS)]
+)
 @pytest.mark.parametrize("length", [len(NEW), 3], ids=["longer", "shorter"])
 def test_a_file_that_cannot_be_replaced_is_written_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int, length: int

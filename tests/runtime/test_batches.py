@@ -102,9 +102,9 @@ def test_what_is_not_foreseen_says_where_it_was_raised(photos: list[Path], monke
 
 
 def test_the_library_returns_typed_errors(three: list[Path], mosaic: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = [str(three[0]), None, str(three[1]), b"nothing", str(three[2])]
+    sources: list[Any] = [str(three[0]), None, str(three[1]), b"nothing", str(three[2])]
     monkeypatch.setattr(Codec, "_parse", _failing_for("b.edgc", MemoryError(), Codec._parse))
-    results = list(mosaic.decode_many(sources, errors="return"))  # type: ignore[arg-type]
+    results = list(mosaic.decode_many(sources, errors="return"))
     kinds = [type(result) if isinstance(result, EdgecodecError) else None for result in results]
     assert kinds == [None, InvalidArgument, OutOfMemory, NotEdgc, None]
     assert isinstance(results[2], OutOfMemory) and results[2].where == str(three[1])

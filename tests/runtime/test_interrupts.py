@@ -157,7 +157,11 @@ def test_the_library_is_interrupted_too_and_waits_for_what_can_be_cancelled() ->
 
 def test_other_threads_call_directly() -> None:
     seen: list[threading.Thread] = []
-    thread = threading.Thread(target=lambda: interruptible(lambda: seen.append(threading.current_thread()), list))
+
+    def note() -> None:
+        seen.append(threading.current_thread())
+
+    thread = threading.Thread(target=lambda: interruptible(note, lambda: None))
     thread.start()
     thread.join()
     assert seen == [thread]

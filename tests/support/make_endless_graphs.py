@@ -28,7 +28,8 @@ _CONSTANTS = {
 
 
 def loop() -> list[NodeProto]:
-    flag, value = (TensorProto.BOOL, []), (TensorProto.FLOAT, [1])
+    flag: tuple[int, list[int]] = (TensorProto.BOOL, [])
+    value: tuple[int, list[int]] = (TensorProto.FLOAT, [1])
     ports = {"round": (TensorProto.INT64, []), "flag": flag, "value": value, "next flag": flag, "next value": value}
     infos = {name: helper.make_tensor_value_info(name, *port) for name, port in ports.items()}
     body = helper.make_graph(
