@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -19,10 +20,10 @@ from edgecodec import knobs as knob_rules
 from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
 from edgecodec.encoding import Encoded, Encoder
-from edgecodec.engine import Options, RunningEngine
+from edgecodec.engine import MAX_THREADS, Options, RunningEngine
 from edgecodec.engine_registry import require_engine
 from edgecodec.entropy_model import EntropyModel, Latents
-from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch
+from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch, typed
 from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
@@ -93,8 +94,8 @@ def open_bundle(
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """
-    if threads is not None and threads < 1:
-        raise InvalidArgument(f"threads is {threads}", hint="give 1 or more")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise InvalidArgument(f"threads is {threads}", hint=f"give 1 to {MAX_THREADS}")
     require_engine(engine)
     asked = knob_rules.asked(knobs, shorthands)
     tiler = Tiler(tile, max_memory)
@@ -135,7 +136,10 @@ class Codec:
         self.close()
 
     def close(self) -> None:
-        """Release the engines. A later call loads what it needs again."""
+        """Release the engines. A later call loads what it needs again.
+
+        Other threads finish the pictures that they work on, and the last of them releases the engines it uses.
+        """
         self.graphs.close()
 
     def decode(self, source: files.Source, *, knobs: KnobChoice | None = None, **shorthands: float | None) -> Decoded:
@@ -181,24 +185,41 @@ class Codec:
 
         knobs: as in `decode`. errors: "raise" ends at the first failure; "return" yields the error in the place of its
         picture and goes on.
+
+        Raises InvalidArgument for other `errors`, and what `decode` raises.
         """
-        asked = self._overridden(knobs, shorthands)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-entropy") as worker:
-            ahead: deque[Future[_Parsed]] = deque()
+        if errors not in ("raise", "return"):
+            raise InvalidArgument(f"errors is {errors!r}", hint='give "raise" or "return"')
+        return self._decode_in_order(sources, self._overridden(knobs, shorthands), errors)
+
+    def _decode_in_order(
+        self, sources: Iterable[files.Source], asked: Knobs, errors: Literal["raise", "return"]
+    ) -> Iterator[Decoded | EdgecodecError]:
+        worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-entropy")
+        interrupted = False
+        try:
+            ahead: deque[tuple[str | None, Future[_Parsed]]] = deque()
             remaining = iter(sources)
             while True:
                 # At most two pictures are held: one in the engine and one in the entropy stage.
-                while len(ahead) < 2 and (source := next(remaining, None)) is not None:
-                    ahead.append(worker.submit(self._parse, source))
+                for source in islice(remaining, 2 - len(ahead)):
+                    ahead.append((files.name_of(source), worker.submit(self._parse, source)))
                 if not ahead:
                     return
+                where, parsed = ahead.popleft()
                 try:
-                    result: Decoded | EdgecodecError = self._synthesise(ahead.popleft().result(), asked)
-                except EdgecodecError as error:
+                    result: Decoded | EdgecodecError = self._synthesise(parsed.result(), asked)
+                except Exception as error:
                     if errors == "raise":
                         raise
-                    result = error
+                    result = typed(error)
+                    result.locate(where)
                 yield result
+        except (KeyboardInterrupt, SystemExit):
+            interrupted = True
+            raise
+        finally:
+            worker.shutdown(wait=not interrupted, cancel_futures=True)
 
     def decode_latents(self, source: files.Source) -> dict[str, npt.NDArray[np.int16]]:
         """The integer latents alone, (channels, rows, columns) by name, the same on every machine. Loads no engine."""
@@ -287,7 +308,7 @@ class Codec:
 
     def _synthesise(self, parsed: _Parsed, asked: Knobs) -> Decoded:
         """Latents to pixels: the engine, and a crop."""
-        with _located(parsed.where):
+        with _located(parsed.where), self.graphs.in_use():
             file, info = parsed.file, parsed.file.info
             graph = self._graph(info, asked)
             rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))

@@ -111,8 +111,9 @@ class Encoder:
         graph, scalars = self._point(asked)
         rows, columns = prepared.padded.shape[:2]
         plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
-        engine = self._graphs.analysis(graph, low_memory=plan.low_memory)
-        latents, engine_seconds = self._analyse(prepared, graph, scalars, engine, plan)
+        with self._graphs.in_use():
+            engine = self._graphs.analysis(graph, low_memory=plan.low_memory)
+            latents, engine_seconds = self._analyse(prepared, graph, scalars, engine, plan)
         picture = prepared.picture
         height, width = picture.pixels.shape[:2]
         start = perf_counter()

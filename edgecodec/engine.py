@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, npt.NDArray[Any]]
 
 
+#: Most processor threads that may be asked for: more than help, and no more than every system starts.
+MAX_THREADS = 256
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or output of a graph: `channels` values every `stride` pixels; an image has stride 1 and 3 channels."""
@@ -51,7 +55,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Options:
-    """threads: of the processor, 1 or more, or None for the engine's own choice.
+    """threads: of the processor, 1 to MAX_THREADS, or None for the engine's own choice.
 
     low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
     """

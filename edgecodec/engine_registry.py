@@ -7,10 +7,12 @@ the order of `auto` come from what backends say of themselves; help and `auto` k
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
 from edgecodec.engine import Backend, Engine, Graph, Options
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
+from edgecodec.foreign_engine import ForeignEngine, failures_of
 
 AUTO = "auto"
 ENTRY_POINTS = "edgecodec.engines"
@@ -45,15 +47,18 @@ def require_engine(name: str) -> None:
     """Fail early, before any graph is read. Raises InvalidArgument for an unknown name, EngineUnavailable."""
     if name != AUTO:
         backend, variant = _find(name)
-        backend.engine.require(variant)
+        with _failures_of(name):
+            backend.engine.require(variant)
 
 
 def open_engine(name: str, graph: Graph, options: Options) -> Engine:
     """Load `graph` on the engine called `name`. Raises InvalidArgument, EngineUnavailable, EngineFailed."""
     if name != AUTO:
         backend, variant = _find(name)
-        backend.engine.require(variant)
-        return backend.engine.load(graph, variant, options)
+        with _failures_of(name):
+            backend.engine.require(variant)
+            engine = backend.engine.load(graph, variant, options)
+        return ForeignEngine(engine, name) if _is_foreign(name) else engine
     passed_over: list[tuple[str, str]] = []
     for candidate in _auto_order():
         try:
@@ -69,6 +74,16 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
         where=AUTO,
         hint=cause.hint,
     ) from cause
+
+
+def _is_foreign(name: str) -> bool:
+    own_name = name.partition(":")[0]
+    return own_name not in _BUILT_IN and own_name not in _FOR_TESTS
+
+
+def _failures_of(name: str) -> AbstractContextManager[None]:
+    """Where an engine of another package is called: what it raises names it."""
+    return failures_of(name) if _is_foreign(name) else nullcontext()
 
 
 def _built_in() -> list[Backend]:

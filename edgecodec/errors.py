@@ -197,3 +197,19 @@ def _leaves(kind: type[EdgecodecError]) -> list[type[EdgecodecError]]:
 
 #: The leaf for each code, for example BY_CODE[31] is Corrupt.
 BY_CODE: dict[int, type[EdgecodecError]] = {leaf.code: leaf for leaf in _leaves(EdgecodecError)}
+
+
+def typed(error: Exception) -> EdgecodecError:
+    """What to report for any exception: itself, or a leaf that has it as its cause if it was not raised on purpose."""
+    if isinstance(error, EdgecodecError):
+        return error
+    leaf: EdgecodecError
+    if isinstance(error, MemoryError):
+        leaf = OutOfMemory("not enough memory")
+    elif isinstance(error, OSError):
+        place = error.filename if isinstance(error.filename, str) else None
+        leaf = CannotWrite(error.strerror or str(error), where=place)
+    else:
+        leaf = InternalError(f"{type(error).__name__}: {error}", hint="this is a bug: please report it")
+    leaf.__cause__ = error
+    return leaf

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from edgecodec.bundle import Bundle
@@ -27,7 +28,10 @@ class LoadedGraphs:
         self._options = options
         self._engines: dict[str, Engine] = {}
         self._low_memory: set[str] = set()
-        self._loading = threading.Lock()
+        self._users = 0
+        self._retired: list[Engine] = []
+        # A signal handler may close what the code that it interrupted is loading.
+        self._lock = threading.RLock()
 
     def analysis(self, graph: AnalysisGraph, *, low_memory: bool = False) -> Engine:
         return self._engine(
@@ -45,13 +49,29 @@ class LoadedGraphs:
             inputs += (Port(graph.noise.input, graph.noise.channels, graph.noise.stride),)
         return self._engine(graph.file, low_memory, inputs, (Port(graph.output, 3, 1),))
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Engines that are handed out in here work until its end, also where another thread calls `close`."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._close_retired()
+
     def close(self) -> None:
-        """Release the engines. A later call loads what it needs again."""
-        with self._loading:
-            for engine in self._engines.values():
-                engine.close()
+        """Release the engines, those in use as soon as they are not. A later call loads what it needs again."""
+        with self._lock:
+            self._retired += self._engines.values()
             self._engines.clear()
             self._low_memory.clear()
+            self._close_retired()
+
+    def _close_retired(self) -> None:
+        while self._retired and not self._users:
+            self._retired.pop().close()
 
     def _engine(
         self,
@@ -63,10 +83,10 @@ class LoadedGraphs:
         scalars: tuple[str, ...] = (),
         size: str | None = None,
     ) -> Engine:
-        with self._loading:
+        with self._lock:
             if low_memory and file not in self._low_memory:
-                # Not closed: another thread may be running it. Its memory is freed with the last reference.
-                self._engines.pop(file, None)
+                if file in self._engines:
+                    self._retired.append(self._engines.pop(file))
                 self._low_memory.add(file)
             if file not in self._engines:
                 path, weights = self._bundle.checked_graph(file)

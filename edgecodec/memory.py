@@ -13,6 +13,9 @@ from edgecodec.errors import InvalidArgument
 _SUFFIXES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_STATUS = Path("/proc/self/status")
+#: Limits of a process (ulimit -v and -d), and what of /proc/self/status counts against each.
+_PROCESS_LIMITS = {"RLIMIT_AS": "VmSize:", "RLIMIT_DATA": "VmData:"}
 
 
 class _Names(NamedTuple):
@@ -29,7 +32,7 @@ _VERSION_2 = _Names("memory.max", "memory.current", "inactive_file")
 
 def available() -> int | None:
     """Bytes that this process can still take without swapping, None where the system does not say (not Linux)."""
-    amounts = (_of_the_machine(), *_of_the_groups())
+    amounts = (_of_the_machine(), *_of_the_groups(), *_of_the_process())
     return min((amount for amount in amounts if amount is not None), default=None)
 
 
@@ -73,6 +76,19 @@ def _of_the_groups() -> Iterator[int]:
         for group in (own, *own.parents):
             if group.is_relative_to(root) and (left := _left_in(group, names)) is not None:
                 yield left
+
+
+def _of_the_process() -> Iterator[int]:
+    """What each limit of this process leaves."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    for limit, counted in _PROCESS_LIMITS.items():
+        allowed, _ = resource.getrlimit(getattr(resource, limit))
+        used = _field(_STATUS, counted, 1 << 10)
+        if allowed != resource.RLIM_INFINITY and used is not None:
+            yield max(0, allowed - used)
 
 
 def _left_in(group: Path, names: _Names) -> int | None:

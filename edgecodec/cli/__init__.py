@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Annotated
 
 import typer
 
 import edgecodec
+from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
 from edgecodec.cli.encode import encode
 from edgecodec.cli.export import export
 from edgecodec.cli.inspect import inspect
-from edgecodec.cli.signals import unwinding_on
+from edgecodec.cli.signals import leaving_threads_behind, unwinding_on
 from edgecodec.cli.train import train
 from edgecodec.cli.verify import verify
+from edgecodec.errors import typed
 
 app = typer.Typer(
     name="edgecodec",
@@ -31,8 +34,15 @@ def main() -> None:
     """Entry point of the console script."""
     # Pillow warns about odd pictures in a programmer's words; what matters to a user is in the notes.
     warnings.simplefilter("ignore")
-    with unwinding_on("SIGTERM", "SIGHUP"):
-        app()
+    occupy_standard_descriptors()
+    with leaving_threads_behind(), unwinding_on("SIGINT", "SIGTERM", "SIGHUP"):
+        try:
+            app()
+        except OSError as error:  # from showing help; what commands do is reported in them
+            failure = typed(error)
+            Console().error(failure)
+            abandon(sys.stdout)
+            sys.exit(failure.exit_status)
 
 
 def _print_version(asked: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from edgecodec import files
 from edgecodec.cli.console import Console
-from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, EngineUnavailable, InvalidArgument
+from edgecodec.cli.signals import end_if_told
+from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, EngineUnavailable, InvalidArgument, typed
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import Limits
 
@@ -26,7 +26,7 @@ class Job:
 
     def source(self, limits: Limits) -> files.Source:
         """The path, or what standard input holds: read here and now, where an interrupt can end the wait."""
-        return files.read(sys.stdin.buffer, limits) if self.input == STANDARD_STREAM else self.input
+        return files.read_standard_input(limits) if self.input == STANDARD_STREAM else self.input
 
 
 def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable[[str], bool]) -> list[Job]:
@@ -34,19 +34,31 @@ def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable
 
     A folder stands for those of its files whose extension (lower case, with its dot) is `taken`. Without `output`,
     outputs lie beside their inputs. `output` is a folder if it is one already, if it ends with a slash, or if there are
-    several inputs. Raises InvalidArgument if there is nothing to do or two outputs would be one.
+    several inputs. Raises InvalidArgument if there is nothing to do, two outputs would be one, or an output would
+    replace an input.
     """
     paths = [path for given in inputs for path in _expand(given, taken)]
     if paths.count(STANDARD_STREAM) > 1:
         raise InvalidArgument("standard input can be read only once")
     folder = _as_folder(output, len(paths))
     jobs = [Job(path, _output_of(path, output, folder, suffix), folder) for path in paths]
-    seen: dict[str, str] = {}
-    for job in jobs:
-        other = seen.setdefault(job.output, job.input)
-        if job.output != STANDARD_STREAM and other != job.input:
-            raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
+    _refuse_collisions([job for job in jobs if job.output != STANDARD_STREAM])
     return jobs
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Raise InvalidArgument where two jobs would write one file, or a job an input, under whatever names."""
+    inputs = {identity: job.input for job in jobs if (identity := files.identity(job.input))}
+    outputs: dict[str, str] = {}
+    for job in jobs:
+        other = outputs.setdefault(os.path.realpath(job.output), job.input)
+        if other != job.input:
+            raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
+        identity = files.identity(job.output)
+        if identity in inputs and files.open_descriptor(job.output) is None:
+            raise InvalidArgument(
+                f"{job.output} is the input {inputs[identity]}", hint="an input is never overwritten: give another -o"
+            )
 
 
 def make_folders(jobs: Sequence[Job]) -> None:
@@ -63,7 +75,9 @@ def check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool
 
     concatenable: whether outputs of this format may follow each other in one stream.
     """
-    to_standard_output = [job for job in jobs if job.output == STANDARD_STREAM]
+    to_standard_output = [
+        job for job in jobs if job.output == STANDARD_STREAM or files.open_descriptor(job.output) == 1
+    ]
     if to_standard_output and json:
         raise InvalidArgument("standard output cannot carry both data and --json", hint="give -o FILE")
     if len(to_standard_output) > 1 and not concatenable:
@@ -151,15 +165,21 @@ class Tally:
 
     @contextmanager
     def attempt(self, job: Job) -> Iterator[None]:
-        """An EdgecodecError in here is reported, and ends this job only. Without an engine there is no next job."""
+        """Whatever fails in here is reported, and ends this job only.
+
+        Without an engine, without a reader of the output, and after a signal there is no next job.
+        """
+        end_if_told()
         try:
             yield
-        except EngineUnavailable:
+        except (EngineUnavailable, BrokenPipeError):
             raise
-        except EdgecodecError as error:
-            error.locate(job.input)
-            self._failures.append(error)
-            self._console.error(error, {"input": job.input, "output": job.output})
+        except Exception as error:
+            end_if_told()
+            failure = typed(error)
+            failure.locate(job.input)
+            self._failures.append(failure)
+            self._console.error(failure, {"input": job.input, "output": job.output})
 
     def exit_status(self) -> int:
         """0; for a single job its own failure's status; 1 if some of many failed, after saying how many."""

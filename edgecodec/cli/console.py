@@ -1,15 +1,22 @@
-"""Output of commands: text for people on standard error, JSON lines for machines on standard output."""
+"""Output of commands: text for people on standard error, JSON lines for machines on standard output.
+
+What comes from files, their names above all, is shown without characters that a terminal would obey.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import os
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TextIO
 
-from edgecodec.errors import EdgecodecError
+from edgecodec.errors import CannotWrite, EdgecodecError, InternalError
 
 
 @dataclass(frozen=True)
@@ -22,37 +29,115 @@ class Console:
     def say(self, line: str, level: int = 0) -> None:
         """A line for people, from this verbosity on."""
         if self.verbosity >= level:
-            print(line, file=sys.stderr, flush=True)
+            _tell(line)
 
     def record(self, facts: Mapping[str, Any]) -> None:
-        """A result for machines, if they were asked for. Paths become text."""
+        """A result for machines, if they were asked for. Paths become text, and numbers that JSON lacks become null.
+
+        Raises CannotWrite.
+        """
         if self.json:
             # Names of files can hold what standard output cannot.
-            print(json.dumps(facts, default=_plain, ensure_ascii=True, allow_nan=False), flush=True)
+            _put(json.dumps(_finite(facts), default=_plain, ensure_ascii=True, allow_nan=False))
 
-    def show(self, text: str) -> None:
-        """The text that a command was asked for, on standard output; characters it cannot encode are escaped."""
-        encoding = sys.stdout.encoding
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    def show(self, lines: Iterable[str]) -> None:
+        """The text that a command was asked for, on standard output. Raises CannotWrite."""
+        for line in lines:
+            _put(_visible(line))
 
     def error(self, error: EdgecodecError, job: Mapping[str, str] | None = None) -> None:
         """A failure, for both. job: the `input` that was worked on and its `output`, where there are any."""
+        if isinstance(error, InternalError) and error.__cause__ is not None:
+            for line in "".join(traceback.format_exception(error.__cause__)).splitlines():
+                _tell(line)
         hint = f" hint: {error.hint}." if error.hint else ""
         offset = f" (at byte {error.offset})" if error.offset is not None else ""
         where = "".join(f"{place}: " for place in _places(error.where, job["input"] if job else None))
-        print(f"edgecodec: error: {where}{error.message}{offset}.{hint}", file=sys.stderr, flush=True)
-        self.record(
-            {
-                **(job or {}),
-                "ok": False,
-                "code": error.code,
-                "error": type(error).__name__,
-                "message": error.message,
-                "where": error.where,
-                "hint": error.hint,
-                "offset": error.offset,
-            }
-        )
+        _tell(f"edgecodec: error: {where}{error.message}{offset}.{hint}")
+        facts = {
+            **(job or {}),
+            "ok": False,
+            "code": error.code,
+            "error": type(error).__name__,
+            "message": error.message,
+            "where": error.where,
+            "hint": error.hint,
+            "offset": error.offset,
+        }
+        with contextlib.suppress(CannotWrite):  # standard output may be what failed
+            self.record(facts)
+
+
+def occupy_standard_descriptors() -> None:
+    """Open the null device under the numbers of streams that the process was started without.
+
+    The next file would get such a number, and what a library prints would go into it. What is said to people goes to
+    the null device too, and not to standard output.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+def abandon(stream: TextIO | None) -> None:
+    """Let the interpreter flush `stream` into nothing at its end, where it would fail once more.
+
+    Nothing is done where everything was written.
+    """
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # a stream that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _tell(line: str) -> None:
+    """A line on standard error, if anything can be written there: work goes on without an audience."""
+    try:
+        print(_encodable(_visible(line), sys.stderr), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        abandon(sys.stderr)
+
+
+def _put(line: str) -> None:
+    """A line on standard output."""
+    if sys.stdout is None:
+        raise CannotWrite("is closed", where="standard output")
+    try:
+        print(_encodable(line, sys.stdout), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(error.strerror or str(error), where="standard output") from error
+
+
+def _visible(line: str) -> str:
+    """`line` with characters that do not print, like those that move the cursor, written as in a Python string."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+
+
+def _encodable(line: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for every infinity and every float that is not a number, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
 
 
 def _plain(value: object) -> str:

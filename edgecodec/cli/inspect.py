@@ -36,8 +36,7 @@ def inspect(
                 if talk.json:
                     console.record(facts)
                 else:
-                    lines = (f"{name}: {_words(value)}" for name, value in facts.items() if name != "ok")
-                    console.show("\n".join(lines))
+                    console.show(f"{name}: {_words(value)}" for name, value in facts.items() if name != "ok")
         raise typer.Exit(tally.exit_status())
 
 

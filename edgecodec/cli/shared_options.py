@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from edgecodec import engine_registry
+from edgecodec.engine import MAX_THREADS
 from edgecodec.limits import Limits
 
 #: Engines for tests decode to something else than the picture; the command line takes them where this is 1.
@@ -34,7 +35,8 @@ class EngineOptions:
 
     engine: Annotated[str, Option(metavar="NAME", help=_engine_help())] = engine_registry.AUTO
     threads: Annotated[
-        int | None, Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
+        int | None,
+        Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),
     ] = None
 
     def checked_name(self) -> str:

@@ -1,34 +1,43 @@
-"""Signals end a command as an interrupt does, so that nothing half-written is left."""
+"""Signals end a command by an exception, so that nothing half-written is left."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import current_thread, main_thread
 from time import monotonic
 from types import FrameType
 
+from edgecodec.cli.console import abandon
+
 CLEANUP_SECONDS = 5.0
+
+_came: list[tuple[int, float]] = []  # signals and when, since the command began
 
 
 @contextmanager
 def unwinding_on(*names: str) -> Iterator[None]:
-    """Turn these signals, where the system has them, into SystemExit, so that cleanup runs."""
-    if current_thread() is not main_thread():  # where Python takes no handlers
+    """Turn these signals, where the system has them, into SystemExit with 128 and their number, so that cleanup runs.
+
+    That is how it ends even where a library turned the exception into one of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
         yield
         return
     numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     # Under nohup SIGHUP is ignored; leave it so.
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-    came: list[float] = []
+    taken = {number: signal.getsignal(number) for number in numbers}
+    taken = {number: now for number, now in taken.items() if now in (signal.SIG_DFL, signal.default_int_handler)}
+    _came.clear()
 
     def unwind(number: int, frame: FrameType | None) -> None:
         # Signals that follow at once must not interrupt the cleanup. Later ones may: Python drops an exception that is
         # raised in a destructor, and the first signal may have arrived in one.
-        came.append(monotonic())
-        if len(came) == 1 or came[-1] - came[0] > CLEANUP_SECONDS:
+        _came.append((number, monotonic()))
+        if len(_came) == 1 or _came[-1][1] - _came[0][1] > CLEANUP_SECONDS:
             sys.exit(128 + number)
 
     for each in taken:
@@ -36,6 +45,32 @@ def unwinding_on(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for each in taken:
+        for each, before in taken.items():
             # After the first signal cleanup is running: ignore further ones.
-            signal.signal(each, signal.SIG_IGN if came else signal.SIG_DFL)
+            signal.signal(each, signal.SIG_IGN if _came else before)
+        end_if_told()
+
+
+def end_if_told() -> None:
+    """Raise SystemExit if a signal told the command to end.
+
+    Called where errors are handled and where work goes on: a library may have caught the first SystemExit. Imports of
+    compiled modules, for example, turn it into an ImportError.
+    """
+    if _came:
+        sys.exit(128 + _came[0][0])
+
+
+@contextmanager
+def leaving_threads_behind() -> Iterator[None]:
+    """Exit at once, after all cleanup inside, where a signal came and a thread takes no notice of it.
+
+    A call of native code that cannot be ended runs in such a thread, and the interpreter would wait for it.
+    """
+    try:
+        yield
+    finally:
+        if _came and any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
+            for stream in (sys.stdout, sys.stderr):
+                abandon(stream)
+            os._exit(128 + _came[0][0])

@@ -11,6 +11,7 @@ import typer
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.engine import MAX_THREADS
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def train(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda. [default: cuda if there]")] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", "-j", min=1, metavar="N", help="Processor threads. [default: all]")
+        int | None,
+        typer.Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),
     ] = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="Show the recipes and exit.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print RECIPE as TOML, to change a copy, and exit.")] = False,
@@ -56,7 +58,7 @@ def train(
             ) from error
         if list_recipes:
             recipes = known_recipes()
-            console.show("\n".join(f"{name:24}{title}" for name, title in recipes.items()))
+            console.show(f"{name:24}{title}" for name, title in recipes.items())
             return
         if show:
             if recipe is None:

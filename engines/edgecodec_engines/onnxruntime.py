@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from edgecodec.engine import Backend, Engine, Graph, Options, RunningEngine, Variant
-from edgecodec.errors import EngineFailed, EngineUnavailable
+from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
+from edgecodec_engines.interruptible import interruptible
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,21 +23,24 @@ if TYPE_CHECKING:
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _OLDEST = (1, 18)
 _WARNING, _FATAL = 2, 4  # ONNX Runtime's log severities, the first its default
+#: Set to 1 before the import it keeps ONNX Runtime (1.29 and newer) from sending facts about its use over the network
+#: and from writing an identifier of the device under HOME. The function that turns telemetry off comes too late.
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 class OnnxRuntime(Engine):
     """A session on one provider, checked to be the one that was asked for."""
 
-    def __init__(self, session: Any, graph: Graph, variant: str, version: str) -> None:
+    def __init__(self, session: Any, graph: Graph, variant: str, runtime: Any) -> None:
         self._session: Any = session
+        self._runtime = runtime
         self._scalars = {port.name: port.shape for port in session.get_inputs() if port.name in graph.scalars}
         self._variant = variant
-        self._version = version
         self._outputs = [output.name for output in session.get_outputs()]
 
     @classmethod
     def require(cls, variant: str) -> None:
-        runtime = _runtime()
+        runtime = import_runtime()
         available = runtime.get_available_providers()
         if _PROVIDERS[variant] not in available:
             raise EngineUnavailable(
@@ -44,7 +51,8 @@ class OnnxRuntime(Engine):
 
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
-        runtime = _runtime()
+        runtime = import_runtime()
+        _require_text(graph)
         provider = _PROVIDERS[variant]
         settings = runtime.SessionOptions()
         settings.log_severity_level = _FATAL
@@ -56,9 +64,19 @@ class OnnxRuntime(Engine):
         settings.add_session_config_entry("session.force_spinning_stop", "1")
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
-        try:
+
+        def start() -> Any:
             with _supplied(settings, graph), _silenced(runtime) if variant else nullcontext():
-                session = runtime.InferenceSession(str(graph.path), sess_options=settings, providers=[provider])
+                # A fallback is a second try on the processor, whatever the first was on, and is announced on standard
+                # output.
+                return runtime.InferenceSession(
+                    str(graph.path), sess_options=settings, providers=[provider], enable_fallback=0
+                )
+
+        try:
+            session = interruptible(start, partial(_cancel_loading, settings))
+        except MemoryError as error:
+            raise OutOfMemory("there is not enough memory for the graph", where=graph.path.name) from error
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise EngineFailed(
                 f"ONNX Runtime refuses the graph: {_first_line(error)}", where=graph.path.name
@@ -70,19 +88,25 @@ class OnnxRuntime(Engine):
                 where=f"onnxruntime:{variant}",
                 hint="check the driver and the CUDA libraries this onnxruntime build wants",
             )
-        # A provider that fails later would be replaced too, with a message on standard output.
-        session.disable_fallback()
         inputs = {*(port.name for port in graph.inputs), *graph.scalars, *({graph.size} if graph.size else ())}
         _check_names(graph, "input", inputs, session.get_inputs())
         _check_names(graph, "output", {port.name for port in graph.outputs}, session.get_outputs())
-        return cls(session, graph, variant, runtime.__version__)
+        return cls(session, graph, variant, runtime)
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
-        if self._session is None:
+        session = self._session  # which `close` on another thread may take away
+        if session is None:
             raise EngineFailed("the engine is closed")
+        options = self._runtime.RunOptions()
+        options.log_severity_level = _FATAL
         try:
             scalars = {name: inputs[name].reshape(shape) for name, shape in self._scalars.items()}
-            results = self._session.run(self._outputs, {**inputs, **scalars})
+            feeds = {**inputs, **scalars}
+            results = interruptible(
+                lambda: session.run(self._outputs, feeds, options), lambda: setattr(options, "terminate", True)
+            )
+        except MemoryError as error:
+            raise OutOfMemory("there is not enough memory to run the graph") from error
         except Exception as error:
             raise EngineFailed(f"ONNX Runtime failed: {_first_line(error)}") from error
         return dict(zip(self._outputs, results, strict=True))
@@ -92,7 +116,7 @@ class OnnxRuntime(Engine):
 
     def describe(self) -> RunningEngine:
         name = f"onnxruntime:{self._variant}" if self._variant else "onnxruntime"
-        return RunningEngine(name, self._version, self._variant or "cpu", self.passed_over)
+        return RunningEngine(name, self._runtime.__version__, self._variant or "cpu", self.passed_over)
 
 
 BACKEND = Backend(
@@ -107,9 +131,11 @@ BACKEND = Backend(
 )
 
 
-def _runtime() -> Any:
+def import_runtime() -> Any:
+    """The module `onnxruntime`, without telemetry unless the user has set its variable. Raises EngineUnavailable."""
+    os.environ.setdefault(TELEMETRY, "1")
     try:
-        import onnxruntime
+        onnxruntime = interruptible(lambda: import_module("onnxruntime"), lambda: None)
     except ImportError as error:
         raise EngineUnavailable(
             f"ONNX Runtime cannot be imported: {_first_line(error)}",
@@ -122,6 +148,24 @@ def _runtime() -> Any:
             f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
         )
     return onnxruntime
+
+
+def _require_text(graph: Graph) -> None:
+    """Raise EngineFailed where ONNX Runtime, which takes paths as text, cannot be told where the graph is."""
+    try:
+        str(graph.path).encode()
+    except UnicodeEncodeError as error:
+        raise EngineFailed(
+            "ONNX Runtime opens no file whose path is not UTF-8",
+            where=str(graph.path),
+            hint="rename the folder, or link to it",
+        ) from error
+
+
+def _cancel_loading(settings: Any) -> None:
+    """End the making of a session with these `settings` at its next step, where ONNX Runtime can (1.21 and newer)."""
+    if hasattr(settings, "set_load_cancellation_flag"):
+        settings.set_load_cancellation_flag(True)
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edgecodec import memory
+from support.paths import ENVIRONMENT
 
 MACHINE = 1 << 40
 UNLIMITED = 9223372036854771712  # as version 1 writes it
@@ -19,6 +23,33 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(memory, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(memory, "_of_the_machine", lambda: MACHINE)
     return tmp_path
+
+
+def _limited(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    """As `ulimit` sets them, in bytes; none for the others."""
+    numbers = {getattr(resource, name): amount for name, amount in limits.items()}
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (numbers.get(which, resource.RLIM_INFINITY),) * 2)
+
+
+@pytest.mark.parametrize(("limit", "used"), [("RLIMIT_AS", 300), ("RLIMIT_DATA", 100)])
+def test_limits_of_the_process(groups: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: int) -> None:
+    """ulimit -v and -d: less what the process has, of which the kernel tells in its status, in KiB."""
+    (groups / "status").write_text("Name:\tpython\nVmPeak:\t 999 kB\nVmSize:\t 300 kB\nVmData:\t 100 kB\n")
+    monkeypatch.setattr(memory, "_STATUS", groups / "status")
+    _limited(monkeypatch, **{limit: 1000 << 10})
+    assert memory.available() == (1000 - used) << 10
+    _limited(monkeypatch, **{limit: 50 << 10})
+    assert memory.available() == 0
+    _limited(monkeypatch)
+    assert memory.available() == MACHINE
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say what a process has")
+def test_a_limit_of_a_real_shell() -> None:
+    code = "from edgecodec import memory; print(memory.available())"
+    script = f'ulimit -v 400000 && exec "{sys.executable}" -c "{code}"'
+    done = subprocess.check_output(["sh", "-c", script], env=ENVIRONMENT)
+    assert 200_000 << 10 < int(done) < 400_000 << 10
 
 
 def _join(groups: Path, *lines: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import edgecodec
 from edgecodec import engine_registry
 from edgecodec.engine import Graph, Options, Port
-from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfRange
+from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfMemory, OutOfRange
 from edgecodec_engines import onnxruntime as backend
 from edgecodec_engines.stub import Stub
 from support.command_line import run_command
@@ -47,17 +48,17 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
+    def InferenceSession(self, path: str, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
         assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
         running = providers if self._starts or providers == [CPU] else [CPU]
         ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
         calls = {name: lambda value=value: value for name, value in ports.items()}
-        return SimpleNamespace(**calls, disable_fallback=lambda: None)
+        return SimpleNamespace(**calls)
 
 
 @pytest.fixture(params=[True, False], ids=["starts", "falls back"])
 def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(backend, "_runtime", lambda: FakeRuntime(request.param))
+    monkeypatch.setattr(backend, "import_runtime", lambda: FakeRuntime(request.param))
     return bool(request.param)
 
 
@@ -79,7 +80,7 @@ def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypat
     """The processor needs no silence, and a host may listen."""
     for starts in (True, False):
         runtime = FakeRuntime(starts)
-        monkeypatch.setattr(backend, "_runtime", lambda runtime=runtime: runtime)
+        monkeypatch.setattr(backend, "import_runtime", lambda runtime=runtime: runtime)
         engine_registry.open_engine("onnxruntime", ANALYSIS, Options())
         assert runtime.severities == [WARNING]
         engine_registry.open_engine("auto", ANALYSIS, Options())
@@ -162,6 +163,50 @@ def test_a_provider_that_fails_in_the_middle_is_not_replaced(
     with pytest.raises(EngineFailed, match="fell off the bus"):
         engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_session_that_fails_to_start_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime would announce a second try on standard output, and make it."""
+    tries: list[None] = []
+
+    def fail(*arguments: Any) -> None:
+        tries.append(None)
+        raise RuntimeError("an odd graph")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession._create_inference_session", fail)
+    with pytest.raises(EngineFailed, match="an odd graph"):
+        engine_registry.open_engine("onnxruntime", ANALYSIS, Options())
+    assert capfd.readouterr() == ("", "") and len(tries) == 1
+
+
+@pytest.mark.parametrize("place", ["load", "run"])
+def test_too_little_memory_is_said_to_be_that(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise MemoryError("std::bad_alloc")
+
+    engine = engine_registry.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+    step = {"load": "_create_inference_session", "run": "run"}[place]
+    monkeypatch.setattr(f"onnxruntime.InferenceSession.{step}", fail)
+    with pytest.raises(OutOfMemory):
+        if place == "load":
+            engine_registry.open_engine("onnxruntime", ANALYSIS, Options())
+        else:
+            engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
+
+
+def test_a_bundle_in_a_folder_whose_name_is_no_text(tmp_path: Path, coded: bytes) -> None:
+    folder = f"{tmp_path}/\udcff.bundle"
+    try:
+        shutil.copytree(TINY, folder)
+    except OSError:
+        pytest.skip("this system has no such names")
+    with edgecodec.open_bundle(folder, "stub") as codec:
+        assert codec.decode(coded).pixels.shape == (64, 96, 3)
+    with edgecodec.open_bundle(folder, "onnxruntime") as codec, pytest.raises(EngineFailed) as caught:
+        codec.decode(coded)
+    assert "UTF-8" in caught.value.message and "rename the folder" in (caught.value.hint or "")
 
 
 def test_a_failing_run_names_the_picture(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +328,25 @@ def test_an_installed_package_brings_a_backend(plugin: Path, coded: bytes) -> No
         assert codec.decode(coded).engine.device == "beads"
     with pytest.raises(InvalidArgument, match="there is no engine 'abacus'"):
         edgecodec.open_bundle(TINY, "abacus")
+
+
+@pytest.mark.parametrize("method", ["require", "load", "run", "describe", "close"])
+@pytest.mark.parametrize("error", [RuntimeError("jammed"), NotImplementedError(), KeyError("x")])
+def test_what_a_package_raises_is_its_own(
+    plugin: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
+) -> None:
+    plugin.write_text("[edgecodec.engines]\nabacus = abacus_engine:BACKEND\n")
+    engine_registry.require_engine("abacus:fast")
+
+    def fail(*arguments: Any) -> Any:
+        raise error
+
+    abacus = sys.modules["abacus_engine"].Abacus
+    monkeypatch.setattr(abacus, method, classmethod(fail) if method in ("require", "load") else fail)
+    with pytest.raises(EngineFailed) as caught, edgecodec.open_bundle(TINY, "abacus:fast") as codec:
+        codec.decode(coded)
+    assert caught.value.where == "abacus:fast" and type(error).__name__ in caught.value.message
+    assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 import edgecodec
 from edgecodec.codec import Codec, Decoded
+from edgecodec.engine import Engine
 from edgecodec.errors import Corrupt, EdgecodecError, InvalidArgument
+from edgecodec_engines.onnxruntime import OnnxRuntime
 from edgecodec_engines.stub import Stub
 from support.paths import PHOTOS, TINY
 
@@ -43,6 +46,55 @@ def test_many_threads_load_a_graph_once(files: list[bytes], monkeypatch: pytest.
     with edgecodec.open_bundle(TINY, "stub") as codec, ThreadPoolExecutor(8) as pool:
         list(pool.map(codec.decode, files * 4))
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize(("engine", "kind"), [("stub", Stub), ("onnxruntime", OnnxRuntime)])
+def test_closing_lets_other_threads_finish(
+    files: list[bytes], monkeypatch: pytest.MonkeyPatch, engine: str, kind: type[Engine]
+) -> None:
+    """Here between the moment at which one has its engine and the call."""
+    ready, closed = threading.Event(), threading.Event()
+    run, close = kind.run, kind.close
+    closings: list[Engine] = []
+
+    def run_late(self: Engine, inputs: Any) -> Any:
+        ready.set()
+        assert closed.wait(PATIENCE)
+        return run(self, inputs)
+
+    def noted(self: Engine) -> None:
+        closings.append(self)
+        close(self)
+
+    monkeypatch.setattr(kind, "run", run_late)
+    monkeypatch.setattr(kind, "close", noted)
+    codec = edgecodec.open_bundle(TINY, engine, threads=1)
+    with ThreadPoolExecutor(1) as pool:
+        decoding = pool.submit(codec.decode, files[0])
+        assert ready.wait(PATIENCE)
+        codec.close()
+        assert not closings
+        closed.set()
+        assert decoding.result().pixels.size
+    assert len(closings) == 1
+    codec.close()
+    assert len(closings) == 1
+
+
+def test_a_signal_handler_may_close_what_it_interrupts(files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = edgecodec.open_bundle(TINY, "stub")
+    load = Stub.load.__func__  # type: ignore[attr-defined]
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return load(*arguments)
+
+    monkeypatch.setattr(Stub, "load", classmethod(interrupted))
+    before = signal.signal(signal.SIGINT, lambda number, frame: codec.close())
+    try:
+        assert codec.decode(files[0]).pixels.size
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])

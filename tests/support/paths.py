@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 GOLDEN = DATA / "golden"
 TINY = DATA / "tiny.bundle"
+ENDLESS = DATA / "endless"
 VECTORS = DATA / "vectors"
 PHOTOS = sorted((DATA / "photos").glob("*.png"))
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgecodec.errors import CannotWrite, OutputExists
 from edgecodec.manifest import MANIFEST
 
+_PREFIX, _SUFFIX = ".edgecodec-", ".part"  # names of the sibling; as long as they are, whatever the output is called
+_NEW, _OLD = "new", "old"  # folders in the sibling: the new bundle, and the one that holds what it replaces
+_HINTS = {errno.EBUSY: "it is a mount point: give a folder in it", errno.ENOSPC: "free some space, or write elsewhere"}
+
+_CURRENT_FOLDER = -100  # AT_FDCWD of fcntl.h
+_EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
+
 
 def refuse_existing(output: Path, force: bool) -> None:
-    """Raise OutputExists if `output` exists; with `force` only if it is not a bundle."""
+    """Raise OutputExists if `output` exists; with `force` only if it is not a bundle.
+
+    A bundle that an export put aside and, killed at that moment, did not replace, is first brought back.
+    """
+    _bring_back(output)
     if not os.path.lexists(output):
         return
     if not force:
@@ -31,29 +44,69 @@ def appearing_whole(output: Path, force: bool) -> Iterator[Path]:
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        working = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
+        working = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=output.parent))
     except OSError as error:
-        raise CannotWrite(error.strerror or str(error), where=str(output)) from error
+        raise _cannot_write(error, output) from error
     try:
-        folder = working / "new"
+        folder = working / _NEW
         folder.mkdir()
         yield folder
         refuse_existing(output, force)
-        _take_place(folder, output, working / "old")
+        _take_place(folder, output, working / _OLD / output.name)
     except OSError as error:
-        raise CannotWrite(error.strerror or str(error), where=str(output)) from error
+        raise _cannot_write(error, output) from error
     finally:
         shutil.rmtree(working, ignore_errors=True)
 
 
 def _take_place(folder: Path, output: Path, aside: Path) -> None:
-    """Rename `folder` to `output`. A folder that is there is moved to `aside`, and back if renaming fails."""
-    replaces = output.exists()
-    if replaces:
-        output.rename(aside)
-    try:
+    """Rename `folder` to `output`. What was there before is then in `folder` or at `aside`.
+
+    In one step where the system has one. Otherwise `output` is missing for a moment: an exception in it puts the old
+    one back, and `_bring_back` does where the process was killed.
+    """
+    if not output.exists():
         folder.rename(output)
-    except OSError:
-        if replaces:
-            aside.rename(output)
+        return
+    if _exchange(folder, output):
+        return
+    aside.parent.mkdir()
+    try:
+        output.rename(aside)
+        folder.rename(output)
+    except BaseException:
+        if not output.exists():
+            with suppress(FileNotFoundError):  # interrupted before the first rename
+                aside.rename(output)
         raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap the names of two folders in one step. False where the system or the file system cannot; raises OSError."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):  # not Linux, or a C library without it
+        return False
+    if rename(_CURRENT_FOLDER, os.fsencode(one), _CURRENT_FOLDER, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _bring_back(output: Path) -> None:
+    """Rename to `output`, where there is nothing, the bundle of that name that an interrupted export put aside."""
+    if os.path.lexists(output) or not output.parent.is_dir():
+        return
+    for working in output.parent.glob(f"{_PREFIX}*{_SUFFIX}"):
+        aside = working / _OLD / output.name
+        if aside.is_dir():
+            with suppress(OSError):
+                aside.rename(output)
+                shutil.rmtree(working, ignore_errors=True)
+            return
+
+
+def _cannot_write(error: OSError, output: Path) -> CannotWrite:
+    return CannotWrite(error.strerror or str(error), where=str(output), hint=_HINTS.get(error.errno or 0))

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgecodec.errors import VerificationFailed
 from edgecodec.noise import normal_noise
+from edgecodec_engines.onnxruntime import import_runtime
 from edgecodec_export.baking import Point
 from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.onnx_export import (
@@ -34,6 +34,8 @@ from edgecodec_export.graphs.onnx_export import (
     synthesis_inputs,
     takes_size,
 )
+
+onnxruntime = import_runtime()
 
 LARGEST_ERROR = 1e-4  # absolute for values up to 1, relative to the largest value beyond
 PADDING = 5  # pixels at the bottom and right that a graph with a size input is told are padding

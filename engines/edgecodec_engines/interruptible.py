@@ -1,0 +1,49 @@
+"""Long calls of native code that an interrupt can end.
+
+Python runs signal handlers in the main thread, between two of its instructions, so a handler has to wait while that
+thread is inside native code. Here the main thread waits in Python instead, and another thread makes the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread, current_thread, main_thread
+from typing import TypeVar
+
+#: Seconds that a cancelled call is given to end before the interrupt goes on without it.
+PATIENCE = 0.5
+
+Result = TypeVar("Result")
+
+
+def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Result:
+    """The result of `call`, or what it raises. It must release Python's lock while it works.
+
+    cancel: asks the call to end soon, and is called when a signal handler raises an exception. That exception is raised
+    here; a call that takes no notice is left running in its thread, which the interpreter waits for when it exits.
+    """
+    if current_thread() is not main_thread():
+        return call()
+    outcome: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    worker = Thread(target=work, name="edgecodec-engine")
+    try:
+        try:
+            worker.start()
+        except RuntimeError:  # too many threads, or the interpreter is on its way out
+            pass
+        else:
+            return outcome.result()
+    except BaseException:
+        if not outcome.done():
+            cancel()
+            wait([outcome], PATIENCE)
+        raise
+    return call()

@@ -1,0 +1,195 @@
+"""An interrupt ends a command within about a second, whatever the engine does, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgecodec.cli import signals
+from edgecodec_engines.interruptible import interruptible
+from edgecodec_engines.onnxruntime import TELEMETRY, import_runtime
+from support.paths import ENDLESS, ENVIRONMENT, TINY
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+STARTED = "an engine call"
+
+#: The command line, which says when it calls ONNX Runtime.
+ANNOUNCING = f"""
+import sys
+from edgecodec import cli
+from edgecodec_engines import onnxruntime
+
+direct = onnxruntime.interruptible
+
+def announced(call, cancel):
+    print({STARTED!r}, flush=True)
+    return direct(call, cancel)
+
+onnxruntime.interruptible = announced
+cli.main()
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of the tiny bundle whose decoder is the endless graph of this name."""
+
+    def make(name: str) -> Path:
+        root = Path(shutil.copytree(TINY, tmp_path / f"{name}.bundle"))
+        graph = (ENDLESS / f"{name}.onnx").read_bytes()
+        manifest = json.loads((root / "manifest.json").read_text())
+        (root / "synthesis-alpha1.onnx").write_bytes(graph)
+        manifest["files"]["synthesis-alpha1.onnx"] = {"sha256": hashlib.sha256(graph).hexdigest(), "size": len(graph)}
+        (root / "manifest.json").write_text(json.dumps(manifest))
+        return root
+
+    return make
+
+
+@contextmanager
+def _command(code: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Started as a terminal starts it: a shell in the background has interrupts ignored."""
+
+    def listen() -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    ("graph", "calls"), [("loop", 5), ("node", 5), ("constant", 4)], ids=["a loop", "one node", "while it loads"]
+)
+def test_an_endless_graph_is_ended(
+    bundle: Callable[[str], Path], tmp_path: Path, coded: bytes, graph: str, calls: int, number: signal.Signals
+) -> None:
+    """calls: which one to wait for; three imports come first, then load and run."""
+    (tmp_path / "a.edgc").write_bytes(coded)
+    arguments = ["decode", tmp_path / "a.edgc", "-b", bundle(graph), "--engine", "onnxruntime", "-j", 1]
+    with _command(ANNOUNCING, *arguments, "-o", tmp_path / "out.png", "--tile", "off") as process:
+        assert process.stdout is not None and process.stderr is not None
+        for _ in range(calls):
+            while line := process.stdout.readline():
+                if line.decode().strip() == STARTED:
+                    break
+        time.sleep(0.1)
+        told = time.monotonic()
+        process.send_signal(number)
+        status = process.wait(timeout=30)
+        assert time.monotonic() - told < 3  # about one, on a machine that has other work
+        assert status == 128 + number and process.stderr.read() == b""
+    assert {path.name for path in tmp_path.iterdir()} == {"a.edgc", f"{graph}.bundle"}
+
+
+def test_a_signal_while_an_engine_starts_is_no_engine_error(tmp_path: Path, coded: bytes) -> None:
+    """Compiled modules turn what a signal handler raises during their import into an ImportError."""
+    (tmp_path / "a.edgc").write_bytes(coded)
+    code = """
+import signal, sys
+from edgecodec import cli
+from edgecodec_engines import onnxruntime
+
+def import_runtime():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except SystemExit as error:
+        raise onnxruntime.EngineUnavailable("initialization failed") from error
+
+onnxruntime.import_runtime = import_runtime
+cli.main()
+"""
+    arguments = ["decode", tmp_path / "a.edgc", "-b", TINY, "--engine", "onnxruntime"]
+    with _command(code, *arguments) as process:
+        assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 143
+    assert [path.name for path in tmp_path.iterdir()] == ["a.edgc"]
+
+
+def test_a_swallowed_signal_does_not_let_the_next_job_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_came", [])
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended, signals.unwinding_on("SIGTERM"):
+            with pytest.raises(SystemExit):
+                signal.raise_signal(signal.SIGTERM)
+            signals.end_if_told()
+            pytest.fail("it went on")
+        assert ended.value.code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_library_is_interrupted_too_and_waits_for_what_can_be_cancelled() -> None:
+    cancelled, ended = threading.Event(), threading.Event()
+
+    def call() -> None:
+        signal.raise_signal(signal.SIGINT)  # for the main thread, which waits
+        cancelled.wait(30)
+        ended.set()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interruptible(call, cancelled.set)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert cancelled.is_set() and ended.is_set()
+
+
+def test_other_threads_call_directly() -> None:
+    seen: list[threading.Thread] = []
+
+    def note() -> None:
+        seen.append(threading.current_thread())
+
+    thread = threading.Thread(target=lambda: interruptible(note, lambda: None))
+    thread.start()
+    thread.join()
+    assert seen == [thread]
+
+
+def test_what_a_call_raises_comes_through() -> None:
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 // 0, lambda: pytest.fail("cancelled"))
+
+
+def test_the_engine_reports_to_nobody(tmp_path: Path, coded: bytes) -> None:
+    """ONNX Runtime 1.29 and newer would write an identifier of the device under HOME, and look for a host to tell."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "a.edgc").write_bytes(coded)
+    # Where it takes itself to be tested it is silent anyway.
+    silent = ("ORT_", "XDG_", "CI", "GITHUB_", "GITLAB_", "JENKINS_", "TF_BUILD", "TRAVIS")
+    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(silent)}
+    command = [sys.executable, "-m", "edgecodec", "decode", "a.edgc", "-b", str(TINY), "--engine", "onnxruntime", "-q"]
+    subprocess.run(command, cwd=tmp_path, env={**environment, "HOME": str(home)}, check=True, timeout=60)
+    assert (tmp_path / "a.png").exists() and os.listdir(home) == []
+
+
+@pytest.mark.parametrize("choice", ["0", "1", ""])
+def test_the_users_choice_about_telemetry_stands(monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+    monkeypatch.setenv(TELEMETRY, choice)
+    import_runtime()
+    assert os.environ[TELEMETRY] == choice
+    monkeypatch.delenv(TELEMETRY)
+    import_runtime()
+    assert os.environ[TELEMETRY] == "1"
