@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import edgecodec
-from edgecodec import picture
+from edgecodec import picture, picture_writing
 from edgecodec.codec import Codec
 from edgecodec.errors import EdgecodecError, InternalError, InvalidArgument, NotEdgc, OutOfMemory
 from support.command_line import run_command
@@ -68,21 +68,21 @@ def test_encoding_goes_on(photos: list[Path], monkeypatch: pytest.MonkeyPatch, e
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("place", ["_parse", "to_bytes"])
+@pytest.mark.parametrize("place", ["_parse", "as_file"])
 def test_decoding_goes_on(three: list[Path], monkeypatch: pytest.MonkeyPatch, error: Exception, place: str) -> None:
     if place == "_parse":
         monkeypatch.setattr(Codec, place, _failing_for("b.edgc", error, Codec._parse))
     else:
         calls: list[None] = []
-        original = picture.to_bytes
+        original = picture_writing.as_file
 
-        def fail_second(*arguments: Any) -> bytes:
+        def fail_second(*arguments: Any) -> picture_writing.PictureFile:
             calls.append(None)
             if len(calls) == 2:
                 raise error
             return original(*arguments)
 
-        monkeypatch.setattr(picture, place, fail_second)
+        monkeypatch.setattr(picture_writing, place, fail_second)
     outcome = run_command("decode", *three, *STUB, "--json")
     assert outcome.status == 1 and [record["ok"] for record in outcome.records] == [True, False, True]
     assert outcome.records[1]["input"] == str(three[1])
