@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from support.paths import ENVIRONMENT, TINY
 
 IMAGE = Port("image", 3, 1)
 LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
-ANALYSIS = Graph(TINY / "analysis.onnx", (IMAGE,), LATENTS)
+ANALYSIS = Graph(TINY / "analysis.onnx", (TINY / "analysis.onnx").read_bytes(), (IMAGE,), LATENTS)
 WARNING, FATAL = 2, 4
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -47,10 +48,12 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, path: str, sess_options: Any, providers: list[str]) -> Any:
+    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str]) -> Any:
         assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
         running = providers if self._starts or providers == [CPU] else [CPU]
-        ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
+        image = SimpleNamespace(name=IMAGE.name, type="tensor(uint8)")
+        latents = [SimpleNamespace(name=port.name, type="tensor(float)") for port in LATENTS]
+        ports = {"get_inputs": [image], "get_outputs": latents, "get_providers": running}
         calls = {name: lambda value=value: value for name, value in ports.items()}
         return SimpleNamespace(**calls, disable_fallback=lambda: None)
 
@@ -123,16 +126,17 @@ def test_a_closed_engine_says_so(name: str) -> None:
 
 
 def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(EngineFailed) as caught:
-        engine_registry.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
+        engine_registry.open_engine(
+            "onnxruntime", Graph(tmp_path / "bad.onnx", b"not a graph", (IMAGE,), LATENTS), Options()
+        )
     assert caught.value.where == "bad.onnx"
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_graph_with_other_names() -> None:
     with pytest.raises(EngineFailed, match="the manifest promises"):
-        engine_registry.open_engine("onnxruntime", Graph(ANALYSIS.path, (IMAGE,), (Port("q", 8, 16),)), Options())
+        engine_registry.open_engine("onnxruntime", replace(ANALYSIS, outputs=(Port("q", 8, 16),)), Options())
 
 
 def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
