@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -215,11 +216,48 @@ def test_wide_latents_survive(monkeypatch: pytest.MonkeyPatch, value: int) -> No
     assert codec.decode_latents(data)["r"].reshape(-1)[7] == value
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3)), np.zeros((0, 0, 3), np.uint8)])
-def test_pictures_of_another_shape_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
+NO_IMAGES: list[Any] = [
+    np.zeros((64, 64), np.uint8),
+    np.zeros((64, 64, 3)),
+    np.zeros((0, 0, 3), np.uint8),
+    np.full((64, 64, 3), "x"),
+    [np.zeros((64, 64, 3), np.uint8)],
+    {"image": np.zeros((64, 64, 3), np.uint8)},
+    None,
+    7,
+]
+
+
+@pytest.mark.parametrize("wrong", NO_IMAGES)
+def test_pictures_of_another_kind_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
     monkeypatch.setattr(Stub, "run", lambda self, inputs: {"image": wrong})
     with pytest.raises(EngineFailed, match=r"synthesis-alpha1\.onnx"):
         edgecodec.open_bundle(TINY, "stub").decode(coded)
+
+
+NO_LATENTS: list[Callable[[Any], Any]] = [
+    lambda latent: latent.astype(np.float64),
+    lambda latent: latent.astype(np.int16),
+    lambda latent: latent.astype(str),
+    lambda latent: latent[0],
+    lambda latent: latent[..., :-1],
+    lambda latent: [latent],
+    lambda latent: None,
+]
+
+
+@pytest.mark.parametrize("wrong", NO_LATENTS)
+def test_latents_of_another_kind_are_refused(wrong: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Stub.run
+    monkeypatch.setattr(Stub, "run", lambda self, inputs: {**run(self, inputs), "r": wrong(run(self, inputs)["r"])})
+    with pytest.raises(EngineFailed, match=r"analysis\.onnx: gave .* for 'r', not float32 \(1, "):
+        edgecodec.open_bundle(TINY, "stub").encode(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_an_output_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stub, "run", lambda self, inputs: {})
+    with pytest.raises(EngineFailed, match="gave no '"):
+        edgecodec.open_bundle(TINY, "stub").encode(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_backends_describe_themselves_without_their_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ constexpr size_t kLongestPlaceShown = 96;     // bytes, so that a message has ro
 // data_location of a tensor.
 constexpr uint64_t kInGraph = 0, kElsewhere = 1;
 
+constexpr uint64_t kLastAttributeType = 14;  // TYPE_PROTOS
+
 // Bytes of a value by data_type of onnx.proto; 0 for text, for what is smaller than a byte, and for types that NumPy and
 // older engines do not know.
 constexpr uint8_t kValueSizes[] = {0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 8, 16, 2};
@@ -127,6 +129,9 @@ private:
         // A negative number is extended to 64 bits.
         if (field.kind == Kind::int32 && value > INT32_MAX && value < static_cast<uint64_t>(int64_t{INT32_MIN})) {
             throw Malformed{std::string(field.name) + " is larger than 32 bits", start};
+        }
+        if (frame.message == Message::attribute && field.number == 20 && value > kLastAttributeType) {
+            throw Malformed{"type is unknown", start};
         }
         if (frame.message == Message::tensor) note_tensor_number(field, value, start);
     }
