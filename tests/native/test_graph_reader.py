@@ -356,6 +356,11 @@ def test_names_may_occur_again_below_and_be_left_out() -> None:
     assert len(weights_elsewhere(model(tensor(LISTED), nodes=nodes).SerializeToString())) == 1
 
 
+def test_more_values_than_any_graph_has_are_refused() -> None:
+    """Each takes the reader more memory than the file."""
+    assert "too many values" in refused(inside((7, 1), sized(2, b"a") * ((1 << 20) + 1)))
+
+
 @pytest.mark.parametrize("domain", ["", "com.microsoft"])
 def test_operators_that_load_files_are_refused(domain: str) -> None:
     loads = helper.make_node("EPContext", ["x"], ["y"], domain=domain, ep_cache_context="../secret", embed_mode=0)

@@ -99,7 +99,7 @@ private:
         const uint32_t count = frame.counts[static_cast<size_t>(index)]++;
         // Readers take the last of several values, or the first, or merge them.
         if (!field->repeated && count > 0) throw Malformed{std::string("it has ") + field->name + " twice", start};
-        if (frame.message == Message::tensor) note_tensor_field(*field);
+        if (frame.message == Message::tensor && onnx::holds_values(field->number)) tensor_.has_values = true;
         if (field->kind == Kind::message) {
             if (tag.type != WireType::sized) wrong_type(*field, start);
             enter(*field, count);
@@ -130,7 +130,7 @@ private:
         if (field.kind == Kind::int32 && value > INT32_MAX && value < static_cast<uint64_t>(int64_t{INT32_MIN})) {
             throw Malformed{std::string(field.name) + " is larger than 32 bits", start};
         }
-        if (frame.message == Message::attribute && field.number == 20 && value > kLastAttributeType) {
+        if (frame.message == Message::attribute && field.number == onnx::kAttributeType && value > kLastAttributeType) {
             throw Malformed{"type is unknown", start};
         }
         if (frame.message == Message::tensor) note_tensor_number(field, value, start);
@@ -163,42 +163,31 @@ private:
 
     // ---- what the fields say ----
 
-    void note_tensor_field(const Field &field) {
-        switch (field.number) {
-            case 4:
-            case 5:
-            case 6:
-            case 7:
-            case 9:
-            case 10:
-            case 11: tensor_.has_values = true; break;
-            default: break;
-        }
-    }
-
     void note_tensor_number(const Field &field, uint64_t value, size_t offset) {
-        if (field.number == 1 && tensor_.dimensions.size() <= kMostDimensions) {
+        if (field.number == onnx::kTensorDimensions && tensor_.dimensions.size() <= kMostDimensions) {
             tensor_.dimensions.push_back(static_cast<int64_t>(value));
-        } else if (field.number == 2) {
+        } else if (field.number == onnx::kTensorType) {
             tensor_.data_type = value;
-        } else if (field.number == 14) {
+        } else if (field.number == onnx::kTensorDataLocation) {
             if (value != kInGraph && value != kElsewhere) throw Malformed{"data_location is unknown", offset};
             tensor_.elsewhere = value == kElsewhere;
         }
     }
 
     void note_text(const Frame &frame, const Field &field, std::string_view text, size_t offset) {
-        if (frame.message == Message::tensor && field.number == 8) tensor_.name = text;
-        if (frame.message == Message::entry) (field.number == 1 ? key_ : value_) = text;
+        if (frame.message == Message::tensor && field.number == onnx::kTensorName) tensor_.name = text;
+        if (frame.message == Message::entry) (field.number == onnx::kEntryKey ? key_ : value_) = text;
         if (frame.message == Message::node) {
-            if (field.number == 2 && in_main_graph()) define(text, offset);
+            if (field.number == onnx::kNodeOutput && in_main_graph()) define(text, offset);
             // This operator loads a compiled graph, from a file that one of its attributes names.
-            if (field.number == 4 && text == "EPContext") refuse("is of type EPContext, which loads a file", offset);
+            if (field.number == onnx::kNodeOperator && text == "EPContext")
+                refuse("is of type EPContext, which loads a file", offset);
         }
     }
 
     void note_entry(const Frame &frame) {
-        if (frames_[frames_.size() - 2].message != Message::tensor || frame.field->number != 13) return;
+        if (frames_[frames_.size() - 2].message != Message::tensor || frame.field->number != onnx::kTensorExternalData)
+            return;
         tensor_.has_entries = true;
         std::optional<std::string_view> *entry = nullptr;
         if (key_ == "location") entry = &tensor_.location;
@@ -211,9 +200,9 @@ private:
 
     void note_tensor(const Frame &frame) {
         const Field &field = *frame.field;
-        const bool main_initializer = in_main_graph() && field.message == Message::tensor && field.number == 5;
+        const bool main_initializer = in_main_graph() && field.number == onnx::kGraphInitializer;
         const bool main_sparse = frames_.size() == 4 && frames_[1].message == Message::graph &&
-                                 frames_[2].message == Message::sparse_tensor && field.number == 1;
+                                 frames_[2].message == Message::sparse_tensor && field.number == onnx::kSparseValues;
         if (main_initializer || main_sparse) define(tensor_.name, frame.start);
         if (!tensor_.elsewhere) {
             if (tensor_.has_entries) refuse("has external_data, but its data_location is the graph", frame.start);
@@ -299,8 +288,9 @@ private:
     }
 
     void define(std::string_view name, size_t offset) {
-        if (!name.empty())
-            definitions_.push_back({name, offset});  // an empty name stands for an output that is not used
+        if (name.empty()) return;  // it stands for an output that is not used
+        if (definitions_.size() == kMostDefinitions) throw Malformed{"it defines too many values", offset};
+        definitions_.push_back({name, offset});
     }
 
     // Whether what is being read is a node or an initializer of the graph that runs.

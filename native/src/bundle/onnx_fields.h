@@ -39,6 +39,21 @@ struct Field {
     Message message;  // of a field that is one
 };
 
+// Numbers of the fields that are looked at.
+constexpr uint32_t kGraphInitializer = 5;
+constexpr uint32_t kNodeOutput = 2, kNodeOperator = 4;
+constexpr uint32_t kAttributeType = 20;
+constexpr uint32_t kTensorDimensions = 1, kTensorType = 2, kTensorName = 8, kTensorExternalData = 13;
+constexpr uint32_t kTensorDataLocation = 14;
+constexpr uint32_t kSparseValues = 1;
+constexpr uint32_t kEntryKey = 1;
+
+// Whether this field of a tensor holds values of it.
+constexpr bool holds_values(uint32_t number) {
+    return (number >= 4 && number <= 7) ||
+           (number >= 9 && number <= 11);  // float_data to int64_data, raw_data to uint64_data
+}
+
 // The most fields that a message has.
 constexpr int kMostFields = 18;
 
