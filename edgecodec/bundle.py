@@ -1,19 +1,29 @@
 """Bundles on disk: files that are what the manifest says they are.
 
 Opening compares the size of every file. Contents are hashed when they are used, and all of them by `edgecodec verify`.
+Nobody else opens a file of a bundle: what is used is what was hashed, from one opening. Files may be links to anywhere,
+as model hubs keep them, but each is a regular file of the promised size.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from edgecodec.entropy_model import EntropyModel
-from edgecodec.errors import BadModel, BundleChanged, EdgecodecError
-from edgecodec.graph_file import external_files
+from edgecodec.errors import BadModel, BundleChanged, EdgecodecError, LimitExceeded
+from edgecodec.graph_file import weights_elsewhere
 from edgecodec.manifest import BundleInfo, read_manifest
+from edgecodec.regular_file import NOT_REGULAR, open_regular
+
+_BLOCK = 1 << 20  # bytes
+_LARGEST_READ = (1 << 31) - 1  # bytes of a file that is read whole: protocol buffers, and so graphs, end there
 
 
 class Bundle:
@@ -26,18 +36,19 @@ class Bundle:
         """
         self.root = Path(path)
         self.info = read_manifest(self.root) if info is None else info
-        for name, promised in self.info.files.items():
+        for name in self.info.files:
             try:
-                size = (self.root / name).stat().st_size
+                status = (self.root / name).stat()
             except OSError as error:
                 raise self._changed(name, "is missing or cannot be read") from error
-            if size != promised.size:
-                raise self._changed(name, f"has {size} bytes, the manifest says {promised.size}")
+            if not stat.S_ISREG(status.st_mode):
+                raise self._changed(name, NOT_REGULAR)
+            self._compare_size(name, status.st_size)
 
     def entropy_model(self) -> EntropyModel:
-        """Open entropy.bin and check it against the manifest. Raises BundleChanged, BadModel."""
+        """Open entropy.bin and check it against the manifest. Raises BundleChanged, BadModel, LimitExceeded."""
         name = self.info.entropy
-        data = self._checked_bytes(name)
+        data = self.read(name)
         try:
             model = EntropyModel(data)
         except EdgecodecError as error:
@@ -58,51 +69,76 @@ class Bundle:
                 )
         return model
 
-    def checked(self, name: str) -> Path:
-        """Path of a file of the bundle whose contents have just been hashed. Raises BundleChanged."""
+    def check(self, name: str) -> None:
+        """Hash a file of the bundle, however large. Raises BundleChanged."""
         digest = hashlib.sha256()
-        try:
-            with open(self.root / name, "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise self._changed(name, "cannot be read") from error
+        with self._opened(name) as file:
+            left = self.info.files[name].size
+            while block := file.read(min(left, _BLOCK)):
+                digest.update(block)
+                left -= len(block)
         self._compare(name, digest.hexdigest())
-        return self.root / name
 
-    def checked_graph(self, name: str) -> tuple[Path, dict[str, Path]]:
-        """Like `checked`, for a graph and for the files that hold its weights, by the names that the graph uses.
+    def read(self, name: str) -> bytes:
+        """The contents of a file of the bundle, which are those that the manifest describes.
 
-        Raises BundleChanged, and BadModel for a graph that refers to a file which the manifest does not list.
+        Raises BundleChanged, and LimitExceeded for what is too large to be a file that is read whole.
         """
-        path = self.root / name
-        try:
-            with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
-                self._compare(name, hashlib.sha256(graph).hexdigest())
-                wanted = external_files(graph)
-        except OSError as error:
-            raise self._changed(name, "cannot be read") from error
-        except ValueError as error:  # also for an empty file, which cannot be mapped
-            raise BadModel(f"is not an ONNX graph: {error}", where=str(path), hint="export the bundle again") from error
-        beside = PurePosixPath(
-            name
-        ).parent  # a graph names files relative to its folder, the manifest relative to its own
-        listed = {each: str(beside / each) for each in sorted(wanted)}
-        if unlisted := [each for each, file in listed.items() if file not in self.info.files]:
-            raise BadModel(
-                f"has weights in {', '.join(map(repr, unlisted))}, not listed in the manifest",
-                where=str(path),
-                hint="export the bundle again",
-            )
-        return path, {each: self.checked(file) for each, file in listed.items()}
-
-    def _checked_bytes(self, name: str) -> bytes:
-        try:
-            data = (self.root / name).read_bytes()
-        except OSError as error:
-            raise self._changed(name, "cannot be read") from error
+        size = self.info.files[name].size
+        if size > _LARGEST_READ:
+            raise LimitExceeded(f"has {size} bytes, more than {_LARGEST_READ}", where=str(self.root / name))
+        with self._opened(name) as file:
+            data = file.read(size)
         self._compare(name, hashlib.sha256(data).hexdigest())
         return data
+
+    def graph(self, name: str) -> tuple[bytes, dict[str, mmap]]:
+        """The contents of a graph, and those of the files that hold weights of it, by the names that the graph uses.
+
+        The weights are mapped rather than read, because an engine makes a copy of them anyway.
+
+        Raises BundleChanged, LimitExceeded, and BadModel for what is not an ONNX graph and for one that leads out of
+        the bundle.
+        """
+        data = self.read(name)
+        folder = PurePosixPath(name).parent  # a graph names files relative to its folder, the manifest to its own
+        listed: dict[str, str] = {}
+        try:
+            for weights in weights_elsewhere(data):
+                file = str(folder / weights.location)
+                if file not in self.info.files:
+                    raise BadModel(f"has weights in {weights.location!r}, not listed in the manifest")
+                if weights.offset + weights.size > self.info.files[file].size:
+                    raise BadModel(f"has weights beyond the end of {weights.location!r}")
+                listed[weights.location] = file
+        except BadModel as error:
+            error.locate(str(self.root / name))
+            error.hint = "export the bundle again"
+            raise
+        return data, {location: self._mapped(file) for location, file in listed.items()}
+
+    def _mapped(self, name: str) -> mmap:
+        """Raises BundleChanged. The file is not empty, because there are weights in it."""
+        with self._opened(name) as file:
+            contents = mmap(file.fileno(), self.info.files[name].size, access=ACCESS_READ)
+        self._compare(name, hashlib.sha256(contents).hexdigest())
+        return contents
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
+        """A regular file of the promised size. Raises BundleChanged, also if reading it fails."""
+        try:
+            with open_regular(self.root / name) as file:
+                self._compare_size(name, os.fstat(file.fileno()).st_size)
+                yield file
+        except OSError as error:
+            problem = NOT_REGULAR if error.strerror == NOT_REGULAR else "cannot be read"
+            raise self._changed(name, problem) from error
+
+    def _compare_size(self, name: str, size: int) -> None:
+        promised = self.info.files[name].size
+        if size != promised:
+            raise self._changed(name, f"has {size} bytes, the manifest says {promised}")
 
     def _compare(self, name: str, sha256: str) -> None:
         if sha256 != self.info.files[name].sha256:

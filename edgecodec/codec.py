@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,10 @@ from edgecodec.bundle import Bundle
 from edgecodec.container import Container, FileInfo
 from edgecodec.encoding import Encoded, Encoder
 from edgecodec.engine import MAX_THREADS, Options, RunningEngine
+from edgecodec.engine_outputs import require_output
 from edgecodec.engine_registry import require_engine
 from edgecodec.entropy_model import EntropyModel, Latents
-from edgecodec.errors import EdgecodecError, EngineFailed, InvalidArgument, KnobUnavailable, ModelMismatch, typed
+from edgecodec.errors import EdgecodecError, InvalidArgument, KnobUnavailable, ModelMismatch, typed
 from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs
 from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
@@ -328,9 +329,9 @@ class Codec:
                     rows_in, columns_in = window.area(stride)
                     inputs[port] = values[:, rows_in, columns_in].astype(np.float32)[None]
                 before_engine = perf_counter()
-                image = engine.run(inputs)[graph.output]
+                outputs = engine.run(inputs)
                 run += perf_counter() - before_engine
-                _require_image(image, window.size(1), graph.file)
+                image = require_output(outputs, graph.output, np.uint8, (*window.size(1), 3), graph.file)
                 core = picture[window.core(1)]
                 core[...] = image[window.kept(1)][: core.shape[0], : core.shape[1]]
             pixels = as_stored(picture, greyscale=info.greyscale)
@@ -365,11 +366,6 @@ def _located(where: str | None) -> Iterator[None]:
     except EdgecodecError as error:
         error.locate(where)
         raise
-
-
-def _require_image(image: npt.NDArray[Any], size: tuple[int, int], graph: str) -> None:
-    if image.dtype != np.uint8 or image.shape != (*size, 3):
-        raise EngineFailed(f"gave {image.dtype} {image.shape} for an image of uint8 {(*size, 3)}", where=graph)
 
 
 def _usable_processors() -> int:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgecodec import container, knobs, rate_search
 from edgecodec.container import FileInfo
 from edgecodec.engine import Engine, RunningEngine
+from edgecodec.engine_outputs import require_output
 from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable, OutOfRange
 from edgecodec.loading import LoadedGraphs
@@ -212,16 +213,15 @@ class Encoder:
             seconds += perf_counter() - start
             for name, port in graph.outputs.items():
                 stride = strides[name]
-                symbols = _symbols(outputs[port], (shapes[name][0], *window.size(stride)), name)
+                shape = (1, shapes[name][0], *window.size(stride))
+                symbols = _symbols(require_output(outputs, port, np.float32, shape, graph.file), name)
                 (rows, columns), (kept_rows, kept_columns) = window.core(stride), window.kept(stride)
                 made[name][:, rows, columns] = symbols[:, kept_rows, kept_columns]
         return {**prepared.side_inputs, **made}, seconds
 
 
-def _symbols(output: npt.NDArray[Any], shape: tuple[int, int, int], name: str) -> npt.NDArray[np.int16]:
+def _symbols(output: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.int16]:
     """An encoder graph's float32 (1, channels, rows, columns) of integers as int16 (channels, rows, columns)."""
-    if output.shape != (1, *shape):
-        raise EngineFailed(f"the encoder gave {output.shape}, not {(1, *shape)}", where=f"latent {name}")
     low, high = float(output.min()), float(output.max())
     if np.isnan(low) or np.isnan(high):
         raise EngineFailed("the encoder gave values that are not numbers", where=f"latent {name}")

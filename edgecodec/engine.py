@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +42,19 @@ class Port:
 class Graph:
     """One ONNX file and what the manifest promises about it.
 
-    scalars: inputs of one number, of whatever rank the graph declares. size: the input that takes a picture's size.
-    weights: files outside `path`, by the graph's names for them. Any of these paths may be a link to anywhere.
+    data: the file's bytes. weights: the contents of the files that hold weights of it, by the graph's names for them.
+    An engine takes both from here: these bytes were checked. path: for messages, and for what takes no bytes; the files
+    may have changed since, and may be links to anywhere. scalars: inputs of one number, of whatever rank the graph
+    declares. size: the input that takes a picture's size.
     """
 
     path: Path
+    data: bytes
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     scalars: tuple[str, ...] = ()
     size: str | None = None
-    weights: Mapping[str, Path] = field(default_factory=dict)
+    weights: Mapping[str, bytes | mmap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

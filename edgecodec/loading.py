@@ -16,7 +16,7 @@ from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 
 class LoadedGraphs:
     """May be used by several threads at a time. Every call raises EngineUnavailable, EngineFailed, BundleChanged,
-    BadModel.
+    BadModel, LimitExceeded.
 
     low_memory: as engines have it. A graph is loaded once only: where it is first wanted fast and then with low memory,
     it stays so from then on.
@@ -89,8 +89,8 @@ class LoadedGraphs:
                     self._retired.append(self._engines.pop(file))
                 self._low_memory.add(file)
             if file not in self._engines:
-                path, weights = self._bundle.checked_graph(file)
-                graph = Graph(path, inputs, outputs, scalars, size, weights)
+                data, weights = self._bundle.graph(file)
+                graph = Graph(self._bundle.root / file, data, inputs, outputs, scalars, size, weights)
                 options = replace(self._options, low_memory=file in self._low_memory)
                 self._engines[file] = open_engine(self._engine_name, graph, options)
             return self._engines[file]

@@ -14,6 +14,7 @@ from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
 from edgecodec.entropy_model import LatentSpec
 from edgecodec.errors import CannotRead, InvalidArgument, NotABundle, UnsupportedVersion
 from edgecodec.knob_names import check_name
+from edgecodec.regular_file import open_regular
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -208,7 +209,7 @@ def read_manifest(root: Path) -> BundleInfo:
     """The manifest of the bundle in folder `root`. Raises NotABundle, UnsupportedVersion, CannotRead."""
     path = root / MANIFEST
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(_LARGEST_MANIFEST + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotABundle(

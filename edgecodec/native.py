@@ -70,6 +70,12 @@ class CoreCost(Structure):
     _fields_ = [("bytes", c_uint64), ("multiplications", c_uint64)]
 
 
+class CoreWeights(Structure):
+    """ec_core_weights"""
+
+    _fields_ = [("location", Span), ("values", Span)]
+
+
 _POINTERS = POINTER(c_void_p)
 _SIZES = POINTER(c_size_t)
 _NUMBERS = POINTER(c_uint32)
@@ -107,6 +113,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
         [c_void_p, c_uint32, c_uint32, _NUMBERS, _POINTERS, c_void_p, c_size_t, _SIZES, c_uint32, _ERROR],
     ),
     ("ec_core_encode_bits", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, c_void_p, c_uint32, _ERROR]),
+    ("ec_core_graph_read", c_int, [c_void_p, c_size_t, POINTER(CoreWeights), c_size_t, _SIZES, _ERROR]),
     ("ec_core_tables_open", c_int, [c_void_p, c_size_t, _POINTERS, _ERROR]),
     ("ec_core_tables_close", None, [c_void_p]),
     (

@@ -85,13 +85,13 @@ def _no_decoder(point: Knobs) -> NoReturn:
 
 
 def _hash(bundle: Bundle, name: str) -> str:
-    bundle.checked(name)
+    bundle.check(name)
     return f"{bundle.info.files[name].size} bytes"
 
 
 def _latents(bundle: Bundle, golden: Golden) -> str:
     codec = Codec(bundle, "auto", {}, None, Limits(), None, _WHOLE)
-    if latents_sha256(codec.decode_latents(bundle.checked(golden.file))) != golden.latents_sha256:
+    if latents_sha256(codec.decode_latents(bundle.read(golden.file))) != golden.latents_sha256:
         raise VerificationFailed("decodes to other latents", hint="this build of edgecodec is broken: please report it")
     return "exact"
 
@@ -102,9 +102,13 @@ def _pixels(
     point = _decoder_knobs(bundle, golden, expected)
     asked = {name: value for name, value in point.items() if name != knobs.QUALITY}  # which the file carries
     with Codec(bundle, engine, asked, graph.precision, Limits(), threads, _WHOLE) as codec:
-        decoded = codec.decode(bundle.checked(golden.file))
+        decoded = codec.decode(bundle.read(golden.file))
     pixels, name = decoded.pixels, decoded.engine.name
-    reference = picture.read(bundle.checked(expected.file), Limits()).pixels
+    try:
+        reference = picture.read(bundle.read(expected.file), Limits()).pixels
+    except EdgecodecError as error:
+        error.locate(str(bundle.root / expected.file))
+        raise
     if pixels.shape != reference.shape:
         raise VerificationFailed(f"decodes to {pixels.shape}, the golden picture is {reference.shape}")
     difference = int(np.abs(pixels.astype(np.int16) - reference).max())

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 #: Seconds that a cancelled call is given to end before the interrupt goes on without it.
 PATIENCE = 0.5
+#: Seconds between looks at signals that another thread has received.
+TURN = 0.2
 
 Result = TypeVar("Result")
 
@@ -40,6 +42,9 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Res
         except RuntimeError:  # too many threads, or the interpreter is on its way out
             pass
         else:
+            # A signal that another thread was given wakes this one at its next turn only.
+            while not wait([outcome], TURN).done:
+                pass
             return outcome.result()
     except BaseException:
         if not outcome.done():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Backend, Engine, Graph, Options, RunningEngine, Variant
+from edgecodec.engine import Backend, Engine, Graph, Options, Port, RunningEngine, Variant
 from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec_engines.interruptible import interruptible
 
@@ -52,7 +51,6 @@ class OnnxRuntime(Engine):
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
         runtime = import_runtime()
-        _require_text(graph)
         provider = _PROVIDERS[variant]
         settings = runtime.SessionOptions()
         settings.log_severity_level = _FATAL
@@ -66,11 +64,11 @@ class OnnxRuntime(Engine):
             settings.intra_op_num_threads = options.threads
 
         def start() -> Any:
-            with _supplied(settings, graph), _silenced(runtime) if variant else nullcontext():
+            with _silenced(runtime) if variant else nullcontext():
                 # A fallback is a second try on the processor, whatever the first was on, and is announced on standard
                 # output.
                 return runtime.InferenceSession(
-                    str(graph.path), sess_options=settings, providers=[provider], enable_fallback=0
+                    _source(settings, graph), sess_options=settings, providers=[provider], enable_fallback=0
                 )
 
         try:
@@ -88,9 +86,9 @@ class OnnxRuntime(Engine):
                 where=f"onnxruntime:{variant}",
                 hint="check the driver and the CUDA libraries this onnxruntime build wants",
             )
-        inputs = {*(port.name for port in graph.inputs), *graph.scalars, *({graph.size} if graph.size else ())}
-        _check_names(graph, "input", inputs, session.get_inputs())
-        _check_names(graph, "output", {port.name for port in graph.outputs}, session.get_outputs())
+        session._model_bytes = None  # kept for a fallback alone, and as large as the weights
+        _check_ports(graph, "input", _promised_inputs(graph), session.get_inputs())
+        _check_ports(graph, "output", _promised(graph.outputs), session.get_outputs())
         return cls(session, graph, variant, runtime)
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
@@ -150,10 +148,11 @@ def import_runtime() -> Any:
     return onnxruntime
 
 
-def _require_text(graph: Graph) -> None:
+def _path_of(graph: Graph) -> str:
     """Raise EngineFailed where ONNX Runtime, which takes paths as text, cannot be told where the graph is."""
     try:
         str(graph.path).encode()
+        return str(graph.path)
     except UnicodeEncodeError as error:
         raise EngineFailed(
             "ONNX Runtime opens no file whose path is not UTF-8",
@@ -181,30 +180,43 @@ def _silenced(runtime: Any) -> Iterator[None]:
         runtime.set_default_logger_severity(_WARNING)
 
 
-@contextmanager
-def _supplied(settings: Any, graph: Graph) -> Iterator[None]:
-    """While a session is made: its `settings` hold the contents of weights that lie elsewhere than the graph.
+def _source(settings: Any, graph: Graph) -> bytes | str:
+    """What a session is made of, and into `settings` what it takes of other files.
 
-    ONNX Runtime 1.24 and newer do not follow links out of the graph's folder, and the caches of model hubs consist of
-    links. Older versions follow them, and do not take contents.
+    ONNX Runtime is given bytes, so that it opens no file by itself, whatever it finds in the graph. Mapped weights cost
+    it as little memory as files that it opens. Before 1.24 it takes no weights; there it opens them by the names that
+    the bundle has checked, and follows links as the caches of model hubs hold them.
     """
-    folder = graph.path.parent.resolve()
-    linked = not all(path.resolve().is_relative_to(folder) for path in graph.weights.values())
-    with ExitStack() as opened:
-        # Only then, because ONNX Runtime copies less of the files that it opens itself. It takes all of them or none.
-        if linked and hasattr(settings, "add_external_initializers_from_files_in_memory"):
-            files = [opened.enter_context(path.open("rb")) for path in graph.weights.values()]
-            maps = [opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) for file in files]
-            settings.add_external_initializers_from_files_in_memory([*graph.weights], maps, [*map(len, maps)])
-        yield
+    if graph.weights:
+        if not hasattr(settings, "add_external_initializers_from_files_in_memory"):
+            return _path_of(graph)
+        contents = [*graph.weights.values()]
+        settings.add_external_initializers_from_files_in_memory([*graph.weights], contents, [*map(len, contents)])
+    # Where it would look for weights that it was not given: in no folder, rather than in the current one.
+    settings.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    settings.add_session_config_entry("session.load_model_format", "ONNX")
+    return graph.data
 
 
-def _check_names(graph: Graph, role: str, promised: set[str], found: Any) -> None:
-    names = {port.name for port in found}
-    if names != promised:
+def _promised(ports: Iterable[Port]) -> dict[str, str]:
+    """By name, the type of each port in ONNX Runtime's words. A sequence, a map or an optional has another."""
+    return {port.name: "tensor(uint8)" if port.is_image else "tensor(float)" for port in ports}
+
+
+def _promised_inputs(graph: Graph) -> dict[str, str]:
+    sizes = {graph.size: "tensor(int64)"} if graph.size else {}
+    return {**_promised(graph.inputs), **dict.fromkeys(graph.scalars, "tensor(float)"), **sizes}
+
+
+def _check_ports(graph: Graph, role: str, promised: dict[str, str], found: Any) -> None:
+    types = {port.name: port.type for port in found}
+    if types.keys() != promised.keys():
         raise EngineFailed(
-            f"the manifest promises {role}s {sorted(promised)}, the graph has {sorted(names)}", where=graph.path.name
+            f"the manifest promises {role}s {sorted(promised)}, the graph has {sorted(types)}", where=graph.path.name
         )
+    for name, kind in promised.items():
+        if types[name] != kind:
+            raise EngineFailed(f"{role} {name!r} is {types[name]}, not {kind}", where=graph.path.name)
 
 
 def _first_line(error: Exception) -> str:

@@ -324,6 +324,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecodec.bundle import Bundle
 from edgecodec.engine_registry import open_engine
 from edgecodec.engine import Graph, Options, Port
 
@@ -335,7 +336,9 @@ def kilobytes(field):
 
 
 ports = tuple(Port(name, int(channels), int(stride)) for name, channels, stride in map(str.split, sys.argv[2:]))
-graph = Graph(Path(sys.argv[1]), ports, (Port("image", 3, 1),))
+path = Path(sys.argv[1])
+data, weights = Bundle(path.parent).graph(path.name)
+graph = Graph(path, data, ports, (Port("image", 3, 1),), weights=weights)
 engine = open_engine("onnxruntime", graph, Options(1, low_memory=True))
 maps = {port.name: np.ones((1, port.channels, SIDE // port.stride, SIDE // port.stride), np.float32) for port in ports}
 Path("/proc/self/clear_refs").write_text("5")

@@ -26,6 +26,7 @@ EXPORTED = [
     "ec_core_encode",
     "ec_core_encode_bits",
     "ec_core_encode_bound",
+    "ec_core_graph_read",
     "ec_core_kernels",
     "ec_core_kernels_available",
     "ec_core_kernels_force",

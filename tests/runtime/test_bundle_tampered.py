@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import edgecodec
 from edgecodec import verify
 from edgecodec.errors import (
+    BadModel,
     BundleChanged,
     CannotRead,
     EdgecodecError,
@@ -24,7 +26,7 @@ from edgecodec.errors import (
 )
 from edgecodec.manifest import BundleInfo
 from support.json_damage import damaged
-from support.paths import TINY
+from support.paths import DATA, TINY
 
 FILES = sorted(json.loads((TINY / "manifest.json").read_text())["files"])
 
@@ -132,6 +134,17 @@ def test_a_picture_of_another_model(bundle_copy: Path, coded: bytes) -> None:
     with pytest.raises(ModelMismatch) as caught:
         edgecodec.open_bundle(bundle_copy, "stub").decode(changed)
     assert caught.value.exit_status == 4
+
+
+def test_a_graph_that_hides_weights_outside_is_never_loaded(bundle_copy: Path, coded: bytes) -> None:
+    """ONNX Runtime would read them: tests/data/graphs/README.md."""
+    shutil.copy(DATA / "graphs" / "hidden_external_data.onnx", bundle_copy / "synthesis-alpha1.onnx")
+    _reseal(bundle_copy, "synthesis-alpha1.onnx")
+    (bundle_copy.parent / "secret").mkdir()
+    (bundle_copy.parent / "secret" / "key").write_bytes(bytes(64))
+    with pytest.raises(BadModel, match="is not an ONNX graph") as caught:
+        edgecodec.open_bundle(bundle_copy, "onnxruntime", threads=1).decode(coded)
+    assert caught.value.where == str(bundle_copy / "synthesis-alpha1.onnx") and caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +26,7 @@ from support.paths import ENVIRONMENT, TINY
 
 IMAGE = Port("image", 3, 1)
 LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
-ANALYSIS = Graph(TINY / "analysis.onnx", (IMAGE,), LATENTS)
+ANALYSIS = Graph(TINY / "analysis.onnx", (TINY / "analysis.onnx").read_bytes(), (IMAGE,), LATENTS)
 WARNING, FATAL = 2, 4
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -48,10 +50,12 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, path: str, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
+    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
         assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
         running = providers if self._starts or providers == [CPU] else [CPU]
-        ports = {"get_inputs": [IMAGE], "get_outputs": list(LATENTS), "get_providers": running}
+        image = SimpleNamespace(name=IMAGE.name, type="tensor(uint8)")
+        latents = [SimpleNamespace(name=port.name, type="tensor(float)") for port in LATENTS]
+        ports = {"get_inputs": [image], "get_outputs": latents, "get_providers": running}
         calls = {name: lambda value=value: value for name, value in ports.items()}
         return SimpleNamespace(**calls)
 
@@ -124,16 +128,17 @@ def test_a_closed_engine_says_so(name: str) -> None:
 
 
 def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(EngineFailed) as caught:
-        engine_registry.open_engine("onnxruntime", Graph(tmp_path / "bad.onnx", (IMAGE,), LATENTS), Options())
+        engine_registry.open_engine(
+            "onnxruntime", Graph(tmp_path / "bad.onnx", b"not a graph", (IMAGE,), LATENTS), Options()
+        )
     assert caught.value.where == "bad.onnx"
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_graph_with_other_names() -> None:
     with pytest.raises(EngineFailed, match="the manifest promises"):
-        engine_registry.open_engine("onnxruntime", Graph(ANALYSIS.path, (IMAGE,), (Port("q", 8, 16),)), Options())
+        engine_registry.open_engine("onnxruntime", replace(ANALYSIS, outputs=(Port("q", 8, 16),)), Options())
 
 
 def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
@@ -202,11 +207,16 @@ def test_a_bundle_in_a_folder_whose_name_is_no_text(tmp_path: Path, coded: bytes
         shutil.copytree(TINY, folder)
     except OSError:
         pytest.skip("this system has no such names")
-    with edgecodec.open_bundle(folder, "stub") as codec:
-        assert codec.decode(coded).pixels.shape == (64, 96, 3)
-    with edgecodec.open_bundle(folder, "onnxruntime") as codec, pytest.raises(EngineFailed) as caught:
-        codec.decode(coded)
-    assert "UTF-8" in caught.value.message and "rename the folder" in (caught.value.hint or "")
+    for engine in ("stub", "onnxruntime"):
+        with edgecodec.open_bundle(folder, engine) as codec:
+            assert codec.decode(coded).pixels.shape == (64, 96, 3)
+
+
+def test_a_path_that_is_no_text_is_refused_where_one_is_needed() -> None:
+    """By an ONNX Runtime that takes weights in other files by their path only."""
+    graph: Any = SimpleNamespace(path=Path("\udcff.bundle/a.onnx"), weights={"w.bin": b"1234"}, data=b"")
+    with pytest.raises(EngineFailed, match=r"not UTF-8.*rename the folder"):
+        backend._source(SimpleNamespace(), graph)
 
 
 def test_a_failing_run_names_the_picture(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,11 +266,48 @@ def test_wide_latents_survive(monkeypatch: pytest.MonkeyPatch, value: int) -> No
     assert codec.decode_latents(data)["r"].reshape(-1)[7] == value
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3)), np.zeros((0, 0, 3), np.uint8)])
-def test_pictures_of_another_shape_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
+NO_IMAGES: list[Any] = [
+    np.zeros((64, 64), np.uint8),
+    np.zeros((64, 64, 3)),
+    np.zeros((0, 0, 3), np.uint8),
+    np.full((64, 64, 3), "x"),
+    [np.zeros((64, 64, 3), np.uint8)],
+    {"image": np.zeros((64, 64, 3), np.uint8)},
+    None,
+    7,
+]
+
+
+@pytest.mark.parametrize("wrong", NO_IMAGES)
+def test_pictures_of_another_kind_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch, wrong: Any) -> None:
     monkeypatch.setattr(Stub, "run", lambda self, inputs: {"image": wrong})
     with pytest.raises(EngineFailed, match=r"synthesis-alpha1\.onnx"):
         edgecodec.open_bundle(TINY, "stub").decode(coded)
+
+
+NO_LATENTS: list[Callable[[Any], Any]] = [
+    lambda latent: latent.astype(np.float64),
+    lambda latent: latent.astype(np.int16),
+    lambda latent: latent.astype(str),
+    lambda latent: latent[0],
+    lambda latent: latent[..., :-1],
+    lambda latent: [latent],
+    lambda latent: None,
+]
+
+
+@pytest.mark.parametrize("wrong", NO_LATENTS)
+def test_latents_of_another_kind_are_refused(wrong: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Stub.run
+    monkeypatch.setattr(Stub, "run", lambda self, inputs: {**run(self, inputs), "r": wrong(run(self, inputs)["r"])})
+    with pytest.raises(EngineFailed, match=r"analysis\.onnx: gave .* for 'r', not float32 \(1, "):
+        edgecodec.open_bundle(TINY, "stub").encode(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_an_output_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stub, "run", lambda self, inputs: {})
+    with pytest.raises(EngineFailed, match="gave no '"):
+        edgecodec.open_bundle(TINY, "stub").encode(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_backends_describe_themselves_without_their_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

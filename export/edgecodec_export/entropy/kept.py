@@ -68,7 +68,7 @@ def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> K
     if not isinstance(origin, dict) or not isinstance(origin.get("bundle"), str):
         froze = {name: info.provenance.get(name) for name in ("versions", "processor")}
         origin = {"bundle": printable(path.resolve().name), **froze}
-    return KeptEntropy(bundle.checked(info.entropy).read_bytes(), path, origin)
+    return KeptEntropy(bundle.read(info.entropy), path, origin)
 
 
 def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:

@@ -29,7 +29,7 @@ typedef enum ec_status {
     EC_LATENTS_DIFFER = 32,   /* parsed, but the latents are not those that were encoded */
     EC_VERSION = 40,          /* made by a newer format */
     EC_MODEL_MISMATCH = 41,   /* picture of another model: for callers, who compare the ids */
-    EC_BAD_MODEL = 42,        /* entropy.bin is damaged or unsafe to run */
+    EC_BAD_MODEL = 42,        /* entropy.bin or a graph is damaged or unsafe to run */
     EC_LIMIT = 50,            /* larger than the caller allows */
     EC_NO_MEMORY = 51,
     EC_OUT_OF_RANGE = 52, /* a latent that no table can carry (beyond 16 bits) */
@@ -128,6 +128,19 @@ EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint
 EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
                                      const int16_t *const *latents, uint64_t *bits, uint32_t threads,
                                      ec_core_error *error);
+
+/* ---- graphs (docs/format.md, section 5) ------------------------------------------------------------------------ */
+
+/* The values of one initializer that lie in a file of their own. */
+typedef struct ec_core_weights {
+    ec_core_span location; /* the file's name, in the graph's bytes: a plain relative path */
+    ec_core_span values;   /* in that file */
+} ec_core_weights;
+
+/* Reads an ONNX file as strictly as a bundle demands, and reports the weights that it has elsewhere, in its order.
+ * *count may exceed capacity; the first `capacity` are written then. EC_BAD_MODEL: the message names the place. */
+EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity,
+                                    size_t *count, ec_core_error *error);
 
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
