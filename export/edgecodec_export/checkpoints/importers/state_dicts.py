@@ -33,6 +33,9 @@ _METRIC = re.compile(r"(?i:lpips|vgg|discriminator|perceptual|criterion)|^(?i:di
 # Running averages of the weights: "ema", "model_ema", "netEMA", "swa".
 _AVERAGED = re.compile(r"(?<![A-Za-z])(?:ema|swa|averaged?)(?![A-Za-z])|EMA|SWA")
 
+#: The topics of notes about where the weights were in the file.
+WRAPPING = ("taken from", "prefix", "wrappers")
+
 _COPY = "another copy of the weights"
 _BESIDE = "beside the weights"
 
