@@ -161,7 +161,7 @@ def test_a_truncated_safetensors_file_says_how_much_is_missing(tmp_path: Path) -
 def test_a_truncated_archive_is_called_truncated(share: float, tmp_path: Path) -> None:
     for name, save in {
         "model.pth": lambda path: torch.save(compressai(), path),
-        "model.npz": lambda path: np.savez(path, **{key: each.numpy() for key, each in compressai().items()}),
+        "model.npz": lambda path: np.savez(path, compressai()["g_a.2.weight"].numpy()),
     }.items():
         path = tmp_path / name
         save(path)
@@ -306,10 +306,7 @@ def test_the_command_names_a_wrong_path_before_anything_else(option: str, tmp_pa
 
 
 def test_a_wrong_path_is_named_without_loading_torch(tmp_path: Path) -> None:
-    code = (
-        "import sys; from edgecodec.cli import main\n"
-        "try: main()\nexcept SystemExit: print('torch' in sys.modules)"
-    )
+    code = "import sys; from edgecodec.cli import main\ntry: main()\nexcept SystemExit: print('torch' in sys.modules)"
     arguments = ["export", "--ckpt", str(tmp_path / "typo"), "-o", str(tmp_path / "out"), "--json"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
