@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec_export.checkpoint_files import examine
 from edgecodec_export.checkpoints import read_checkpoint
+from edgecodec_export.checkpoints.pickled_arrays import with_tensors
 from support.command_line import run_command
 
 compressai = test_importers_compressai.scales_only
@@ -274,6 +275,8 @@ def test_one_stored_number_is_not_a_matrix(tmp_path: Path) -> None:
 
 def test_mappings_that_are_named_exponentially_often_are_read_once(tmp_path: Path) -> None:
     content: dict[str, Any] = {"a": np.ones(2)}
+    twice = with_tensors({"left": content, "right": content})
+    assert twice["left"] is twice["right"], "or what follows would not end"
     for _ in range(60):
         content = {"left": content, "right": content}
     torch.save(content, tmp_path / "x.pt")

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
+from edgecodec_export import pipeline
 from edgecodec_export.checkpoints import Checkpoint, class_names, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers import IMPORTERS
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
@@ -179,6 +180,17 @@ def test_parts_that_are_no_codec_are_left_out_by_name(tmp_path: Path) -> None:
         "hyper_parameters": "beside the weights",
         "optimizer": "beside the weights",
     }
+
+
+def test_export_says_what_it_took_off_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pipeline, "load_calibration_pictures", lambda *asked: None)
+    monkeypatch.setattr(pipeline, "write_bundle", lambda *asked, **options: None)
+    content = {"params": prefixed("net.", neural_compression()), "params_ema": prefixed("net.", neural_compression())}
+    torch.save(content, tmp_path / "x.pth")
+    export_bundle(ExportOptions(tmp_path / "x.pth", tmp_path / "out"), said.append)
+    assert said[1:3] == ["x.pth, taken from: params", "x.pth, prefix: 'net.' taken off"]
+    assert "params_ema (another copy of the weights)" in said[3]
 
 
 # ---- running averages, and other copies ------------------------------------------------------------------------------

@@ -21,8 +21,7 @@ from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoints.nesting import Path, enclosing, nested_mappings
 from edgecodec_export.text import first_few
 
-_MOST_PARTS = 16  # of a key: a prefix has fewer
-_LONGEST_NAME = 1000  # characters of a name in which wrappers are looked for
+_MOST_PARTS = 24  # of a key, between dots: layouts have up to eight, and each wrapper adds one
 
 # Wrappers of single layers. They stand in the middle of names, and no layout has layers of these names.
 _WRAPPERS = frozenset(("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
@@ -147,7 +146,7 @@ def _usual(content: Mapping[Any, Any], layout: Layout) -> _Copy:
 
 def _without_wrappers(names: Mapping[str, str]) -> dict[str, str]:
     """The names without the wrappers of single layers: parts with a wrapper's name that are all that a layer holds."""
-    split = {name: name.split(".") if len(name) <= _LONGEST_NAME else [name] for name in names}
+    split = {name: name.split(".") if name.count(".") < _MOST_PARTS else [name] for name in names}
     held: dict[tuple[str, ...], set[str]] = {}
     for parts in split.values():
         for i in range(1, len(parts)):
