@@ -16,6 +16,10 @@ from edgecodec_export.options import ExportOptions
 def export(options: ExportOptions, knobs: BakedKnobs, talk: TalkOptions) -> None:
     """Turn a checkpoint into a bundle (needs edgecodec[export])."""
     with reporting(talk) as console:
+        from edgecodec_export.checkpoint_files import examine
+
+        for checkpoint in filter(None, (options.checkpoint, options.mse_checkpoint)):
+            examine(checkpoint)  # a wrong path is said before torch is loaded, which takes seconds
         try:
             from edgecodec_export import export_bundle
             from edgecodec_export.report import summary

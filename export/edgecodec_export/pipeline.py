@@ -8,7 +8,6 @@ bytes, on any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,15 @@ from edgecodec_export.bundle.golden import write_golden
 from edgecodec_export.bundle.manifest import listed_files, write_manifest
 from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
 from edgecodec_export.calibration import CalibrationPictures, crop, load_calibration_pictures
-from edgecodec_export.checkpoints import Checkpoint, class_names, load_model, rate_fits, read_checkpoint, stored_notes
+from edgecodec_export.checkpoints import (
+    WRAPPING,
+    Checkpoint,
+    class_names,
+    load_model,
+    rate_fits,
+    read_checkpoint,
+    stored_notes,
+)
 from edgecodec_export.entropy.freeze import freeze_entropy
 from edgecodec_export.entropy.kept import KeptEntropy, keep_entropy
 from edgecodec_export.families import LearnedCodec
@@ -94,8 +101,8 @@ def _load(
     paths = {"main": checkpoint} | ({} if mse_checkpoint is None else {"mse": mse_checkpoint})
     checkpoints = {role: read_checkpoint(path, family) for role, path in paths.items()}
     for role, path in paths.items():
-        if checkpoints[role].left_out:
-            progress(f"{printable(path.name)}, left out: {_reasons(checkpoints[role].left_out)}")
+        for line in _what_was_taken(checkpoints[role]):
+            progress(f"{printable(path.name)}, {line}")
     models = {role: load_model(each) for role, each in checkpoints.items()}
     files = tuple(_provenance(role, path, checkpoints[role]) for role, path in paths.items())
     main = checkpoints["main"]
@@ -104,8 +111,11 @@ def _load(
     return model, models.get("mse"), source
 
 
-def _reasons(left_out: Mapping[str, str]) -> str:
-    return "; ".join(f"{name} ({why})" for name, why in sorted(left_out.items()))
+def _what_was_taken(checkpoint: Checkpoint) -> list[str]:
+    """Which weights of the file the checkpoint is, where the file holds more than plain weights."""
+    wrapped = [f"{topic}: {checkpoint.notes[topic]}" for topic in WRAPPING if topic in checkpoint.notes]
+    left_out = "; ".join(f"{name} ({why})" for name, why in sorted(checkpoint.left_out.items()))
+    return wrapped + ([f"left out: {left_out}"] if left_out else [])
 
 
 def _provenance(role: str, path: Path, checkpoint: Checkpoint) -> CheckpointFile:

@@ -177,11 +177,11 @@ def test_every_key_that_does_not_fit_is_listed_by_the_files_own_name() -> None:
         encoder__interp_ca_list__7__weight=torch.zeros(4, 1, 320, 1, 1),
         hyperdecoder__hd_mu__conv3__weight=torch.zeros(320, 256, 3, 3),
         decoder__mlp__0__bias=torch.zeros(()),
-        discriminator__conv__weight=torch.zeros(3),
+        decoder__conv__weight=torch.zeros(3),
         entropy_model_z___matrix5=torch.zeros(192, 1, 3),
     )
     assert problems(changed) == [
-        "discriminator.conv.weight: unused",
+        "decoder.conv.weight: unused",
         "entropy_model_z._matrix5: unused",
         "encoder.conv1.weight: missing",
         "decoder.mlp.0.bias: has shape (), should have (512,)",

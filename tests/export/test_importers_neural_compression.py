@@ -100,14 +100,14 @@ def test_every_way_to_save_it_gives_the_same_tensors(disguise: Callable[[State],
 def test_every_key_that_does_not_fit_is_listed() -> None:
     state = small()
     del state["decoder.resid_blocks.0.sequence.3.weight"], state["hyper_bottleneck._factor1"]
-    state["discriminator.0.weight"] = torch.zeros(1)
+    state["decoder.blocks.9.weight"] = torch.zeros(1)
     state["hyper_synthesis_scale.4.weight"] = state["hyper_synthesis_scale.4.weight"].transpose(0, 1)
     with pytest.raises(CheckpointRejected) as refused:
         NeuralCompression().read(state)
     for problem in (
         "decoder.resid_blocks.0.sequence.3.weight: missing",
         "hyper_bottleneck._factor1: missing",
-        "discriminator.0.weight: unused",
+        "decoder.blocks.9.weight: unused",
         "hyper_synthesis_scale.4.weight: has shape (9, 7, 3, 3), should have (7, 9, 3, 3)",
     ):
         assert problem in str(refused.value)

@@ -125,12 +125,6 @@ def test_widths_are_read_from_other_tensors_if_some_are_missing() -> None:
             lambda: {name: each for name, each in neural_compression().items() if name != "hyper_bottleneck.quantiles"},
             ["hyper_bottleneck.quantiles: missing"],
         ),
-        (
-            "hific",
-            lambda: {"model_state_dict": test_importers_justin_tan.small()},
-            ["args: missing, should hold the options of the training run"],
-        ),
-        ("hific", test_importers_justin_tan.small, ["args: missing, should hold the options of the training run"]),
     ],
 )
 def test_with_a_named_family_the_reasons_against_recognition_are_listed(

@@ -83,11 +83,12 @@ def test_an_unknown_family_or_preset_is_refused_with_the_known_ones(family: str,
         load_model(Checkpoint(family, preset, {}, {}))
 
 
-def test_safetensors_of_another_origin_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "other.safetensors"
-    save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(CheckpointRejected, match="another origin"):
+def test_another_version_of_the_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "later.safetensors"
+    save_file({"weight": torch.zeros(3)}, path, {"format": "edgecodec-checkpoint-2"})
+    with pytest.raises(CheckpointRejected, match="its format is 'edgecodec-checkpoint-2'") as refused:
         read_checkpoint(path)
+    assert refused.value.hint == "update edgecodec"
 
 
 @pytest.mark.parametrize("kept", [0, 8, 9, 1000, -1])

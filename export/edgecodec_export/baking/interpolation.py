@@ -8,7 +8,7 @@ only then does every baked decoder read the same files.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -101,10 +101,14 @@ def require_interpolation(
     """
     if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
         raise InvalidArgument(f"alpha must be between 0 and 1, not {', '.join(map(str, alphas)) or 'nothing'}")
-    problems = (codecs and _codec_differences(*codecs)) or _tensor_differences(main, mse, tuple(decoder_prefixes))
+    problems = (codecs and _codec_differences(*codecs)) or _tensor_differences(
+        main, mse, tuple(decoder_prefixes), lambda name: _in_their_words(name, codecs)
+    )
     if problems:
+        files = [codec.checkpoint_file for codec in codecs or ()]
+        pair = " and ".join(filter(None, files)) if files and all(files) else "these two checkpoints"
         raise CheckpointRejected(
-            "these two checkpoints do not share an encoder:\n  " + "\n  ".join(problems),
+            f"{pair} do not share an encoder:\n  " + "\n  ".join(problems),
             hint="train the second decoder with the encoder and the entropy model of the first frozen",
         )
 
@@ -121,21 +125,32 @@ def _preset_differences(main: Any, mse: Any) -> list[str]:
     return [f"{name}: {a.get(name)!r} and {b.get(name)!r}" for name in sorted(a | b) if a.get(name) != b.get(name)]
 
 
+def _in_their_words(name: str, codecs: tuple[LearnedCodec, LearnedCodec] | None) -> str:
+    """The key that a tensor has in the files of the two codecs, or both keys."""
+    keys = dict.fromkeys(codec.checkpoint_keys.get(name, name) for codec in codecs or ())
+    return " and ".join(keys) or name
+
+
 def _tensor_differences(
-    main: Mapping[str, Tensor], mse: Mapping[str, Tensor], decoder_prefixes: tuple[str, ...]
+    main: Mapping[str, Tensor],
+    mse: Mapping[str, Tensor],
+    decoder_prefixes: tuple[str, ...],
+    shown: Callable[[str], str],
 ) -> list[str]:
     shapes, values = [], []
     for name in (name for name in main if name in mse):
         a, b = main[name], mse[name]
         if a.shape != b.shape or a.dtype != b.dtype:
-            shapes.append(f"{name}: {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}")
+            shapes.append(f"{shown(name)}: {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}")
         elif not name.startswith(decoder_prefixes) and not _same_bits(a, b):
-            values.append(f"{name}: outside the decoder, and the values differ")
+            values.append(f"{shown(name)}: outside the decoder, and the values differ")
     return [
         *first_few(
-            [f"{name}: only in the main checkpoint" for name in main if name not in mse], "only in the main one"
+            [f"{shown(name)}: only in the main checkpoint" for name in main if name not in mse], "only in the main one"
         ),
-        *first_few([f"{name}: only in the mse checkpoint" for name in mse if name not in main], "only in the mse one"),
+        *first_few(
+            [f"{shown(name)}: only in the mse checkpoint" for name in mse if name not in main], "only in the mse one"
+        ),
         *first_few(shapes, "of other shapes or types"),
         *first_few(values, "outside the decoder, whose values differ"),
     ]

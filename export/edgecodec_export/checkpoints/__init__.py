@@ -7,6 +7,7 @@ opened with safe loading.
 from __future__ import annotations
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.checkpoints.importers.state_dicts import WRAPPING
 from edgecodec_export.checkpoints.loading import class_names, load_model
 from edgecodec_export.checkpoints.own_format import save_checkpoint
 from edgecodec_export.checkpoints.rate_fits import RATE_FIT, rate_fit_note, rate_fits
@@ -15,6 +16,7 @@ from edgecodec_export.checkpoints.stored_notes import stored_notes
 
 __all__ = [
     "RATE_FIT",
+    "WRAPPING",
     "Checkpoint",
     "class_names",
     "load_model",

@@ -16,7 +16,8 @@ class Checkpoint:
     notes: remarks for people by topic, for example "origin" and "iterations". tensors: float32, by their names in the
     family's model. configuration: the family's `Preset`; None means the one that the family calls `preset`. classes:
     names of the labels in the order of their numbers, empty where the checkpoint names none. left_out: the parts of the
-    file that were not imported, with the reason. where: the file, for messages.
+    file that were not imported, with the reason. where: the file, for messages. keys: the file's own keys of tensors
+    that have another name in it.
     """
 
     family: str
@@ -27,3 +28,4 @@ class Checkpoint:
     classes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     where: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,9 @@ from edgecodec_export.checkpoints.tensor_mismatches import mismatches, state_sha
 from edgecodec_export.families import FAMILIES, LearnedCodec
 from edgecodec_export.text import first_few
 
+#: Label maps are bytes, at the runtime too.
+MOST_CLASSES = 256
+
 
 def load_model(checkpoint: Checkpoint) -> LearnedCodec:
     """The model of a checkpoint, in evaluation mode.
@@ -25,7 +28,7 @@ def load_model(checkpoint: Checkpoint) -> LearnedCodec:
     try:
         family = _family(checkpoint)
         preset = _preset(checkpoint, family)
-        problems = mismatches(checkpoint.tensors, state_shapes(family, preset)) + _not_finite(checkpoint.tensors)
+        problems = mismatches(checkpoint.tensors, state_shapes(family, preset)) + _not_finite(checkpoint)
         if problems:
             listed = "\n  ".join(problems)
             raise CheckpointRejected(f"does not fit {checkpoint.family} {checkpoint.preset}:\n  {listed}")
@@ -34,14 +37,19 @@ def load_model(checkpoint: Checkpoint) -> LearnedCodec:
         raise
     model = family(preset)
     model.load_state_dict(checkpoint.tensors)
+    model.checkpoint_file, model.checkpoint_keys = checkpoint.where, checkpoint.keys
     return model.eval()
 
 
 def class_names(checkpoint: Checkpoint, model: LearnedCodec) -> tuple[str, ...]:
     """Names of the labels that `model` takes: the checkpoint's, or the numbers if it names none.
 
-    Raises CheckpointRejected for another number of names than of labels.
+    Raises CheckpointRejected for more labels than a file of a label map holds, and for another number of names.
     """
+    if model.classes() > MOST_CLASSES:
+        raise CheckpointRejected(
+            f"its labels have {model.classes()} values; label maps have at most {MOST_CLASSES}", where=checkpoint.where
+        )
     numbers = tuple(map(str, range(model.classes())))
     names = checkpoint.classes or numbers
     if len(names) != len(numbers):
@@ -85,11 +93,11 @@ def _largest_count(tensors: Mapping[str, Tensor]) -> int:
     return max((len(tensors), *sides))
 
 
-def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+def _not_finite(checkpoint: Checkpoint) -> list[str]:
     """A line for each tensor with infinities or NaN."""
     lines = [
-        f"{name}: holds values that are not finite"
-        for name, tensor in sorted(tensors.items())
+        f"{checkpoint.keys.get(name, name)}: holds values that are not finite"
+        for name, tensor in sorted(checkpoint.tensors.items())
         if not unusable(tensor) and not torch.isfinite(tensor).all()
     ]
     return first_few(lines, "that are not finite")

@@ -7,7 +7,6 @@ Metadata: "format", "family", "preset", "configuration" (JSON of the family's `P
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from edgecodec_export.checkpoints.tensor_mismatches import unusable
 from edgecodec_export.families import FAMILIES, LearnedCodec
 from edgecodec_export.text import first_few
 
-FORMAT = "edgecodec-checkpoint-1"
+_ANY_FORMAT = "edgecodec-checkpoint-"
+FORMAT = f"{_ANY_FORMAT}1"
 
 
 def save_checkpoint(
@@ -56,17 +56,19 @@ def save_checkpoint(
     files.write(path, save(tensors, metadata), force=force)
 
 
-def is_safetensors(path: Path) -> bool:
-    """Whether the file starts as safetensors do: the length of a JSON header, then its opening brace."""
-    with path.open("rb") as stream:
-        start = stream.read(9)
-    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= path.stat().st_size - 8
+def is_own(path: Path) -> bool:
+    """Whether safetensors are a checkpoint of edgecodec, this version's or another's. Damage is left to the reader."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            return str((stored.metadata() or {}).get("format")).startswith(_ANY_FORMAT)
+    except DAMAGE:
+        return False
 
 
 def read_own(path: Path) -> Checkpoint:
     """The checkpoint that `save_checkpoint` wrote to `path`.
 
-    Raises CheckpointRejected for a damaged file, safetensors of another origin, and tensors that are not weights.
+    Raises CheckpointRejected for a damaged file, another version of the format, and tensors that are not weights.
     """
     try:
         with safe_open(path, framework="pt") as stored:
@@ -75,7 +77,7 @@ def read_own(path: Path) -> Checkpoint:
     except DAMAGE as error:
         raise CheckpointRejected(f"damaged safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
-        raise CheckpointRejected(f"safetensors of another origin: format is {metadata.get('format')!r}, not {FORMAT!r}")
+        raise CheckpointRejected(f"its format is {metadata.get('format')!r}, not {FORMAT!r}", hint="update edgecodec")
     try:
         stored_notes = {str(key): str(value) for key, value in json.loads(metadata["notes"]).items()}
         "".join([*stored_notes, *stored_notes.values()]).encode()  # JSON can escape lone surrogates, which are not text

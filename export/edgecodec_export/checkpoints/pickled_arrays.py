@@ -80,10 +80,22 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 
 
 def with_tensors(content: Any) -> Any:
-    """The content with a tensor in place of each pickled array, in nested mappings too."""
-    if isinstance(content, PickledArray):
-        return content.tensor
-    return {key: with_tensors(each) for key, each in content.items()} if isinstance(content, Mapping) else content
+    """The content with a tensor in place of each pickled array, in nested mappings too.
+
+    A mapping that is there many times is converted once, as few bytes can name one exponentially often.
+    """
+    converted: dict[int, Any] = {}
+
+    def convert(each: Any) -> Any:
+        if isinstance(each, PickledArray):
+            return each.tensor
+        if not isinstance(each, Mapping):
+            return each
+        if id(each) not in converted:
+            converted[id(each)] = {key: convert(value) for key, value in each.items()}
+        return converted[id(each)]
+
+    return convert(content)
 
 
 def as_tensor(array: npt.NDArray[Any]) -> Tensor:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edgecodec.errors import CannotRead, CheckpointRejected, EdgecodecError, InvalidArgument
+from edgecodec_export.checkpoint_files import examine
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_export.checkpoints.foreign import TENSORFLOW_HINT, read_foreign
-from edgecodec_export.checkpoints.importers import IMPORTERS, closest
-from edgecodec_export.checkpoints.own_format import is_safetensors, read_own
+from edgecodec_export.checkpoints.foreign import read_foreign
+from edgecodec_export.checkpoints.importers import IMPORTERS
+from edgecodec_export.checkpoints.importers.state_dicts import closest, recognised
+from edgecodec_export.checkpoints.own_format import is_own, read_own
 from edgecodec_export.families import FAMILIES
 
 
@@ -35,25 +37,23 @@ def read_checkpoint(path: Path, family: str | None = None) -> Checkpoint:
 
 
 def _read(path: Path, family: str | None) -> Checkpoint:
-    if not path.is_file():
-        of_tensorflow = path.with_name(f"{path.name}.index").exists()
-        raise CannotRead("no such checkpoint", hint=TENSORFLOW_HINT if of_tensorflow else None)
-    if is_safetensors(path):
-        checkpoint = read_own(path)
-        if family not in (None, checkpoint.family):
-            raise CheckpointRejected(f"is of family {checkpoint.family}, not {family}")
-        return checkpoint
-    return _imported(read_foreign(path), family)
+    if examine(path) != "safetensors" or not is_own(path):
+        return _imported(read_foreign(path), family)
+    checkpoint = read_own(path)
+    if family not in (None, checkpoint.family):
+        raise CheckpointRejected(f"is of family {checkpoint.family}, not {family}")
+    return checkpoint
 
 
 def _imported(content: Mapping[str, Any], family: str | None) -> Checkpoint:
     """What the importer that recognises `content` reads. With a family, the closest of its importers lists misfits."""
     candidates = [importer for importer in IMPORTERS if family in (None, importer.FAMILY)]
-    for importer in candidates:
-        if importer.recognises(content):
-            return importer.read(content)
-    if family is not None and candidates:
-        return closest(candidates, content).read(content)
+    found = recognised(content, candidates)
+    if found is None and family is not None and candidates:
+        found = closest(content, candidates)
+    if found is not None:
+        importer, stored = found
+        return importer.convert(stored)
     raise CheckpointRejected(
         f"a file in a layout that is not known{f' of {family}' if family else ''} (its keys: {_first_keys(content)})",
         hint="give a checkpoint that edgecodec saved"

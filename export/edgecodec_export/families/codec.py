@@ -72,6 +72,10 @@ class LearnedCodec(nn.Module):
     PADDING: ClassVar[Literal["reflect", "grey"]] = "reflect"
     #: State dict prefixes of the tensors that act after the latents are decoded; network interpolation mixes these.
     DECODER_PREFIXES: ClassVar[tuple[str, ...]]
+    #: The file that the weights were loaded from, and its own keys of tensors that have another name in it: messages
+    #: about weights are in these words.
+    checkpoint_file: str | None = None
+    checkpoint_keys: Mapping[str, str] = {}
 
     def __init__(self, preset: Any) -> None:
         """preset: of the family's own type, a frozen dataclass. It decides everything but the weights."""

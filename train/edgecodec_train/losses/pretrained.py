@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgecodec.errors import CannotRead, CheckpointRejected, EdgecodecError
-from edgecodec_export.checkpoints.foreign import DAMAGE, read_foreign
-from edgecodec_export.checkpoints.own_format import is_safetensors
+from edgecodec_export.checkpoints.foreign import read_foreign
 from edgecodec_export.checkpoints.tensor_mismatches import mismatches
 
 Network = TypeVar("Network", bound="PretrainedLoss")
@@ -35,7 +32,7 @@ class PretrainedLoss(nn.Module, ABC):
             network = cls()
         shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
         try:
-            entries = {name: entry for name, entry in _read(path).items() if name in shapes}
+            entries = {name: entry for name, entry in read_foreign(path).items() if name in shapes}
             problems = mismatches(entries, shapes)
             if problems:
                 listed = "".join(f"\n  {problem}" for problem in problems)
@@ -62,14 +59,3 @@ def normalised(image: Tensor, mean: tuple[float, float, float], deviation: tuple
     """(image - mean) / deviation for each of the three channels of pictures (B, 3, H, W)."""
     shift, scale = (image.new_tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
     return (image - shift) / scale
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise CannotRead("no such file")
-    if not is_safetensors(path):
-        return read_foreign(path)
-    try:
-        return load_file(path)
-    except DAMAGE as error:
-        raise CheckpointRejected(f"damaged safetensors file: {error}") from error

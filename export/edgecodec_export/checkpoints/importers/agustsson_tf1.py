@@ -17,14 +17,15 @@ how to convert one to .npz.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.importer import Importer
-from edgecodec_export.checkpoints.importers.layout import entries_of, require_layout, width
+from edgecodec_export.checkpoints.importers.layout import checkpoint, require_layout, width
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import Shape, state_shapes
 from edgecodec_export.families.agustsson import Agustsson, Preset
 
@@ -47,24 +48,25 @@ class AgustssonTf1(Importer):
     STATE = None
     ROOTS = (_ENCODER, _DECODER)
 
-    def recognises(self, content: Mapping[str, Any]) -> bool:
-        return any(str(key).startswith(self.ROOTS) for key in content)
+    def has_layout(self, names: AbstractSet[str]) -> bool:
+        return any(name.startswith(self.ROOTS) for name in names)
 
-    def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        """content: arrays by variable name, nothing else."""
-        found = entries_of(content)
+    def convert(self, stored: StateDict) -> Checkpoint:
+        """Takes arrays by variable name, nothing else."""
+        found = stored.entries
         channels = width(found, _CHANNELS, 8)
         preset = Preset("GC", channels, projection_norm=True, zero_border="trailing", epsilon=1e-6)
         shapes = state_shapes(Agustsson, preset)
         names = {name: origin for origin, name in _names(preset)}
         require_layout(
             self.ORIGIN,
-            found,
+            stored,
             {origin: _shape_at_origin(shapes[name]) for name, origin in names.items()},
             hint="give the raw variables under generator/encoder_image and generator/decoder, and no others",
         )
         tensors = {name: _outermost_first(found[origin]).reshape(shapes[name]) for name, origin in names.items()}
-        return Checkpoint("agustsson", f"tensorflow1-c{channels}", {"origin": self.ORIGIN}, tensors, preset)
+        notes = {"origin": self.ORIGIN}
+        return checkpoint(stored, self.FAMILY, f"tensorflow1-c{channels}", notes, names, tensors, preset)
 
 
 def _shape_at_origin(own: Shape) -> Shape:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from edgecodec.errors import CheckpointRejected
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import unusable
 from edgecodec_export.layers.densities import SCALE_BOUND
 
@@ -34,9 +36,8 @@ class Bottlenecks:
     density: str
     conditional: str
 
-    def plain(self, entries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """The entries without tables and with the density's parameters named `_matrix0`, `_bias0`, ...; and
-        `Checkpoint.left_out` for the tables.
+    def plain(self, stored: StateDict) -> StateDict:
+        """The weights without tables, which are left out, and with the density's parameters named `_matrix0`, ...
 
         Raises CheckpointRejected for a parameter stored under two spellings, and for a bound of scales other than 0.11.
         """
@@ -44,20 +45,22 @@ class Bottlenecks:
         tables |= {f"{self.conditional}.{leaf}" for leaf in _OF_CONDITIONAL}
         bounds = {f"{self.conditional}.{leaf}" for leaf in _SCALE_BOUNDS}
         kept: dict[str, Any] = {}
+        keys: dict[str, str] = {}
         twice = []
-        for name, entry in entries.items():
+        for name, entry in stored.entries.items():
             plain = self._old_spelling(name)
             if name in bounds:
-                require_scale_bound(name, entry)
+                require_scale_bound(stored.key(name), entry)
             elif plain in kept:
                 twice.append(plain)
             elif name not in tables:
-                kept[plain] = entry
+                kept[plain], keys[plain] = entry, stored.key(name)
         if twice:
             raise CheckpointRejected(
                 "holds parameters in two spellings:\n  " + "\n  ".join(f"{name}: there twice" for name in sorted(twice))
             )
-        return kept, self._left_out(entries.keys() & tables)
+        left_out = {**stored.left_out, **self._left_out(stored.entries.keys() & tables)}
+        return replace(stored, entries=kept, keys=keys, left_out=left_out)
 
     def _left_out(self, tables: set[str]) -> dict[str, str]:
         counts = {
@@ -84,9 +87,14 @@ def require_scale_bound(name: str, stored: Any) -> None:
 
 
 def require_constant(name: str, stored: Any, value: float) -> None:
-    """Raise CheckpointRejected if a stored constant differs from the one built into the family's layers."""
+    """Raise CheckpointRejected if a stored constant differs from the one built into the family's layers.
+
+    The built-in one is rounded to the type that the file has it in: 2^-36 is 0 in half precision.
+    """
     if problem := unusable(stored):
         raise CheckpointRejected(f"{name}: {problem}")
-    if stored.numel() != 1 or not abs(stored.item() / value - 1) < 1e-5:
+    expected = torch.tensor(value, dtype=torch.float64).to(stored.dtype).item()
+    tolerance = max(1e-5, torch.finfo(stored.dtype).eps) * abs(expected)
+    if stored.numel() != 1 or not abs(stored.item() - expected) <= tolerance:
         given = stored.item() if stored.numel() == 1 else f"of shape {tuple(stored.shape)}"
         raise CheckpointRejected(f"{name}: is {given}, and only {value:g} is supported")

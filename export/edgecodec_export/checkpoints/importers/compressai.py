@@ -6,22 +6,20 @@ A file is a bare state dict, as in the model zoo, or a training state that holds
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks, require_constant
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
-    entries_of,
+    checkpoint,
     foreign_names,
-    left_beside,
     require_layout,
-    state_dict_in,
-    state_dict_keys,
     width,
     widths_along,
 )
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import state_shapes
 from edgecodec_export.families.hyperprior import Hyperprior, Preset
 from edgecodec_export.layers.normalisation import GDN
@@ -57,31 +55,28 @@ class CompressAI(Importer):
     STATE = "state_dict"
     ROOTS = ("g_a.", "g_s.", "h_a.", "h_s.", "entropy_bottleneck.", "gaussian_conditional.")
 
-    def recognises(self, content: Mapping[str, Any]) -> bool:
-        keys = state_dict_keys(state_dict_in(content, self.STATE))
-        return {"g_a.6.weight", "h_s.4.weight", "entropy_bottleneck.quantiles"} <= keys
+    def has_layout(self, names: AbstractSet[str]) -> bool:
+        return {"g_a.6.weight", "h_s.4.weight", "entropy_bottleneck.quantiles"} <= names
 
-    def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found, left_out = BOTTLENECKS.plain(entries_of(state_dict_in(content, self.STATE)))
-        found = _without_constants(found)
-        if self.STATE in content:
-            left_out |= left_beside(content, self.STATE)
+    def convert(self, stored: StateDict) -> Checkpoint:
+        stored = _without_constants(BOTTLENECKS.plain(stored))
+        found = stored.entries
         n = width(found, _N, PUBLISHED.transform_channels)
         m = width(found, _M, PUBLISHED.latent_channels)
         preset = Preset(n, m, predicts_means=m not in widths_along(found, _H_S))
         shapes = state_shapes(Hyperprior, preset)
         names = foreign_names(shapes, _MODULES)
-        require_layout(self.ORIGIN, found, {names[name]: shape for name, shape in shapes.items()})
+        require_layout(self.ORIGIN, stored, {names[name]: shape for name, shape in shapes.items()})
         tensors = {name: found[foreign].float() for name, foreign in names.items()}
         model = "mbt2018_mean" if preset.predicts_means else "bmshj2018_hyperprior"
-        notes = {"origin": f"CompressAI {model}"}
-        return Checkpoint("hyperprior", model, notes, tensors, preset, left_out=left_out)
+        return checkpoint(stored, self.FAMILY, model, {"origin": f"CompressAI {model}"}, names, tensors, preset)
 
 
-def _without_constants(entries: Mapping[str, Any]) -> dict[str, Any]:
-    for name in entries.keys() & _GDN_CONSTANTS.keys():
-        require_constant(name, entries[name], _GDN_CONSTANTS[name])
-    return {name: entry for name, entry in entries.items() if name not in _GDN_CONSTANTS}
+def _without_constants(stored: StateDict) -> StateDict:
+    for name in stored.entries.keys() & _GDN_CONSTANTS.keys():
+        require_constant(stored.key(name), stored.entries[name], _GDN_CONSTANTS[name])
+    entries = {name: entry for name, entry in stored.entries.items() if name not in _GDN_CONSTANTS}
+    return replace(stored, entries=entries)
 
 
 _MODULES = {

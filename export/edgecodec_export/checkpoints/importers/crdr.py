@@ -13,22 +13,15 @@ A PyTorch file `{"iter": int, "comp_model": tensors by name}`. Four things diffe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Set as AbstractSet
 
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
 from edgecodec_export.checkpoints.importers.importer import Importer
-from edgecodec_export.checkpoints.importers.layout import (
-    count_of,
-    entries_of,
-    left_beside,
-    require_layout,
-    state_dict_in,
-    state_dict_keys,
-)
+from edgecodec_export.checkpoints.importers.layout import checkpoint, count_of, require_layout
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import Shape, state_shapes
 from edgecodec_export.families.crdr import Crdr
 
@@ -84,21 +77,20 @@ class CrdrCheckpoints(Importer):
     STATE = "comp_model"
     ROOTS = ("encoder.", "decoder.", "hyperencoder.", "hyperdecoder.", "context_model.", "entropy_model_")
 
-    def recognises(self, content: Mapping[str, Any]) -> bool:
-        return any("interp_ca_list." in key for key in state_dict_keys(content.get(self.STATE)))
+    def has_layout(self, names: AbstractSet[str]) -> bool:
+        return any(name.startswith(("encoder.interp_ca_list.", "decoder.interp_ca_list.")) for name in names)
 
-    def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found, left_out = BOTTLENECKS.plain(entries_of(state_dict_in(content, self.STATE)))
-        if self.STATE in content:
-            left_out |= left_beside(content, self.STATE)
+    def convert(self, stored: StateDict) -> Checkpoint:
+        stored = BOTTLENECKS.plain(stored)
+        found = stored.entries
         has_beta = any(name.startswith("decoder.mlp.") or ".proj_" in name for name in found)
         preset = "published" if has_beta else "published-multirate"
         shapes = state_shapes(Crdr, Crdr.PRESETS[preset])
-        names = {_origin_name(own): own for own in shapes}
-        require_layout(self.ORIGIN, found, {name: _stored_shape(name, shapes[own]) for name, own in names.items()})
-        tensors = {own: _converted(name, found[name]).float() for name, own in names.items()}
-        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))}
-        return Checkpoint(Crdr.FAMILY, preset, notes, tensors, left_out=left_out)
+        names = {own: _origin_name(own) for own in shapes}
+        require_layout(self.ORIGIN, stored, {name: _stored_shape(name, shapes[own]) for own, name in names.items()})
+        tensors = {own: _converted(name, found[name]).float() for own, name in names.items()}
+        notes = {"origin": self.ORIGIN, "iterations": count_of(stored.around.get("iter"))}
+        return checkpoint(stored, self.FAMILY, preset, notes, names, tensors)
 
 
 def _origin_name(own: str) -> str:

@@ -7,22 +7,15 @@ origin zeroes them each time it computes, so a file may be stored with or withou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Set as AbstractSet
 
 import torch
 from torch import Tensor
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.importer import Importer
-from edgecodec_export.checkpoints.importers.layout import (
-    count_of,
-    entries_of,
-    left_beside,
-    require_layout,
-    state_dict_in,
-    state_dict_keys,
-)
+from edgecodec_export.checkpoints.importers.layout import checkpoint, count_of, require_layout
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import state_shapes
 from edgecodec_export.families.fidelity import Fidelity
 from edgecodec_export.layers.causal_mixture import ContextModel
@@ -59,22 +52,22 @@ class FidelityControllable(Importer):
     STATE = "comp_model"
     ROOTS = ("encoder.", "decoder.", "contextmodel.")
 
-    def recognises(self, content: Mapping[str, Any]) -> bool:
-        return any(key.startswith("contextmodel.") for key in state_dict_keys(content.get(self.STATE)))
+    def has_layout(self, names: AbstractSet[str]) -> bool:
+        return any(name.startswith("contextmodel.") for name in names)
 
-    def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found = entries_of(state_dict_in(content, self.STATE))
+    def convert(self, stored: StateDict) -> Checkpoint:
         shapes = state_shapes(Fidelity, Fidelity.PRESETS[PRESET])
-        names = {origin_name(name): name for name in shapes}
-        expected = {origin: shapes[name] for origin, name in names.items()}
+        names = {name: origin_name(name) for name in shapes}
+        expected = {origin: shapes[name] for name, origin in names.items()}
         outputs, gathered, *_ = expected[MASKED]
         expected[MASKED] = (outputs, gathered // len(ContextModel.taps), *MASKED_KERNEL)
-        require_layout(self.ORIGIN, found, expected)
-        tensors = {name: found[origin].float() for origin, name in names.items()}
-        tensors[names[MASKED]] = causal_taps(found[MASKED].float())
-        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("iter"))}
-        left_out = left_beside(content, self.STATE) if self.STATE in content else {}
-        return Checkpoint(Fidelity.FAMILY, PRESET, notes, tensors, left_out=left_out)
+        require_layout(self.ORIGIN, stored, expected)
+        tensors = {
+            name: (causal_taps if origin == MASKED else Tensor.float)(stored.entries[origin])
+            for name, origin in names.items()
+        }
+        notes = {"origin": self.ORIGIN, "iterations": count_of(stored.around.get("iter"))}
+        return checkpoint(stored, self.FAMILY, PRESET, notes, names, tensors)
 
 
 def origin_name(name: str) -> str:

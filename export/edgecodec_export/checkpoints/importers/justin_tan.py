@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -26,16 +27,14 @@ from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.bottleneck import require_scale_bound
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
+    checkpoint,
     count_of,
-    entries_of,
     foreign_names,
-    left_beside,
     repetitions,
     require_layout,
-    state_dict_in,
-    state_dict_keys,
     width,
 )
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import Shape, state_shapes
 from edgecodec_export.families.hific import Hific, Preset
 
@@ -45,7 +44,6 @@ _FLIPPED = ("Hyperprior.synthesis_mu.conv3.weight", "Hyperprior.synthesis_std.co
 
 #: Parts of the state that are not needed for coding, by prefix.
 LEFT_OUT = {
-    "Discriminator.": "training only",
     "Hyperprior.hyperprior_entropy_model.": "copies of the density and tables made from it",
     "Hyperprior.prior_entropy_model.": "tables of the likelihood",
 }
@@ -56,6 +54,11 @@ _SCALE_BOUND = "Hyperprior.prior_entropy_model.min_scale_tensor"
 _REQUIRED = {"use_channel_norm": True, "use_latent_mixture_model": False, "sample_noise": False}
 
 _DENSITY = "Hyperprior.hyperlatent_likelihood"
+_DENSITY_NAMES = {
+    f"{ours}{k}": f"{theirs}_{k}"
+    for ours, theirs in (("_matrix", "H"), ("_bias", "b"), ("_factor", "a"))
+    for k in range(4)
+}
 _DENSITY_FILTERS = (1, 3, 3, 3, 1)
 _SOFTPLUS_ONE = math.log(math.e - 1)  # whose softplus is 1
 _SOFTPLUS_ZERO = -100.0  # whose softplus is 0 in float32
@@ -67,17 +70,16 @@ class JustinTan(Importer):
     ORIGIN = "Justin-Tan/high-fidelity-generative-compression (HiFiC)"
     FAMILY = "hific"
     STATE = "model_state_dict"
+    OPTIONS = ("args",)
     ROOTS = ("Encoder.", "Generator.", "Hyperprior.")
 
-    def recognises(self, content: Mapping[str, Any]) -> bool:
-        keys = state_dict_keys(content.get(self.STATE))
-        return "args" in content and any(key.startswith("Hyperprior.") for key in keys)
+    def has_layout(self, names: AbstractSet[str]) -> bool:
+        return any(name.startswith("Hyperprior.") for name in names)
 
-    def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        state, left_out = _split(entries_of(state_dict_in(content, self.STATE)))
-        if self.STATE in content:
-            left_out |= left_beside(content, self.STATE, "args")
-        preset, problems = _preset(content.get("args"), state)
+    def convert(self, stored: StateDict) -> Checkpoint:
+        stored = _without_copies(stored)
+        found, options = stored.entries, stored.around.get("args")
+        preset, problems = _preset(options, found)
         shapes = state_shapes(Hific, preset)
         names = foreign_names(shapes, _modules(preset.residual_blocks))
         expected = {foreign: shapes[name] for name, foreign in names.items()}
@@ -85,29 +87,48 @@ class JustinTan(Importer):
             outputs, inputs, *kernel = expected[name]
             expected[name] = (inputs, outputs, *kernel)
         expected |= _density_shapes(preset.hyperlatent_channels)
-        require_layout(self.ORIGIN, state, expected, others=problems)
+        hint = _hint(options, preset) if problems else None
+        require_layout(self.ORIGIN, stored, expected, others=problems, hint=hint)
 
-        tensors = {name: state[foreign].float() for name, foreign in names.items()}
+        tensors = {name: found[foreign].float() for name, foreign in names.items()}
         for network in ("hyper_synthesis_mean", "hyper_synthesis_scale"):
             transposed = tensors[f"{network}.4.weight"]
             tensors[f"{network}.4.weight"] = transposed.transpose(0, 1).flip(2, 3).contiguous()
-        tensors |= {f"density.{name}": tensor for name, tensor in _density(state).items()}
-        notes = {"origin": self.ORIGIN, "iterations": count_of(content.get("steps"))}
+        tensors |= {f"density.{name}": tensor for name, tensor in _density(found).items()}
+        names |= {f"density.{ours}": f"{_DENSITY}.{theirs}" for ours, theirs in _DENSITY_NAMES.items()}
+        notes = {"origin": self.ORIGIN, "iterations": count_of(stored.around.get("steps"))}
         for name in ("regime", "model_type"):
-            value = content["args"].get(name)
+            value = options.get(name) if isinstance(options, Mapping) else None
             if isinstance(value, str) and value.isprintable():
                 notes[f"option {name}"] = value
-        return Checkpoint("hific", "justin-tan", notes, tensors, preset, left_out=left_out)
+        return checkpoint(stored, self.FAMILY, "justin-tan", notes, names, tensors, preset)
 
 
-def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The tensors that coding needs, and `Checkpoint.left_out` for the others. Raises as `require_scale_bound` does."""
-    if _SCALE_BOUND in state:
-        require_scale_bound(_SCALE_BOUND, state[_SCALE_BOUND])
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(LEFT_OUT))}
-    counts = {prefix: sum(name.startswith(prefix) for name in state) for prefix in LEFT_OUT}
+def _without_copies(stored: StateDict) -> StateDict:
+    """The tensors that coding needs; the others are left out. Raises as `require_scale_bound` does."""
+    if _SCALE_BOUND in stored.entries:
+        require_scale_bound(stored.key(_SCALE_BOUND), stored.entries[_SCALE_BOUND])
+    kept = {name: entry for name, entry in stored.entries.items() if not name.startswith(tuple(LEFT_OUT))}
+    counts = {prefix: sum(name.startswith(prefix) for name in stored.entries) for prefix in LEFT_OUT}
     left_out = {f"{prefix}*": f"{count} tensors: {LEFT_OUT[prefix]}" for prefix, count in counts.items() if count}
-    return kept, left_out
+    return replace(stored, entries=kept, left_out={**stored.left_out, **left_out})
+
+
+def _hint(options: Any, sizes: Preset) -> str:
+    """How to give the options with the weights: those that are stored or follow from the tensors are filled in."""
+    needed = {
+        "normalize_input_image": "True or False",
+        "likelihood_type": "'gaussian' or 'logistic'",
+        "latent_channels": sizes.latent_channels,
+        "n_residual_blocks": sizes.residual_blocks,
+    }
+    if isinstance(options, Mapping):
+        return "the options decide what the network computes; they must be those of the training run"
+    listed = ", ".join(f"{name!r}: {value}" for name, value in needed.items())
+    return (
+        "the options decide what the network computes; take them from the training run, and save both with "
+        f"torch.save({{'model_state_dict': torch.load(FILE), 'args': {{{listed}}}}}, NEW)"
+    )
 
 
 def _preset(options: Any, state: Mapping[str, Any]) -> tuple[Preset, list[str]]:
@@ -196,10 +217,7 @@ def _density(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Matrices are stored before their softplus.
     """
-    parameters = {"H": "_matrix", "b": "_bias", "a": "_factor"}
-    density = {
-        f"{ours}{k}": state[f"{_DENSITY}.{theirs}_{k}"].float() for theirs, ours in parameters.items() for k in range(4)
-    }
+    density = {ours: state[f"{_DENSITY}.{theirs}"].float() for ours, theirs in _DENSITY_NAMES.items()}
     channels = len(density["_matrix3"])
     for name, filling in (("_matrix3", _SOFTPLUS_ZERO), ("_bias3", 0.0), ("_factor3", 0.0)):
         one = density[name]

@@ -1,4 +1,4 @@
-"""Reading a foreign state dict: its names, the sizes its shapes tell, and strictness. What all importers share."""
+"""Converting a foreign state dict: names, the sizes that shapes tell, and strictness. What all importers share."""
 
 from __future__ import annotations
 
@@ -10,51 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
+from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.configuration import LARGEST
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import Shape, mismatches, unusable
-from edgecodec_export.text import first_few
-
-_DATA_PARALLEL = "module."  # PyTorch's DataParallel puts this before the name of every tensor
-
-
-def state_dict_in(content: Mapping[str, Any], key: str | None) -> Mapping[Any, Any]:
-    """The state dict that a file holds under `key`. Without such a key the file itself is the state dict."""
-    found = content if key is None else content.get(key, content)
-    return found if isinstance(found, Mapping) else {}
-
-
-def state_dict_keys(content: Any) -> set[str]:
-    """The keys of what may be a state dict, without the prefix of data-parallel training, for recognition.
-
-    The prefix is removed from each name on its own: `entries_of` is to refuse a file in which only some names have it,
-    and list them.
-    """
-    return {str(key).removeprefix(_DATA_PARALLEL) for key in content} if isinstance(content, Mapping) else set()
-
-
-def entries_of(state_dict: Mapping[Any, Any]) -> dict[str, Any]:
-    """Its entries, tensors or not; the prefix of data-parallel training is removed if all names have it.
-
-    Raises CheckpointRejected, with the list, for keys that are not printable text.
-    """
-    others = [
-        f"{key!r}: of type {type(key).__name__}"
-        for key in state_dict
-        if not isinstance(key, str) or not key.isprintable()
-    ]
-    if others:
-        raise CheckpointRejected("holds keys that are not names:\n  " + "\n  ".join(first_few(others, "of them")))
-    prefix = _DATA_PARALLEL if all(name.startswith(_DATA_PARALLEL) for name in state_dict) else ""
-    return {name.removeprefix(prefix): entry for name, entry in state_dict.items()}
-
-
-def left_beside(content: Mapping[str, Any], *used: str) -> dict[str, str]:
-    """`Checkpoint.left_out` of a file that holds more than what is `used`: other tensors, and mappings such as the
-    state of an optimiser.
-    """
-    others = [key for key, each in content.items() if key not in used and isinstance(each, Mapping | Tensor)]
-    names = sorted(str(key) if str(key).isprintable() else ascii(key) for key in others)
-    return dict.fromkeys(names, "beside the weights")
 
 
 def count_of(value: Any) -> str:
@@ -104,16 +63,36 @@ def repetitions(entries: Iterable[str], pattern: str) -> int:
 
 def require_layout(
     origin: str,
-    entries: Mapping[str, Any],
+    stored: StateDict,
     shapes: Mapping[str, Shape],
     *,
     others: Sequence[str] = (),
     hint: str | None = None,
 ) -> None:
-    """Raise CheckpointRejected, with the list, for `mismatches`. Without an error all entries are weights.
+    """Raise CheckpointRejected, with the list in the file's own keys, for entries that do not have these shapes.
+
+    Without an error all entries are weights, and the file holds no others.
 
     others: lines about other parts of the file that do not fit.
     """
-    problems = [*others, *mismatches(entries, shapes)]
+    entries = {stored.key(name): entry for name, entry in stored.entries.items()}
+    expected = {stored.key(name): shape for name, shape in shapes.items()}
+    problems = [*others, *mismatches(entries | dict.fromkeys(stored.unused), expected)]
     if problems:
         raise CheckpointRejected(f"does not fit the layout of {origin}:\n  " + "\n  ".join(problems), hint=hint)
+
+
+def checkpoint(
+    stored: StateDict,
+    family: str,
+    preset: str,
+    notes: Mapping[str, str],
+    names: Mapping[str, str],
+    tensors: dict[str, Tensor],
+    configuration: Any = None,
+) -> Checkpoint:
+    """The checkpoint that `tensors` are of. names: the origin's name of each tensor that the file has as such."""
+    keys = {name: stored.key(foreign) for name, foreign in names.items()}
+    return Checkpoint(
+        family, preset, {**notes, **stored.notes}, tensors, configuration, left_out=stored.left_out, keys=keys
+    )

@@ -6,19 +6,20 @@ A `.ckpt` file is a bare state dict. The network is the family's with its defaul
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.bottleneck import Bottlenecks
 from edgecodec_export.checkpoints.importers.importer import Importer
 from edgecodec_export.checkpoints.importers.layout import (
-    entries_of,
+    checkpoint,
     foreign_names,
     repetitions,
     require_layout,
-    state_dict_keys,
     width,
 )
+from edgecodec_export.checkpoints.importers.state_dicts import StateDict
 from edgecodec_export.checkpoints.tensor_mismatches import state_shapes
 from edgecodec_export.families.hific import Hific, Preset
 
@@ -35,18 +36,18 @@ class NeuralCompression(Importer):
     STATE = None
     ROOTS = ("encoder.", "decoder.", "hyper_", "latent_bottleneck.")
 
-    def recognises(self, content: Mapping[str, Any]) -> bool:
-        return {"encoder.blocks.5.weight", "hyper_bottleneck.quantiles"} <= state_dict_keys(content)
+    def has_layout(self, names: AbstractSet[str]) -> bool:
+        return {"encoder.blocks.5.weight", "hyper_bottleneck.quantiles"} <= names
 
-    def read(self, content: Mapping[str, Any]) -> Checkpoint:
-        found, left_out = BOTTLENECKS.plain(entries_of(content))
-        preset = _preset(found)
+    def convert(self, stored: StateDict) -> Checkpoint:
+        stored = BOTTLENECKS.plain(stored)
+        preset = _preset(stored.entries)
         shapes = state_shapes(Hific, preset)
         names = foreign_names(shapes, _modules(preset.residual_blocks))
-        require_layout(self.ORIGIN, found, {names[name]: shape for name, shape in shapes.items()})
-        tensors = {name: found[foreign].float() for name, foreign in names.items()}
+        require_layout(self.ORIGIN, stored, {names[name]: shape for name, shape in shapes.items()})
+        tensors = {name: stored.entries[foreign].float() for name, foreign in names.items()}
         notes = {"origin": self.ORIGIN}
-        return Checkpoint("hific", "neural-compression", notes, tensors, preset, left_out=left_out)
+        return checkpoint(stored, self.FAMILY, "neural-compression", notes, names, tensors, preset)
 
 
 def _preset(found: Mapping[str, Any]) -> Preset:
