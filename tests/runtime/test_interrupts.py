@@ -142,7 +142,7 @@ def test_the_library_is_interrupted_too_and_waits_for_what_can_be_cancelled() ->
     cancelled, ended = threading.Event(), threading.Event()
 
     def call() -> None:
-        signal.raise_signal(signal.SIGINT)  # for the main thread, which waits
+        os.kill(os.getpid(), signal.SIGINT)  # to the main thread, which waits
         cancelled.wait(30)
         ended.set()
 
