@@ -63,7 +63,7 @@ def train(
         if show:
             if recipe is None:
                 raise InvalidArgument("RECIPE missing", hint="edgecodec train --list shows the recipes")
-            console.show(recipe_text(recipe).removesuffix("\n"))
+            console.show(recipe_text(recipe).splitlines())
             return
         if data is None or output is None or (recipe is None and not resume):
             wanted = {"RECIPE": recipe or resume, "--data": data, "-o DIR": output}

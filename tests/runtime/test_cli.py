@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -370,7 +371,8 @@ def test_export_without_torch_says_what_to_install(run: Run, monkeypatch: pytest
     for name in [name for name in sys.modules if name.startswith("edgecodec_export")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    outcome = run("export", "--ckpt", "x.safetensors", "-o", tmp_path / "out")
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+    outcome = run("export", "--ckpt", tmp_path / "x.safetensors", "-o", tmp_path / "out")
     assert outcome.status == 6 and "edgecodec[export]" in outcome.talk
 
 
