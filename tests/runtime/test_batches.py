@@ -111,7 +111,7 @@ def test_the_library_returns_typed_errors(three: list[Path], mosaic: Codec, monk
 
 
 def test_what_the_engine_raises_is_typed(three: list[Path], mosaic: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgecodec_engines.stub.Stub.run", lambda self, inputs: {}["image"])
+    monkeypatch.setattr("edgecodec_engines.stub.Stub.run", lambda self, inputs: dict[str, Any]()["image"])
     (result,) = mosaic.decode_many([three[0]], errors="return")
     assert isinstance(result, InternalError) and isinstance(result.__cause__, KeyError)
     assert result.where == str(three[0])
