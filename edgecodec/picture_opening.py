@@ -91,6 +91,8 @@ def _open(file: bytes) -> ImageFile.ImageFile:
             factory, accepts = Image.OPEN[name]
             try:
                 if accepts is None or accepts(file[:16]) is True:
+                    if name == "EPS":  # a program, which Pillow lets another program run, whatever the file is called
+                        raise NotAnImage("is PostScript, not a picture", hint="convert it to PNG first")
                     stream.seek(0)
                     return factory(stream, "")
             except (SyntaxError, IndexError, TypeError, struct.error):

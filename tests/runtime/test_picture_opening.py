@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
 import threading
 import warnings
 import zlib
@@ -300,3 +301,13 @@ def test_reduced_copies_are_one_picture(file: bytes) -> None:
 def test_other_pages_are_several_pictures(sizes: list[tuple[int, int]]) -> None:
     with pytest.raises(InvalidArgument, match="several frames"):
         picture.read(_pages(*sizes), Limits())
+
+
+@pytest.mark.parametrize(
+    "start", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", b"\xc5\xd0\xd3\xc6" + bytes(28)]
+)
+def test_no_other_program_is_started_for_a_picture(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostScript is a program, which Pillow would hand to Ghostscript."""
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started a program"))
+    with pytest.raises(NotAnImage, match="is PostScript, not a picture"):
+        picture.read(start + b"%%EndComments\nshowpage\n", Limits())
