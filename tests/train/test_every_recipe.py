@@ -200,3 +200,8 @@ def test_a_start_of_another_family_is_refused(finished: Callable[[str], Finished
     with pytest.raises(CannotRead, match="nobody"):
         run_tiny("hific-compact", source("hific-compact", data), tmp_path / "run", "start=nobody")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_leaves_small_numbers_as_they_are(finished: Callable[[str], Finished]) -> None:
+    finished("fidelity-compact")
+    assert float(torch.tensor([1e-310], dtype=torch.float64) * 1.0) > 0

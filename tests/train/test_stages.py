@@ -16,7 +16,7 @@ from torch import Tensor
 from edgecodec.errors import EdgecodecError, InvalidArgument, OutOfRange
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
-from edgecodec_train.batches import Batch, make_batches, open_data
+from edgecodec_train.batches import Batch, Batches, make_batches, open_data
 from edgecodec_train.device import Device
 from edgecodec_train.discriminators import Judgement
 from edgecodec_train.recipe_content import parse_recipe
@@ -38,10 +38,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return photographs(folder / "photographs").parent
 
 
+MADE: list[Batches] = []
+
+
 @pytest.fixture(autouse=True)
 def presets() -> Iterator[None]:
+    """Tiny presets, and no threads that outlive their test."""
     with tiny_presets():
         yield
+    while MADE:
+        MADE.pop().close()
 
 
 def stage_of(data: Path, name: str, index: int, *changes: str, before: Checkpoint | None = None) -> Any:
@@ -49,6 +55,7 @@ def stage_of(data: Path, name: str, index: int, *changes: str, before: Checkpoin
     recipe = parse_recipe(read_recipe(name, [*tiny_changes(name), *changes]), name)
     source = data / ("scenes.tar" if recipe.data.kind == "scenes" else "photographs")
     batches = make_batches(recipe.data_of(recipe.stages[index]), open_data(recipe.data, source, recipe.validation))
+    MADE.append(batches)
     return make_stage(StageContext(recipe, index, batches, CPU, before))
 
 

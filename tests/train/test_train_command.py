@@ -168,7 +168,12 @@ def test_a_signal_ends_a_run_after_its_step(number: signal.Signals, data: Path, 
     base = [sys.executable, "-m", "edgecodec", "train", RECIPE, "--data", str(data), "-j", "1"]
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [*base, "-o", str(run), *steps], env=ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True
+        [*base, "-o", str(run), *steps],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # A shell's background job has interrupts ignored, and so have its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not (run / "state.pt").exists() and time.monotonic() < deadline:

@@ -9,7 +9,7 @@ import torch
 
 from edgecodec.errors import InvalidArgument, OutOfMemory
 from edgecodec_train.batches import Opened, make_batches, open_data
-from edgecodec_train.device import Device, choose_device
+from edgecodec_train.device import Device, choose_device, denormals_flushed
 from edgecodec_train.events import Note, Report
 from edgecodec_train.loop import train
 from edgecodec_train.provenance import provenance
@@ -48,7 +48,6 @@ def train_recipe(
     run, position = _resumed(name, output, changes) if resume else (_planned(name, output, changes), Position())
     recipe, stopping = run.recipe, stopping or Stopping()
     chosen = choose_device(device, recipe.precision)
-    torch.set_flush_denormal(True)
     opened = open_data(recipe.data, data, recipe.validation)
     run.use_data(opened.fingerprint)
     report(Note(f"{run.name}: {recipe.title}"))
@@ -57,8 +56,10 @@ def train_recipe(
         for index in range(position.stage, len(recipe.stages)):
             if index > position.stage:
                 position = Position(stage=index, seconds=position.seconds, skipped_steps=position.skipped_steps)
-            if not _run_stage(run, position, opened, chosen, stopping, report):
-                return [run.checkpoint(complete) for complete in range(index)]
+            with denormals_flushed():
+                complete = _run_stage(run, position, opened, chosen, stopping, report)
+            if not complete:
+                return [run.checkpoint(each) for each in range(index)]
         return [run.checkpoint(complete) for complete in range(len(recipe.stages))]
     finally:
         if opened.skipped_summary:
