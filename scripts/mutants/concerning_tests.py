@@ -10,7 +10,7 @@ _CODER = ["native/corrupt_coder", "native/exactness_coder"]
 _NETS = ["native/corrupt_integer_net", "native/exactness_integer_net"]
 _GOLDEN = ["native/golden_files"]
 _BUNDLES = ["runtime/bundle_tampered", "runtime/manifest_tampered", "runtime/bundle_files", "runtime/bundle_links"]
-_METADATA = ["runtime/metadata", "runtime/metadata_does_not_steer", "runtime/picture_opening"]
+_METADATA = ["runtime/metadata", "runtime/picture_depth", "runtime/metadata_does_not_steer", "runtime/picture_opening"]
 _COMMANDS = ["runtime/cli", "runtime/cli_knobs", "runtime/batches"]
 _KNOBS = ["runtime/knobs", "runtime/knobs_as_data"]
 _ENGINES = ["runtime/graph_outputs", "runtime/engines", "runtime/threads"]
@@ -38,8 +38,7 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("edgecodec/native.py", ["native/native_library", *_CONTAINER, *_MODEL, *_CODER]),
     ("edgecodec/noise.py", ["runtime/exactness_noise", "runtime/noise_seed"]),
     ("edgecodec/padding.py", ["runtime/padding", "runtime/sizes"]),
-    ("edgecodec/picture*.py", ["runtime/picture_depth", *_METADATA, "runtime/sizes", "runtime/pillow_plugin",
-                               "runtime/streams"]),
+    ("edgecodec/picture*.py", [*_METADATA, "runtime/sizes", "runtime/pillow_plugin", "runtime/streams"]),
     ("edgecodec/pillow_plugin.py", ["runtime/pillow_plugin"]),
     ("edgecodec/png_chunks.py", _METADATA),
     ("edgecodec/rate_search.py", ["runtime/rate_search"]),
