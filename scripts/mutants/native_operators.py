@@ -25,6 +25,7 @@ _FAILURE = re.compile(rb"(?m)(?:^[ \t]*|default: )((?:throw\b|(?:\w+\.)?fail\()[
 _SIMPLE = rb"[\w.]+(?:\[[^\]\n]*\])?"
 _CONDITIONAL = re.compile(rb" \? (" + _SIMPLE + rb") : (" + _SIMPLE + rb")(?=[;,)\s])")
 _CAST = re.compile(rb"\bstatic_cast<(?:[^<>]|<[^<>]*>)*>(?=\()")
+_WHOLE = re.compile(rb"^(?!.*\bauto\b).*(?:\breturn|[^=!<>]=) $")
 _WIDENED = re.compile(rb"\bu?int(?:32|64)_t\{([\w.]+)\}")
 
 
@@ -55,7 +56,8 @@ class _Finder:
         for token in _CONDITIONAL.finditer(self._code):
             yield self._mutation(BRANCHES, token.span(), b" ? " + token[2] + b" : " + token[1])
         for token in _CAST.finditer(self._code):
-            yield self._mutation(CAST, token.span(), b"")
+            if not self._converted_anyway(token):
+                yield self._mutation(CAST, token.span(), b"")
         for token in _WIDENED.finditer(self._code):
             yield self._mutation(CAST, token.span(), token[1])
 
@@ -68,6 +70,11 @@ class _Finder:
                 yield self._mutation(CHECK, (start, end), b"(false && " + condition + b")")
             elif self._has_else(end):
                 yield self._mutation(BRANCHES, (start, end), b"(!" + condition + b")")
+
+    def _converted_anyway(self, cast: re.Match[bytes]) -> bool:
+        """Whether the cast is all that is assigned or returned: that is converted to its type without it as well."""
+        whole = _WHOLE.search(self._code, self._code.rfind(b"\n", 0, cast.start()) + 1, cast.start())
+        return whole is not None and self._code.startswith(b";", self._closing(cast.end()))
 
     def _has_else(self, at: int) -> bool:
         """Whether `else` follows the statement that begins at `at`."""
