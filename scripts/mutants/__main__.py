@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -105,6 +106,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the chosen mutants and try none")
     options = parser.parse_args()
 
+    # So that the copy is removed then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with worktree(ROOT) as copy:
         mutations = chosen(copy, source_files(copy, options.only), options.count, options.seed)
         if options.list:

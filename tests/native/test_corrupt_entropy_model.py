@@ -250,6 +250,14 @@ def test_the_cost_is_that_of_its_parts(width: int, height: int) -> None:
     assert 4 * positions * (2 + 4) <= cost.bytes <= 4 * positions * 14 + 2 * 64 * (positions**0.5 + 9) ** 2
 
 
+def test_a_tensor_that_no_step_reads_is_held_for_its_own_step_only() -> None:
+    unread, latent = Tensor("unread", 2, 1), Tensor("latent", 2, 1, decoder_latent=True)
+    alone = Model(1, [latent], [[TABLE] * 2], [], [Code("latent", 0)])
+    both = Model(1, [unread, latent], [[TABLE] * 2], [], [Code("unread", 0), Code("latent", 0)])
+    costs = [EntropyModel(model_bytes(model)).cost(64, 64) for model in (alone, both)]
+    assert costs[1].bytes == costs[0].bytes and costs[1].multiplications == 2 * costs[0].multiplications
+
+
 def test_every_truncation_is_refused() -> None:
     data = model_bytes(MODEL)
     for size in range(len(data)):
