@@ -265,6 +265,17 @@ def test_table_sets_that_break_a_rule_are_refused(position: int, value: int) -> 
         NativeCoder(b"\1\0" + bytes(broken))
 
 
+@pytest.mark.parametrize(("ranks", "opens"), [(1, False), (2, True), (64, True), (65, False)])
+def test_a_coding_table_has_2_to_64_ranks(ranks: int, opens: bool) -> None:
+    """Nothing else is wrong with these tables."""
+    table_set = reference_coder.table_set_bytes([Table((16384 - (ranks - 1), *(1,) * (ranks - 1)))])
+    if opens:
+        NativeCoder(table_set)
+        return
+    with pytest.raises(BadModel, match="2 to 64 ranks"):
+        NativeCoder(table_set)
+
+
 @pytest.mark.parametrize("value", [1, 2, 128, 255])
 def test_the_reserved_byte_of_a_coding_table_is_zero(value: int) -> None:
     with pytest.raises(BadModel, match="reserved byte"):
