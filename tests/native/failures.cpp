@@ -1,16 +1,21 @@
 // Checks that every exception becomes a status at the C boundary, also one that no code throws on purpose, and one in a
-// thread. Compiled from the sources, because the library exports nothing but its C functions.
+// thread, and that work is done without threads where the system refuses them. Compiled from the sources, because the library exports nothing but its C functions.
 //
 //     failures
 //
 // The exit status is 1 if one does not; the output then names it.
 #include <atomic>
+#include <cstddef>
 #include <cstdio>
 #include <functional>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
+#ifdef __GLIBC__
+#include <pthread.h>
+#endif
 
 #include "support/parallel_rows.h"
 #include "support/status.h"
@@ -29,6 +34,28 @@ void expect(const char *name, ec_status status, const std::string &message, Body
     std::printf("%s: status %d, message \"%s\"\n", name, static_cast<int>(returned), error.message);
     ++wrong;
 }
+
+#ifdef __GLIBC__
+// Until it is destroyed, no thread can be created: each would get a stack that no address space has room for.
+class NoThreads {
+public:
+    NoThreads() {
+        pthread_getattr_default_np(&before_);
+        pthread_attr_t larger;
+        pthread_attr_init(&larger);
+        pthread_attr_setstacksize(&larger, size_t{1} << 50);
+        if (pthread_setattr_default_np(&larger) != 0) throw std::runtime_error("the stack size cannot be set");
+        pthread_attr_destroy(&larger);
+    }
+    ~NoThreads() {
+        pthread_setattr_default_np(&before_);
+        pthread_attr_destroy(&before_);
+    }
+
+private:
+    pthread_attr_t before_;
+};
+#endif
 
 void in_parallel(const std::function<void(size_t worker, size_t row)> &body) { parallel_rows(64, 4, body); }
 
@@ -67,6 +94,25 @@ int main() {
         in_parallel([&](size_t, size_t) { ++rows; });
         if (rows != 64) throw std::runtime_error("not every row once");
     });
+#ifdef __GLIBC__
+    expect("no threads to be had", EC_OK, "", [] {
+        const NoThreads none;
+        bool refused = false;
+        try {
+            std::thread([] {}).join();
+        } catch (const std::system_error &) {
+            refused = true;
+        }
+        if (!refused) throw std::runtime_error("there is a thread all the same");
+        size_t rows = 0;
+        in_parallel([&](size_t worker, size_t) { rows += worker == 0; });
+        if (rows != 64) throw std::runtime_error("the caller has not done every row");
+    });
+    expect("failure without threads", EC_LIMIT, "too large", [] {
+        const NoThreads none;
+        in_parallel([](size_t, size_t) { throw Failure(EC_LIMIT, "too large"); });
+    });
+#endif
     if (wrong == 0) std::puts("every exception became a status");
     return wrong == 0 ? 0 : 1;
 }

@@ -55,6 +55,11 @@ def crafted(lanes: int, states: dict[int, int], tails: tuple[int, ...], stream: 
     return b"".join(varint(tail) for tail in tails) + bits.to_bytes() + stream
 
 
+def no_tails(lanes: int) -> tuple[int, ...]:
+    """The tails of a payload whose ramp is without symbols."""
+    return (0,) * ((lanes > 8) + (lanes > 2))
+
+
 def is_refused(
     coder: NativeCoder, indices: Indices, symbols: Symbols, counts: list[int], lanes: int, damaged: bytes
 ) -> bool:
@@ -135,6 +140,69 @@ def test_payloads_without_symbols_keep_every_rule(lanes: int, payload: bytes, pr
         reference_coder.decode(gaussian_tables(), [[]], lanes, payload)
 
 
+@pytest.mark.parametrize("lanes", LANES)
+def test_the_final_state_of_every_lane_is_checked(lanes: int) -> None:
+    """The first bits of the state of a lane are all that tells 2^16 + x from 2^17 + x."""
+    coder = gaussian_coder()
+    coder.decode(NONE, [0], lanes, crafted(lanes, {}, no_tails(lanes)))
+    for lane in range(lanes):
+        for state in (1 << 17, (1 << 18) + 65535, (1 << 32) - 1):
+            with pytest.raises(Corrupt, match="start states"):
+                coder.decode(NONE, [0], lanes, crafted(lanes, {lane: state}, no_tails(lanes)))
+
+
+#: A state of lane 0 that one symbol of a frequency of 16383 leaves between 2^16 and 2^17, without a word.
+BEFORE_ONE_SYMBOL = 5 << 14
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("raw_bits", "side", "problem"), [
+    (8, b"\x85", None),
+    (8, b"", "ends before its side bits do"),
+    (9, b"\x85", "ends before its side bits do"),
+    (12, b"\x05\x85", None),
+    (12, b"\x85", "ends before its side bits do"),
+])  # fmt: skip
+def test_side_bits_end_where_the_payload_does(
+    kernels: str, lanes: int, raw_bits: int, side: bytes, problem: str | None
+) -> None:
+    """A payload without words: its last side bit is there, and the one after it is not."""
+    tables = [Table((16383, 1), raw_bits=raw_bits)]
+    coder = NativeCoder(reference_coder.table_set_bytes(tables))
+    payload = crafted(lanes, {0: BEFORE_ONE_SYMBOL}, no_tails(lanes), side)
+    if problem is None:
+        symbols, _ = coder.decode(np.zeros(1, np.uint8), [1], lanes, payload)
+        assert [symbols.tolist()] == reference_coder.decode(tables, [[0]], lanes, payload)[0]
+        assert symbols[0] == int.from_bytes(side, "big") - (1 << raw_bits - 1)
+        return
+    with pytest.raises(Corrupt, match=problem):
+        coder.decode(np.zeros(1, np.uint8), [1], lanes, payload)
+    with pytest.raises(reference_coder.Refused):
+        reference_coder.decode(tables, [[0]], lanes, payload)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize(("count", "zigzagged", "value"), [
+    (1, 0, 0), (1, 1, 1), (2, 1, None), (2, 2, -1), (2, 3, 2), (3, 0, None), (3, 3, None), (3, 4, -2),
+    (16, 0x7FFF, None), (16, 0x8000, -0x4000), (16, 0xFFFD, 0x7FFF), (16, 0xFFFE, -0x7FFF),
+])  # fmt: skip
+def test_escapes_have_one_spelling(kernels: str, lanes: int, count: int, zigzagged: int, value: int | None) -> None:
+    tables = [Table((1, 16383))]
+    coder = NativeCoder(reference_coder.table_set_bytes(tables))
+    side = Bits()
+    side.put(count - 1, 4)
+    side.put(zigzagged, count)
+    payload = crafted(lanes, {0: BEFORE_ONE_SYMBOL + 1}, no_tails(lanes), side.to_bytes()[::-1])
+    if value is not None:
+        symbols, _ = coder.decode(np.zeros(1, np.uint8), [1], lanes, payload)
+        assert [symbols.tolist()] == reference_coder.decode(tables, [[0]], lanes, payload)[0] == [[value]]
+        return
+    with pytest.raises(Corrupt, match="escape that is not in its shortest form"):
+        coder.decode(np.zeros(1, np.uint8), [1], lanes, payload)
+    with pytest.raises(reference_coder.Refused, match="shortest"):
+        reference_coder.decode(tables, [[0]], lanes, payload)
+
+
 def test_part_of_the_ramp_that_needs_more_words_than_it_has_is_corrupt() -> None:
     """Every symbol of an even table costs a bit: 6 words carry 96 of them, and the two states some, but not 200."""
     coder = NativeCoder(reference_coder.table_set_bytes([Table((8192, 8192))]))
@@ -195,6 +263,23 @@ def test_table_sets_that_break_a_rule_are_refused(position: int, value: int) -> 
     broken[position] = value
     with pytest.raises(BadModel):
         NativeCoder(b"\1\0" + bytes(broken))
+
+
+@pytest.mark.parametrize(("ranks", "opens"), [(1, False), (2, True), (64, True), (65, False)])
+def test_a_coding_table_has_2_to_64_ranks(ranks: int, opens: bool) -> None:
+    """Nothing else is wrong with these tables."""
+    table_set = reference_coder.table_set_bytes([Table((16384 - (ranks - 1), *(1,) * (ranks - 1)))])
+    if opens:
+        NativeCoder(table_set)
+        return
+    with pytest.raises(BadModel, match="2 to 64 ranks"):
+        NativeCoder(table_set)
+
+
+@pytest.mark.parametrize("value", [1, 2, 128, 255])
+def test_the_reserved_byte_of_a_coding_table_is_zero(value: int) -> None:
+    with pytest.raises(BadModel, match="reserved byte"):
+        NativeCoder(b"\1\0" + GOOD[:3] + bytes([value]) + GOOD[4:])
 
 
 def test_table_sets_of_another_length_are_refused() -> None:

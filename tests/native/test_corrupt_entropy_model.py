@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgecodec.entropy_model import EntropyModel
-from edgecodec.errors import BadModel, EdgecodecError, InternalError
+from edgecodec.errors import BadModel, EdgecodecError, InternalError, UnsupportedVersion
 from support.exactness import latent_shape
 from support.reference_coder import Table
 from support.reference_entropy_model import Add, Affine, Apply, Code, Concat, Model, Step, Tensor, model_bytes
@@ -116,6 +116,29 @@ def test_a_broken_rule_is_named(model: Model, why: str) -> None:
     refused(model_bytes(model), why)
 
 
+#: Offsets of the fields of the head and of the first tensor (docs/format.md, section 3).
+LAYOUT, RESERVED, TENSOR_TYPE, DECODER_LATENT = 4, 6, 20, 21
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "why"),
+    [
+        *((RESERVED + byte, value, "reserved field") for byte in (0, 1) for value in (1, 2, 128, 255)),
+        *((field, value, "unknown type") for field in (TENSOR_TYPE, DECODER_LATENT) for value in (2, 3, 128, 255)),
+    ],
+)
+def test_a_field_without_a_meaning_yet_is_refused(at: int, value: int, why: str) -> None:
+    data = model_bytes(MODEL)
+    refused(data[:at] + bytes([value]) + data[at + 1 :], why)
+
+
+@pytest.mark.parametrize("layout", [0, 2, 3, 257, 65535])
+def test_another_layout_is_refused_as_such(layout: int) -> None:
+    data = model_bytes(MODEL)
+    with pytest.raises(UnsupportedVersion, match="layout"):
+        EntropyModel(data[:LAYOUT] + struct.pack("<H", layout) + data[LAYOUT + 2 :])
+
+
 @pytest.mark.parametrize("byte", [b"\0", b"\n", b"\x7f", b"\x80", b"\xff"])
 def test_a_name_that_is_not_printable_ascii_is_refused(byte: bytes) -> None:
     refused(model_bytes(MODEL).replace(b"coded", b"cod" + byte + b"d"), "name")
@@ -171,6 +194,17 @@ def test_sides_that_grow_without_end_are_refused() -> None:
     refused(model_bytes(Model(1, tensors, [[TABLE] * 2], [grown], steps)), "another extent")
 
 
+@pytest.mark.parametrize(("more", "why"), [(0, "more memory than it may use"), (1, "another extent")])
+def test_a_side_of_one_unit_may_be_2_to_the_24_and_no_more(more: int, why: str) -> None:
+    """8^8 = 2^24. Behind it the sides shrink to what they were, so that nothing else is wrong with the extent."""
+    up, down = convolution(8, 0, 8, transposed=True), convolution(8, 0, 8)
+    wider: list[Layer | Crop] = [convolution(2, 0, transposed=True), Crop(0, 0, 1, 1, 2)]
+    net = Net(-50, 50, [*[up] * 8, *wider * more, *[down] * 8])
+    tensors = [Tensor(name, 2, 1, decoder_latent=True) for name in "abc"]
+    steps: list[Step] = [Code("a", 0), Affine("b", "a", 0, OFFSETS, -50, 50), Apply("c", "b", 0)]
+    refused(model_bytes(Model(1, tensors, [[TABLE] * 2], [net], steps)), why)
+
+
 def wide(channels: int, layers: int, kernel: int) -> Model:
     """Codes a tensor at full size and runs a net of so many layers on it."""
     numbers = np.ones(channels, np.int64)
@@ -214,6 +248,14 @@ def test_the_cost_is_that_of_its_parts(width: int, height: int) -> None:
     assert cost.multiplications == positions * (sum(moved.values()) + 16 * (2 + 2) + convolutions)
     # At the net for the indices: both latents so far, the values that are read again, and its padded input.
     assert 4 * positions * (2 + 4) <= cost.bytes <= 4 * positions * 14 + 2 * 64 * (positions**0.5 + 9) ** 2
+
+
+def test_a_tensor_that_no_step_reads_is_held_for_its_own_step_only() -> None:
+    unread, latent = Tensor("unread", 2, 1), Tensor("latent", 2, 1, decoder_latent=True)
+    alone = Model(1, [latent], [[TABLE] * 2], [], [Code("latent", 0)])
+    both = Model(1, [unread, latent], [[TABLE] * 2], [], [Code("unread", 0), Code("latent", 0)])
+    costs = [EntropyModel(model_bytes(model)).cost(64, 64) for model in (alone, both)]
+    assert costs[1].bytes == costs[0].bytes and costs[1].multiplications == 2 * costs[0].multiplications
 
 
 def test_every_truncation_is_refused() -> None:

@@ -153,6 +153,20 @@ def test_shapes_that_no_net_can_take() -> None:
         net.shape(2**32 - 1, 3)
 
 
+def test_a_side_may_be_2_to_the_24_and_no_more() -> None:
+    """Of the input, of the output, and of the input with the zeros around it."""
+    most = 1 << 24
+    point = Layer(False, 1, 0, 0, 1, np.array([0, 0]), np.ones((2, 1, 1, 3), np.int64), REQUANTISE)
+    doubled = replace(point, transposed=True, stride=2, weight=np.ones((2, 2, 2, 3), np.int64))
+    padded = replace(point, padding=1, weight=np.ones((2, 3, 3, 3), np.int64))
+    for layer, side, output in ((point, most, most), (doubled, most // 2, most), (padded, most - 2, most - 2)):
+        net = NativeNet(net_bytes(Net(-50, 50, [layer])))
+        assert net.shape(side, 1)[1] == net.shape(1, side)[2] == output
+        for sides in ((side + 1, 1), (1, side + 1)):
+            with pytest.raises(LimitExceeded):
+                net.shape(*sides)
+
+
 def test_a_transposed_convolution_may_crop_everything() -> None:
     cropped = replace(UP, stride=1, padding=4, output_padding=0)
     net = NativeNet(net_bytes(Net(-50, 50, [cropped])))

@@ -104,6 +104,19 @@ def test_a_broken_rule_is_refused(model: Model) -> None:
     assert caught.value.offset is not None and 0 <= caught.value.offset <= len(model_bytes(model))
 
 
+@pytest.mark.parametrize(("classes", "opens"), [(0, False), (1, True), (256, True), (257, False), (65535, False)])
+def test_there_are_1_to_256_classes(classes: int, opens: bool) -> None:
+    """Nothing but the count is wrong with such a model: the tensor behind the map does not depend on it."""
+    tensors = [Tensor("map", 1, 1, decoder_latent=True), Tensor("after", 1, 1, decoder_latent=True)]
+    tables = [carrying_tables(np.random.default_rng(2), 1)]
+    data = model_bytes(Model(1, tensors, tables, [], [Labels("map", classes), Code("after", 0)]))
+    if opens:
+        assert [latent.name for latent in EntropyModel(data).encoder_latents] == ["map", "after"]
+        return
+    with pytest.raises(BadModel, match="number of classes out of range"):
+        EntropyModel(data)
+
+
 def test_no_damage_gives_other_latents_unnoticed() -> None:
     opened = EntropyModel(model_bytes(MODEL))
     given = {name: values.astype(np.int16) for name, values in latents(20, 16).items()}

@@ -187,6 +187,12 @@ def test_a_newer_schema(bundle_copy: Path) -> None:
         edgecodec.inspect(bundle_copy)
 
 
+def test_without_a_smallest_side_a_picture_may_have_any(bundle_copy: Path) -> None:
+    _edit(bundle_copy, lambda manifest: manifest["image"].pop("smallest_side", None))
+    info = edgecodec.inspect(bundle_copy)
+    assert isinstance(info, BundleInfo) and info.image.smallest_side == 1
+
+
 def test_unknown_fields_are_skipped(bundle_copy: Path) -> None:
     _edit(bundle_copy, lambda manifest: manifest.update(later={"more": 1}))
     assert isinstance(edgecodec.inspect(bundle_copy), BundleInfo)

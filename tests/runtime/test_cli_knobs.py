@@ -233,3 +233,10 @@ def test_numbers_are_read_from_a_list() -> None:
     for text in ("", "a", "0,,1", "0;1"):
         with pytest.raises(InvalidArgument, match="--beta"):
             knob_options.parse_numbers(text, "--beta")
+
+
+@pytest.mark.parametrize("given", ["alpha", "=0.5", "=", ""])
+def test_a_knob_needs_a_name_and_a_value(given: str) -> None:
+    with pytest.raises(InvalidArgument, match="is not NAME=VALUE"):
+        knob_options.chosen(knob_options.DecoderKnobs(knob=[given]))
+    assert knob_options.chosen(knob_options.DecoderKnobs(knob=["gamma=0.5"])) == {"gamma": 0.5}

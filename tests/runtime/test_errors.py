@@ -67,6 +67,12 @@ def test_the_first_place_named_stays() -> None:
     assert error.where == "first"
 
 
+def test_an_error_of_the_system_names_the_file_it_is_about() -> None:
+    error = errors.typed(OSError(28, "No space left on device", "out.png"))
+    assert type(error) is errors.CannotWrite and str(error) == "out.png: No space left on device"
+    assert errors.typed(OSError(28, "No space left on device", 3)).where is None  # a descriptor has no name
+
+
 @pytest.mark.parametrize("kind", BY_CODE.values(), ids=lambda kind: kind.__name__)
 def test_errors_survive_pickling(kind: type[EdgecodecError]) -> None:
     error = kind("what", where="where", hint="do", offset=3)

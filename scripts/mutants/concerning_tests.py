@@ -1,0 +1,76 @@
+"""Which tests concern a source file, cheapest first."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+_CONTAINER = ["native/sections", "runtime/noise_seed", "native/truncation", "native/resealed", "native/bitflip"]
+_MODEL = ["native/corrupt_entropy_model", "native/exactness_entropy_model"]
+_CODER = ["native/corrupt_coder", "native/exactness_coder"]
+_NETS = ["native/corrupt_integer_net", "native/exactness_integer_net"]
+_GOLDEN = ["native/golden_files"]
+_BUNDLES = ["runtime/bundle_tampered", "runtime/manifest_tampered", "runtime/bundle_files", "runtime/bundle_links"]
+_METADATA = ["runtime/metadata", "runtime/picture_depth", "runtime/metadata_does_not_steer", "runtime/picture_opening"]
+_COMMANDS = ["runtime/cli", "runtime/cli_knobs", "runtime/batches"]
+_KNOBS = ["runtime/knobs", "runtime/knobs_as_data"]
+_ENGINES = ["runtime/graph_outputs", "runtime/engines", "runtime/threads"]
+
+#: The first pattern that a path matches decides.
+_TABLE: list[tuple[str, list[str]]] = [
+    ("edgecodec/bundle.py", [*_BUNDLES, *_ENGINES]),
+    ("edgecodec/codec.py", ["runtime/padding", "runtime/sizes", "runtime/noise_seed", *_KNOBS, "runtime/labels",
+                            "runtime/limits", "runtime/engines", "runtime/tiling"]),
+    ("edgecodec/container.py", [*_CONTAINER, *_GOLDEN, "runtime/cli"]),
+    ("edgecodec/encoding.py", ["runtime/padding", "runtime/rate_search", *_KNOBS, "runtime/labels", "runtime/sizes"]),
+    ("edgecodec/engine*.py", _ENGINES),
+    ("edgecodec/entropy_model.py", [*_MODEL, "native/exactness_labels", "runtime/labels", *_GOLDEN]),
+    ("edgecodec/errors.py", ["runtime/errors", "runtime/cli"]),
+    ("edgecodec/exif.py", _METADATA),
+    ("edgecodec/files.py", ["runtime/atomic_write", "runtime/streams", "runtime/batches", "runtime/picture_opening"]),
+    ("edgecodec/foreign_engine.py", _ENGINES),
+    ("edgecodec/graph_file.py", ["native/graph_reader", "runtime/bundle_links", "runtime/bundle_files"]),
+    ("edgecodec/jpeg_segments.py", _METADATA),
+    ("edgecodec/knob*.py", [*_KNOBS, "runtime/cli_knobs"]),
+    ("edgecodec/limits.py", ["runtime/limits", "runtime/sizes", "runtime/picture_opening", "runtime/cli"]),
+    ("edgecodec/loading.py", [*_BUNDLES, *_ENGINES]),
+    ("edgecodec/manifest.py", [*_BUNDLES, *_KNOBS]),
+    ("edgecodec/memory.py", ["runtime/available_memory", "runtime/tiling"]),
+    ("edgecodec/native.py", ["native/native_library", *_CONTAINER, *_MODEL, *_CODER]),
+    ("edgecodec/noise.py", ["runtime/exactness_noise", "runtime/noise_seed"]),
+    ("edgecodec/padding.py", ["runtime/padding", "runtime/sizes"]),
+    ("edgecodec/picture*.py", [*_METADATA, "runtime/sizes", "runtime/pillow_plugin", "runtime/streams"]),
+    ("edgecodec/pillow_plugin.py", ["runtime/pillow_plugin"]),
+    ("edgecodec/png_chunks.py", _METADATA),
+    ("edgecodec/rate_search.py", ["runtime/rate_search"]),
+    ("edgecodec/regular_file.py", ["runtime/bundle_links", "runtime/bundle_files"]),
+    ("edgecodec/side_inputs.py", ["runtime/labels", "runtime/noise_seed"]),
+    ("edgecodec/tiff_*.py", _METADATA),
+    ("edgecodec/tiling.py", ["runtime/tiling", "runtime/available_memory"]),
+    ("edgecodec/cli/signals.py", ["runtime/interrupts", *_COMMANDS]),
+    ("edgecodec/*.py", [*_COMMANDS, *_BUNDLES]),
+    ("engines/*.py", [*_ENGINES, "runtime/interrupts"]),
+    ("native/src/bundle/*", ["native/graph_reader"]),
+    ("native/src/container/*", [*_CONTAINER, *_GOLDEN]),
+    ("native/src/core_container.cpp", [*_CONTAINER, *_GOLDEN]),
+    ("native/src/core_graph.cpp", ["native/graph_reader"]),
+    ("native/src/core_coder.cpp", _CODER),
+    ("native/src/core_net.cpp", _NETS),
+    ("native/src/model/label_map.*", ["native/exactness_labels", *_GOLDEN]),
+    ("native/src/model/step_labels.cpp", ["native/exactness_labels", *_GOLDEN]),
+    ("native/src/model/*mixture.*", [*_MODEL, "native/exactness_mixture", *_GOLDEN]),
+    ("native/src/model/step_context.cpp", ["native/exactness_context", "native/exactness_channel_slices", *_GOLDEN]),
+    ("native/src/model/*", [*_MODEL, "native/exactness_channel_slices", "native/exactness_context", *_GOLDEN]),
+    ("native/src/nets/*", [*_NETS, *_MODEL, *_GOLDEN]),
+    ("native/src/rans/*", [*_CODER, *_GOLDEN, "native/exactness_context", "native/exactness_labels"]),
+    ("native/src/support/parallel_rows.*", ["native/native_library", *_NETS]),
+    ("native/src/*", ["native/native_library", *_CONTAINER, *_CODER, *_NETS, *_MODEL, *_GOLDEN,
+                      "native/graph_reader"]),
+]  # fmt: skip
+
+
+def concerning_tests(path: str) -> list[str]:
+    """Paths of the test files that concern the source file at `path`; empty if it is none that is mutated."""
+    for pattern, names in _TABLE:
+        if fnmatch(path, pattern):
+            return ["tests/{}/test_{}.py".format(*name.split("/")) for name in names]
+    return []
