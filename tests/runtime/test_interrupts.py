@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,8 @@ def test_an_endless_graph_is_ended(
     bundle: Callable[[str], Path], tmp_path: Path, coded: bytes, graph: str, calls: int, number: signal.Signals
 ) -> None:
     """calls: which one to wait for; three imports come first, then load and run."""
+    if graph == "constant" and tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 24):
+        pytest.skip("this ONNX Runtime keeps Python's lock while it loads, so no signal is seen before it has")
     (tmp_path / "a.edgc").write_bytes(coded)
     arguments = ["decode", tmp_path / "a.edgc", "-b", bundle(graph), "--engine", "onnxruntime", "-j", 1]
     with _command(ANNOUNCING, *arguments, "-o", tmp_path / "out.png", "--tile", "off") as process:

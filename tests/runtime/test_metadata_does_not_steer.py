@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from PIL import Image
 
 from edgecodec import container, picture
 from edgecodec.codec import Codec
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import InvalidArgument, NotAnImage
 from edgecodec.limits import Limits
 from edgecodec.picture_writing import FORMATS, as_file
 from support.command_line import run_command
@@ -344,7 +345,11 @@ def test_exif_of_a_tiff_is_carried(mosaic: Codec) -> None:
 def test_any_folders_of_a_tiff_leave_its_pixels_alone(drawn: tuple[bytes, dict[int, str]]) -> None:
     exif, texts = drawn
     file = tiff_file(PIXELS, exif, {*DESCRIPTIVE, EXIF, GPS, INTEROPERABILITY})
-    read = picture.read(file, Limits())
+    try:
+        read = picture.read(file, Limits())
+    except NotAnImage:  # Pillow before 13 refuses some of these, which is not what this test is about
+        assert int(PIL.__version__.split(".")[0]) < 13
+        return
     np.testing.assert_array_equal(read.pixels, PIXELS)
     kept = Image.Exif()
     kept.load(read.exif or b"")
