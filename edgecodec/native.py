@@ -27,10 +27,17 @@ Bytes = npt.NDArray[np.uint8]
 MAX_SECTIONS = 16
 
 
-class CoreError(Structure):
-    """ec_core_error"""
+class Error(Structure):
+    """ec_error"""
 
-    _fields_ = [("status", c_int32), ("offset", c_int64), ("message", c_char * 248)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("status", c_int32),
+        ("offset", c_int64),
+        ("message", c_char * 512),
+        ("where", c_char * 1024),
+        ("hint", c_char * 512),
+    ]
 
 
 class Span(Structure):
@@ -79,7 +86,7 @@ class CoreWeights(Structure):
 _POINTERS = POINTER(c_void_p)
 _SIZES = POINTER(c_size_t)
 _NUMBERS = POINTER(c_uint32)
-_ERROR = POINTER(CoreError)
+_ERROR = POINTER(Error)
 
 #: Name, result, arguments; in the order of the header. Data buffers and handles are plain addresses.
 _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
@@ -168,12 +175,16 @@ def _find() -> Path:
 
 def call(function: Callable[..., int], *arguments: object) -> None:
     """Call a function whose last argument is an error struct, and raise the error that belongs to its status."""
-    error = CoreError()
+    error = Error(ctypes.sizeof(Error))
     status = function(*arguments, ctypes.byref(error))
     if status != 0:
         kind = BY_CODE.get(status, InternalError)
         offset = error.offset if error.offset >= 0 else None
-        raise kind(error.message.decode("utf-8", "replace"), offset=offset)
+        raise kind(_text(error.message) or "", where=_text(error.where), hint=_text(error.hint), offset=offset)
+
+
+def _text(text: bytes) -> str | None:
+    return text.decode("utf-8", "replace") or None
 
 
 def view(data: Buffer) -> Bytes:

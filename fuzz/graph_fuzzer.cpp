@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     // A copy of exactly this size, so that the sanitizer sees every read past the end.
     const std::vector<uint8_t> file(data, data + size);
     size_t count = 0, again = 0;
-    ec_core_error error{};
+    ec_error error{};
     const ec_status status = checked(ec_core_graph_read(file.data(), file.size(), nullptr, 0, &count, &error));
     require(status == EC_OK || status == EC_BAD_MODEL);
     if (status != EC_OK) {

@@ -47,7 +47,7 @@ void check_run(const ec_core_tables *tables, const uint8_t *indices, const int16
 
 }  // namespace
 
-ec_status ec_core_tables_open(const uint8_t *data, size_t size, ec_core_tables **out, ec_core_error *error) {
+ec_status ec_core_tables_open(const uint8_t *data, size_t size, ec_core_tables **out, ec_error *error) {
     return guarded(error, [&] {
         if ((data == nullptr && size > 0) || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "data or out missing");
         ByteReader reader(data, size, EC_BAD_MODEL);
@@ -61,7 +61,7 @@ void ec_core_tables_close(ec_core_tables *tables) { delete tables; }
 
 ec_status ec_core_coder_encode(const ec_core_tables *tables, const uint8_t *indices, const int16_t *symbols,
                                const size_t *counts, size_t steps, uint32_t *lanes, uint32_t digest, uint8_t *payload,
-                               size_t capacity, size_t *written, ec_core_error *error) {
+                               size_t capacity, size_t *written, ec_error *error) {
     return guarded(error, [&] {
         check_run(tables, indices, symbols, counts, steps);
         if (lanes == nullptr || written == nullptr) throw Failure(EC_INVALID_ARGUMENT, "lanes or written missing");
@@ -82,7 +82,7 @@ ec_status ec_core_coder_encode(const ec_core_tables *tables, const uint8_t *indi
 
 ec_status ec_core_coder_decode(const ec_core_tables *tables, const uint8_t *indices, int16_t *symbols,
                                const size_t *counts, size_t steps, uint32_t lanes, uint32_t *digest,
-                               const uint8_t *payload, size_t size, ec_core_error *error) {
+                               const uint8_t *payload, size_t size, ec_error *error) {
     return guarded(error, [&] {
         check_run(tables, indices, symbols, counts, steps);
         if (digest == nullptr || (payload == nullptr && size > 0)) {

@@ -7,7 +7,7 @@
 
 using namespace edgecodec;
 
-ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out, ec_core_error *error) {
+ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out, ec_error *error) {
     return guarded(error, [&] {
         if (out == nullptr || (data == nullptr && size > 0)) throw Failure(EC_INVALID_ARGUMENT, "data or out missing");
         *out = parse_container(data, size);
@@ -15,7 +15,7 @@ ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_cont
 }
 
 ec_status ec_core_container_write(const ec_core_container *head, const uint8_t *const *sections, const uint8_t *payload,
-                                  uint8_t *out, size_t capacity, size_t *written, ec_core_error *error) {
+                                  uint8_t *out, size_t capacity, size_t *written, ec_error *error) {
     return guarded(error, [&] {
         if (head == nullptr || written == nullptr || (sections == nullptr && head->section_count > 0) ||
             (payload == nullptr && head->payload.size > 0)) {

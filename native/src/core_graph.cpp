@@ -6,7 +6,7 @@
 using namespace edgecodec;
 
 ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity, size_t *count,
-                             ec_core_error *error) {
+                             ec_error *error) {
     return guarded(error, [&] {
         if ((data == nullptr && size > 0) || count == nullptr || (weights == nullptr && capacity > 0)) {
             throw Failure(EC_INVALID_ARGUMENT, "data, weights or count missing");

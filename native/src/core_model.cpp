@@ -32,7 +32,7 @@ ec_status describe(const EntropyModel &model, const std::vector<size_t> &latents
 
 }  // namespace
 
-ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_model **out, ec_core_error *error) {
+ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_model **out, ec_error *error) {
     return guarded(error, [&] {
         if (out == nullptr || (data == nullptr && size > 0)) throw Failure(EC_INVALID_ARGUMENT, "data or out missing");
         *out = new ec_core_model(data, size);
@@ -62,7 +62,7 @@ ec_status ec_core_model_decoder_latent(const ec_core_model *model, uint32_t i, e
 }
 
 ec_status ec_core_model_cost(const ec_core_model *model, uint32_t width, uint32_t height, ec_core_cost *out,
-                             ec_core_error *error) {
+                             ec_error *error) {
     return guarded(error, [&] {
         check(model, width, height, out, 1);
         const Cost cost = model->model.cost(width, height);
@@ -72,7 +72,7 @@ ec_status ec_core_model_cost(const ec_core_model *model, uint32_t width, uint32_
 
 ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
                          const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
-                         ec_core_error *error) {
+                         ec_error *error) {
     return guarded(error, [&] {
         check(model, width, height, latents, threads);
         if (payload == nullptr && size > 0) throw Failure(EC_INVALID_ARGUMENT, "payload missing");
@@ -82,7 +82,7 @@ ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t he
 
 ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t *lanes,
                          const int16_t *const *latents, uint8_t *payload, size_t capacity, size_t *written,
-                         uint32_t threads, ec_core_error *error) {
+                         uint32_t threads, ec_error *error) {
     return guarded(error, [&] {
         check(model, width, height, latents, threads);
         if (lanes == nullptr || written == nullptr) throw Failure(EC_INVALID_ARGUMENT, "lanes or written missing");
@@ -100,7 +100,7 @@ size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t
 }
 
 ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
-                              const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_core_error *error) {
+                              const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_error *error) {
     return guarded(error, [&] {
         check(model, width, height, latents, threads);
         if (bits == nullptr) throw Failure(EC_INVALID_ARGUMENT, "bits missing");

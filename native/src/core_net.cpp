@@ -28,7 +28,7 @@ Shapes shapes(const ec_core_net *net, uint32_t rows, uint32_t columns) {
 
 }  // namespace
 
-ec_status ec_core_net_open(const uint8_t *data, size_t size, ec_core_net **out, ec_core_error *error) {
+ec_status ec_core_net_open(const uint8_t *data, size_t size, ec_core_net **out, ec_error *error) {
     return guarded(error, [&] {
         if (out == nullptr || (data == nullptr && size > 0)) throw Failure(EC_INVALID_ARGUMENT, "no net");
         ByteReader reader(data, size, EC_BAD_MODEL);
@@ -41,7 +41,7 @@ ec_status ec_core_net_open(const uint8_t *data, size_t size, ec_core_net **out, 
 void ec_core_net_close(ec_core_net *net) { delete net; }
 
 ec_status ec_core_net_shape(const ec_core_net *net, uint32_t rows, uint32_t columns, uint32_t out[3],
-                            ec_core_error *error) {
+                            ec_error *error) {
     return guarded(error, [&] {
         const Shapes found = shapes(net, rows, columns);
         out[0] = static_cast<uint32_t>(found.channels);
@@ -51,7 +51,7 @@ ec_status ec_core_net_shape(const ec_core_net *net, uint32_t rows, uint32_t colu
 }
 
 ec_status ec_core_net_run(const ec_core_net *net, const int16_t *input, uint32_t rows, uint32_t columns,
-                          int16_t *output, uint32_t threads, ec_core_error *error) {
+                          int16_t *output, uint32_t threads, ec_error *error) {
     return guarded(error, [&] {
         if (input == nullptr || output == nullptr || threads == 0) {
             throw Failure(EC_INVALID_ARGUMENT, "a net needs an input, an output and a thread");

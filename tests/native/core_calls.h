@@ -10,7 +10,7 @@
 
 template <class Function, class... Arguments>
 void call(Function function, Arguments... arguments) {
-    ec_core_error error{};
+    ec_error error{};
     if (function(arguments..., &error) != EC_OK) throw std::runtime_error(error.message);
 }
 

@@ -118,7 +118,7 @@ struct Stream {
 
     Decoded decode(const ec_core_tables *tables, const std::vector<uint8_t> &payload) const {
         Decoded decoded{EC_OK, std::vector<int16_t>(indices.size()), 0};
-        ec_core_error error{};
+        ec_error error{};
         decoded.status =
             ec_core_coder_decode(tables, indices.data(), decoded.symbols.data(), counts.data(), counts.size(), lanes,
                                  &decoded.digest, payload.data(), payload.size(), &error);
@@ -314,7 +314,7 @@ void compare_nets(Random &random, const std::vector<std::string> &kernels) {
         call(ec_core_kernels_force, name.c_str());
         const Net net(writer.bytes());
         uint32_t sides[3];
-        ec_core_error error{};
+        ec_error error{};
         // A convolution may need more rows or columns than there are.
         if (ec_core_net_shape(net.opened.get(), rows, columns, sides, &error) != EC_OK) return;
         for (const uint32_t threads : {1u, 2u}) {

@@ -28,7 +28,7 @@ int wrong = 0;
 
 template <class Body>
 void expect(const char *name, ec_status status, const std::string &message, Body &&body) {
-    ec_core_error error{};
+    ec_error error{};
     const ec_status returned = guarded(&error, body);
     if (returned == status && error.status == status && error.message == message) return;
     std::printf("%s: status %d, message \"%s\"\n", name, static_cast<int>(returned), error.message);

@@ -1,46 +1,14 @@
-/* The internal C interface of libedgecodec: what the Python runtime and the tests call. No Python, no float, no engine.
- *
- * Every function that can fail returns a status and, on failure, fills the caller's ec_core_error with the first cause.
- * Buffers belong to the caller and are only borrowed for the call. The library never prints and never exits; its only
- * global is the choice of kernels, made once. Several threads may use a model at the same time.
+/* The internal C interface of libedgecodec: what the Python package and the tests call beside edgecodec.h, whose rules
+ * hold here too. It may change with every version. No Python, no engine.
  */
 #ifndef EDGECODEC_CORE_H
 #define EDGECODEC_CORE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "edgecodec/edgecodec.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#if defined(_WIN32)
-#define EC_API __declspec(dllexport)
-#else
-#define EC_API __attribute__((visibility("default")))
-#endif
-
-/* Frozen numbers, shared with Python's errors. The tens are the command line's exit status. */
-typedef enum ec_status {
-    EC_OK = 0,
-    EC_INVALID_ARGUMENT = 20, /* the caller broke this header's rules */
-    EC_NOT_EDGC = 30,         /* not a coded picture */
-    EC_CORRUPT = 31,          /* damaged or truncated picture */
-    EC_LATENTS_DIFFER = 32,   /* parsed, but the latents are not those that were encoded */
-    EC_VERSION = 40,          /* made by a newer format */
-    EC_MODEL_MISMATCH = 41,   /* picture of another model: for callers, who compare the ids */
-    EC_BAD_MODEL = 42,        /* entropy.bin or a graph is damaged or unsafe to run */
-    EC_LIMIT = 50,            /* larger than the caller allows */
-    EC_NO_MEMORY = 51,
-    EC_OUT_OF_RANGE = 52, /* a latent that no table can carry (beyond 16 bits) */
-    EC_INTERNAL = 90      /* a bug of the library: a C++ exception that it does not expect */
-} ec_status;
-
-typedef struct ec_core_error {
-    int32_t status;
-    int64_t offset; /* byte in the data that the call reads, or -1 */
-    char message[248];
-} ec_core_error;
 
 /* ---- kernels ------------------------------------------------------------------------------------------------- */
 
@@ -51,7 +19,7 @@ EC_API const char *ec_core_kernels(void);
 EC_API const char *ec_core_kernels_available(void);
 /* For tests, and not while coding. Nets that are already open, also in models, keep the kernels that they were opened
  * with. */
-EC_API ec_status ec_core_kernels_force(const char *name, ec_core_error *error);
+EC_API ec_status ec_core_kernels_force(const char *name, ec_error *error);
 
 /* ---- container (docs/format.md, section 1) ------------------------------------------------------------------- */
 
@@ -74,13 +42,13 @@ typedef struct ec_core_container {
 } ec_core_container;
 
 EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out,
-                                         ec_core_error *error);
+                                         ec_error *error);
 
 /* Writes the file into out (capacity bytes) from the fields of `head` (of the spans only the sizes count) and the bytes
  * of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */
 EC_API ec_status ec_core_container_write(const ec_core_container *head, const uint8_t *const *sections,
                                          const uint8_t *payload, uint8_t *out, size_t capacity, size_t *written,
-                                         ec_core_error *error);
+                                         ec_error *error);
 EC_API uint32_t ec_core_crc32(const uint8_t *data, size_t size);
 
 /* ---- entropy model (docs/format.md, sections 2 and 3) --------------------------------------------------------- */
@@ -92,7 +60,7 @@ typedef struct ec_core_tensor {
     uint32_t channels, stride;
 } ec_core_tensor;
 
-EC_API ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_model **out, ec_core_error *error);
+EC_API ec_status ec_core_model_open(const uint8_t *data, size_t size, ec_core_model **out, ec_error *error);
 EC_API void ec_core_model_close(ec_core_model *model); /* NULL is fine */
 EC_API uint32_t ec_core_model_id(const ec_core_model *model);
 EC_API uint32_t ec_core_model_alignment(const ec_core_model *model);
@@ -109,25 +77,25 @@ typedef struct ec_core_cost {
 } ec_core_cost;
 
 EC_API ec_status ec_core_model_cost(const ec_core_model *model, uint32_t width, uint32_t height, ec_core_cost *out,
-                                    ec_core_error *error);
+                                    ec_error *error);
 
 /* latents[i]: decoder latent i as int16 (channels, rows, columns), exactly the size the picture's size implies.
  * threads: 1 or more, an upper limit; results do not depend on it. */
 EC_API ec_status ec_core_decode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t lanes,
                                 const uint8_t *payload, size_t size, int16_t *const *latents, uint32_t threads,
-                                ec_core_error *error);
+                                ec_error *error);
 
 /* latents[i]: encoder latent i, in the same layout.
  * lanes: 0 chooses by size and is replaced by the choice. The payload is at most ec_core_encode_bound bytes. */
 EC_API size_t ec_core_encode_bound(const ec_core_model *model, uint32_t width, uint32_t height);
 EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint32_t height, uint32_t *lanes,
                                 const int16_t *const *latents, uint8_t *payload, size_t capacity, size_t *written,
-                                uint32_t threads, ec_core_error *error);
+                                uint32_t threads, ec_error *error);
 
 /* For measurements: the bits that coding these encoder latents takes, without the coder's states. */
 EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
                                      const int16_t *const *latents, uint64_t *bits, uint32_t threads,
-                                     ec_core_error *error);
+                                     ec_error *error);
 
 /* ---- graphs (docs/format.md, section 5) ------------------------------------------------------------------------ */
 
@@ -140,35 +108,35 @@ typedef struct ec_core_weights {
 /* Reads an ONNX file as strictly as a bundle demands, and reports the weights that it has elsewhere, in its order.
  * *count may exceed capacity; the first `capacity` are written then. EC_BAD_MODEL: the message names the place. */
 EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity,
-                                    size_t *count, ec_core_error *error);
+                                    size_t *count, ec_error *error);
 
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
 typedef struct ec_core_tables ec_core_tables; /* one table set: the bytes of one "table set" of entropy.bin */
 
-EC_API ec_status ec_core_tables_open(const uint8_t *data, size_t size, ec_core_tables **out, ec_core_error *error);
+EC_API ec_status ec_core_tables_open(const uint8_t *data, size_t size, ec_core_tables **out, ec_error *error);
 EC_API void ec_core_tables_close(ec_core_tables *tables);
 
 /* `steps` runs of symbols, run k of counts[k] symbols, one after the other in symbols and indices. */
 EC_API ec_status ec_core_coder_encode(const ec_core_tables *tables, const uint8_t *indices, const int16_t *symbols,
                                       const size_t *counts, size_t steps, uint32_t *lanes, uint32_t digest,
-                                      uint8_t *payload, size_t capacity, size_t *written, ec_core_error *error);
+                                      uint8_t *payload, size_t capacity, size_t *written, ec_error *error);
 EC_API ec_status ec_core_coder_decode(const ec_core_tables *tables, const uint8_t *indices, int16_t *symbols,
                                       const size_t *counts, size_t steps, uint32_t lanes, uint32_t *digest,
-                                      const uint8_t *payload, size_t size, ec_core_error *error);
+                                      const uint8_t *payload, size_t size, ec_error *error);
 
 /* ---- integer nets alone, for tests and benchmarks -------------------------------------------------------------- */
 
 typedef struct ec_core_net ec_core_net; /* the bytes of one "net" of entropy.bin */
 
-EC_API ec_status ec_core_net_open(const uint8_t *data, size_t size, ec_core_net **out, ec_core_error *error);
+EC_API ec_status ec_core_net_open(const uint8_t *data, size_t size, ec_core_net **out, ec_error *error);
 EC_API void ec_core_net_close(ec_core_net *net);
 /* Output shape (channels, rows, columns) for an input of rows x columns. */
 EC_API ec_status ec_core_net_shape(const ec_core_net *net, uint32_t rows, uint32_t columns, uint32_t out[3],
-                                   ec_core_error *error);
+                                   ec_error *error);
 /* input (channels, rows, columns) int16 within the net's bounds; output int16, indices widened; same layout. */
 EC_API ec_status ec_core_net_run(const ec_core_net *net, const int16_t *input, uint32_t rows, uint32_t columns,
-                                 int16_t *output, uint32_t threads, ec_core_error *error);
+                                 int16_t *output, uint32_t threads, ec_error *error);
 
 #ifdef __cplusplus
 }
