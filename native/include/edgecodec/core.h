@@ -41,8 +41,7 @@ typedef struct ec_core_container {
     ec_core_span payload;
 } ec_core_container;
 
-EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out,
-                                         ec_error *error);
+EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out, ec_error *error);
 
 /* Writes the file into out (capacity bytes) from the fields of `head` (of the spans only the sizes count) and the bytes
  * of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */
@@ -94,8 +93,7 @@ EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint
 
 /* For measurements: the bits that coding these encoder latents takes, without the coder's states. */
 EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
-                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads,
-                                     ec_error *error);
+                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_error *error);
 
 /* ---- graphs (docs/format.md, section 5) ------------------------------------------------------------------------ */
 
@@ -109,6 +107,24 @@ typedef struct ec_core_weights {
  * *count may exceed capacity; the first `capacity` are written then. EC_BAD_MODEL: the message names the place. */
 EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity,
                                     size_t *count, ec_error *error);
+
+/* ---- bundles (docs/format.md, section 6) ------------------------------------------------------------------------ */
+
+/* The index of a bundle alone. What its description points to lives until it is closed. */
+typedef struct ec_core_index ec_core_index;
+
+EC_API ec_status ec_core_index_open(const uint8_t *data, size_t size, ec_core_index **out, ec_error *error);
+EC_API ec_status ec_core_index_describe(const ec_core_index *index, ec_bundle_info *out, ec_error *error);
+EC_API void ec_core_index_close(ec_core_index *index); /* NULL is fine */
+
+/* The contents of a file that the index lists, which are those that it describes; *written bytes of them. */
+EC_API ec_status ec_core_bundle_read(const ec_bundle *bundle, const char *name, uint8_t *out, size_t capacity,
+                                     size_t *written, ec_error *error);
+/* Hashes a file that the index lists, of any size. EC_BUNDLE_CHANGED where it is not as described. */
+EC_API ec_status ec_core_bundle_check(const ec_bundle *bundle, const char *name, ec_error *error);
+
+/* portable: 1 without the processor's instructions for SHA-256. The digest is the same. */
+EC_API void ec_core_sha256(const uint8_t *data, size_t size, uint32_t portable, uint8_t digest[32]);
 
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
