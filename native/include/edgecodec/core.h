@@ -110,6 +110,17 @@ typedef struct ec_core_weights {
 EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity,
                                     size_t *count, ec_error *error);
 
+/* ---- ONNX Runtime, for tests ------------------------------------------------------------------------------------ */
+
+typedef struct ec_core_onnxruntime ec_core_onnxruntime;
+
+/* engine, library, provider_library: as in ec_codec_options. */
+EC_API ec_status ec_core_onnxruntime_open(const char *engine, const char *library, const char *provider_library,
+                                          ec_core_onnxruntime **out, ec_error *error);
+/* Lives as long as the engine. */
+EC_API const ec_engine *ec_core_onnxruntime_table(const ec_core_onnxruntime *engine);
+EC_API void ec_core_onnxruntime_close(ec_core_onnxruntime *engine); /* NULL is fine */
+
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
 typedef struct ec_core_tables ec_core_tables; /* one table set: the bytes of one "table set" of entropy.bin */
