@@ -17,6 +17,7 @@ from support.paths import ROOT
 HEADER = ROOT / "native" / "include" / "edgecodec" / "core.h"
 
 EXPORTED = [
+    "RegisterCustomOps",
     "ec_core_coder_decode",
     "ec_core_coder_encode",
     "ec_core_container_parse",
@@ -43,6 +44,9 @@ EXPORTED = [
     "ec_core_net_open",
     "ec_core_net_run",
     "ec_core_net_shape",
+    "ec_core_onnxruntime_close",
+    "ec_core_onnxruntime_open",
+    "ec_core_onnxruntime_table",
     "ec_core_tables_close",
     "ec_core_tables_open",
 ]

@@ -211,6 +211,16 @@ EC_API ec_status ec_core_search_report(ec_core_search *search, size_t point, uin
 /* After a report. */
 EC_API ec_status ec_core_search_best(const ec_core_search *search, size_t *point, ec_error *error);
 EC_API void ec_core_search_close(ec_core_search *search);
+/* ---- ONNX Runtime, for tests ------------------------------------------------------------------------------------ */
+
+typedef struct ec_core_onnxruntime ec_core_onnxruntime;
+
+/* engine, library, provider_library: as in ec_codec_options. */
+EC_API ec_status ec_core_onnxruntime_open(const char *engine, const char *library, const char *provider_library,
+                                          ec_core_onnxruntime **out, ec_error *error);
+/* Lives as long as the engine. */
+EC_API const ec_engine *ec_core_onnxruntime_table(const ec_core_onnxruntime *engine);
+EC_API void ec_core_onnxruntime_close(ec_core_onnxruntime *engine); /* NULL is fine */
 
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
