@@ -20,14 +20,14 @@ file(RELATIVE_PATH prefix_from_pkgconfig /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconf
 configure_file(cmake/edgecodec.pc.in edgecodec.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/edgecodec.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# The tool uses POSIX: files that are renamed, signals.
+# The tool uses POSIX for files and signals.
 if(UNIX)
   enable_language(C)
   file(GLOB tool_sources CONFIGURE_DEPENDS tools/*.c)
   add_executable(edgecodec-decode ${tool_sources})
   target_compile_options(edgecodec-decode PRIVATE -std=c99 -Wall -Wextra -Wpedantic -Werror)
   target_compile_definitions(edgecodec-decode PRIVATE _XOPEN_SOURCE=700)
-  target_link_libraries(edgecodec-decode PRIVATE edgecodec)
+  target_link_libraries(edgecodec-decode PRIVATE edgecodec Threads::Threads)
   if(EDGECODEC_SANITIZE)
     target_compile_options(edgecodec-decode PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all)
     target_link_options(edgecodec-decode PRIVATE -fsanitize=address,undefined)

@@ -1,7 +1,6 @@
 /* edgecodec-decode: a coded picture to PPM or PGM, without Python. Options, messages and exit statuses are those of
  * `edgecodec decode` (docs/commands.md). */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,34 +9,10 @@
 #include "command_line.h"
 #include "edgecodec/edgecodec.h"
 #include "files.h"
+#include "interruption.h"
 #include "message.h"
 
 enum { NOBODY_READS = 141, /* as if SIGPIPE had ended the process */ MOST_FILE_BYTES = 1 << 30 };
-
-/* For the signal handler: what to stop, and which signal came. */
-static ec_codec *volatile running;
-static volatile sig_atomic_t signal_that_came;
-
-/* The second signal of a kind ends the process at once. */
-static void stop_work(int number) {
-    signal_that_came = number;
-    ec_codec *codec = running;
-    if (codec != NULL) ec_codec_cancel(codec);
-}
-
-static bool was_stopped(void) { return signal_that_came != 0; }
-
-static void watch_signals(void) {
-    static const int NUMBERS[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; ++i) {
-        struct sigaction action = {.sa_handler = stop_work, .sa_flags = (int)SA_RESETHAND}, before;
-        /* Under nohup SIGHUP is ignored; leave it so. */
-        if (sigaction(NUMBERS[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            sigaction(NUMBERS[i], &action, NULL);
-        }
-    }
-    signal(SIGPIPE, SIG_IGN);
-}
 
 /* The file's extension without its dot, or "". */
 static const char *extension_of(const char *path) {
@@ -67,14 +42,14 @@ static ec_status write_picture(const char *path, const ec_picture *picture, ec_e
                                 (unsigned)picture->width, (unsigned)picture->height);
     const part parts[] = {{head, (size_t)length},
                           {picture->pixels, (size_t)picture->width * picture->height * picture->channels}};
-    return write_file(path, parts, 2, was_stopped, error);
+    return write_file(path, parts, 2, error);
 }
 
-static void say_what_is_dropped(const char *input, const char *output, const ec_file_info *info) {
+static void say_what_is_dropped(const char *input, const char *output, const ec_picture *picture) {
     static const char *const NAMES[] = {[EC_ICC] = "an ICC profile", [EC_EXIF] = "EXIF data", [EC_XMP] = "XMP"};
     const char *format = is_standard_stream(output) ? "ppm" : extension_of(output);
-    for (uint32_t i = 0; i < info->section_count; ++i) {
-        const uint32_t tag = info->sections[i].tag;
+    for (uint32_t i = 0; i < picture->section_count; ++i) {
+        const uint32_t tag = picture->sections[i].tag;
         if (tag >= EC_ICC && tag <= EC_XMP) say("%s: dropped %s: %s holds none", input, NAMES[tag], format);
     }
 }
@@ -83,7 +58,7 @@ static void say_result(const command_line *line, const ec_picture *picture, size
     const ec_timings *seconds = &picture->timings;
     const double pixels = (double)picture->width * picture->height;
     if (line->quiet) return;
-    say_what_is_dropped(line->input, line->output, &picture->info);
+    say_what_is_dropped(line->input, line->output, picture);
     say("%s -> %s  %ux%u  %llu bytes  %.3f bpp  %.3f s", line->input, line->output, (unsigned)picture->width,
         (unsigned)picture->height, (unsigned long long)file_bytes, 8 * (double)file_bytes / pixels,
         seconds->parse + seconds->entropy + seconds->engine + seconds->rest);
@@ -104,7 +79,11 @@ static ec_status decode(const command_line *line, ec_codec *codec, ec_error *err
     options.channels = channels_for(line->output);
     ec_status status = check_output(line->output, line->input, line->force, error);
     if (status == EC_OK) status = read_file(line->input, MOST_FILE_BYTES, &data, &size, error);
-    if (status == EC_OK) status = ec_decode(codec, data, size, &options, &picture, error);
+    if (status == EC_OK) {
+        begin_cancellable(codec);
+        status = ec_decode(codec, data, size, &options, &picture, error);
+        end_cancellable();
+    }
     if (status == EC_OK) status = write_picture(line->output, &picture, error);
     if (status == EC_OK) say_result(line, &picture, size);
     ec_free(picture.pixels);
@@ -113,7 +92,7 @@ static ec_status decode(const command_line *line, ec_codec *codec, ec_error *err
 }
 
 static int exit_status(ec_status status, const ec_error *error, const char *input) {
-    if (was_stopped()) return 128 + signal_that_came;
+    if (signal_that_came() != 0) return 128 + signal_that_came();
     if (status == EC_OK) return EXIT_SUCCESS;
     if (error->status == CANNOT_WRITE && strcmp(error->message, strerror(EPIPE)) == 0) return NOBODY_READS;
     return report_failure(error, input);
@@ -139,10 +118,8 @@ int main(int count, char **arguments) {
     if (status == EC_OK) status = check_format(line.output, &error);
     if (status == EC_OK) status = ec_bundle_open(line.bundle, &bundle, &error);
     if (status == EC_OK) status = ec_codec_open(bundle, &line.codec, &codec, &error);
-    if (status == EC_OK && !was_stopped()) {
-        running = codec;
+    if (status == EC_OK) {
         status = decode(&line, codec, &error);
-        running = NULL;
         /* Without an engine no picture is at fault. */
         if (status != EC_ENGINE_UNAVAILABLE) input = line.input;
     }

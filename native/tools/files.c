@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "interruption.h"
 #include "message.h"
 
 enum { BLOCK = 1 << 20 };
@@ -31,7 +32,7 @@ static ec_status read_all(int descriptor, const char *name, size_t most, unsigne
             *data = larger;
         }
         const ssize_t got = read(descriptor, *data + *size, capacity - *size);
-        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EINTR && signal_that_came() == 0) continue;
         if (got < 0) return refuse_access(error, EC_CANNOT_READ, name, errno);
         if (got == 0) return EC_OK;
         *size += (size_t)got;
@@ -77,7 +78,7 @@ static int write_parts(int descriptor, const part *parts, size_t count) {
         size_t left = parts[i].size;
         while (left > 0) {
             const ssize_t written = write(descriptor, at, left);
-            if (written < 0 && errno != EINTR) return errno;
+            if (written < 0 && (errno != EINTR || signal_that_came() != 0)) return errno;
             if (written > 0) {
                 at += written;
                 left -= (size_t)written;
@@ -114,39 +115,41 @@ static void take_permissions(int descriptor, const char *target) {
     if (fchmod(descriptor, replaced.st_mode & 07777) != 0) errno = 0;         /* a file system without modes */
 }
 
-static ec_status replace(const char *path, const part *parts, size_t count, bool (*stop)(void), ec_error *error) {
-    /* A link is followed, so that the file it names is replaced and not the link. */
-    char *resolved = realpath(path, NULL);
-    const char *target = resolved == NULL ? path : resolved;
-    const size_t size = strlen(target) + 64;
-    char *temporary = malloc(size);
-    int failed = temporary == NULL ? ENOMEM : 0;
-    bool stopped = false;
-    if (failed == 0) {
-        const int descriptor = open_temporary(target, temporary, size);
-        failed = descriptor < 0 ? errno : 0;
-        if (failed == 0) {
-            take_permissions(descriptor, target);
-            failed = write_parts(descriptor, parts, count);
-            if (failed == 0 && fsync(descriptor) != 0) failed = errno;
-            if (close(descriptor) != 0 && failed == 0) failed = errno;
-            stopped = stop();
-            if (failed == 0 && !stopped && rename(temporary, target) != 0) failed = errno;
-            if (failed != 0 || stopped) unlink(temporary);
-        }
-    }
-    free(temporary);
-    free(resolved);
-    if (failed != 0) return refuse_access(error, CANNOT_WRITE, path, failed);
-    return stopped ? refuse(error, EC_CANCELLED, path, NULL, "was not written") : EC_OK;
+/* 0, or an error number; EINTR where a signal ends the tool. */
+static int replace(const char *target, const part *parts, size_t count, char *temporary, size_t size) {
+    const int descriptor = open_temporary(target, temporary, size);
+    if (descriptor < 0) return errno;
+    take_permissions(descriptor, target);
+    int failed = write_parts(descriptor, parts, count);
+    if (failed == 0 && fsync(descriptor) != 0) failed = errno;
+    if (close(descriptor) != 0 && failed == 0) failed = errno;
+    if (failed == 0 && signal_that_came() != 0) failed = EINTR;
+    if (failed == 0 && rename(temporary, target) != 0) failed = errno;
+    if (failed != 0) unlink(temporary);
+    return failed;
 }
 
-ec_status write_file(const char *path, const part *parts, size_t count, bool (*stop)(void), ec_error *error) {
+/* A link is followed, so that the file it names is replaced and not the link. */
+static int replace_linked(const char *path, const part *parts, size_t count) {
+    char *resolved = realpath(path, NULL);
+    const char *target = resolved == NULL ? path : resolved;
+    const size_t size = strlen(target) + 64; /* of the temporary file's name */
+    char *temporary = malloc(size);
+    const int failed = temporary == NULL ? ENOMEM : replace(target, parts, count, temporary, size);
+    free(temporary);
+    free(resolved);
+    return failed;
+}
+
+ec_status write_file(const char *path, const part *parts, size_t count, ec_error *error) {
     struct stat there;
-    if (!is_standard_stream(path) && (stat(path, &there) != 0 || S_ISREG(there.st_mode))) {
-        return replace(path, parts, count, stop, error);
+    int failed;
+    if (is_standard_stream(path)) {
+        failed = write_parts(STDOUT_FILENO, parts, count);
+    } else if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        failed = write_in_place(path, parts, count);
+    } else {
+        failed = replace_linked(path, parts, count);
     }
-    const int failed =
-        is_standard_stream(path) ? write_parts(STDOUT_FILENO, parts, count) : write_in_place(path, parts, count);
     return failed == 0 ? EC_OK : refuse_access(error, CANNOT_WRITE, name_of(path, "standard output"), failed);
 }

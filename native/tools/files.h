@@ -1,4 +1,5 @@
-/* Reading a whole file, and writing one so that it is complete or not there. "-" is a standard stream. */
+/* Reading a whole file, and writing one so that it is complete or not there, also where a signal ends the tool.
+ * "-" is a standard stream. */
 #ifndef EDGECODEC_TOOLS_FILES_H
 #define EDGECODEC_TOOLS_FILES_H
 
@@ -22,8 +23,7 @@ typedef struct part {
 } part;
 
 /* Writes the parts one after the other. A file that is replaced leaves its permissions to the new one; devices and
- * pipes are written to as they are. stop: asked before the file gets its name; true leaves things as they were, with
- * EC_CANCELLED. */
-ec_status write_file(const char *path, const part *parts, size_t count, bool (*stop)(void), ec_error *error);
+ * pipes are written to as they are. */
+ec_status write_file(const char *path, const part *parts, size_t count, ec_error *error);
 
 #endif
