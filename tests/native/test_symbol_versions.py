@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import edgecodec
 from edgecodec import native
+from support.c_programs import Installation
 from support.elf_file import read_elf
 from support.paths import ROOT
 
@@ -45,8 +47,8 @@ def test_the_library(record_property: object) -> None:
     _check(Path(native.library()._name), record_property)
 
 
-def test_the_tool(record_property: object, installed: Path) -> None:
-    _check(installed / "bin" / "edgecodec-decode", record_property)
+def test_the_tool(record_property: object, installation: Installation) -> None:
+    _check(installation.tool, record_property)
 
 
 def test_a_function_of_a_newer_system_is_noticed(tmp_path: Path) -> None:
@@ -78,7 +80,5 @@ def test_public_and_internal_functions_are_told_apart() -> None:
 
 
 def test_the_version_of_the_symbols_is_the_major_version() -> None:
-    import edgecodec
-
     node = f"EDGECODEC_{edgecodec.__version__.partition('.')[0]} {{"
     assert node in (ROOT / "native" / "exported_symbols.map").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ _HIDDEN = 0x8000  # bit of a symbol's version number
 class ElfFile(NamedTuple):
     """soname: the name that programs ask for, or None. needed: libraries that are asked for.
 
-    exported: symbols for others with their versions, "" for none. required: the versions that are asked of each library.
+    exported: symbols for others with their versions, "" for none. required: versions that are asked of each library.
     """
 
     soname: str | None
