@@ -1,12 +1,12 @@
 /* Decodes with ONNX Runtime's own interface and a fused graph: one file that takes the bytes of a coded picture and
- * gives pixels, because an operator of libedgecodec in it does the entropy stage. So can a program that has a session of
- * ONNX Runtime already, in any language that can register a library of operators. Large pictures are not tiled here, and
- * knobs are those of the graph.
+ * gives pixels, because an operator of libedgecodec in it does the entropy stage. So can a program that has a session
+ * of ONNX Runtime already, in any language that can register a library of operators. Large pictures are not tiled here,
+ * and knobs are those of the graph.
  *
  *     fused_graph libonnxruntime.so.1 libedgecodec.so.0 decode.onnx photo.edgc photo.ppm
  *
- * ONNX Runtime's library is opened by its name: its symbols carry the version of the release, so that a program that was
- * linked with one release starts with no other. Needs its header, onnxruntime_c_api.h.
+ * ONNX Runtime's library is opened by its name: its symbols carry the version of the release, so that a program that
+ * was linked with one release starts with no other. Needs its header, onnxruntime_c_api.h.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -163,7 +163,14 @@ def test_a_version_that_does_not_fit_is_refused(installation: Installation, tmp_
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.18)\nproject(other LANGUAGES NONE)\nfind_package(edgecodec 0.2 REQUIRED)\n"
     )
-    command = [needed_tool("cmake"), "-S", tmp_path, "-B", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={installation.prefix}"]
+    command = [
+        needed_tool("cmake"),
+        "-S",
+        str(tmp_path),
+        "-B",
+        str(tmp_path / "b"),
+        f"-DCMAKE_PREFIX_PATH={installation.prefix}",
+    ]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "0.2" in done.stderr
 
