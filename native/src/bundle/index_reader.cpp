@@ -221,14 +221,14 @@ private:
         if (std::strcmp(knob.name, kQuality) != 0) return;
         reader_.within(value, 0.0, kLargestQuality);
         if (std::fmod(value * kQualitySteps, 1) != 0) {
-            reader_.fail("is " + FieldReader::shown(value) + ", and coded pictures hold multiples of 1/64");
+            reader_.fail("is " + general_text(value) + ", and coded pictures hold multiples of 1/64");
         }
     }
 
     // A value that was read last is one that the knob was baked at.
     void check_value(const ec_knob &knob, double value) const {
         if (!std::binary_search(knob.values, knob.values + knob.value_count, value)) {
-            reader_.fail("is " + FieldReader::shown(value) + ", which is not among the values of knob " + knob.name);
+            reader_.fail("is " + general_text(value) + ", which is not among the values of knob " + knob.name);
         }
     }
 
@@ -247,7 +247,7 @@ private:
         knob.fit_high = reader_.f64("high of the rate");
         if (knob.fit_high <= knob.fit_low) reader_.fail("is not above low");
         knob.fit_residual = reader_.f64("residual");
-        if (knob.fit_residual < 0) reader_.fail("is " + FieldReader::shown(knob.fit_residual) + ", below 0");
+        if (knob.fit_residual < 0) reader_.fail("is " + general_text(knob.fit_residual) + ", below 0");
     }
 
     // ---- graphs ----------------------------------------------------------------------------------------------------
