@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import edgecodec
 from edgecodec import native
+from support import native_index
 from support.c_header import declared_functions
 from support.elf_file import read_elf
 from support.paths import ROOT
@@ -18,6 +21,12 @@ HEADERS = [ROOT / "native" / "include" / "edgecodec" / name for name in ("edgeco
 
 EXPORTED = [
     "RegisterCustomOps",
+    "ec_bundle_close",
+    "ec_bundle_describe",
+    "ec_bundle_open",
+    "ec_core_bundle_check",
+    "ec_core_bundle_check_model",
+    "ec_core_bundle_read",
     "ec_core_coder_decode",
     "ec_core_coder_encode",
     "ec_core_container_parse",
@@ -28,6 +37,9 @@ EXPORTED = [
     "ec_core_encode_bits",
     "ec_core_encode_bound",
     "ec_core_graph_read",
+    "ec_core_index_close",
+    "ec_core_index_describe",
+    "ec_core_index_open",
     "ec_core_kernels",
     "ec_core_kernels_available",
     "ec_core_kernels_force",
@@ -47,8 +59,13 @@ EXPORTED = [
     "ec_core_onnxruntime_close",
     "ec_core_onnxruntime_open",
     "ec_core_onnxruntime_table",
+    "ec_core_sha256",
     "ec_core_tables_close",
     "ec_core_tables_open",
+    "ec_graph_close",
+    "ec_graph_open",
+    "ec_status_text",
+    "ec_version",
 ]
 
 
@@ -65,6 +82,19 @@ def test_exported_symbols(exported: list[str]) -> None:
 def test_the_headers_declare_what_is_exported(exported: list[str]) -> None:
     declared = [name for header in HEADERS for name in declared_functions(header)]
     assert sorted(declared) == exported
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert native_index.library().ec_version().decode() == version == edgecodec.__version__
+
+
+def test_every_status_has_a_text_of_its_own() -> None:
+    header = (ROOT / "native" / "include" / "edgecodec" / "edgecodec.h").read_text(encoding="utf-8")
+    (body,) = re.findall(r"typedef enum ec_status \{(.*?)\} ec_status;", header, re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"^ +EC_\w+ = (\d+)", body, re.MULTILINE)]
+    texts = [native_index.library().ec_status_text(number).decode() for number in [*numbers, -1]]
+    assert len(numbers) == 19 and len(set(texts)) == 20 and all(texts) and texts[-1] == "unknown status"
 
 
 def test_every_exception_becomes_a_status(tmp_path: Path) -> None:

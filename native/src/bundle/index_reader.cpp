@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "bundle/field_reader.h"
@@ -136,7 +136,7 @@ private:
     }
 
     void read_latents(const char *list, ec_side side, LatentList &latents) {
-        std::unordered_set<std::string_view> names;
+        std::set<std::string_view> names;
         bool is_there[] = {false, false, false};  // by source
         for (size_t i = 0, count = reader_.within(reader_.u8(list), 1, UINT8_MAX); i < count; ++i) {
             const Element element(reader_, list, i);
@@ -300,7 +300,7 @@ private:
 
     template <class Read>
     void read_ports(const char *list, PortList &ports, Read &&read_what_it_carries) {
-        std::unordered_set<std::string_view> names;
+        std::set<std::string_view> names;
         for (size_t i = 0, count = reader_.within(reader_.u8(list), 1, UINT8_MAX); i < count; ++i) {
             const Element element(reader_, list, i);
             ec_port port{};
