@@ -50,7 +50,9 @@ def read_manifest(root: Path) -> Manifest:
         with open_regular(path) as stream:
             data = stream.read(_LARGEST_MANIFEST + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotABundle("has no manifest", where=str(path), hint="export the bundle again") from error
+        raise NotABundle(
+            f"has no {MANIFEST}", where=str(root), hint="a bundle is a folder that export wrote"
+        ) from error
     except OSError as error:
         raise CannotRead(error.strerror or str(error), where=str(path)) from error
     if len(data) > _LARGEST_MANIFEST:
@@ -71,12 +73,12 @@ def differences(manifest: Manifest, description: Description) -> list[str]:
 
 def _differences(one: Any, other: Any, place: str) -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict):
-        pairs = [(f"{place}: {key}" if place else key, one.get(key), other.get(key)) for key in sorted({*one, *other})]
+        pairs = {f"{place}: {key}" if place else key: (one.get(key), other.get(key)) for key in sorted({*one, *other})}
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = [(f"{place}[{i}]", *pair) for i, pair in enumerate(zip(one, other, strict=True))]
+        pairs = {f"{place}[{i}]": pair for i, pair in enumerate(zip(one, other, strict=True))}
     else:
         return [] if one == other and isinstance(one, bool) == isinstance(other, bool) else [place]
-    return [difference for name, *values in pairs for difference in _differences(*values, name)]
+    return [each for name, pair in pairs.items() for each in _differences(*pair, name)]
 
 
 # ---- the description ----
@@ -174,7 +176,10 @@ def _manifest(value: JsonValue) -> Manifest:
         {name: value[name].value for name in _DESCRIBED},
         Background(
             golden=tuple(_golden(each, files) for each in value["golden"].elements()),
-            parity={_listed(JsonValue(name, each.where), files): each.number() for name, each in value["parity"].fields().items()},
+            parity={
+                _listed(JsonValue(name, each.where), files): each.number()
+                for name, each in value["parity"].fields().items()
+            },
             entropy_cost={key: each.value for key, each in value["entropy_cost"].fields().items()},
             provenance={key: each.value for key, each in value["provenance"].fields().items()},
             files=files,

@@ -9,6 +9,7 @@ from edgecodec_export.file_hash import sha256_of
 
 CARD = "README.md"
 
+
 def listed_files(folder: Path) -> dict[str, BundleFile]:
     """Every file in `folder` except the manifest, by path with forward slashes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
@@ -17,6 +18,7 @@ from edgecodec.description import (
     Model,
     Port,
     RateFit,
+    Role,
     Side,
 )
 from edgecodec.errors import InvalidArgument
@@ -140,7 +142,7 @@ def _check_knob(where: str, knob: Knob) -> None:
     if re.fullmatch("[a-z][a-z0-9_]*", knob.name) is None:
         refuse(where, "cannot have this name", "use small letters, digits and _, a letter first")
     values = knob.values
-    if any(low >= high for low, high in zip(values, values[1:], strict=False)):
+    if any(low >= high for low, high in pairwise(values)):
         refuse(where, f"has the values {_words(values)}", "list each value once, ascending")
     if not knob.low <= knob.default <= knob.high:
         refuse(where, f"is {knob.default:g} by default, not between {knob.low:g} and {knob.high:g}")
@@ -216,7 +218,7 @@ def _check_decoder(where: str, graph: BakedGraph, model: Model) -> None:
     _check_roles(where, graph.outputs, "output", {"image": (1, 1)})
 
 
-def _check_roles(where: str, ports: Sequence[Port], what: str, allowed: dict[str, tuple[int, int]]) -> None:
+def _check_roles(where: str, ports: Sequence[Port], what: str, allowed: dict[Role, tuple[int, int]]) -> None:
     """allowed: how many ports of each role there are, at least and at most."""
     roles = [port.role for port in ports]
     for role in sorted({*roles, *allowed}):
@@ -228,7 +230,7 @@ def _check_roles(where: str, ports: Sequence[Port], what: str, allowed: dict[str
             refuse(where, f"has the {what} {port.name!r} of the role {port.role} for {port.of!r}", "leave that out")
 
 
-def _check_carried(where: str, ports: Sequence[Port], role: str, known: set[str], *, every: bool) -> None:
+def _check_carried(where: str, ports: Sequence[Port], role: Role, known: set[str], *, every: bool) -> None:
     """Ports of a role carry what is known, each once; all of it where `every` says so."""
     carried = _carried(ports, role)
     for name in carried:
@@ -239,7 +241,7 @@ def _check_carried(where: str, ports: Sequence[Port], role: str, known: set[str]
         refuse(where, f"gives the latents {sorted(carried)}, not {sorted(known)}")
 
 
-def _carried(ports: Sequence[Port], role: str) -> list[str]:
+def _carried(ports: Sequence[Port], role: Role) -> list[str]:
     return [port.of for port in ports if port.role == role]
 
 

@@ -22,7 +22,11 @@ def describe_knobs(
 
 
 def _of_side(
-    side: Side, declared: Sequence[Knob], graphs: Sequence[BakedGraph], defaults: Knobs, rate_fits: Mapping[str, RateFit]
+    side: Side,
+    declared: Sequence[Knob],
+    graphs: Sequence[BakedGraph],
+    defaults: Knobs,
+    rate_fits: Mapping[str, RateFit],
 ) -> Iterator[description.Knob]:
     sides_graphs = [graph for graph in graphs if graph.side == side]
     inputs = {port.of for graph in sides_graphs for port in graph.inputs if port.role == "knob"}

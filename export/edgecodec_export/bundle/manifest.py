@@ -9,6 +9,7 @@ from typing import Any
 from edgecodec.description import MANIFEST, Background, Description, Golden
 from edgecodec.manifest import description_values
 
+
 def write_manifest(folder: Path, description: Description, background: Background) -> None:
     """Write the manifest of the bundle in `folder`."""
     text = json.dumps(manifest_values(description, background), indent=2, sort_keys=True, allow_nan=False) + "\n"
