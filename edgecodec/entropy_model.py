@@ -11,19 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import native
+from edgecodec.description import LatentSpec as LatentSpec
 from edgecodec.errors import InvalidArgument, OutOfMemory
 
 #: By name, in the model's order: int16 (channels, rows, columns).
 Latents = dict[str, npt.NDArray[np.int16]]
-
-
-@dataclass(frozen=True)
-class LatentSpec:
-    """`channels` planes of integers, one every `stride` pixels."""
-
-    name: str
-    channels: int
-    stride: int
 
 
 @dataclass(frozen=True)
