@@ -41,8 +41,7 @@ typedef struct ec_core_container {
     ec_core_span payload;
 } ec_core_container;
 
-EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out,
-                                         ec_error *error);
+EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out, ec_error *error);
 
 /* Writes the file into out (capacity bytes) from the fields of `head` (of the spans only the sizes count) and the bytes
  * of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */
@@ -94,8 +93,7 @@ EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint
 
 /* For measurements: the bits that coding these encoder latents takes, without the coder's states. */
 EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
-                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads,
-                                     ec_error *error);
+                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_error *error);
 
 /* ---- graphs (docs/format.md, section 5) ------------------------------------------------------------------------ */
 
@@ -109,6 +107,16 @@ typedef struct ec_core_weights {
  * *count may exceed capacity; the first `capacity` are written then. EC_BAD_MODEL: the message names the place. */
 EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity,
                                     size_t *count, ec_error *error);
+
+/* ---- codecs ---------------------------------------------------------------------------------------------------- */
+
+/* What encoding any picture with these options would fail with. */
+EC_API ec_status ec_core_check_encoding(const ec_codec *codec, const ec_encode_options *options, ec_error *error);
+/* What opening a job with these knobs would fail with, whatever the file. */
+EC_API ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_options *options, ec_error *error);
+/* The shapes that the engine of a caller who runs jobs takes for a graph; a job that has begun keeps its plan. */
+EC_API ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
+                                      ec_error *error);
 
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 

@@ -42,6 +42,8 @@ public:
     std::vector<uint8_t> read(const ec_bundle_file &file) const;
     // Hashes a file of any size. Throws EC_BUNDLE_CHANGED.
     void check(const ec_bundle_file &file) const;
+    // Of the folder, as it was given.
+    const std::string &path() const { return path_; }
     // The path of a file of the bundle, for messages too.
     std::string path_of(const char *name) const;
 
