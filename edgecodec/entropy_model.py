@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecodec import native
-from edgecodec.description import LatentSpec
+from edgecodec.description import LatentSpec as LatentSpec
 from edgecodec.errors import InvalidArgument, OutOfMemory
 
 if TYPE_CHECKING:
