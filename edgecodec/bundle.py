@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgecodec import interface, native
+from edgecodec import bundle_files, interface, native
 from edgecodec.description import (
     BakedGraph,
     Background,
@@ -89,6 +89,10 @@ class Bundle:
     def handle(self) -> int:
         """Of the library, for as long as this bundle lives."""
         return int(self._owned.value)
+
+    def read(self, name: str) -> bytes:
+        """The contents of a file of `info`, which are those that the index describes. Raises BundleChanged, LimitExceeded."""
+        return bundle_files.read(self.root / name, self.info.files[name])
 
     def graph(self, number: int) -> GraphContents:
         """The graph of this number among those of `info`.

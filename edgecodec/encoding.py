@@ -99,7 +99,7 @@ def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes,
     sections = {tag: data for tag, data in metadata.items() if data}
     borrowed = {tag: view(data) for tag, data in sections.items()}
     options.sections = (interface.Section * len(borrowed))(
-        *((tag, each.address, each.size) for tag, each in borrowed.items())
+        *(interface.Section(tag, each.address, each.size) for tag, each in borrowed.items())
     )
     options.section_count = len(borrowed)
     job = Job.encode(codec, image, options)
@@ -115,4 +115,3 @@ def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes,
         engine=engines[file.graph.contents.number],
         _job=job,
     )
-

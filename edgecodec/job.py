@@ -137,7 +137,8 @@ class Job:
         import numpy as np
 
         memory = native.lent(tensor.data, tensor.bytes, self._owned)
-        return np.frombuffer(memory, _DTYPES[tensor.type]).reshape(_shape(tensor))
+        values: npt.NDArray[Any] = np.frombuffer(memoryview(memory).cast("B"), _DTYPES[tensor.type])
+        return values.reshape(_shape(tensor))
 
 
 def decode_options(knobs: Mapping[str, float]) -> interface.DecodeOptions:
