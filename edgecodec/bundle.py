@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from edgecodec import bundle_files, interface, native
 from edgecodec.description import (
-    BakedGraph,
     Background,
+    BakedGraph,
     BundleFile,
     Description,
     Knob,
@@ -91,7 +91,10 @@ class Bundle:
         return int(self._owned.value)
 
     def read(self, name: str) -> bytes:
-        """The contents of a file of `info`, which are those that the index describes. Raises BundleChanged, LimitExceeded."""
+        """The contents of a file of `info`, which are those that the index describes.
+
+        Raises BundleChanged, LimitExceeded.
+        """
         return bundle_files.read(self.root / name, self.info.files[name])
 
     def graph(self, number: int) -> GraphContents:

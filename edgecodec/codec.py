@@ -276,8 +276,6 @@ class Codec:
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
         """
-        from edgecodec import picture as pictures
-
         import numpy as np
 
         from edgecodec import picture as pictures

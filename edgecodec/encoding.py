@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,7 +46,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for whatever the picture: values of knobs, or instead of them bits per pixel, and a seed of noise."""
+    """What is asked for, whatever the picture: knobs or, instead, bits per pixel; and a seed of noise."""
 
     knobs: Mapping[str, float]
     target_bpp: float | None

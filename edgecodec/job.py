@@ -1,6 +1,6 @@
-"""One picture on its way through the native library: it says which graph to run on what, and an engine of Python's does.
+"""One picture on its way through the native library, whose graphs an engine of Python's runs.
 
-The library does all else: padding, tiles, noise, the entropy model, the crop, and a search for a rate.
+The library does all else: which graph, padding, tiles, noise, the entropy model, the crop, and a search for a rate.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Job:
             return {number: engine.describe() for number, engine in engines.items()}
 
     def latents(self) -> Latents:
-        """Decoder latents of a job that decodes; encoder latents of one that has encoded: by name, in the model's order.
+        """Decoder latents of a job that decodes, encoder latents of one that has encoded: by name, in their order.
 
         The arrays lie in the job's memory.
         """
@@ -133,7 +133,7 @@ class Job:
         return step
 
     def _array(self, tensor: interface.Tensor) -> npt.NDArray[Any]:
-        """A tensor's memory, which lives as long as the array: a call that an interrupt left behind may still read it."""
+        """On a tensor's memory, which lives as long: a call that an interrupt left behind may still read it."""
         import numpy as np
 
         memory = native.lent(tensor.data, tensor.bytes, self._owned)

@@ -202,7 +202,7 @@ def view(data: Buffer) -> Borrowed:
 
 
 def lent(address: int, size: int, owner: object) -> ctypes.Array[c_uint8]:
-    """Memory of the library's as a buffer of `size` bytes, which keeps `owner` alive and is shared by all views of it."""
+    """Memory of the library's as a buffer of `size` bytes, which keeps `owner` alive."""
     memory = (c_uint8 * size).from_address(address)
     memory.owner = owner  # type: ignore[attr-defined]
     return memory

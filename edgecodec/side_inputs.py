@@ -24,7 +24,7 @@ Keep = npt.NDArray[Any] | files.Source | Sequence[str | int]
 
 
 class Planes(NamedTuple):
-    """Contiguous uint8 (height, width), or None where the bundle takes none and, for the mask, where everything is kept."""
+    """Contiguous uint8 (height, width). None: the bundle takes none; for the mask also: everything is kept."""
 
     labels: npt.NDArray[np.uint8] | None
     mask: npt.NDArray[np.uint8] | None
