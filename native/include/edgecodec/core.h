@@ -118,6 +118,24 @@ EC_API ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_o
 EC_API ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
                                       ec_error *error);
 
+/* ---- bundles (docs/format.md, section 6) ------------------------------------------------------------------------ */
+
+/* The index of a bundle alone. What its description points to lives until it is closed. */
+typedef struct ec_core_index ec_core_index;
+
+EC_API ec_status ec_core_index_open(const uint8_t *data, size_t size, ec_core_index **out, ec_error *error);
+EC_API ec_status ec_core_index_describe(const ec_core_index *index, ec_bundle_info *out, ec_error *error);
+EC_API void ec_core_index_close(ec_core_index *index); /* NULL is fine */
+
+/* The contents of a file that the index lists, which are those that it describes; *written bytes of them. */
+EC_API ec_status ec_core_bundle_read(const ec_bundle *bundle, const char *name, uint8_t *out, size_t capacity,
+                                     size_t *written, ec_error *error);
+/* Hashes a file that the index lists, of any size. EC_BUNDLE_CHANGED where it is not as described. */
+EC_API ec_status ec_core_bundle_check(const ec_bundle *bundle, const char *name, ec_error *error);
+
+/* portable: 1 without the processor's instructions for SHA-256. The digest is the same. */
+EC_API void ec_core_sha256(const uint8_t *data, size_t size, uint32_t portable, uint8_t digest[32]);
+
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 
 typedef struct ec_core_tables ec_core_tables; /* one table set: the bytes of one "table set" of entropy.bin */
