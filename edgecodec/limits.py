@@ -6,7 +6,6 @@ import ctypes
 from dataclasses import asdict, dataclass
 
 from edgecodec import interface, native
-from edgecodec.errors import LimitExceeded
 
 #: Largest side the format can hold (docs/format.md, section 1).
 MAX_SIDE = 65535
@@ -37,8 +36,7 @@ class Limits:
 
     def check_bytes(self, size: int) -> None:
         """Raise LimitExceeded if a file of this many bytes is too large."""
-        if size > self.max_file_bytes:
-            raise LimitExceeded(f"the file is larger than the limit of {self.max_file_bytes} bytes")
+        native.call(native.library().ec_core_check_bytes, ctypes.byref(self.struct()), size)
 
 
 #: No limit that a real file could reach, for inspection.

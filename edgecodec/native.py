@@ -126,7 +126,8 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_net_shape", c_int, [c_void_p, c_uint32, c_uint32, c_uint32 * 3, _ERROR]),
     ("ec_core_net_run", c_int, [c_void_p, c_void_p, c_uint32, c_uint32, c_void_p, c_uint32, _ERROR]),
     ("ec_core_check_size", c_int, [POINTER(interface.Limits), c_uint64, c_uint64, _ERROR]),
-    ("ec_core_noise", c_int, [c_uint64, c_size_t, c_void_p, _ERROR]),
+    ("ec_core_check_bytes", c_int, [POINTER(interface.Limits), c_uint64, _ERROR]),
+    ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),
     ("ec_core_check_decoding", c_int, [c_void_p, POINTER(interface.DecodeOptions), _ERROR]),
     ("ec_core_check_encoding", c_int, [c_void_p, POINTER(interface.EncodeOptions), _ERROR]),
 ]

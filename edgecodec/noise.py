@@ -28,5 +28,5 @@ def normal_noise(seed: int, channels: int, height: int, width: int) -> npt.NDArr
         values = np.empty((channels, height, width), np.int16)
     except (MemoryError, ValueError) as error:  # ValueError: more than there are addresses
         raise OutOfMemory(f"no memory for noise of {channels}x{height}x{width} values") from error
-    native.call(native.library().ec_core_noise, seed, values.size, values.ctypes.data)
+    native.call(native.library().ec_core_noise, seed, values.ctypes.data, values.size)
     return values

@@ -118,9 +118,10 @@ std::string words(const std::map<std::string, std::string> &offers, ec_side side
     return joined(texts, " and ") + " to " + verb(side);
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 // Letters beyond ASCII, which Python's identifiers may have, are bytes from 0x80 here.
 bool is_identifier(const std::string &name) {
-    const auto is_digit = [](unsigned char c) { return c >= '0' && c <= '9'; };
     const auto is_letter = [](unsigned char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
     };
@@ -263,15 +264,15 @@ std::string describe(const KnobValues &knobs) {
 std::string decimal(double value) {
     if (std::isnan(value)) return "nan";
     if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    char text[32];
-    const char *end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
-    const char *e = std::find<const char *>(text, end, 'e');
-    int exponent = 0;
-    std::from_chars(e + (e[1] == '+' ? 2 : 1), end, exponent);
-    if (exponent < -4 || exponent >= 16) return std::string(text, end);
+    char buffer[32];
+    const char *end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+    const std::string text(buffer, static_cast<size_t>(end - buffer));
+    const size_t e = text.find('e');
+    const int exponent = std::stoi(text.substr(e + 1));
+    if (exponent < -4 || exponent >= 16) return text;
     const std::string sign = text[0] == '-' ? "-" : "";
     std::string digits;
-    std::copy_if<const char *>(text, e, std::back_inserter(digits), [](char c) { return c >= '0' && c <= '9'; });
+    std::copy_if(text.begin(), text.begin() + e, std::back_inserter(digits), is_digit);
     if (exponent < 0) return sign + "0." + std::string(-exponent - 1, '0') + digits;
     const size_t whole = exponent + 1;
     if (digits.size() <= whole) return sign + digits + std::string(whole - digits.size(), '0');

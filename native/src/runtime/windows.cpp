@@ -168,13 +168,14 @@ private:
                 .advising("let memory decide (--tile auto), or work on it whole whatever it takes (--tile off)");
         }
         const uint64_t length = core + halo_.sum();
-        if (shapes_.empty())
+        if (shapes_.empty()) {
             return tiled(std::min<uint64_t>(rows_, length), std::min<uint64_t>(columns_, length), true);
+        }
         check_may_be_cut();
         const auto longest = [&](uint32_t side) { return side <= core ? uint64_t{UINT32_MAX} : length; };
         const std::optional<Size> size = cheapest(cuts(1, 1, longest(rows_), longest(columns_)), kUnlimited);
         if (!size) throw no_shape();
-        return tiled(size->rows, size->columns, true);
+        return tiled(size->rows, size->columns, size->rows < rows_ || size->columns < columns_);
     }
 
     Plan plan_by_memory() const {
