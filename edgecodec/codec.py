@@ -14,10 +14,10 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, overload
 
-from edgecodec import files, interface, native
+from edgecodec import container, files, interface, native
 from edgecodec import knobs as knob_rules
 from edgecodec.bundle import Bundle, BundleInfo
-from edgecodec.container import FileInfo, file_info
+from edgecodec.container import Container, FileInfo
 from edgecodec.description import Knobs, Model
 from edgecodec.encoding import Encoded, Wish
 from edgecodec.encoding import encode as encode_with
@@ -69,7 +69,7 @@ class _Begun:
     """A picture between the entropy stage and the engine."""
 
     where: str | None
-    file_bytes: int
+    file: Container
     job: Job
 
 
@@ -316,21 +316,21 @@ class Codec:
         where = files.name_of(source)
         data = files.read(source, self._limits)
         with _located(where):
-            return _Begun(where, memoryview(data).nbytes, Job.decode(self._owned, data, asked))
+            job = Job.decode(self._owned, data, asked)
+            return _Begun(where, container.parse(data), job)
 
     def _synthesise(self, begun: _Begun) -> Decoded:
         """Latents to pixels."""
         with _located(begun.where):
             engines = begun.job.run(self.graphs)
             picture, memory = begun.job.finish_decode()
-        found = picture.info.sections[: picture.info.section_count]
-        sections = {each.tag: ctypes.string_at(each.data, each.size) for each in found}
+        file = begun.file
         return Decoded(
             memory=memory,
-            icc=sections.get(interface.ICC),
-            exif=sections.get(interface.EXIF),
-            xmp=sections.get(interface.XMP),
-            info=file_info(picture.info, begun.file_bytes, sections),
+            icc=file.icc,
+            exif=file.exif,
+            xmp=file.xmp,
+            info=file.info,
             timings=timings_of(picture.timings),
             tiles=tiles_of(picture.tiles),
             engine=engines[picture.graph.contents.number],

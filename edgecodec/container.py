@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgecodec import interface, native
@@ -59,25 +58,6 @@ class Container:
     xmp: bytes | None
 
 
-def file_info(found: interface.FileInfo, file_bytes: int, sections: Mapping[int, bytes]) -> FileInfo:
-    """What the library found in a file of so many bytes. sections: metadata by tag."""
-    return FileInfo(
-        version=found.version,
-        width=found.width,
-        height=found.height,
-        greyscale=bool(found.greyscale),
-        quality=found.quality if found.has_quality else None,
-        model_id=f"{found.model_id:08x}",
-        lanes=found.lanes,
-        noise_seed=found.noise_seed,
-        file_bytes=file_bytes,
-        payload_bytes=found.payload_bytes,
-        icc_bytes=len(sections.get(ICC, b"")),
-        exif_bytes=len(sections.get(EXIF, b"")),
-        xmp_bytes=len(sections.get(XMP, b"")),
-    )
-
-
 def quantised(quality: float) -> float:
     """The nearest quality that a file can hold, halves to even. What is not finite stays as it is."""
     return round(quality * QUALITY_STEPS) / QUALITY_STEPS if math.isfinite(quality) else quality
@@ -92,29 +72,25 @@ def check_noise_seed(seed: int) -> None:
 def parse(data: native.Buffer) -> Container:
     """Split a file into its parts. Raises NotEdgc, UnsupportedVersion or Corrupt, each with the offset where known."""
     borrowed = native.view(data)
-    core = native.CoreContainer()
-    native.call(native.library().ec_core_container_parse, borrowed.address, borrowed.size, ctypes.byref(core))
-    whole = memoryview(data).cast("B")
-    sections = {
-        tag: bytes(whole[span.offset : span.offset + span.size])
-        for tag, span in zip(core.section_tag[: core.section_count], core.section[: core.section_count], strict=True)
-    }
+    found = interface.start(interface.FileInfo)
+    native.call(native.library().ec_peek, borrowed.address, borrowed.size, ctypes.byref(found))
+    sections = {each.tag: ctypes.string_at(each.data, each.size) for each in found.sections[: found.section_count]}
     info = FileInfo(
-        version=core.version,
-        width=core.width,
-        height=core.height,
-        greyscale=bool(core.greyscale),
-        quality=core.quality / QUALITY_STEPS if core.has_quality else None,
-        model_id=f"{core.model_id:08x}",
-        lanes=core.lanes,
-        noise_seed=int.from_bytes(sections.get(NOISE_SEED, b""), "little"),
+        version=found.version,
+        width=found.width,
+        height=found.height,
+        greyscale=bool(found.greyscale),
+        quality=found.quality if found.has_quality else None,
+        model_id=f"{found.model_id:08x}",
+        lanes=found.lanes,
+        noise_seed=found.noise_seed,
         file_bytes=borrowed.size,
-        payload_bytes=core.payload.size,
+        payload_bytes=found.payload_bytes,
         icc_bytes=len(sections.get(ICC, b"")),
         exif_bytes=len(sections.get(EXIF, b"")),
         xmp_bytes=len(sections.get(XMP, b"")),
     )
-    payload = whole[core.payload.offset : core.payload.offset + core.payload.size]
+    payload = memoryview(data).cast("B")[found.payload_offset : found.payload_offset + found.payload_bytes]
     return Container(info, payload, sections.get(ICC), sections.get(EXIF), sections.get(XMP))
 
 

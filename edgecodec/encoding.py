@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edgecodec import interface, knobs
-from edgecodec.container import FileInfo, check_noise_seed, file_info
+from edgecodec import container, interface, knobs
+from edgecodec.container import FileInfo, check_noise_seed
 from edgecodec.engine import RunningEngine
 from edgecodec.errors import InvalidArgument
 from edgecodec.job import Job, knob_values
@@ -95,8 +95,7 @@ def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes,
     options = wish.options()
     options.labels, options.mask = (None if plane is None else plane.ctypes.data for plane in planes)
     metadata = {interface.ICC: picture.icc, interface.EXIF: picture.exif, interface.XMP: picture.xmp}
-    sections = {tag: data for tag, data in metadata.items() if data}
-    borrowed = {tag: view(data) for tag, data in sections.items()}
+    borrowed = {tag: view(data) for tag, data in metadata.items() if data}
     options.sections = (interface.Section * len(borrowed))(
         *(interface.Section(tag, each.address, each.size) for tag, each in borrowed.items())
     )
@@ -104,7 +103,7 @@ def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes,
     job = Job.encode(codec, image, options)
     engines = job.run(graphs)
     file, data = job.finish_encode()
-    info = file_info(file.info, len(data), sections)
+    info = container.parse(data).info
     return Encoded(
         data=data,
         info=info,
