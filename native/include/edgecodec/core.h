@@ -117,7 +117,6 @@ EC_API ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_o
 /* The shapes that the engine of a caller who runs jobs takes for a graph; a job that has begun keeps its plan. */
 EC_API ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
                                       ec_error *error);
-
 /* ---- bundles (docs/format.md, section 6) ------------------------------------------------------------------------ */
 
 /* The index of a bundle alone. What its description points to lives until it is closed. */
@@ -135,7 +134,6 @@ EC_API ec_status ec_core_bundle_check(const ec_bundle *bundle, const char *name,
 
 /* portable: 1 without the processor's instructions for SHA-256. The digest is the same. */
 EC_API void ec_core_sha256(const uint8_t *data, size_t size, uint32_t portable, uint8_t digest[32]);
-
 /* ---- the rules of the runtime, for the Python package and for tests --------------------------------------------- */
 
 /* These write a text of at most 31 characters and a zero. Decimal: the shortest that reads back as this very value, as
@@ -213,6 +211,16 @@ EC_API ec_status ec_core_search_report(ec_core_search *search, size_t point, uin
 /* After a report. */
 EC_API ec_status ec_core_search_best(const ec_core_search *search, size_t *point, ec_error *error);
 EC_API void ec_core_search_close(ec_core_search *search);
+/* ---- ONNX Runtime, for tests ------------------------------------------------------------------------------------ */
+
+typedef struct ec_core_onnxruntime ec_core_onnxruntime;
+
+/* engine, library, provider_library: as in ec_codec_options. */
+EC_API ec_status ec_core_onnxruntime_open(const char *engine, const char *library, const char *provider_library,
+                                          ec_core_onnxruntime **out, ec_error *error);
+/* Lives as long as the engine. */
+EC_API const ec_engine *ec_core_onnxruntime_table(const ec_core_onnxruntime *engine);
+EC_API void ec_core_onnxruntime_close(ec_core_onnxruntime *engine); /* NULL is fine */
 
 /* ---- the rANS coder alone, for tests and benchmarks ------------------------------------------------------------ */
 

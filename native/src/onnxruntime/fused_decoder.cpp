@@ -1,0 +1,99 @@
+#include "onnxruntime/fused_decoder.h"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "container/container.h"
+#include "runtime/knobs.h"
+#include "runtime/limits.h"
+#include "runtime/noise.h"
+#include "runtime/padding.h"
+#include "support/byte_reader.h"
+
+namespace edgecodec {
+namespace {
+
+constexpr uint32_t kNoiseSeed = 128;  // tag of a section
+constexpr float kNoiseUnit = 1.0F / 4096;
+constexpr double kQualitySteps = 64;
+
+void check_range(const char *name, int64_t value, int64_t least, int64_t most) {
+    if (value >= least && value <= most) return;
+    throw Failure(EC_INVALID_ARGUMENT, std::string(name) + " is " + std::to_string(value) + ", not " +
+                                           std::to_string(least) + " to " + std::to_string(most));
+}
+
+void check_quality(const ec_core_container &file, int64_t baked) {
+    if (baked < 0) return;
+    if (!file.has_quality) {
+        throw Failure(EC_KNOB_UNAVAILABLE, "the file does not say of which quality it is").advising("encode it again");
+    }
+    if (file.quality != baked) {
+        throw Failure(EC_KNOB_UNAVAILABLE, "the file is of quality " + decimal(file.quality / kQualitySteps) +
+                                               ", this graph was baked at " +
+                                               decimal(static_cast<double>(baked) / kQualitySteps));
+    }
+}
+
+}  // namespace
+
+FusedDecoder::FusedDecoder(const uint8_t *model, size_t size, const FusedSettings &settings)
+    : model_(model, size), settings_(settings) {
+    check_range("quality", settings.quality, -1, UINT32_MAX);
+    check_range("max_pixels", settings.max_pixels, 1, INT64_MAX);
+    check_range("noise_channels", settings.noise_channels, 0, UINT16_MAX);
+    if (settings.noise_channels == 0) return;
+    check_range("noise_stride", settings.noise_stride, 1, model_.alignment());
+    if (model_.alignment() % settings.noise_stride != 0) {
+        throw Failure(EC_INVALID_ARGUMENT,
+                      "noise_stride does not divide the model's alignment of " + std::to_string(model_.alignment()));
+    }
+}
+
+FusedInput FusedDecoder::noise(const ec_core_container &file, const uint8_t *data) const {
+    uint64_t seed = 0;
+    for (uint32_t i = 0; i < file.section_count; ++i) {
+        if (file.section_tag[i] != kNoiseSeed) continue;
+        ByteReader bytes(data + file.section[i].offset, file.section[i].size, EC_CORRUPT);
+        seed = bytes.u32();
+        seed |= uint64_t{bytes.u32()} << 32;
+    }
+    const auto channels = static_cast<size_t>(settings_.noise_channels);
+    const auto stride = static_cast<uint32_t>(settings_.noise_stride);
+    const size_t rows = aligned(file.height, model_.alignment()) / stride;
+    const size_t columns = aligned(file.width, model_.alignment()) / stride;
+    return {channels, rows, columns, kNoiseUnit, normal_noise(seed, channels * rows * columns)};
+}
+
+FusedPicture FusedDecoder::decode(const uint8_t *data, size_t size) const {
+    ec_limits asked{};
+    asked.max_pixels = static_cast<uint64_t>(settings_.max_pixels);
+    const ec_limits limits = with_defaults(asked);
+    check_file_bytes(limits, size);
+    const ec_core_container file = parse_container(data, size);
+    check_picture_size(limits, file.width, file.height);
+    check_pixels_per_byte(limits, file.width, file.height, size);
+    if (file.model_id != model_.id()) {
+        throw Failure(EC_MODEL_MISMATCH, "was coded with model " + std::to_string(file.model_id) +
+                                             ", this graph is of " + std::to_string(model_.id()))
+            .advising("decode it with a graph of the bundle that encoded it");
+    }
+    check_quality(file, settings_.quality);
+
+    FusedPicture picture{file.width, file.height, file.greyscale != 0, {}};
+    std::vector<int16_t *> latents;
+    for (const size_t tensor : model_.decoder_latents()) {
+        const Extent extent = model_.extent(tensor, file.width, file.height);
+        picture.inputs.push_back(
+            {extent.channels, extent.rows, extent.columns, 1, std::vector<int16_t>(extent.values())});
+        latents.push_back(picture.inputs.back().values.data());
+    }
+    const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+    model_.decode(file.width, file.height, file.lanes, data + file.payload.offset, file.payload.size, latents.data(),
+                  threads);
+    if (settings_.noise_channels > 0) picture.inputs.push_back(noise(file, data));
+    return picture;
+}
+
+}  // namespace edgecodec
