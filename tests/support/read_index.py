@@ -1,4 +1,4 @@
-"""An independent reader of index.bin, after docs/format.md, section 6. It checks nothing but that all bytes are used."""
+"""An independent reader of index.bin, after docs/format.md, section 6. It checks only that all bytes are used."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _graph(source: _Bytes, files: list[str], models: tuple[Model, ...], knobs: t
     def port() -> Port:
         name, role, number = source.text(), source.take("B"), source.take("B")
         of = carried[role][number] if role in carried else ""
-        return Port(name, ("image", "latent", "knob", "size", "noise")[role], of)  # type: ignore[arg-type]
+        return Port(name, ("image", "latent", "knob", "size", "noise")[role], of)
 
     inputs = tuple(port() for _ in range(source.take("B")))
     outputs = tuple(port() for _ in range(source.take("B")))
