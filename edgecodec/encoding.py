@@ -54,10 +54,10 @@ class Wish:
 
     def options(self) -> interface.EncodeOptions:
         """For the library. Raises InvalidArgument for what that could not be told."""
-        if self.noise_seed is not None:
-            check_noise_seed(self.noise_seed)
         if self.target_bpp == 0 and not self.knobs:  # which stands for none
             raise InvalidArgument("the target is 0 bits per pixel", hint="give a positive number")
+        if self.noise_seed is not None:
+            check_noise_seed(self.noise_seed)
         return interface.start(
             interface.EncodeOptions,
             knobs=knob_values(self.knobs),
