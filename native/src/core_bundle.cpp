@@ -1,5 +1,6 @@
 // The C functions of indexes, of a bundle's files, and of their hash.
 #include <algorithm>
+#include <string>
 
 #include "bundle/bundle.h"
 #include "bundle/index.h"
@@ -52,6 +53,18 @@ ec_status ec_core_bundle_check(const ec_bundle *bundle, const char *name, ec_err
     return guarded(error, [&] {
         if (bundle == nullptr || name == nullptr) throw Failure(EC_INVALID_ARGUMENT, "bundle or name missing");
         bundle->bundle.check(bundle->bundle.file(name));
+    });
+}
+
+ec_status ec_core_bundle_check_model(const ec_bundle *bundle, uint32_t number, ec_error *error) {
+    return guarded(error, [&] {
+        if (bundle == nullptr) throw Failure(EC_INVALID_ARGUMENT, "bundle missing");
+        const size_t count = bundle->bundle.info().model_count;
+        if (number >= count) {
+            throw Failure(EC_INVALID_ARGUMENT,
+                          "there is no model " + std::to_string(number) + ", of " + std::to_string(count));
+        }
+        bundle->bundle.entropy_model(number);
     });
 }
 

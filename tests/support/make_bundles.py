@@ -277,8 +277,8 @@ class Recipe:
             for number, (_, graph) in enumerate(graphs):
                 (folder / f"{role}{number}.onnx").write_bytes(graph.SerializeToString())
         (folder / INDEX).write_bytes(index_file.encode(self.index(folder)))
-        manifest = {"golden": [], "parity": {}, "entropy_cost": {}, "provenance": {}, "files": {}}
-        (folder / MANIFEST).write_text(json.dumps({**description_values(Bundle(folder).info), **manifest}))
+        background: dict[str, Any] = {"golden": [], "parity": {}, "entropy_cost": {}, "provenance": {}, "files": {}}
+        (folder / MANIFEST).write_text(json.dumps({**description_values(Bundle(folder).info), **background}))
         reseal(folder)
         return folder
 
@@ -302,11 +302,21 @@ class Recipe:
     def _model(self, file: int, model_id: int) -> index_file.Model:
         alignment, smallest_side, rule = self.padding or (self.model.alignment, 1, REFLECT)
         noise = next((entry["noise"] for entry, _ in self.synthesis if "noise" in entry), None)
-        noise_of = (noise["channels"], noise["stride"]) if noise else (0, 0)
+        channels, stride = (noise["channels"], noise["stride"]) if noise else (0, 0)
         encoded = [self._latent(name) for name in encoder_latents(self.model)]
         decoded = [self._latent(name, decoder=True) for name in decoder_latents(self.model)]
         return index_file.Model(
-            model_id, file, 0.0, self.model.alignment, alignment, smallest_side, rule, *noise_of, encoded, decoded
+            model_id,
+            file,
+            0.0,
+            self.model.alignment,
+            alignment,
+            smallest_side,
+            rule,
+            channels,
+            stride,
+            encoded,
+            decoded,
         )
 
     def _latent(self, name: str, *, decoder: bool = False) -> Latent:

@@ -131,6 +131,8 @@ EC_API ec_status ec_core_bundle_read(const ec_bundle *bundle, const char *name, 
                                      size_t *written, ec_error *error);
 /* Hashes a file that the index lists, of any size. EC_BUNDLE_CHANGED where it is not as described. */
 EC_API ec_status ec_core_bundle_check(const ec_bundle *bundle, const char *name, ec_error *error);
+/* Opens an entropy model by its number and compares it with the index. EC_BAD_MODEL, EC_BUNDLE_CHANGED. */
+EC_API ec_status ec_core_bundle_check_model(const ec_bundle *bundle, uint32_t number, ec_error *error);
 
 /* portable: 1 without the processor's instructions for SHA-256. The digest is the same. */
 EC_API void ec_core_sha256(const uint8_t *data, size_t size, uint32_t portable, uint8_t digest[32]);
