@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import edgecodec
 from edgecodec import interface
 from edgecodec.errors import BY_CODE, InternalError
-from edgecodec.interface import MAX_SECTIONS, Error, start
+from edgecodec.interface import MAX_SECTIONS, start
+from edgecodec.interface import Error as Error
 
 if TYPE_CHECKING:
     import numpy.typing as npt

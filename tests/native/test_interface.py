@@ -18,7 +18,8 @@ UNUSED = {"ec_side_range", "ec_shape_range", "ec_loaded_graph", "ec_engine_optio
 
 KINDS = [kind for module in (interface, native) for kind in vars(module).values() if isinstance(kind, type)]
 #: By their name in C, which their docstrings say.
-STRUCTS = {str(kind.__doc__): kind for kind in KINDS if issubclass(kind, ctypes.Structure) and kind is not ctypes.Structure}
+STRUCTS = {str(kind.__doc__): kind for kind in KINDS if issubclass(kind, ctypes.Structure)}
+del STRUCTS[str(ctypes.Structure.__doc__)]
 
 NUMBERS = {"uint8_t": 1, "uint32_t": 4, "int32_t": 4, "uint64_t": 8, "int64_t": 8, "size_t": 8, "double": 8, "char": 1}
 

@@ -42,10 +42,11 @@ def file_of(index: Index, name: str) -> File:
     return found
 
 
-def reseal(folder: Path) -> None:
-    """Let index and manifest have the files as they are now, and no others; the index those that it had."""
+def reseal(folder: Path, *more: str) -> None:
+    """Let the manifest have all files as they are now, and the index those that it had and `more`."""
 
     def of_index(index: Index) -> None:
+        index.files += [File(name, 0, b"") for name in more]
         for file in index.files:
             data = (folder / file.name).read_bytes()
             file.size, file.sha256 = len(data), hashlib.sha256(data).digest()
