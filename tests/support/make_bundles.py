@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -340,16 +340,16 @@ class Recipe:
 def _graph(entry: Entry, file: int, side: int, model: index_file.Model, knobs: Sequence[Knob]) -> index_file.Graph:
     numbers = {knob.name: number for number, knob in enumerate(knobs) if knob.side == side}
     latents = model.encoder_latents if side == index_file.ENCODER else model.decoder_latents
-    ports = [Port(name, LATENT, number) for number, name in enumerate(each.name for each in latents)]
-    ports = [replace(port, name=entry["latents"][port.name]) for port in ports if port.name in entry["latents"]]
+    names: Mapping[str, str] = entry["latents"]
+    ports = [Port(names[each.name], LATENT, number) for number, each in enumerate(latents) if each.name in names]
     image = [Port("image", IMAGE)]
     if side == index_file.ENCODER:
-        inputs = image + [Port(entry["size_input"], SIZE)] * ("size_input" in entry)
-        inputs += [Port(name, KNOB, numbers[name]) for name in entry.get("scalars", {})]
+        size = [Port(entry["size_input"], SIZE)] if "size_input" in entry else []
+        inputs = [*image, *size, *(Port(name, KNOB, numbers[name]) for name in entry.get("scalars", {}))]
         outputs = ports
     else:
-        inputs = ports + [Port(entry["noise"]["input"], NOISE)] * ("noise" in entry)
-        outputs = image
+        noise = [Port(entry["noise"]["input"], NOISE)] if "noise" in entry else []
+        inputs, outputs = [*ports, *noise], image
     return index_file.Graph(
         side,
         0,
