@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "runtime/available_memory.h"
 #include "support/status.h"
@@ -65,9 +66,12 @@ struct Cuts {
 struct Size {
     uint64_t rows, columns, work;
     uint64_t area() const { return rows * columns; }
+    bool operator<(const Size &other) const {
+        return std::tie(work, rows, columns) < std::tie(other.work, other.rows, other.columns);
+    }
 };
 
-// Windows of at most `largest` square units and the least work. Beside rows of a length, the longest columns that fit are
+// Windows of at most `largest` square units and the least work, and of these the shortest. Beside rows of a length, the longest columns that fit are
 // the least work.
 std::optional<Size> cheapest(const std::vector<Cuts> &shapes, double largest) {
     std::optional<Size> best;
@@ -79,7 +83,7 @@ std::optional<Size> cheapest(const std::vector<Cuts> &shapes, double largest) {
             if (beyond == cuts.columns.begin()) break;
             const Cut &column = beyond[-1];
             const Size size{row.length, column.length, row.work * column.work};
-            if (!best || size.work < best->work) best = size;
+            if (!best || size < *best) best = size;
         }
     }
     return best;
