@@ -11,6 +11,7 @@ import typer
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.cli.signals import asking_first
 from edgecodec.engine import MAX_THREADS
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 
@@ -73,7 +74,12 @@ def train(
         if threads is not None:
             torch.set_num_threads(threads)
         stopping = Stopping(minutes)
-        with stopping.on_signals():
+
+        def stop(number: int) -> None:
+            stopping.signal = number
+
+        # The first signal ends the run after the step at hand, with its state saved; a second one ends it at once.
+        with asking_first(stop, "SIGINT", "SIGTERM", "SIGHUP"):
             complete = train_recipe(
                 recipe,
                 data,
