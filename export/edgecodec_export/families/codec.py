@@ -147,6 +147,10 @@ class LearnedCodec(nn.Module):
 
     # ---- training ----
 
+    def trained_knobs(self) -> Mapping[str, tuple[float, float]]:
+        """The knobs that `forward` takes, with the lowest and the highest value of each in this model."""
+        return {knob.name: (knob.range.low, knob.range.high) for knob in self.KNOBS if knob.range is not None}
+
     def initialise(self, photographs: Tensor) -> None:
         """Prepare a freshly drawn model for its first step, by photographs (n, 3, H, W) in [0, 1].
 

@@ -11,10 +11,9 @@ from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
 from edgecodec_export.families import FAMILIES, LearnedCodec, build
 from edgecodec_train.batches import Batches
 from edgecodec_train.device import Device
-from edgecodec_train.recipe import Recipe, StageSettings
+from edgecodec_train.recipe import WITHOUT_A_FILE, Recipe, StageSettings
 
 CROPS = 64  # by which a model is initialised
-WITHOUT_A_FILE = ("transform", "random")  # the starts of recipes that are no checkpoints
 
 
 @dataclass(frozen=True)
