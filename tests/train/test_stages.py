@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgecodec.errors import EdgecodecError, InvalidArgument, OutOfRange
+from edgecodec.errors import CheckpointRejected, EdgecodecError, InvalidArgument, OutOfRange
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.families import Crdr
@@ -181,6 +181,13 @@ def test_later_stages_are_refused_before_the_first_begins(name: str, change: str
     with pytest.raises(EdgecodecError, match=re.escape(said)):
         train_recipe(name, tmp_path / "no data", tmp_path / "run", changes=[change], device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_network_are_refused_before_the_first_stage(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    change = f"stages.realism.perceptual.weights={tmp_path / 'other.pth'}"
+    with pytest.raises(CheckpointRejected, match=r"other\.pth: its tensors do not fit"):
+        train_recipe("hific-compact", tmp_path / "no data", tmp_path / "run", changes=[change], device="cpu")
 
 
 def test_a_stage_keeps_the_preset_of_the_one_before(data: Path, tmp_path: Path) -> None:

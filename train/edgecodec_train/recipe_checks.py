@@ -17,17 +17,19 @@ from edgecodec_train.knob_weights import Weight
 from edgecodec_train.learned_parameters import learned_parameters
 from edgecodec_train.losses.adversarial import build_adversarial_loss
 from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
-from edgecodec_train.losses.perceptual import MS_SSIM, PRETRAINED_LOSSES
+from edgecodec_train.losses.perceptual import MS_SSIM, PRETRAINED_LOSSES, build_perceptual
 from edgecodec_train.recipe import WITHOUT_A_FILE, AdversarialSettings, Perceptual, Recipe, StageSettings
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raises InvalidArgument for what no stage can begin or end with, CannotRead for missing weights of a network.
+    """Raises InvalidArgument for what no stage can begin or end with; for files of weights what reading them raises.
 
     What depends on the preset of a file that a recipe starts from waits for `check_model`.
     """
     for stage in recipe.stages:
         check_stage(recipe, stage)
+        if stage.perceptual and stage.perceptual.weights:  # they have to be there, and those of this network
+            build_perceptual(stage.perceptual.kind, Path(stage.perceptual.weights))
     preset = recipe.preset if recipe.start in WITHOUT_A_FILE else ""
     for index, stage in enumerate(recipe.stages):
         before, preset = preset, stage.preset or preset
