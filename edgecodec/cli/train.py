@@ -117,11 +117,16 @@ def _tell(console: Console, event: Event) -> None:
             )
             console.say(f"{event.stage} {event.step}/{event.steps}  {shown}")
         case events.StageDone():
-            console.say(f"{event.stage} is done: {event.checkpoint}")
+            console.say(f"{event.stage} is done{_skipped(event.skipped_steps)}: {event.checkpoint}")
         case events.Stopped():
             why = "the time is over" if event.reason == "time" else "a signal came"
-            console.say(f"stopped at {event.stage} {event.step}/{event.steps}: {why}; --resume goes on from here")
+            done = f"{event.step}/{event.steps}{_skipped(event.skipped_steps)}"
+            console.say(f"stopped at {event.stage} {done}: {why}; --resume goes on from here")
     console.record({"event": type(event).__name__, **asdict(event)})
+
+
+def _skipped(steps: int) -> str:
+    return f", {steps} steps skipped for a bad loss" if steps else ""
 
 
 def _duration(seconds: float) -> str:
