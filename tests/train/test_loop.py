@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -313,6 +314,23 @@ def test_skipped_steps_are_told_and_noted(run: RunFolder) -> None:
     done = finish(TwoLosses(), run, position=run.position())[-1]
     assert done == StageDone("only", run.path / "only.safetensors", 1)
     assert read_checkpoint(run.path / "only.safetensors").notes["skipped_steps"] == "1"
+
+
+def test_hours_and_progress_leave_out_a_stop(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a process that is stopped for an hour jumps by as much."""
+    hour, stopped, monotonic = 3600.0, [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + stopped[0])
+
+    class Halted(TwoLosses):
+        def objectives(self, step: int) -> Iterator[Objective]:
+            stopped[0] += hour * (step == 0)
+            return super().objectives(step)
+
+    position = Position(seconds=hour)
+    events = finish(Halted(), run, position=position, report_seconds=0.0)
+    assert hour < position.seconds < hour + 100
+    (progress,) = (event for event in events if isinstance(event, Progress))
+    assert progress.steps_per_second > 0.01
 
 
 def test_a_stage_that_is_cut_short_ends_as_any_other(run: RunFolder) -> None:

@@ -21,6 +21,7 @@ from edgecodec_train.run_folder import Position, RunFolder
 from edgecodec_train.schedule import advance, scheduler_at
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage
 from edgecodec_train.stopping import Stopping
+from edgecodec_train.working_clock import WorkingClock
 
 WARM_UP = 10  # of the running average: after n steps it keeps (1 + n) / (10 + n) at most
 #: Of SKIPPED_AMONG steps in a row this many may not be skipped. One bad picture in a thousand is nothing; a loss that
@@ -62,6 +63,7 @@ class _Loop:
             name: (torch.tensor(total, dtype=torch.float64), count) for name, (total, count) in position.meters.items()
         }
         self._skipped: deque[int] = deque(maxlen=MOST_SKIPPED)  # the last ones
+        self._clock, self._seconds_before = WorkingClock(), position.seconds
 
     def _restore(self, parts: Mapping[str, Any], stage: Stage) -> None:
         optimisers = [each.optimiser for each in stage.optimisers().values()]
@@ -82,9 +84,13 @@ class _Loop:
             group.update(own)
 
     def run(self, save_seconds: float, report_seconds: float) -> bool:
+        with self._clock:
+            return self._run_steps(save_seconds, report_seconds)
+
+    def _run_steps(self, save_seconds: float, report_seconds: float) -> bool:
         stage, position = self._stage, self._position
-        began, first = time.monotonic(), position.step
-        counted = saved = reported = began
+        first = position.step
+        saved = reported = time.monotonic()
         if position.step >= stage.steps and not position.complete:  # it has no steps, or was cut short
             self._finish()
         if not position.step and stage.steps:
@@ -99,7 +105,6 @@ class _Loop:
             self._step(position.step)
             position.step += 1
             now = time.monotonic()
-            position.seconds, counted = position.seconds + now - counted, now
             if position.step == stage.steps:
                 self._finish()
             elif position.step % stage.validate_every == 0:
@@ -110,7 +115,7 @@ class _Loop:
                 self._save()
                 saved = now
             if now - reported > report_seconds and "loss" in self._sums:
-                self._report_progress((position.step - first) / (now - began))
+                self._report_progress((position.step - first) / self._clock.seconds())
                 reported = now
         self._report(StageDone(self._name, self._run.checkpoint(position.stage), position.skipped_steps))
         return True
@@ -198,6 +203,7 @@ class _Loop:
 
     def _save(self) -> None:
         stage, position = self._stage, self._position
+        position.seconds = self._seconds_before + self._clock.seconds()
         averaged = self._averaged()
         final = self._final_notes(averaged) if position.complete else {}
         self._run.save_checkpoint(position, averaged, stage.preset, {**stage.notes, **final})
