@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, EdgecodecError, InvalidArgument, OutOfRange
-from edgecodec_export.checkpoints import save_checkpoint
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.families import Crdr
 from edgecodec_train.batches import Batch, Batches, make_batches, open_data
@@ -226,10 +226,22 @@ def test_a_decoder_that_learns_alone_has_the_middle_quality_by_default() -> None
     assert torch.equal(default.latents[0], middle.latents[0]) and default.knobs == {"quality": 2.0}
 
 
-def test_labels_of_other_classes_are_refused(data: Path, tmp_path: Path) -> None:
+def test_a_preset_takes_the_classes_of_the_scenes(tmp_path: Path) -> None:
     scenes(tmp_path / "scenes.tar", classes=4)
-    with pytest.raises(InvalidArgument, match="the preset has 5 classes, the scenes have 4"):
-        stage_of(tmp_path, "agustsson-sc", 0)
+    stage = stage_of(tmp_path, "agustsson-sc", 0)
+    assert (stage.preset, stage.model.classes()) == ("tiny-sc", 4)
+    (objective, *_) = stage.objectives(0)
+    assert torch.isfinite(objective.loss)
+    save_checkpoint(tmp_path / "four.safetensors", stage.model, "agustsson", stage.preset, {})
+    assert load_model(read_checkpoint(tmp_path / "four.safetensors")).classes() == 4
+
+
+def test_a_checkpoint_of_other_classes_is_no_start(tmp_path: Path) -> None:
+    scenes(tmp_path / "scenes.tar", classes=4)
+    file = tmp_path / "five.safetensors"
+    save_checkpoint(file, tiny_codec("agustsson-sc"), "agustsson", "tiny-sc", {})
+    with pytest.raises(InvalidArgument, match="the checkpoint has 5 classes, the scenes have 4"):
+        stage_of(tmp_path, "agustsson-sc", 0, f"start={file}")
 
 
 def test_levels_must_be_drawn_from_a_list(data: Path) -> None:

@@ -94,6 +94,16 @@ class LearnedCodec(nn.Module):
         """Number of values of a label, where side inputs hold labels."""
         return 0
 
+    @classmethod
+    def classes_of(cls, tensors: Mapping[str, Tensor]) -> int:
+        """Number of values of a label that a model with these weights takes; 0 where they do not tell."""
+        return 0
+
+    @classmethod
+    def preset_with_classes(cls, preset: Any, classes: int) -> Any:
+        """The preset for labels of `classes` values, more than 0; as it is where its models take no labels."""
+        return preset
+
     def decoder_latents(self) -> tuple[LatentSpec, ...]:
         """The latents that `decode` takes, in its order.
 
