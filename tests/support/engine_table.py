@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_char,
+    c_char_p,
+    c_double,
+    c_int,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_void_p,
+)
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -14,7 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import native
+from edgecodec.errors import EdgecodecError
 
+_CANCELLED = 130
 _TYPES = {np.dtype(np.uint8): 1, np.dtype(np.int16): 2, np.dtype(np.int64): 3, np.dtype(np.float32): 4}
 
 
@@ -114,6 +128,26 @@ class _Tensor(Structure):
 _ERROR = POINTER(native.Error)
 
 
+class Cancelled(Exception):
+    """EC_CANCELLED"""
+
+
+def _call(function: Callable[..., int], *arguments: object) -> None:
+    """native.call, but that Cancelled is raised for EC_CANCELLED."""
+    statuses = []
+
+    def noted(*all_of_them: object) -> int:
+        statuses.append(function(*all_of_them))
+        return statuses[-1]
+
+    try:
+        native.call(noted, *arguments)
+    except EdgecodecError:
+        if statuses == [_CANCELLED]:
+            raise Cancelled from None
+        raise
+
+
 class _Table(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -165,7 +199,7 @@ class LoadedGraph:
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write the outputs into these arrays, whose shapes are those that are expected."""
         given, wanted = _tensors(inputs), _tensors(outputs)
-        native.call(self._table.run, self._table.context, self._handle, given, len(given), wanted, len(wanted))
+        _call(self._table.run, self._table.context, self._handle, given, len(given), wanted, len(wanted))
 
     def unload(self) -> None:
         self._table.unload(self._table.context, self._handle)
@@ -204,7 +238,7 @@ class EngineTable:
         )
         options = _Options(ctypes.sizeof(_Options), threads, low_memory)
         loaded = _Loaded(struct_size=ctypes.sizeof(_Loaded))
-        native.call(self._table.load, self._table.context, data, ctypes.byref(options), ctypes.byref(loaded))
+        _call(self._table.load, self._table.context, data, ctypes.byref(options), ctypes.byref(loaded))
         return LoadedGraph(self._table, loaded)
 
     def cancel(self) -> None:

@@ -10,10 +10,10 @@
 //   quality, noise_channels, noise_stride, max_pixels: integer attributes as FusedSettings has them, with its defaults
 //
 // The outputs of a known number come first because only the last ones of an operator may be of any number.
-#include <climits>
-#include <cstring>
+#include <cstdio>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
