@@ -1,148 +1,205 @@
-"""Bundles on disk: files that are what the manifest says they are.
+"""Bundles on disk as the native library sees them: what their index says, and their graphs.
 
-Opening compares the size of every file. Contents are hashed when they are used, and all of them by `edgecodec verify`.
-Nobody else opens a file of a bundle: what is used is what was hashed, from one opening. Files may be links to anywhere,
-as model hubs keep them, but each is a regular file of the promised size.
+Opening compares the size of every file with the index. Contents are hashed when they are used, from one opening, so
+that what is used is what was hashed; all of them by `edgecodec verify`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import ctypes
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from mmap import ACCESS_READ, mmap
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
-from edgecodec.entropy_model import EntropyModel
-from edgecodec.errors import BadModel, BundleChanged, EdgecodecError, LimitExceeded
-from edgecodec.graph_file import weights_elsewhere
-from edgecodec.manifest import BundleInfo, read_manifest
-from edgecodec.regular_file import NOT_REGULAR, open_regular
+from edgecodec import bundle_files, interface, native
+from edgecodec.description import (
+    Background,
+    BakedGraph,
+    BundleFile,
+    Description,
+    Knob,
+    LatentSpec,
+    Model,
+    NoiseSpec,
+    Padding,
+    Port,
+    RateFit,
+    Role,
+    Side,
+    SideInput,
+    Tiling,
+)
 
-_BLOCK = 1 << 20  # bytes
-_LARGEST_READ = (1 << 31) - 1  # bytes of a file that is read whole: protocol buffers, and so graphs, end there
+_SIDES: dict[int, Side] = {interface.ENCODE: "encode", interface.DECODE: "decode"}
+_SOURCES: dict[int, Literal["labels", "mask"]] = {interface.LABELS: "labels", interface.MASK: "mask"}
+_ROLES: dict[int, Role] = {
+    interface.IMAGE: "image",
+    interface.LATENT: "latent",
+    interface.KNOB: "knob",
+    interface.SIZE: "size",
+    interface.NOISE: "noise",
+}
+
+
+@dataclass(frozen=True)
+class BundleInfo(Description):
+    """What a bundle says of itself. path: its folder. schema: of its index.
+
+    background: what its manifest adds for people, where that was read.
+    """
+
+    path: str
+    schema: int
+    background: Background | None = None
+
+
+@dataclass(frozen=True)
+class GraphContents:
+    """A graph as an engine takes it, proven to lead out of the bundle nowhere.
+
+    path: of its file, which may have changed since. weights: the contents of the files that hold weights of it, by the
+    graph's names for them. Their memory is the library's, and lives as long as a view of it.
+    """
+
+    path: Path
+    data: bytes
+    weights: dict[str, memoryview]
 
 
 class Bundle:
-    """An opened bundle. info: its manifest."""
+    """An opened bundle. May be used by several threads at a time. info: what its index says."""
 
-    def __init__(self, path: str | os.PathLike[str], info: BundleInfo | None = None) -> None:
-        """Check the sizes of all files. info: a description to use in place of the manifest, None to read that.
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Read the index, and check the sizes of all files.
 
         Raises NotABundle, UnsupportedVersion, BundleChanged, CannotRead.
         """
+        library = native.library()
+        handle = ctypes.c_void_p()
+        native.call(library.ec_bundle_open, os.fsencode(path), ctypes.byref(handle))
+        self._owned = native.Owned(library.ec_bundle_close, handle.value)
+        found = interface.start(interface.BundleInfo)
+        native.call(library.ec_bundle_describe, handle, ctypes.byref(found))
         self.root = Path(path)
-        self.info = read_manifest(self.root) if info is None else info
-        for name in self.info.files:
-            try:
-                status = (self.root / name).stat()
-            except OSError as error:
-                raise self._changed(name, "is missing or cannot be read") from error
-            if not stat.S_ISREG(status.st_mode):
-                raise self._changed(name, NOT_REGULAR)
-            self._compare_size(name, status.st_size)
+        self.info = _described(found, str(self.root))
 
-    def entropy_model(self) -> EntropyModel:
-        """Open entropy.bin and check it against the manifest. Raises BundleChanged, BadModel, LimitExceeded."""
-        name = self.info.entropy
-        data = self.read(name)
-        try:
-            model = EntropyModel(data)
-        except EdgecodecError as error:
-            error.locate(str(self.root / name))
-            raise
-        info = self.info
-        found = (model.model_id, model.encoder_latents, model.decoder_latents)
-        if found != (info.model_id, info.encoder_latents, info.decoder_latents):
-            raise self._changed(name, "has another model id or other latents than the manifest")
-        if model.alignment % info.image.alignment:
-            raise self._changed(
-                name, f"has alignment {model.alignment}, which is no multiple of the manifest's {info.image.alignment}"
-            )
-        for graph in info.synthesis:
-            if graph.noise is not None and model.alignment % graph.noise.stride:
-                raise self._changed(
-                    name, f"has alignment {model.alignment}, no multiple of {graph.noise.stride}, the stride of noise"
-                )
-        return model
-
-    def check(self, name: str) -> None:
-        """Hash a file of the bundle, however large. Raises BundleChanged."""
-        digest = hashlib.sha256()
-        with self._opened(name) as file:
-            left = self.info.files[name].size
-            while block := file.read(min(left, _BLOCK)):
-                digest.update(block)
-                left -= len(block)
-        self._compare(name, digest.hexdigest())
+    @property
+    def handle(self) -> int:
+        """Of the library, for as long as this bundle lives."""
+        return int(self._owned.value)
 
     def read(self, name: str) -> bytes:
-        """The contents of a file of the bundle, which are those that the manifest describes.
+        """The contents of a file of `info`, which are those that the index describes.
 
-        Raises BundleChanged, and LimitExceeded for what is too large to be a file that is read whole.
+        Raises BundleChanged, LimitExceeded.
         """
-        size = self.info.files[name].size
-        if size > _LARGEST_READ:
-            raise LimitExceeded(f"has {size} bytes, more than {_LARGEST_READ}", where=str(self.root / name))
-        with self._opened(name) as file:
-            data = file.read(size)
-        self._compare(name, hashlib.sha256(data).hexdigest())
-        return data
+        return bundle_files.read(self.root / name, self.info.files[name])
 
-    def graph(self, name: str) -> tuple[bytes, dict[str, mmap]]:
-        """The contents of a graph, and those of the files that hold weights of it, by the names that the graph uses.
-
-        The weights are mapped rather than read, because an engine makes a copy of them anyway.
+    def graph(self, number: int) -> GraphContents:
+        """The graph of this number among those of `info`.
 
         Raises BundleChanged, LimitExceeded, and BadModel for what is not an ONNX graph and for one that leads out of
         the bundle.
         """
-        data = self.read(name)
-        folder = PurePosixPath(name).parent  # a graph names files relative to its folder, the manifest to its own
-        listed: dict[str, str] = {}
-        try:
-            for weights in weights_elsewhere(data):
-                file = str(folder / weights.location)
-                if file not in self.info.files:
-                    raise BadModel(f"has weights in {weights.location!r}, not listed in the manifest")
-                if weights.offset + weights.size > self.info.files[file].size:
-                    raise BadModel(f"has weights beyond the end of {weights.location!r}")
-                listed[weights.location] = file
-        except BadModel as error:
-            error.locate(str(self.root / name))
-            error.hint = "export the bundle again"
-            raise
-        return data, {location: self._mapped(file) for location, file in listed.items()}
+        library, found = native.library(), interface.start(interface.GraphData)
+        native.call(library.ec_graph_open, self.handle, number, ctypes.byref(found))
+        owned = native.Owned(library.ec_graph_close, found)
+        weights = {
+            _text(each.location): memoryview(native.lent(each.data, each.size, owned))
+            for each in found.weights[: found.weight_count]
+        }
+        return GraphContents(Path(os.fsdecode(found.path)), ctypes.string_at(found.data, found.size), weights)
 
-    def _mapped(self, name: str) -> mmap:
-        """Raises BundleChanged. The file is not empty, because there are weights in it."""
-        with self._opened(name) as file:
-            contents = mmap(file.fileno(), self.info.files[name].size, access=ACCESS_READ)
-        self._compare(name, hashlib.sha256(contents).hexdigest())
-        return contents
 
-    @contextmanager
-    def _opened(self, name: str) -> Iterator[BinaryIO]:
-        """A regular file of the promised size. Raises BundleChanged, also if reading it fails."""
-        try:
-            with open_regular(self.root / name) as file:
-                self._compare_size(name, os.fstat(file.fileno()).st_size)
-                yield file
-        except OSError as error:
-            problem = NOT_REGULAR if error.strerror == NOT_REGULAR else "cannot be read"
-            raise self._changed(name, problem) from error
+def _described(found: interface.BundleInfo, path: str) -> BundleInfo:
+    models = tuple(_model(each) for each in _all(found.models, found.model_count))
+    knobs = tuple(_knob(each) for each in _all(found.knobs, found.knob_count))
+    return BundleInfo(
+        family=_text(found.family),
+        preset=_text(found.preset),
+        models=models,
+        knobs=knobs,
+        graphs=tuple(_graph(each, models, knobs) for each in _all(found.graphs, found.graph_count)),
+        files={
+            _text(each.name): BundleFile(each.size, bytes(each.sha256).hex())
+            for each in _all(found.files, found.file_count)
+        },
+        path=path,
+        schema=found.schema,
+    )
 
-    def _compare_size(self, name: str, size: int) -> None:
-        promised = self.info.files[name].size
-        if size != promised:
-            raise self._changed(name, f"has {size} bytes, the manifest says {promised}")
 
-    def _compare(self, name: str, sha256: str) -> None:
-        if sha256 != self.info.files[name].sha256:
-            raise self._changed(name, "does not have the SHA-256 of the manifest")
+def _all(pointers: Any, count: int) -> Iterator[Any]:
+    """What an array of pointers to structs points to."""
+    return (pointers[i].contents for i in range(count))
 
-    def _changed(self, name: str, problem: str) -> BundleChanged:
-        return BundleChanged(problem, where=str(self.root / name), hint="fetch or export the bundle again")
+
+def _text(text: bytes | None) -> str:
+    return (text or b"").decode()
+
+
+def _model(found: interface.Model) -> Model:
+    encoder_latents = list(_all(found.encoder_latents, found.encoder_latent_count))
+    return Model(
+        id=f"{found.id:08x}",
+        entropy=_text(found.file),
+        rate=found.rate,
+        alignment=found.alignment,
+        padding=Padding(
+            found.padding_alignment, "grey" if found.padding == interface.GREY else "reflect", found.smallest_side
+        ),
+        noise=NoiseSpec(found.noise_channels, found.noise_stride) if found.noise_channels else None,
+        encoder_latents=tuple(map(_latent, encoder_latents)),
+        decoder_latents=tuple(map(_latent, _all(found.decoder_latents, found.decoder_latent_count))),
+        side_inputs={
+            _text(each.name): SideInput(_SOURCES[each.source], tuple(map(_text, each.classes[: each.class_count])))
+            for each in encoder_latents
+            if each.source != interface.FROM_GRAPH
+        },
+    )
+
+
+def _latent(found: interface.Latent) -> LatentSpec:
+    return LatentSpec(_text(found.name), found.channels, found.stride)
+
+
+def _knob(found: interface.Knob) -> Knob:
+    values = tuple(found.values[: found.value_count])
+    fit = tuple(found.fit[: found.fit_count])
+    return Knob(
+        name=_text(found.name),
+        side=_SIDES[found.side],
+        help=_text(found.help),
+        values=values,
+        low=values[0] if values else found.low,
+        high=values[-1] if values else found.high,
+        default=found.default_value,
+        rate_fit=RateFit(found.fit_low, found.fit_high, fit, found.fit_residual) if fit else None,
+    )
+
+
+def _graph(found: interface.Graph, models: tuple[Model, ...], knobs: tuple[Knob, ...]) -> BakedGraph:
+    model, side = models[found.model], _SIDES[found.side]
+    latents = model.encoder_latents if side == "encode" else model.decoder_latents
+
+    def port(each: interface.Port) -> Port:
+        role = _ROLES[each.role]
+        names = {"latent": latents, "knob": knobs}.get(role)
+        return Port(_text(each.name), role, names[each.index].name if names else "")
+
+    halo = (found.halo_before, found.halo_after)
+    return BakedGraph(
+        file=_text(found.file),
+        side=side,
+        model=found.model,
+        precision=_text(found.precision),
+        knobs={_text(each.name): each.value for each in found.knobs[: found.knob_count]},
+        inputs=tuple(map(port, _all(found.inputs, found.input_count))),
+        outputs=tuple(map(port, _all(found.outputs, found.output_count))),
+        tiling=Tiling(halo) if found.not_tiled is None else Tiling(None, _text(found.not_tiled)),
+        tolerance_levels=found.tolerance_levels,
+        tolerance_db=found.tolerance_db,
+        bytes_per_pixel=found.bytes_per_pixel or None,
+    )

@@ -1,55 +1,53 @@
-"""Pictures to coded files and back: one bundle, one entropy model, one engine call per picture or tile of it."""
+"""Pictures to coded files and back: one bundle, and an engine that runs its graphs."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from edgecodec import container, files
+from edgecodec import container, files, interface, native
 from edgecodec import knobs as knob_rules
-from edgecodec.bundle import Bundle
+from edgecodec.bundle import Bundle, BundleInfo
 from edgecodec.container import Container, FileInfo
-from edgecodec.encoding import Encoded, Encoder
+from edgecodec.description import Knobs, Model
+from edgecodec.encoding import Encoded, Wish
+from edgecodec.encoding import encode as encode_with
 from edgecodec.engine import MAX_THREADS, Options, RunningEngine
-from edgecodec.engine_outputs import require_output
 from edgecodec.engine_registry import require_engine
-from edgecodec.entropy_model import EntropyModel, Latents
-from edgecodec.errors import EdgecodecError, InvalidArgument, KnobUnavailable, ModelMismatch, typed
+from edgecodec.errors import EdgecodecError, InvalidArgument, typed
+from edgecodec.job import Job, decode_options, knob_values
+from edgecodec.knobs import KnobChoice
 from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs
-from edgecodec.manifest import BundleInfo, Knobs, SynthesisGraph
-from edgecodec.noise import normal_noise
-from edgecodec.padding import Pixels, aligned, as_stored, check_room
-from edgecodec.side_inputs import Keep, Labels, SideInputs
-from edgecodec.tiling import TileChoice, Tiler, Tiles
-from edgecodec.timings import Timings
+from edgecodec.tiling import TileChoice, Tiles, memory_option, tile_option, tiles_of
+from edgecodec.timings import Timings, timings_of
 
 if TYPE_CHECKING:
-    from edgecodec.picture import AlphaChannel, Picture
+    import numpy as np
+    import numpy.typing as npt
 
-
-#: Values of knobs by name, None for the bundle's default.
-KnobChoice = Mapping[str, float | None]
+    from edgecodec.entropy_model import Latents
+    from edgecodec.picture import AlphaChannel, Picture, Pixels
+    from edgecodec.side_inputs import Keep, Labels
 
 
 @dataclass(frozen=True)
 class Decoded:
     """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None.
 
-    engine: what computed them.
+    memory: the bytes of the pixels, row by row, which need no NumPy. engine: what computed them.
     """
 
-    pixels: Pixels
+    memory: memoryview
     icc: bytes | None
     exif: bytes | None
     xmp: bytes | None
@@ -58,16 +56,21 @@ class Decoded:
     tiles: Tiles
     engine: RunningEngine
 
+    @cached_property
+    def pixels(self) -> Pixels:
+        import numpy as np
+
+        shape = (self.info.height, self.info.width, *(() if self.info.greyscale else (3,)))
+        return np.frombuffer(self.memory, np.uint8).reshape(shape)
+
 
 @dataclass(frozen=True)
-class _Parsed:
+class _Begun:
     """A picture between the entropy stage and the engine."""
 
     where: str | None
     file: Container
-    latents: Latents
-    parse: float
-    entropy: float
+    job: Job
 
 
 def open_bundle(
@@ -99,14 +102,14 @@ def open_bundle(
         raise InvalidArgument(f"threads is {threads}", hint=f"give 1 to {MAX_THREADS}")
     require_engine(engine)
     asked = knob_rules.asked(knobs, shorthands)
-    tiler = Tiler(tile, max_memory)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, tiler)
+    room = tile_option(tile), memory_option(max_memory)
+    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room)
 
 
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
-    info: the bundle's manifest. graphs: the bundle's graphs on the engine, to load one before it is needed.
+    info: what the bundle's index says. graphs: the bundle's graphs on the engine, to load one before it is needed.
     """
 
     def __init__(
@@ -114,21 +117,30 @@ class Codec:
         bundle: Bundle,
         engine: str,
         asked: Knobs,
-        precision: str | None,
-        limits: Limits,
-        threads: int | None,
-        tiler: Tiler,
+        precision: str | None = None,
+        limits: Limits | None = None,
+        threads: int | None = None,
+        tile: int = interface.TILE_OFF,
+        max_memory: int = 0,
     ) -> None:
+        """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
-        self._asked = asked
-        self._limits = limits
-        self._threads = threads or _usable_processors()
-        self._baked = knob_rules.with_precision(bundle.info.synthesis, precision)
-        self._require(asked)
-        self._model: EntropyModel = bundle.entropy_model()
+        self._limits = limits or Limits()
+        options = interface.start(
+            interface.CodecOptions,
+            engine=interface.NO_ENGINE,
+            knobs=knob_values(asked),
+            knob_count=len(asked),
+            precision=None if precision is None else precision.encode(),
+            threads=threads or 0,
+            tile=tile,
+            max_memory=max_memory,
+            limits=self._limits.struct(),
+        )
+        library, handle = native.library(), ctypes.c_void_p()
+        native.call(library.ec_codec_open, bundle.handle, ctypes.byref(options), ctypes.byref(handle))
+        self._owned = native.Owned(library.ec_codec_close, handle.value, bundle)
         self.graphs = LoadedGraphs(bundle, engine, Options(threads))
-        self._tiler = tiler
-        self._encoder = Encoder(self.info, self._model, self.graphs, tiler, self._threads)
 
     def __enter__(self) -> Codec:
         return self
@@ -151,8 +163,7 @@ class Codec:
         Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
         OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
         """
-        asked = self._overridden(knobs, shorthands)
-        return self._synthesise(self._parse(source), asked)
+        return self._synthesise(self._begin(source, self._decoder_knobs(knobs, shorthands)))
 
     @overload
     def decode_many(
@@ -191,7 +202,7 @@ class Codec:
         """
         if errors not in ("raise", "return"):
             raise InvalidArgument(f"errors is {errors!r}", hint='give "raise" or "return"')
-        return self._decode_in_order(sources, self._overridden(knobs, shorthands), errors)
+        return self._decode_in_order(sources, self._decoder_knobs(knobs, shorthands), errors)
 
     def _decode_in_order(
         self, sources: Iterable[files.Source], asked: Knobs, errors: Literal["raise", "return"]
@@ -199,17 +210,17 @@ class Codec:
         worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-entropy")
         interrupted = False
         try:
-            ahead: deque[tuple[str | None, Future[_Parsed]]] = deque()
+            ahead: deque[tuple[str | None, Future[_Begun]]] = deque()
             remaining = iter(sources)
             while True:
                 # At most two pictures are held: one in the engine and one in the entropy stage.
                 for source in islice(remaining, 2 - len(ahead)):
-                    ahead.append((files.name_of(source), worker.submit(self._parse, source)))
+                    ahead.append((files.name_of(source), worker.submit(self._begin, source, asked)))
                 if not ahead:
                     return
-                where, parsed = ahead.popleft()
+                where, begun = ahead.popleft()
                 try:
-                    result: Decoded | EdgecodecError = self._synthesise(parsed.result(), asked)
+                    result: Decoded | EdgecodecError = self._synthesise(begun.result())
                 except Exception as error:
                     if errors == "raise":
                         raise
@@ -222,9 +233,9 @@ class Codec:
         finally:
             worker.shutdown(wait=not interrupted, cancel_futures=True)
 
-    def decode_latents(self, source: files.Source) -> dict[str, npt.NDArray[np.int16]]:
+    def decode_latents(self, source: files.Source) -> Latents:
         """The integer latents alone, (channels, rows, columns) by name, the same on every machine. Loads no engine."""
-        return self._parse(source).latents
+        return self._begin(source, {}).job.latents()
 
     def check_encoding(
         self,
@@ -235,7 +246,7 @@ class Codec:
         **shorthands: float | None,
     ) -> None:
         """Raise what `encode` would raise for these with any picture: InvalidArgument or KnobUnavailable."""
-        self._encoder.check(knob_rules.asked(knobs, shorthands), target_bpp, seed)
+        self._check_encoding(Wish(knob_rules.asked(knobs, shorthands), target_bpp, seed))
 
     def encode(
         self,
@@ -265,97 +276,65 @@ class Codec:
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
         """
+        import numpy as np
+
         from edgecodec import picture as pictures
+        from edgecodec.side_inputs import SideInputs
 
         start = perf_counter()
-        asked = knob_rules.asked(knobs, shorthands)
-        self._encoder.check(asked, target_bpp, seed)
+        wish = Wish(knob_rules.asked(knobs, shorthands), target_bpp, seed)
+        self._check_encoding(wish)
         if isinstance(picture, np.ndarray):
             picture = pictures.from_pixels(picture)
         elif not isinstance(picture, pictures.Picture):
             picture = pictures.read(picture, self._limits, alpha_channel)
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
-        side_inputs = SideInputs(self.info.given, self._model, self._limits)
-        prepared = self._encoder.prepare(picture, side_inputs.latents(picture, labels, keep), seed)
-        if target_bpp is None:
-            encoded = self._encoder.encode(prepared, asked)
-        else:
-            encoded = self._encoder.encode_to_rate(prepared, target_bpp)
-        rest = perf_counter() - start - encoded.timings.total
-        return replace(encoded, timings=replace(encoded.timings, rest=rest))
+        planes = SideInputs(self._encoder_model().side_inputs, self._limits).planes(picture, labels, keep)
+        encoded = encode_with(self._owned, self.graphs, picture, planes, wish)
+        spent = encoded.timings
+        rest = perf_counter() - start - (spent.parse + spent.entropy + spent.engine)
+        return replace(encoded, timings=replace(spent, rest=rest))
 
-    def _parse(self, source: files.Source) -> _Parsed:
+    def _encoder_model(self) -> Model:
+        """That of the encoders; of side inputs all of a bundle's models have the same."""
+        return self.info.models[next(graph.model for graph in self.info.graphs if graph.side == "encode")]
+
+    def _check_encoding(self, wish: Wish) -> None:
+        options = wish.options()
+        native.call(native.library().ec_core_check_encoding, self._owned.value, ctypes.byref(options))
+
+    def _decoder_knobs(self, knobs: KnobChoice | None, shorthands: KnobChoice) -> Knobs:
+        """Those of one picture, refused before any work where no decoder suits them."""
+        asked = knob_rules.asked(knobs, shorthands)
+        options = decode_options(asked)
+        native.call(native.library().ec_core_check_decoding, self._owned.value, ctypes.byref(options))
+        return asked
+
+    def _begin(self, source: files.Source, asked: Knobs) -> _Begun:
         """File to latents: everything before the engine."""
         where = files.name_of(source)
         data = files.read(source, self._limits)
         with _located(where):
-            start = perf_counter()
-            file = container.parse(data)
-            info = file.info
-            self._limits.check_size(info.width, info.height)
-            self._limits.check_ratio(info.width, info.height, memoryview(data).nbytes)
-            if info.model_id != self._model.model_id:
-                raise ModelMismatch(
-                    f"was coded with model {info.model_id}, this bundle is {self._model.model_id}",
-                    hint="decode it with the bundle that encoded it",
-                )
-            check_room(info.width, info.height, self.info.image, self._model.alignment)
-            parsed = perf_counter()
-            latents = self._model.decode(
-                file.payload, width=info.width, height=info.height, lanes=info.lanes, threads=self._threads
-            )
-            return _Parsed(where, file, latents, parsed - start, perf_counter() - parsed)
+            job = Job.decode(self._owned, data, asked)
+            return _Begun(where, container.parse(data), job)
 
-    def _synthesise(self, parsed: _Parsed, asked: Knobs) -> Decoded:
-        """Latents to pixels: the engine, and a crop."""
-        with _located(parsed.where), self.graphs.in_use():
-            file, info = parsed.file, parsed.file.info
-            graph = self._graph(info, asked)
-            rows, columns = (aligned(side, self._model.alignment) for side in (info.height, info.width))
-            plan = self._tiler.plan(graph, rows, columns, self._model.alignment)
-            engine = self.graphs.synthesis(graph, low_memory=plan.low_memory)
-            start = perf_counter()
-            strides = {latent.name: latent.stride for latent in self.info.decoder_latents}
-            maps = [(port, strides[name], parsed.latents[name]) for name, port in graph.inputs.items()]
-            if (noise := graph.noise) is not None:
-                values = normal_noise(info.noise_seed, noise.channels, rows // noise.stride, columns // noise.stride)
-                maps.append((noise.input, noise.stride, values))
-            picture = np.empty((info.height, info.width, 3), np.uint8)
-            run = 0.0
-            for window in plan.windows():
-                inputs = {}
-                for port, stride, values in maps:
-                    rows_in, columns_in = window.area(stride)
-                    inputs[port] = values[:, rows_in, columns_in].astype(np.float32)[None]
-                before_engine = perf_counter()
-                outputs = engine.run(inputs)
-                run += perf_counter() - before_engine
-                image = require_output(outputs, graph.output, np.uint8, (*window.size(1), 3), graph.file)
-                core = picture[window.core(1)]
-                core[...] = image[window.kept(1)][: core.shape[0], : core.shape[1]]
-            pixels = as_stored(picture, greyscale=info.greyscale)
-            timings = Timings(parsed.parse, parsed.entropy, run, perf_counter() - start - run)
-            return Decoded(pixels, file.icc, file.exif, file.xmp, info, timings, plan.tiles(), engine.describe())
-
-    def _graph(self, info: FileInfo, asked: Knobs) -> SynthesisGraph:
-        """The decoder for a file. Where decoders differ in quality, the file decides it."""
-        qualities = knob_rules.values(self._baked, knob_rules.QUALITY)
-        if not qualities:
-            return knob_rules.choose(self._baked, asked, self.info.default_knobs)
-        if info.quality is None:
-            raise KnobUnavailable("the file does not say of which quality it is", hint="encode it again")
-        return knob_rules.choose(self._baked, {**asked, knob_rules.QUALITY: info.quality}, self.info.default_knobs)
-
-    def _overridden(self, knobs: KnobChoice | None, shorthands: KnobChoice) -> Knobs:
-        asked = {**self._asked, **knob_rules.asked(knobs, shorthands)}
-        self._require(asked)
-        return asked
-
-    def _require(self, asked: Knobs) -> SynthesisGraph:
-        """Some decoder for these knobs, at any value of the others, so that an error comes before any work."""
-        knob_rules.check_known(self.info, "decode", asked)
-        return knob_rules.choose(self._baked, asked, {})
+    def _synthesise(self, begun: _Begun) -> Decoded:
+        """Latents to pixels."""
+        with _located(begun.where):
+            engines = begun.job.run(self.graphs)
+            picture, memory = begun.job.finish_decode()
+        file = begun.file
+        return Decoded(
+            memory=memory,
+            icc=file.icc,
+            exif=file.exif,
+            xmp=file.xmp,
+            info=file.info,
+            timings=timings_of(picture.timings),
+            tiles=tiles_of(picture.tiles),
+            engine=engines[picture.graph.contents.number],
+        )
 
 
 @contextmanager
@@ -366,9 +345,3 @@ def _located(where: str | None) -> Iterator[None]:
     except EdgecodecError as error:
         error.locate(where)
         raise
-
-
-def _usable_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

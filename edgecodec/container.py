@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
-from edgecodec import native
+from edgecodec import interface, native
 from edgecodec.errors import InvalidArgument
 
-ICC, EXIF, XMP, NOISE_SEED = 1, 2, 3, 128  # section tags
+ICC, EXIF, XMP, NOISE_SEED = interface.ICC, interface.EXIF, interface.XMP, 128  # section tags
 
 #: Quality is stored in this fraction of a level.
 QUALITY_STEPS = 64
@@ -61,7 +60,7 @@ class Container:
 
 def quantised(quality: float) -> float:
     """The nearest quality that a file can hold, halves to even. What is not finite stays as it is."""
-    return float(np.rint(quality * QUALITY_STEPS) / QUALITY_STEPS)
+    return round(quality * QUALITY_STEPS) / QUALITY_STEPS if math.isfinite(quality) else quality
 
 
 def check_noise_seed(seed: int) -> None:
@@ -73,29 +72,25 @@ def check_noise_seed(seed: int) -> None:
 def parse(data: native.Buffer) -> Container:
     """Split a file into its parts. Raises NotEdgc, UnsupportedVersion or Corrupt, each with the offset where known."""
     borrowed = native.view(data)
-    core = native.CoreContainer()
-    native.call(native.library().ec_core_container_parse, borrowed.ctypes.data, borrowed.size, ctypes.byref(core))
-    whole = borrowed.data
-    sections = {
-        tag: bytes(whole[span.offset : span.offset + span.size])
-        for tag, span in zip(core.section_tag[: core.section_count], core.section[: core.section_count], strict=True)
-    }
+    found = interface.start(interface.FileInfo)
+    native.call(native.library().ec_peek, borrowed.address, borrowed.size, ctypes.byref(found))
+    sections = {each.tag: ctypes.string_at(each.data, each.size) for each in found.sections[: found.section_count]}
     info = FileInfo(
-        version=core.version,
-        width=core.width,
-        height=core.height,
-        greyscale=bool(core.greyscale),
-        quality=core.quality / QUALITY_STEPS if core.has_quality else None,
-        model_id=f"{core.model_id:08x}",
-        lanes=core.lanes,
-        noise_seed=int.from_bytes(sections.get(NOISE_SEED, b""), "little"),
+        version=found.version,
+        width=found.width,
+        height=found.height,
+        greyscale=bool(found.greyscale),
+        quality=found.quality if found.has_quality else None,
+        model_id=f"{found.model_id:08x}",
+        lanes=found.lanes,
+        noise_seed=found.noise_seed,
         file_bytes=borrowed.size,
-        payload_bytes=core.payload.size,
+        payload_bytes=found.payload_bytes,
         icc_bytes=len(sections.get(ICC, b"")),
         exif_bytes=len(sections.get(EXIF, b"")),
         xmp_bytes=len(sections.get(XMP, b"")),
     )
-    payload = whole[core.payload.offset : core.payload.offset + core.payload.size]
+    payload = memoryview(data).cast("B")[found.payload_offset : found.payload_offset + found.payload_bytes]
     return Container(info, payload, sections.get(ICC), sections.get(EXIF), sections.get(XMP))
 
 
@@ -139,18 +134,18 @@ def write(
     borrowed = native.view(payload)
     core.payload.size = borrowed.size
     around = 64 + sum(8 + section.size for section in sections.values())
-    out = np.empty(borrowed.size + around, np.uint8)
+    out = ctypes.create_string_buffer(borrowed.size + around)
     written = ctypes.c_size_t()
     native.call(
         native.library().ec_core_container_write,
         ctypes.byref(core),
-        native.addresses(list(sections.values())),
-        borrowed.ctypes.data,
-        out.ctypes.data,
-        out.size,
+        native.pointers(section.address for section in sections.values()),
+        borrowed.address,
+        ctypes.addressof(out),
+        len(out),
         ctypes.byref(written),
     )
-    return out[: written.value].tobytes()
+    return out.raw[: written.value]
 
 
 def _uint32(name: str, value: int) -> int:

@@ -113,8 +113,8 @@ class RateFit:
 class Knob:
     """A knob of encoders or of decoders.
 
-    values: those that were baked into graphs, ascending; empty for a knob that is an input of graphs and takes what lies
-    from low to high. For baked values low and high are the least and the largest. help: a line for people.
+    values: those that were baked into graphs, ascending; empty for a knob that is an input of graphs and takes what
+    lies from low to high. For baked values low and high are the least and the largest. help: a line for people.
     """
 
     name: str

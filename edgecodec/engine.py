@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Graph:
-    """One ONNX file and what the manifest promises about it.
+    """One ONNX file and what the index of its bundle promises about it.
 
     data: the file's bytes. weights: the contents of the files that hold weights of it, by the graph's names for them.
     An engine takes both from here: these bytes were checked. path: for messages, and for what takes no bytes; the files
@@ -54,7 +53,7 @@ class Graph:
     outputs: tuple[Port, ...]
     scalars: tuple[str, ...] = ()
     size: str | None = None
-    weights: Mapping[str, bytes | mmap] = field(default_factory=dict)
+    weights: Mapping[str, bytes | memoryview] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

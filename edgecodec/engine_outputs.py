@@ -1,4 +1,4 @@
-"""What an engine gives back, compared with what the manifest promises: a graph may output anything under its name."""
+"""What an engine gives back, compared with what the index promises: a graph may output anything under its name."""
 
 from __future__ import annotations
 

@@ -6,24 +6,18 @@ import ctypes
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from edgecodec import native
+from edgecodec.description import LatentSpec as LatentSpec
 from edgecodec.errors import InvalidArgument, OutOfMemory
 
-#: By name, in the model's order: int16 (channels, rows, columns).
-Latents = dict[str, npt.NDArray[np.int16]]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-
-@dataclass(frozen=True)
-class LatentSpec:
-    """`channels` planes of integers, one every `stride` pixels."""
-
-    name: str
-    channels: int
-    stride: int
+    #: By name, in the model's order: int16 (channels, rows, columns).
+    Latents = dict[str, npt.NDArray[np.int16]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class EntropyModel:
         core = native.library()
         borrowed = native.view(data)
         handle = ctypes.c_void_p()
-        native.call(core.ec_core_model_open, borrowed.ctypes.data, borrowed.size, ctypes.byref(handle))
+        native.call(core.ec_core_model_open, borrowed.address, borrowed.size, ctypes.byref(handle))
         weakref.finalize(self, core.ec_core_model_close, handle.value)
         self._core, self._handle = core, handle
         self.model_id = f"{core.ec_core_model_id(handle):08x}"
@@ -85,6 +79,8 @@ class EntropyModel:
 
         Raises Corrupt, LatentsDiffer, OutOfMemory.
         """
+        import numpy as np
+
         borrowed = native.view(payload)
         try:
             latents = {name: np.empty(shape, np.int16) for name, shape in self.decoder_shapes(width, height).items()}
@@ -96,7 +92,7 @@ class EntropyModel:
             width,
             height,
             lanes,
-            borrowed.ctypes.data,
+            borrowed.address,
             borrowed.size,
             native.addresses(list(latents.values())),
             threads,
@@ -110,6 +106,8 @@ class EntropyModel:
 
         Raises InvalidArgument for wrong names, types or shapes, and OutOfRange.
         """
+        import numpy as np
+
         ordered = self._ordered(latents, width, height)
         payload = np.empty(self._core.ec_core_encode_bound(self._handle, width, height), np.uint8)
         chosen, written = ctypes.c_uint32(lanes), ctypes.c_size_t()
@@ -149,6 +147,8 @@ class EntropyModel:
         self, latents: Mapping[str, npt.NDArray[np.int16]], width: int, height: int
     ) -> list[npt.NDArray[np.int16]]:
         """Contiguous arrays in the model's order, proven to be what the library will read."""
+        import numpy as np
+
         shapes = self.encoder_shapes(width, height)
         if set(latents) != set(shapes):
             raise InvalidArgument(f"latents are {sorted(latents)}, the model takes {sorted(shapes)}")

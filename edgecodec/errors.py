@@ -13,8 +13,8 @@
     │   ├── UnsupportedVersion   40   made by a newer format
     │   ├── ModelMismatch        41   coded with another model, or an entropy model that is not of a checkpoint
     │   ├── BadModel             42   entropy.bin or a graph is damaged or unsafe to run
-    │   ├── NotABundle           43   no readable manifest
-    │   ├── BundleChanged        44   a file is not the one the manifest describes
+    │   ├── NotABundle           43   no readable index or manifest
+    │   ├── BundleChanged        44   a file is not the one the index describes
     │   ├── KnobUnavailable      45   the bundle has no such knob, or was not exported for this value of it
     │   └── CheckpointRejected   46   a checkpoint does not fit its family
     ├── LimitError
@@ -29,10 +29,11 @@
     │   ├── CannotWrite          71
     │   └── NotAnImage           72   a picture that Pillow cannot open
     ├── VerificationFailed       80   hashes, golden latents or golden pixels are off
-    └── InternalError            90   our bug
+    ├── InternalError            90   our bug
+    └── Cancelled               130   the caller ended the work
 
 The numbers are frozen, and those of `ec_status` in the C header are the same; the tens are the command line's exit
-status, except that 90 becomes 70 (EX_SOFTWARE of sysexits.h).
+status, except that 90 becomes 70 (EX_SOFTWARE of sysexits.h) and 130 stays, which is that of an interrupt.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class EdgecodecError(Exception):
     @property
     def exit_status(self) -> int:
         """Exit status of a command that fails with this error."""
-        return 70 if self.code == InternalError.code else self.code // 10
+        return {InternalError.code: 70, Cancelled.code: Cancelled.code}.get(self.code, self.code // 10)
 
 
 class UsageError(EdgecodecError):
@@ -188,6 +189,10 @@ class VerificationFailed(EdgecodecError):
 
 class InternalError(EdgecodecError):
     code = 90
+
+
+class Cancelled(EdgecodecError):
+    code = 130
 
 
 def _leaves(kind: type[EdgecodecError]) -> list[type[EdgecodecError]]:

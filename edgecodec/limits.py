@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ctypes
+from dataclasses import asdict, dataclass
 
-from edgecodec.errors import LimitExceeded
+from edgecodec import interface, native
 
 #: Largest side the format can hold (docs/format.md, section 1).
 MAX_SIDE = 65535
+_LARGEST = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -26,27 +28,15 @@ class Limits:
 
     def check_size(self, width: int, height: int) -> None:
         """Raise LimitExceeded if a picture of this size, in pixels, is too large."""
-        side = min(self.max_side, MAX_SIDE)
-        if max(width, height) > side:
-            raise LimitExceeded(f"{width}x{height} is longer than the limit of {side} pixels a side")
-        if width * height > self.max_pixels:
-            raise LimitExceeded(
-                f"{width}x{height} is more than the limit of {self.max_pixels} pixels",
-                hint="raise max_pixels (--max-pixels) if the picture is meant to be this large",
-            )
+        native.call(native.library().ec_core_check_size, ctypes.byref(self.struct()), width, height)
 
-    def check_ratio(self, width: int, height: int, size: int) -> None:
-        """Raise LimitExceeded if a coded picture of `size` bytes has too many pixels for its bytes."""
-        if width * height > self.max_pixels_per_byte * size:
-            raise LimitExceeded(
-                f"{width}x{height} pixels in {size} bytes are more than {self.max_pixels_per_byte} pixels a byte",
-                hint="raise max_pixels_per_byte (--max-pixels-per-byte) if the file is trusted",
-            )
+    def struct(self) -> interface.Limits:
+        """For the native library, in which 0 stands for the default."""
+        return interface.Limits(**{name: min(max(value, 1), _LARGEST) for name, value in asdict(self).items()})
 
     def check_bytes(self, size: int) -> None:
         """Raise LimitExceeded if a file of this many bytes is too large."""
-        if size > self.max_file_bytes:
-            raise LimitExceeded(f"the file is larger than the limit of {self.max_file_bytes} bytes")
+        native.call(native.library().ec_core_check_bytes, ctypes.byref(self.struct()), size)
 
 
 #: No limit that a real file could reach, for inspection.

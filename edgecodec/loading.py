@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from edgecodec import description
 from edgecodec.bundle import Bundle
+from edgecodec.description import BakedGraph, Model
 from edgecodec.engine import Engine, Graph, Options, Port
 from edgecodec.engine_registry import open_engine
-from edgecodec.entropy_model import LatentSpec
-from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 
 
 class LoadedGraphs:
@@ -26,28 +26,24 @@ class LoadedGraphs:
         self._bundle = bundle
         self._engine_name = engine
         self._options = options
-        self._engines: dict[str, Engine] = {}
-        self._low_memory: set[str] = set()
+        self._engines: dict[int, Engine] = {}
+        self._low_memory: set[int] = set()
         self._users = 0
         self._retired: list[Engine] = []
         # A signal handler may close what the code that it interrupted is loading.
         self._lock = threading.RLock()
 
-    def analysis(self, graph: AnalysisGraph, *, low_memory: bool = False) -> Engine:
-        return self._engine(
-            graph.file,
-            low_memory,
-            (Port(graph.input, 3, 1),),
-            _ports(self._bundle.info.encoder_latents, graph.outputs),
-            scalars=tuple(graph.scalars),
-            size=graph.size_input,
-        )
-
-    def synthesis(self, graph: SynthesisGraph, *, low_memory: bool = False) -> Engine:
-        inputs = _ports(self._bundle.info.decoder_latents, graph.inputs)
-        if graph.noise is not None:
-            inputs += (Port(graph.noise.input, graph.noise.channels, graph.noise.stride),)
-        return self._engine(graph.file, low_memory, inputs, (Port(graph.output, 3, 1),))
+    def engine(self, number: int, *, low_memory: bool = False) -> Engine:
+        """The graph of this number among those of the bundle, loaded."""
+        with self._lock:
+            if low_memory and number not in self._low_memory:
+                if number in self._engines:
+                    self._retired.append(self._engines.pop(number))
+                self._low_memory.add(number)
+            if number not in self._engines:
+                options = replace(self._options, low_memory=number in self._low_memory)
+                self._engines[number] = open_engine(self._engine_name, self._graph(number), options)
+            return self._engines[number]
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -73,28 +69,27 @@ class LoadedGraphs:
         while self._retired and not self._users:
             self._retired.pop().close()
 
-    def _engine(
-        self,
-        file: str,
-        low_memory: bool,
-        inputs: tuple[Port, ...],
-        outputs: tuple[Port, ...],
-        *,
-        scalars: tuple[str, ...] = (),
-        size: str | None = None,
-    ) -> Engine:
-        with self._lock:
-            if low_memory and file not in self._low_memory:
-                if file in self._engines:
-                    self._retired.append(self._engines.pop(file))
-                self._low_memory.add(file)
-            if file not in self._engines:
-                data, weights = self._bundle.graph(file)
-                graph = Graph(self._bundle.root / file, data, inputs, outputs, scalars, size, weights)
-                options = replace(self._options, low_memory=file in self._low_memory)
-                self._engines[file] = open_engine(self._engine_name, graph, options)
-            return self._engines[file]
+    def _graph(self, number: int) -> Graph:
+        info = self._bundle.info
+        graph = info.graphs[number]
+        model = info.models[graph.model]
+        contents = self._bundle.graph(number)
+        return Graph(
+            path=contents.path,
+            data=contents.data,
+            inputs=_ports(graph.inputs, graph, model),
+            outputs=_ports(graph.outputs, graph, model),
+            scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
+            size=next((port.name for port in graph.inputs if port.role == "size"), None),
+            weights=contents.weights,
+        )
 
 
-def _ports(latents: Iterable[LatentSpec], names: Mapping[str, str]) -> tuple[Port, ...]:
-    return tuple(Port(names[latent.name], latent.channels, latent.stride) for latent in latents if latent.name in names)
+def _ports(ports: tuple[description.Port, ...], graph: BakedGraph, model: Model) -> tuple[Port, ...]:
+    """Those that carry images, latents and noise, as engines have them."""
+    latents = model.encoder_latents if graph.side == "encode" else model.decoder_latents
+    sizes = {("latent", latent.name): (latent.channels, latent.stride) for latent in latents}
+    sizes["image", ""] = (3, 1)
+    if model.noise is not None:
+        sizes["noise", ""] = (model.noise.channels, model.noise.stride)
+    return tuple(Port(port.name, *sizes[port.role, port.of]) for port in ports if (port.role, port.of) in sizes)

@@ -1,6 +1,7 @@
-"""libedgecodec through ctypes: where it is, its structs and signatures (native/include/edgecodec/core.h), its errors.
+"""libedgecodec through ctypes: where it is, its internal interface (native/include/edgecodec/core.h), and its errors.
 
-Buffers cross as addresses of NumPy arrays or bytes, never as copies. Every call lets go of the interpreter lock.
+Buffers cross as addresses of their memory, never as copies. Every call lets go of the interpreter lock. NumPy is not
+imported here, because much of the package works without it, and it takes longer to import than all the rest.
 """
 
 from __future__ import annotations
@@ -8,36 +9,24 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
-from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+import weakref
+from collections.abc import Callable, Iterable
+from ctypes import POINTER, Structure, c_char_p, c_int, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import edgecodec
+from edgecodec import interface
 from edgecodec.errors import BY_CODE, InternalError
+from edgecodec.interface import MAX_SECTIONS, start
+from edgecodec.interface import Error as Error
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Anything whose bytes can be borrowed.
 Buffer = bytes | bytearray | memoryview
-Bytes = npt.NDArray[np.uint8]
-
-MAX_SECTIONS = 16
-
-
-class Error(Structure):
-    """ec_error"""
-
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("status", c_int32),
-        ("offset", c_int64),
-        ("message", c_char * 512),
-        ("where", c_char * 1024),
-        ("hint", c_char * 512),
-    ]
 
 
 class Span(Structure):
@@ -137,6 +126,11 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_net_close", None, [c_void_p]),
     ("ec_core_net_shape", c_int, [c_void_p, c_uint32, c_uint32, c_uint32 * 3, _ERROR]),
     ("ec_core_net_run", c_int, [c_void_p, c_void_p, c_uint32, c_uint32, c_void_p, c_uint32, _ERROR]),
+    ("ec_core_check_size", c_int, [POINTER(interface.Limits), c_uint64, c_uint64, _ERROR]),
+    ("ec_core_check_bytes", c_int, [POINTER(interface.Limits), c_uint64, _ERROR]),
+    ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),
+    ("ec_core_check_decoding", c_int, [c_void_p, POINTER(interface.DecodeOptions), _ERROR]),
+    ("ec_core_check_encoding", c_int, [c_void_p, POINTER(interface.EncodeOptions), _ERROR]),
 ]
 
 
@@ -146,7 +140,7 @@ def library() -> ctypes.CDLL:
     path = _find()
     try:
         core = ctypes.CDLL(str(path))
-        for name, result, arguments in _SIGNATURES:
+        for name, result, arguments in (*_SIGNATURES, *interface.SIGNATURES):
             function = getattr(core, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
@@ -175,7 +169,7 @@ def _find() -> Path:
 
 def call(function: Callable[..., int], *arguments: object) -> None:
     """Call a function whose last argument is an error struct, and raise the error that belongs to its status."""
-    error = Error(ctypes.sizeof(Error))
+    error = start(Error)
     status = function(*arguments, ctypes.byref(error))
     if status != 0:
         kind = BY_CODE.get(status, InternalError)
@@ -187,14 +181,54 @@ def _text(text: bytes) -> str | None:
     return text.decode("utf-8", "replace") or None
 
 
-def view(data: Buffer) -> Bytes:
-    """The bytes of `data` as an array on the same memory."""
-    return np.frombuffer(data, np.uint8)
+class Borrowed(NamedTuple):
+    """Memory of Python's, for as long as `owner` lives. size: bytes."""
+
+    address: int
+    size: int
+    owner: object
+
+
+def view(data: Buffer) -> Borrowed:
+    """The memory of `data`."""
+    if isinstance(data, bytes):
+        return Borrowed(ctypes.cast(c_char_p(data), c_void_p).value or 0, len(data), data)
+    flat = memoryview(data).cast("B")
+    if flat.readonly:  # which ctypes does not take
+        import numpy as np
+
+        array = np.frombuffer(flat, np.uint8)
+        return Borrowed(array.ctypes.data, array.size, array)
+    memory = (c_uint8 * len(flat)).from_buffer(flat)
+    return Borrowed(ctypes.addressof(memory), len(flat), memory)
+
+
+def lent(address: int, size: int, owner: object) -> ctypes.Array[c_uint8]:
+    """Memory of the library's as a buffer of `size` bytes, which keeps `owner` alive."""
+    memory = (c_uint8 * size).from_address(address)
+    memory.owner = owner  # type: ignore[attr-defined]
+    return memory
+
+
+class Owned:
+    """A handle or struct of the library's, released with the last reference to this. needs: what must outlive it."""
+
+    def __init__(self, release: Callable[[Any], None], value: Any, *needs: object) -> None:
+        self.value = value
+        self.needs = needs
+        # When the process ends its memory goes anyway, and a thread may still be at work.
+        weakref.finalize(self, release, value).atexit = False
+
+
+def pointers(addresses: Iterable[int]) -> ctypes.Array[c_void_p]:
+    """C array of addresses."""
+    listed = list(addresses)
+    return (c_void_p * max(len(listed), 1))(*listed)
 
 
 def addresses(arrays: list[npt.NDArray[Any]]) -> ctypes.Array[c_void_p]:
     """C array of the addresses of contiguous arrays, which the caller keeps alive."""
-    return (c_void_p * max(len(arrays), 1))(*(array.ctypes.data for array in arrays))
+    return pointers(array.ctypes.data for array in arrays)
 
 
 def kernels() -> str:

@@ -14,9 +14,11 @@ from edgecodec import files, picture_depth, picture_metadata
 from edgecodec.errors import AlphaRefused, InvalidArgument
 from edgecodec.exif import UPRIGHT
 from edgecodec.limits import Limits
-from edgecodec.padding import Pixels
 from edgecodec.picture_metadata import Metadata, of_profile
 from edgecodec.picture_opening import Opened, opened
+
+#: uint8 (height, width, 3), or (height, width) when greyscale.
+Pixels = npt.NDArray[np.uint8]
 
 #: What to do with transparency: refuse it, forget it, or lay the picture on white or black.
 AlphaChannel = Literal["refuse", "drop", "white", "black"]

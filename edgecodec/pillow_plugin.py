@@ -32,7 +32,7 @@ def register_opener(*bundles: Codec | str | os.PathLike[str]) -> None:
         raise InvalidArgument("no bundle to decode with", hint="register_opener(bundle, ...)")
     for bundle in bundles:
         codec = bundle if isinstance(bundle, Codec) else open_bundle(bundle)
-        _codecs[codec.info.model_id] = codec
+        _codecs.update((model.id, codec) for model in codec.info.models)
     Image.register_open(FORMAT, EdgcImageFile, lambda prefix: prefix[:2] == _MAGIC)
     Image.register_extension(FORMAT, ".edgc")
 
@@ -70,6 +70,7 @@ class EdgcImageFile(ImageFile.ImageFile):
                     where=str(self.filename) or None,
                     hint="give its bundle to register_opener",
                 )
-            self.im = Image.fromarray(codec.decode(self._data).pixels).im
+            decoded = codec.decode(self._data)
+            self.im = Image.frombytes(self._mode, self._size, decoded.memory).im
             self._data = None
         return super().load()

@@ -1,19 +1,17 @@
-"""Encoder latents that a user gives beside the picture: label maps, and masks of what is to be kept."""
+"""What a user gives beside the picture: label maps, and masks of what is to be kept, as planes of bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgecodec import files
-from edgecodec.entropy_model import EntropyModel, Latents
+from edgecodec.description import SideInput
 from edgecodec.errors import InvalidArgument, KnobUnavailable
 from edgecodec.limits import Limits
-from edgecodec.manifest import SideInput
-from edgecodec.padding import aligned
 
 if TYPE_CHECKING:
     from edgecodec.picture import Picture
@@ -25,20 +23,25 @@ Labels = npt.NDArray[Any] | files.Source
 Keep = npt.NDArray[Any] | files.Source | Sequence[str | int]
 
 
-class SideInputs:
-    """Makes the latents that come from the user, from labels and masks of a picture's size."""
+class Planes(NamedTuple):
+    """Contiguous uint8 (height, width). None: the bundle takes none; for the mask also: everything is kept."""
 
-    def __init__(self, side_inputs: Mapping[str, SideInput], model: EntropyModel, limits: Limits) -> None:
-        names = {each.kind: name for name, each in side_inputs.items()}
-        self._labels, self._mask = names.get("labels"), names.get("mask")
-        self._classes = side_inputs[self._labels].classes if self._labels else ()
-        self._model = model
+    labels: npt.NDArray[np.uint8] | None
+    mask: npt.NDArray[np.uint8] | None
+
+
+class SideInputs:
+    """What a model takes beside a picture."""
+
+    def __init__(self, side_inputs: Mapping[str, SideInput], limits: Limits) -> None:
+        kinds = {each.kind: each for each in side_inputs.values()}
+        self._labels, self._mask = kinds.get("labels"), kinds.get("mask")
+        self._classes = self._labels.classes if self._labels else ()
         self._limits = limits
 
-    def latents(self, picture: Picture, labels: Labels | None, keep: Keep | None) -> Latents:
-        """int16 (1, rows, columns) by name, for a picture. Without `keep` everything is kept.
+    def planes(self, picture: Picture, labels: Labels | None, keep: Keep | None) -> Planes:
+        """For a picture. Without `keep` everything is kept.
 
-        Beyond the picture's edge labels repeat and nothing is kept. A cell of the mask is 1 if any pixel of it is kept.
         Raises KnobUnavailable for what the bundle does not take; InvalidArgument for labels that are missing or not of
         the picture's size, and for classes that do not exist; and what reading a picture raises.
         """
@@ -46,26 +49,15 @@ class SideInputs:
             raise KnobUnavailable("the bundle takes no label map", where="labels")
         if keep is not None and self._mask is None:
             raise KnobUnavailable("the bundle takes no mask: it keeps everything", where="keep")
-        height, width = picture.pixels.shape[:2]
-        shapes = self._model.encoder_shapes(width, height)
-        latents: Latents = {}
-        label_map: npt.NDArray[Any] | None = None
+        label_map: npt.NDArray[np.uint8] | None = None
         if self._labels is not None:
             if labels is None:
                 raise InvalidArgument("the bundle needs the class of every pixel", hint="give labels (--labels)")
             label_map = self._label_map(labels, picture)
-            _, rows, columns = shapes[self._labels]
-            padded = np.pad(label_map, ((0, rows - height), (0, columns - width)), mode="edge")
-            latents[self._labels] = padded.astype(np.int16)[None]
-        if self._mask is not None:
-            shape = shapes[self._mask]
-            if keep is None:
-                latents[self._mask] = np.ones(shape, np.int16)
-            else:
-                latents[self._mask] = self._cells(self._kept(keep, label_map, picture), shape)
-        return latents
+        mask = None if keep is None else np.ascontiguousarray(self._kept(keep, label_map, picture), np.uint8)
+        return Planes(label_map, mask)
 
-    def _label_map(self, labels: Labels, picture: Picture) -> npt.NDArray[Any]:
+    def _label_map(self, labels: Labels, picture: Picture) -> npt.NDArray[np.uint8]:
         where = files.name_of(labels) or "labels"
         plane = self._plane(labels, where, picture)
         highest = int(plane.max())
@@ -74,9 +66,9 @@ class SideInputs:
             raise InvalidArgument(
                 f"there is a label {wrong}", where=where, hint=f"the classes are 0 to {len(self._classes) - 1}"
             )
-        return plane
+        return np.ascontiguousarray(plane, np.uint8)
 
-    def _kept(self, keep: Keep, label_map: npt.NDArray[Any] | None, picture: Picture) -> npt.NDArray[np.bool_]:
+    def _kept(self, keep: Keep, label_map: npt.NDArray[np.uint8] | None, picture: Picture) -> npt.NDArray[np.bool_]:
         """(height, width)"""
         if not isinstance(keep, list | tuple):
             return self._plane(keep, files.name_of(keep) or "keep", picture).astype(np.bool_)
@@ -95,15 +87,6 @@ class SideInputs:
         raise InvalidArgument(
             f"there is no class {wanted!r}", where="keep", hint=f"the classes are {', '.join(self._classes)}"
         )
-
-    def _cells(self, kept: npt.NDArray[np.bool_], shape: tuple[int, int, int]) -> npt.NDArray[np.int16]:
-        """Any kept pixel in each cell, 0 or 1 in (1, rows, columns)."""
-        _, rows, columns = shape
-        height, width = kept.shape
-        stride = aligned(height, self._model.alignment) // rows
-        padded = np.pad(kept, ((0, rows * stride - height), (0, columns * stride - width)))
-        cells: npt.NDArray[np.int16] = padded.reshape(1, rows, stride, columns, stride).astype(np.int16).max((2, 4))
-        return cells
 
     def _plane(self, source: Any, where: str, picture: Picture) -> npt.NDArray[Any]:
         """Whole numbers (height, width)."""

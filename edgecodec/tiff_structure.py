@@ -9,8 +9,6 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, DIRECTORY, UTF8 = 1, 2, 3, 4, 5, 7, 13, 129  # types of values
 
 # Bytes of the numbers that a value of each type is made of, and how many of them make one value.
@@ -127,8 +125,12 @@ class Folder:
 def reordered(entry: Entry, order: str, wanted: str) -> Entry:
     """The same values in another byte order."""
     size, _ = _NUMBERS[entry.kind]
-    value = np.frombuffer(entry.value, f"{order}u{size}").astype(f"{wanted}u{size}").tobytes()
-    return Entry(entry.kind, entry.count, memoryview(value))
+    if size == 1 or order == wanted:
+        return entry
+    value = bytearray(len(entry.value))
+    for byte in range(size):
+        value[byte::size] = entry.value[size - 1 - byte :: size]
+    return Entry(entry.kind, entry.count, memoryview(bytes(value)))
 
 
 def serialised(folder: Folder, order: str, at: int, following: int = 0) -> bytes:

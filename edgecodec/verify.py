@@ -7,22 +7,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import numpy as np
-
-from edgecodec import knobs, picture
+from edgecodec import bundle_files, container, knobs
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
+from edgecodec.description import MANIFEST, BakedGraph, Golden, GoldenPicture, Knobs
 from edgecodec.engine_registry import require_engine
-from edgecodec.entropy_model import Latents
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
-from edgecodec.manifest import Golden, GoldenPicture, Knobs, SynthesisGraph
-from edgecodec.tiling import Tiler
+from edgecodec.manifest import Manifest, differences, read_manifest
 
-#: Golden pictures are small enough to be decoded whole.
-_WHOLE = Tiler("off", None)
+if TYPE_CHECKING:
+    from edgecodec.entropy_model import Latents
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,16 @@ class Check:
 
 
 def verify(path: str | os.PathLike[str], engine: str = "auto", threads: int | None = None) -> Iterator[Check]:
-    """Run the checks of a bundle one by one: hashes of all files, golden latents exactly, golden pixels of every baked
-    decoder on `engine` within the tolerance that the manifest gives it.
+    """Run the checks of a bundle one by one: the manifest against the index, hashes of all files, golden latents
+    exactly, golden pixels of every baked decoder on `engine` within the tolerance that the index gives it.
 
     Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable or
     InvalidArgument if there is nothing to check it with.
     """
     require_engine(engine)
     bundle = Bundle(path)
-    for subject, check in _checks(bundle, engine, threads):
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads)
+    for subject, check in verified.checks():
         try:
             yield Check(subject, True, check())
         except EdgecodecError as error:
@@ -58,63 +56,101 @@ def latents_sha256(latents: Latents) -> str:
     return digest.hexdigest()
 
 
-def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Each subject with its check, which returns the detail or raises."""
-    for name in bundle.info.files:
-        yield name, partial(_hash, bundle, name)
-    for golden in bundle.info.golden:
-        yield f"{golden.file}: latents", partial(_latents, bundle, golden)
-        for expected in golden.pictures:
-            point = _decoder_knobs(bundle, golden, expected)
-            graphs = knobs.matches(bundle.info.synthesis, point, {})
-            for graph in graphs:
-                subject = f"{golden.file}: {graph.file}"
-                yield subject, partial(_pixels, bundle, golden, expected, graph, engine, threads)
-            if not graphs:
-                yield f"{golden.file}: {expected.file}", partial(_no_decoder, point)
+@dataclass(frozen=True)
+class _Verified:
+    """A bundle and what its golden pictures are decoded with."""
 
+    bundle: Bundle
+    manifest: Manifest
+    engine: str
+    threads: int | None
 
-def _decoder_knobs(bundle: Bundle, golden: Golden, expected: GoldenPicture) -> Knobs:
-    """The knobs that a golden picture was decoded with, without those of the encoder alone."""
-    baked = {name for graph in bundle.info.synthesis for name in graph.knobs}
-    return {name: value for name, value in {**golden.knobs, **expected.knobs}.items() if name in baked}
+    def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Each subject with its check, which returns the detail or raises."""
+        background = self.manifest.background
+        yield MANIFEST, self._compare_with_index
+        for name in background.files:
+            yield name, partial(self._hash, name)
+        for golden in background.golden:
+            yield f"{golden.file}: latents", partial(self._latents, golden)
+            for expected in golden.pictures:
+                graphs = self._decoders(golden, expected)
+                for graph in graphs:
+                    yield f"{golden.file}: {graph.file}", partial(self._pixels, golden, expected, graph)
+                if not graphs:
+                    point = self._decoder_knobs(golden, expected)
+                    yield f"{golden.file}: {expected.file}", partial(_no_decoder, point)
+
+    def _read(self, name: str) -> bytes:
+        return bundle_files.read(self.bundle.root / name, self.manifest.background.files[name])
+
+    def _decoder_knobs(self, golden: Golden, expected: GoldenPicture) -> Knobs:
+        """The knobs that a golden picture was decoded with, without those of the encoder alone."""
+        baked = {name for graph in self.bundle.info.graphs if graph.side == "decode" for name in graph.knobs}
+        return {name: value for name, value in {**golden.knobs, **expected.knobs}.items() if name in baked}
+
+    def _decoders(self, golden: Golden, expected: GoldenPicture) -> list[BakedGraph]:
+        """Those that should give this golden picture: of every precision."""
+        point, model = self._decoder_knobs(golden, expected), self._model(golden)
+        return [
+            graph
+            for graph in self.bundle.info.graphs
+            if graph.side == "decode" and graph.model == model and point.items() <= graph.knobs.items()
+        ]
+
+    def _model(self, golden: Golden) -> int:
+        """The number of the model of a golden file. 0 for a file that is damaged, which other checks report."""
+        try:
+            wanted = container.parse(self._read(golden.file)).info.model_id
+        except EdgecodecError:
+            return 0
+        return next((number for number, model in enumerate(self.bundle.info.models) if model.id == wanted), 0)
+
+    def _compare_with_index(self) -> str:
+        if found := differences(self.manifest, self.bundle.info):
+            raise VerificationFailed(
+                f"says something else than the index of {', '.join(found)}", hint="fetch or export the bundle again"
+            )
+        return "says what the index says"
+
+    def _hash(self, name: str) -> str:
+        promised = self.manifest.background.files[name]
+        bundle_files.check(self.bundle.root / name, promised)
+        return f"{promised.size} bytes"
+
+    def _latents(self, golden: Golden) -> str:
+        codec = Codec(self.bundle, self.engine, {})
+        if latents_sha256(codec.decode_latents(self._read(golden.file))) != golden.latents_sha256:
+            raise VerificationFailed(
+                "decodes to other latents", hint="this build of edgecodec is broken: please report it"
+            )
+        return "exact"
+
+    def _pixels(self, golden: Golden, expected: GoldenPicture, graph: BakedGraph) -> str:
+        import numpy as np
+
+        from edgecodec import picture
+
+        # A file carries its quality.
+        asked = {name: value for name, value in graph.knobs.items() if name != knobs.QUALITY}
+        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads) as codec:
+            decoded = codec.decode(self._read(golden.file))
+        pixels, name = decoded.pixels, decoded.engine.name
+        try:
+            reference = picture.read(self._read(expected.file), Limits()).pixels
+        except EdgecodecError as error:
+            error.locate(str(self.bundle.root / expected.file))
+            raise
+        if pixels.shape != reference.shape:
+            raise VerificationFailed(f"decodes to {pixels.shape}, the golden picture is {reference.shape}")
+        difference = int(np.abs(pixels.astype(np.int16) - reference).max())
+        if difference > graph.tolerance_levels:
+            raise VerificationFailed(
+                f"{name} is off by {difference} levels, {graph.tolerance_levels} are allowed",
+                hint="use another engine or precision on this device",
+            )
+        return f"{name} is off by {difference} of {graph.tolerance_levels} levels"
 
 
 def _no_decoder(point: Knobs) -> NoReturn:
     raise VerificationFailed(f"no decoder was exported for {knobs.describe(point)}")
-
-
-def _hash(bundle: Bundle, name: str) -> str:
-    bundle.check(name)
-    return f"{bundle.info.files[name].size} bytes"
-
-
-def _latents(bundle: Bundle, golden: Golden) -> str:
-    codec = Codec(bundle, "auto", {}, None, Limits(), None, _WHOLE)
-    if latents_sha256(codec.decode_latents(bundle.read(golden.file))) != golden.latents_sha256:
-        raise VerificationFailed("decodes to other latents", hint="this build of edgecodec is broken: please report it")
-    return "exact"
-
-
-def _pixels(
-    bundle: Bundle, golden: Golden, expected: GoldenPicture, graph: SynthesisGraph, engine: str, threads: int | None
-) -> str:
-    point = _decoder_knobs(bundle, golden, expected)
-    asked = {name: value for name, value in point.items() if name != knobs.QUALITY}  # which the file carries
-    with Codec(bundle, engine, asked, graph.precision, Limits(), threads, _WHOLE) as codec:
-        decoded = codec.decode(bundle.read(golden.file))
-    pixels, name = decoded.pixels, decoded.engine.name
-    try:
-        reference = picture.read(bundle.read(expected.file), Limits()).pixels
-    except EdgecodecError as error:
-        error.locate(str(bundle.root / expected.file))
-        raise
-    if pixels.shape != reference.shape:
-        raise VerificationFailed(f"decodes to {pixels.shape}, the golden picture is {reference.shape}")
-    difference = int(np.abs(pixels.astype(np.int16) - reference).max())
-    if difference > graph.tolerance_levels:
-        raise VerificationFailed(
-            f"{name} is off by {difference} levels, {graph.tolerance_levels} are allowed",
-            hint="use another engine or precision on this device",
-        )
-    return f"{name} is off by {difference} of {graph.tolerance_levels} levels"

@@ -61,14 +61,6 @@ std::vector<Models> open_models() {
     return all;
 }
 
-void seal(Bytes &file) {
-    constexpr size_t kChecksumSize = 4;
-    if (file.size() < kChecksumSize) return;
-    const size_t covered = file.size() - kChecksumSize;
-    const uint32_t checksum = ec_core_crc32(file.data(), covered);
-    for (size_t i = 0; i < kChecksumSize; ++i) file[covered + i] = static_cast<uint8_t>(checksum >> 8 * i);
-}
-
 ec_status decode(const Model &model, const ec_core_container &head, uint32_t lanes, const uint8_t *payload, size_t size,
                  Latents &latents) {
     return checked(ec_core_decode(model.get(), head.width, head.height, lanes, payload, size,

@@ -1,6 +1,7 @@
 // Shared by the fuzzers: checks that stop them, the kernels that they compare, models and latents.
 #pragma once
 
+#include <cstdint>
 #include <cstdlib>
 #include <sstream>
 #include <string>
@@ -25,6 +26,15 @@ inline std::vector<std::string> available_kernels() {
     std::vector<std::string> names;
     for (std::string name; std::getline(list, name, ',');) names.push_back(name);
     return names;
+}
+
+// Makes the CRC-32 at the end of a coded picture valid again, as an attacker would.
+inline void seal(std::vector<uint8_t> &file) {
+    constexpr size_t kChecksumSize = 4;
+    if (file.size() < kChecksumSize) return;
+    const size_t covered = file.size() - kChecksumSize;
+    const uint32_t checksum = ec_core_crc32(file.data(), covered);
+    for (size_t i = 0; i < kChecksumSize; ++i) file[covered + i] = static_cast<uint8_t>(checksum >> 8 * i);
 }
 
 // An opened model; empty if the bytes are not a model.

@@ -13,9 +13,7 @@ from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.files import STANDARD_STREAM
-from edgecodec.inspection import entropy_cost
 from edgecodec.limits import ANY
-from edgecodec.manifest import BundleInfo
 
 
 @with_groups
@@ -24,6 +22,9 @@ def inspect(
     talk: TalkOptions,
 ) -> None:
     """What files and bundles say about themselves. Loads no engine and has no limits."""
+    from edgecodec.bundle import BundleInfo
+    from edgecodec.inspection import entropy_cost
+
     with reporting(talk) as console:
         tally = Tally(console, len(inputs))
         for path in inputs:
@@ -32,7 +33,7 @@ def inspect(
                 info = edgecodec.inspect(job.source(ANY))
                 facts: dict[str, Any] = {"input": path, "ok": True, **asdict(info)}
                 if isinstance(info, BundleInfo):
-                    facts["entropy_cost"] = entropy_cost(path)
+                    facts["decoding_cost"] = entropy_cost(path)
                 if talk.json:
                     console.record(facts)
                 else:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def say_what_opened(codec: Codec, console: Console) -> None:
     info = codec.info
-    console.say(f"bundle: {info.family} {info.preset}, model {info.model_id}", level=1)
+    models = ", ".join(model.id for model in info.models)
+    console.say(f"bundle: {info.family} {info.preset}, model {models}", level=1)
 
 
 def report(console: Console, job: Job, result: Encoded | Decoded, more: dict[str, Any]) -> None:

@@ -212,7 +212,7 @@ def _check_ports(graph: Graph, role: str, promised: dict[str, str], found: Any) 
     types = {port.name: port.type for port in found}
     if types.keys() != promised.keys():
         raise EngineFailed(
-            f"the manifest promises {role}s {sorted(promised)}, the graph has {sorted(types)}", where=graph.path.name
+            f"the index promises {role}s {sorted(promised)}, the graph has {sorted(types)}", where=graph.path.name
         )
     for name, kind in promised.items():
         if types[name] != kind:

@@ -14,9 +14,18 @@ from pathlib import Path
 from edgecodec.knob_names import check_name
 from edgecodec_export.baking import Baking
 from edgecodec_export.bundle.card import write_card
-from edgecodec_export.bundle.description import ENTROPY, CheckpointFile, Source, describe
+from edgecodec_export.bundle.description import (
+    ENTROPY,
+    CheckpointFile,
+    ExportedModel,
+    Source,
+    background,
+    describe,
+)
+from edgecodec_export.bundle.files import indexed_files, listed_files
 from edgecodec_export.bundle.golden import write_golden
-from edgecodec_export.bundle.manifest import listed_files, write_manifest
+from edgecodec_export.bundle.index import write_index
+from edgecodec_export.bundle.manifest import write_manifest
 from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
 from edgecodec_export.calibration import CalibrationPictures, crop, load_calibration_pictures
 from edgecodec_export.checkpoints import (
@@ -84,14 +93,17 @@ def write_bundle(
     with one_thread() as workers, appearing_whole(output, force) as folder:
         frozen = freeze_entropy(baking, pictures, kept, workers, progress)
         (folder / ENTROPY).write_bytes(frozen.data)
-        graphs = export_graphs(folder, baking, frozen, photograph, progress)
-        info = describe(folder, source, baking, frozen, graphs, listed_files(folder))
+        model = ExportedModel(baking, frozen, export_graphs(folder, baking, frozen, photograph, progress))
+        description = describe(source, [model], indexed_files(folder))
         progress("golden pictures")
-        info = replace(info, golden=write_golden(folder, info, crop(photograph, *GOLDEN_SIZE)))
-        write_card(folder, info, graphs.errors)
-        write_manifest(folder, replace(info, files=listed_files(folder)), graphs.errors)
+        write_index(folder, description)  # golden pictures are made with the bundle itself
+        golden = write_golden(folder, description, crop(photograph, *GOLDEN_SIZE))
+        description = replace(description, files=indexed_files(folder))
+        write_index(folder, description)
+        write_card(folder, description, background(source, model, golden, {}))
+        write_manifest(folder, description, background(source, model, golden, listed_files(folder)))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return ExportReport(output, info.model_id, graphs.errors, frozen.cost, size, kept is not None)
+    return ExportReport(output, frozen.entropy.model_id, model.exported.errors, frozen.cost, size, kept is not None)
 
 
 def _load(

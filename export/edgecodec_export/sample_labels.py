@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edgecodec.manifest import SideInput
+from edgecodec.description import SideInput
 from edgecodec_export.families.codec import LearnedCodec
 
 Plane = npt.NDArray[np.uint8]

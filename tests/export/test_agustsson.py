@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec_export.families.agustsson import Agustsson, Doubling, Halving, InstanceNorm, Preset
 
 SMALL = Preset("GC", 3, (4, 6, 8, 8, 10), 2)

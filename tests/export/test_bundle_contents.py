@@ -80,9 +80,9 @@ def test_the_manifest_describes_every_file_and_both_checkpoints(
         ("main", "main.safetensors", {"origin": "drawn", "steps": "0"}),
         ("mse", "mse.safetensors", {}),
     ]
-    assert [entry["knobs"] for entry in manifest["synthesis"]] == [{"alpha": 0.0}, {"alpha": 1.0}]
-    assert manifest["default_knobs"] == {"alpha": 1.0}
-    assert manifest["model_id"] == report.model_id
+    assert [entry["knobs"] for entry in manifest["graphs"]] == [{}, {"alpha": 0.0}, {"alpha": 1.0}]
+    assert [(knob["name"], knob["default"]) for knob in manifest["knobs"]] == [("alpha", 1.0)]
+    assert [model["id"] for model in manifest["models"]] == [report.model_id]
     assert manifest["entropy_cost"]["pictures"] == 2
     assert str(inputs) not in (folder / "manifest.json").read_text()
     assert report.size == sum(map(len, contents(folder).values()))
@@ -110,9 +110,11 @@ def test_the_runtime_reproduces_the_golden_picture(exported: tuple[Path, ExportR
 def test_a_single_checkpoint_gives_one_decoder_without_knobs(inputs: Path, tmp_path: Path) -> None:
     export_bundle(ExportOptions(inputs / "main.safetensors", tmp_path / "b", calibration=inputs / "photos"))
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
-    assert [(entry["file"], entry["knobs"]) for entry in manifest["synthesis"]] == [("synthesis.onnx", {})]
-    assert manifest["default_knobs"] == {}
-    assert edgecodec.open_bundle(tmp_path / "b", engine="onnxruntime").info.model_id == manifest["model_id"]
+    decoders = [graph for graph in manifest["graphs"] if graph["side"] == "decode"]
+    assert [(graph["file"], graph["knobs"]) for graph in decoders] == [("synthesis.onnx", {})]
+    assert manifest["knobs"] == []
+    (model,) = edgecodec.open_bundle(tmp_path / "b", engine="onnxruntime").info.models
+    assert [model.id] == [each["id"] for each in manifest["models"]]
 
 
 def test_a_failed_export_leaves_nothing_and_keeps_what_was_there(

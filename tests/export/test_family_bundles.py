@@ -21,15 +21,18 @@ import pytest
 from PIL import Image
 
 import edgecodec
+from edgecodec.description import INDEX, Tiling
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable, LimitExceeded, VerificationFailed
 from edgecodec.verify import verify
+from edgecodec_export.bundle.index import write_index
 from edgecodec_export.checkpoints import Checkpoint, class_names
 from edgecodec_export.graphs.parity import check_synthesis_parity
 from edgecodec_export.graphs.weights import SMALLEST
 from support.command_line import run_command
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import ENVIRONMENT
+from support.read_index import read_index
 from support.tiny_codecs import tiny_codec
 
 pytestmark = pytest.mark.slow
@@ -45,6 +48,10 @@ def picture(height: int = 71, width: int = 85) -> npt.NDArray[np.uint8]:
 def manifest_of(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return manifest
+
+
+def graphs_of(manifest: dict[str, Any], side: str) -> list[dict[str, Any]]:
+    return [graph for graph in manifest["graphs"] if graph["side"] == side]
 
 
 def given(name: str) -> dict[str, Any]:
@@ -72,8 +79,9 @@ def test_a_picture_goes_through_a_file_and_comes_back(family_bundle: Bundles, na
         decoded = codec.decode(coded.data)
         latents = codec.decode_latents(coded.data)
         assert decoded.pixels.shape == picture().shape
-        assert {latent.name for latent in codec.info.decoder_latents} == latents.keys()
-        for latent in codec.info.decoder_latents:
+        (described,) = codec.info.models
+        assert {latent.name for latent in described.decoder_latents} == latents.keys()
+        for latent in described.decoder_latents:
             if latent.name in coded.latents and "mask" not in coded.latents:
                 np.testing.assert_array_equal(latents[latent.name], coded.latents[latent.name])
 
@@ -96,20 +104,26 @@ def test_the_manifest_describes_the_codec(family_bundle: Bundles, name: str) -> 
     folder, model = family_bundle(name), tiny_codec(name)
     manifest = manifest_of(folder)
     entropy = EntropyModel((folder / "entropy.bin").read_bytes())
-    assert manifest["image"] == {
+    (described,) = manifest["models"]
+    assert described["padding"] == {
         "alignment": model.ALIGNMENT,
-        "padding": model.PADDING,
+        "rule": model.PADDING,
         "smallest_side": model.SMALLEST_SIDE,
     }
-    assert entropy.alignment == model.latent_alignment()
+    assert described["alignment"] == entropy.alignment == model.latent_alignment()
+    assert (described["id"], described["entropy"]) == (entropy.model_id, "entropy.bin")
     for side, latents in (
         ("encoder_latents", (*model.side_latents(), *model.encoder_latents())),
         ("decoder_latents", model.decoder_latents()),
     ):
-        listed = [(each["name"], each["channels"], each["stride"]) for each in manifest[side]]
+        listed = [(each["name"], each["channels"], each["stride"]) for each in described[side]]
         assert listed == [(each.name, each.channels, each.stride) for each in latents]
-    assert set(manifest["given"]) == {latent.name for latent in model.side_latents()}
-    assert all(entry["check"]["max_abs_error"] < 1e-4 for entry in (*manifest["analysis"], *manifest["synthesis"]))
+    sources = {latent["name"]: latent["source"] for latent in described["encoder_latents"]}
+    assert {name for name, source in sources.items() if source != "graph"} == {
+        latent.name for latent in model.side_latents()
+    }
+    assert manifest["parity"].keys() == {graph["file"] for graph in manifest["graphs"]}
+    assert all(error < 1e-4 for error in manifest["parity"].values())
     assert manifest["entropy_cost"]["integer_bits"] > 1000
 
 
@@ -129,18 +143,39 @@ def test_the_manifest_says_what_integers_cost_at_every_setting(family_bundle: Bu
 
 def test_what_only_some_families_have(family_bundle: Bundles) -> None:
     manifests = {name: manifest_of(family_bundle(name)) for name in FAMILIES}
-    scalars = {"n": {"low": -2.0, "high": 2.0, "default": 0.0}}
     for name, manifest in manifests.items():
-        (first, *_), (decoder, *_) = manifest["analysis"], manifest["synthesis"]
-        assert first["scalars"] == (scalars if name == "tunable" else {})
-        assert first["size_input"] == ("size" if name == "fidelity" else None)
-        noise = {"input": "noise", "channels": 2, "stride": 16}
-        assert decoder["noise"] == (noise if name == "agustsson-sc" else None)
-    labels = manifests["agustsson-sc"]["given"]["labels"]
-    assert labels == {"kind": "labels", "classes": [f"class {i}" for i in range(5)]}
-    assert manifests["agustsson-sc"]["given"]["mask"] == {"kind": "mask"}
-    assert manifests["crdr"]["default_knobs"] == {"quality": 3.0, "beta": 3.84}
-    assert manifests["tunable"]["default_knobs"] == {"n": 0.0}
+        (encoder, *_), (decoder, *_) = graphs_of(manifest, "encode"), graphs_of(manifest, "decode")
+        more = {"tunable": [("n", "knob", "n")], "fidelity": [("size", "size", "")]}
+        assert ports(encoder["inputs"]) == [("image", "image", ""), *more.get(name, [])]
+        noisy = name == "agustsson-sc"
+        assert manifest["models"][0]["noise"] == ({"channels": 2, "stride": 16} if noisy else None)
+        latents = [(each["name"], "latent", each["name"]) for each in manifest["models"][0]["decoder_latents"]]
+        assert ports(decoder["inputs"]) == latents + [("noise", "noise", "")] * noisy
+        assert ports(decoder["outputs"]) == [("image", "image", "")]
+    labels, mask, symbols = manifests["agustsson-sc"]["models"][0]["encoder_latents"]
+    assert (labels["source"], mask["source"], symbols["source"]) == ("labels", "mask", "graph")
+    assert labels["classes"] == [f"class {i}" for i in range(5)] and "classes" not in mask
+
+
+def ports(listed: list[dict[str, str]]) -> list[tuple[str, str, str]]:
+    return [(port["name"], port["role"], port["of"]) for port in listed]
+
+
+def test_knobs_are_those_of_the_family_with_the_values_that_were_baked(family_bundle: Bundles) -> None:
+    knobs = {name: manifest_of(family_bundle(name))["knobs"] for name in ("crdr", "hyperprior", "tunable")}
+    assert knobs["hyperprior"] == []
+    listed = [(knob["name"], knob["side"], knob["values"], knob["default"]) for knob in knobs["crdr"]]
+    qualities = [0.0, 3.0]
+    assert listed == [
+        ("quality", "encode", qualities, 3.0),
+        ("quality", "decode", qualities, 3.0),
+        ("beta", "decode", [3.84], 3.84),
+    ]
+    help_lines = {knob.name: knob.help for knob in tiny_codec("crdr").KNOBS}
+    assert all(knob["help"] == help_lines[knob["name"]] for knob in knobs["crdr"])
+    (n,) = knobs["tunable"]
+    assert (n["name"], n["side"], n["values"]) == ("n", "encode", [])
+    assert (n["low"], n["high"], n["default"], n["rate_fit"]) == (-2.0, 2.0, 0.0, None)
 
 
 def test_class_names_come_from_the_checkpoint_or_are_numbers() -> None:
@@ -156,9 +191,10 @@ def test_class_names_come_from_the_checkpoint_or_are_numbers() -> None:
 def test_every_quality_has_an_encoder_decoders_and_a_golden_file(family_bundle: Bundles) -> None:
     manifest = manifest_of(family_bundle("crdr"))
     qualities = [{"quality": 0.0}, {"quality": 3.0}]
-    assert [entry["knobs"] for entry in manifest["analysis"]] == qualities
-    assert [entry["file"] for entry in manifest["analysis"]] == ["analysis-quality0.onnx", "analysis-quality3.onnx"]
-    assert [entry["knobs"] for entry in manifest["synthesis"]] == [{**each, "beta": 3.84} for each in qualities]
+    encoders, decoders = graphs_of(manifest, "encode"), graphs_of(manifest, "decode")
+    assert [entry["knobs"] for entry in encoders] == qualities
+    assert [entry["file"] for entry in encoders] == ["analysis-quality0.onnx", "analysis-quality3.onnx"]
+    assert [entry["knobs"] for entry in decoders] == [{**each, "beta": 3.84} for each in qualities]
     assert [entry["knobs"] for entry in manifest["golden"]] == qualities
     for golden in manifest["golden"]:
         assert [entry["knobs"] for entry in golden["pictures"]] == [{**golden["knobs"], "beta": 3.84}]
@@ -291,10 +327,9 @@ def test_tiles_are_the_whole_within_a_rounding(
 @pytest.mark.parametrize("name", TILED)
 def test_without_a_halo_tiles_are_not_the_whole(family_bundle: Bundles, tmp_path: Path, name: str) -> None:
     bundle = Path(shutil.copytree(family_bundle(name), tmp_path / "none.bundle"))
-    manifest = manifest_of(bundle)
-    for entry in (*manifest["analysis"], *manifest["synthesis"]):
-        entry["tiling"] = {"halo": [0, 0]}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    description = read_index((bundle / INDEX).read_bytes())
+    graphs = tuple(replace(graph, tiling=Tiling((0, 0))) for graph in description.graphs)
+    write_index(bundle, replace(description, graphs=graphs))
     _, _, latents, levels = differences(bundle, family_bundle(name), mirrored(200, 260), 64)
     assert latents > 20 and levels > 200
 
@@ -302,9 +337,9 @@ def test_without_a_halo_tiles_are_not_the_whole(family_bundle: Bundles, tmp_path
 def test_what_looks_at_whole_maps_is_not_tiled(family_bundle: Bundles) -> None:
     """The masker of tunable acts in the encoder only, instance norm in both."""
     tunable, agustsson = (manifest_of(family_bundle(name)) for name in ("tunable", "agustsson-sc"))
-    for entry in (*tunable["analysis"], *agustsson["analysis"], *agustsson["synthesis"]):
+    for entry in (*graphs_of(tunable, "encode"), *agustsson["graphs"]):
         assert entry["tiling"] == {"reason": WHOLE_MAPS}
-    assert tunable["synthesis"][0]["tiling"].keys() == {"halo"}
+    assert graphs_of(tunable, "decode")[0]["tiling"].keys() == {"halo"}
     with edgecodec.open_bundle(family_bundle("tunable"), engine="onnxruntime", threads=1, tile=64) as codec:
         pixels = mirrored(330, 410)
         with pytest.raises(LimitExceeded, match="whole maps"):
@@ -354,8 +389,10 @@ def test_the_estimate_of_memory_is_about_what_a_call_takes(family_bundle: Bundle
     """The runtime allows for 1.4 times as much; networks as narrow as these leave blocks of channels half empty."""
     folder = family_bundle(name)
     manifest = manifest_of(folder)
-    graph = manifest["synthesis"][0]
-    latents = [f"{each['name']} {each['channels']} {each['stride']}" for each in manifest["decoder_latents"]]
+    graph = graphs_of(manifest, "decode")[0]
+    latents = [
+        f"{each['name']} {each['channels']} {each['stride']}" for each in manifest["models"][0]["decoder_latents"]
+    ]
     command = [sys.executable, "-c", PEAK, str(folder / graph["file"]), *latents]
     measured = float(subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout)
-    assert 0.5 < measured / graph["memory"]["bytes_per_pixel"] < 1.6
+    assert 0.5 < measured / graph["bytes_per_pixel"] < 1.6

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec_export.families import Fidelity, build
 from edgecodec_export.families.fidelity import StridedProjection
 from edgecodec_export.layers.causal_mixture import ContextModel, mixture_likelihood

@@ -18,8 +18,8 @@ import pytest
 import torch
 from torch import nn
 
+from edgecodec.description import Knobs
 from edgecodec.errors import VerificationFailed
-from edgecodec.manifest import Knobs
 from edgecodec_export.baking import Baking, Point, suffix
 from edgecodec_export.calibration import crop
 from edgecodec_export.families import LearnedCodec
@@ -59,7 +59,8 @@ def exported(family_bundle: Callable[[str], Path]) -> Callable[[str], Exported]:
     @cache
     def find(name: str) -> Exported:
         folder, model = family_bundle(name), tiny_codec(name)
-        defaults = json.loads((folder / "manifest.json").read_text())["default_knobs"]
+        described = json.loads((folder / "manifest.json").read_text())["knobs"]
+        defaults = {knob["name"]: knob["default"] for knob in described}
         baking = model.baking()
         encoder, decoder = ({knob: defaults[knob] for knob in knobs[0]} for knobs in _kinds(baking))
         return Exported(

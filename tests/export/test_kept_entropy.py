@@ -83,6 +83,11 @@ def decoded(bundle: Path, file: Path) -> npt.NDArray[np.uint8]:
         return codec.decode(file).pixels
 
 
+def model_id_of(bundle: Path) -> str:
+    (model,) = manifest_of(bundle)["models"]
+    return str(model["id"])
+
+
 def manifest_of(bundle: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text())
     return manifest
@@ -90,7 +95,7 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
 
 def test_a_bundle_with_another_calibration_does_not_decode_files_of_the_first(folder: Path, tmp_path: Path) -> None:
     export_bundle(ExportOptions(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there"))
-    assert manifest_of(tmp_path / "b")["model_id"] != manifest_of(folder / "old.bundle")["model_id"]
+    assert model_id_of(tmp_path / "b") != model_id_of(folder / "old.bundle")
     with pytest.raises(ModelMismatch):
         decoded(tmp_path / "b", folder / "old.edgc")
 
@@ -98,7 +103,7 @@ def test_a_bundle_with_another_calibration_does_not_decode_files_of_the_first(fo
 def test_with_the_kept_model_files_decode_to_the_same_pictures(folder: Path, kept: Path) -> None:
     old = folder / "old.bundle"
     assert (kept / "entropy.bin").read_bytes() == (old / "entropy.bin").read_bytes()
-    assert manifest_of(kept)["model_id"] == manifest_of(old)["model_id"]
+    assert model_id_of(kept) == model_id_of(old)
     np.testing.assert_array_equal(decoded(kept, folder / "old.edgc"), decoded(old, folder / "old.edgc"))
     with edgecodec.open_bundle(kept, engine="onnxruntime", threads=1) as codec:
         assert codec.encode(picture()).data == (folder / "old.edgc").read_bytes()
@@ -175,7 +180,7 @@ def test_a_decoder_trained_further_keeps_the_entropy_model(folder: Path, tmp_pat
     report = export_bundle(
         ExportOptions(checkpoint, tmp_path / "b", calibration=folder / "there", entropy_from=folder / "old.bundle")
     )
-    assert report.model_id == manifest_of(folder / "old.bundle")["model_id"]
+    assert report.model_id == model_id_of(folder / "old.bundle")
     brighter = decoded(tmp_path / "b", folder / "old.edgc").astype(int)
     assert np.median(brighter - decoded(folder / "old.bundle", folder / "old.edgc")) in (25, 26)
 

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 import edgecodec
+from edgecodec.description import Knobs
 from edgecodec.errors import InvalidArgument, KnobUnavailable
-from edgecodec.manifest import Knobs
 from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Knob, Point
 from edgecodec_export.baking.baking import distinct
 from edgecodec_export.checkpoints import save_checkpoint
@@ -76,7 +76,9 @@ def _exported(folder: Path, *options: str) -> tuple[int, str]:
 def test_it_works_from_export_to_decode(warm: Path) -> None:
     assert _exported(warm, "--knob", "warmth=0,1")[0] == 0
     manifest: Mapping[str, Any] = json.loads((warm / "warm.bundle" / "manifest.json").read_text())
-    assert [graph["knobs"] for graph in manifest["synthesis"]] == [{"warmth": 0.0}, {"warmth": 1.0}]
+    assert [graph["knobs"] for graph in manifest["graphs"]] == [{}, {"warmth": 0.0}, {"warmth": 1.0}]
+    (knob,) = manifest["knobs"]
+    assert (knob["name"], knob["side"], knob["help"]) == ("warmth", "decode", Warm.KNOBS[0].help)
     assert "larger values give a redder picture" in (warm / "warm.bundle" / "README.md").read_text()
     assert "warmth" in run("inspect", warm / "warm.bundle").output.decode()
 

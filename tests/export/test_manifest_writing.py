@@ -1,92 +1,99 @@
-"""The manifest that export writes says exactly what the runtime reads, and is written once, as the last file."""
+"""The manifest says what the index says and what `verify` needs beside it, and is written once, as the last file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from edgecodec.manifest import MANIFEST, BundleInfo, Tiling, read_manifest
+from edgecodec.description import INDEX, MANIFEST, Background, BundleFile, Description, Golden, GoldenPicture
+from edgecodec.manifest import Manifest, description_values, differences, read_manifest
 from edgecodec_export import pipeline
 from edgecodec_export.bundle.description import Source
-from edgecodec_export.bundle.manifest import listed_files, manifest_values, write_manifest
+from edgecodec_export.bundle.files import indexed_files, listed_files
+from edgecodec_export.bundle.manifest import write_manifest
+from support.descriptions import descriptions
 from support.make_tiny_bundle import tiny_halves
 from support.paths import TINY
-from support.tiny_codecs import PRESETS, tiny_codec
+from support.read_index import read_index
+from support.tiny_codecs import tiny_codec
 
-pytestmark = pytest.mark.slow
-
-Bundles = Callable[[str], Path]
-
-#: Between them they have every optional part: knobs, scalars, a size input, labels and a mask, noise, no tiling.
-CODECS = ("agustsson-sc", "crdr", "fidelity", "hific-reflect", "tunable")
-
-
-def errors_in(manifest: dict[str, Any]) -> dict[str, float]:
-    graphs = [*manifest["analysis"], *manifest["synthesis"]]
-    return {graph["file"]: graph["check"]["max_abs_error"] for graph in graphs}
+FILES = {name: BundleFile(len(name), "0f" * 32) for name in ("a.edgc", "a.png", "s.onnx", "index.bin")}
+BACKGROUND = Background(
+    golden=(Golden("a.edgc", {"quality": 1.5}, "12" * 32, (GoldenPicture({"quality": 1.5, "beta": 2.0}, "a.png"),)),),
+    parity={"s.onnx": 1.5e-7},
+    entropy_cost={"pictures": 2, "by_setting": [{"knobs": {"quality": 1.5}}]},
+    provenance={"checkpoints": [], "processor": "AVX2"},
+    files=FILES,
+)
 
 
-def read_back(info: BundleInfo, errors: dict[str, float], folder: Path) -> BundleInfo:
-    """What the runtime reads of the manifest that export writes of `info`."""
-    write_manifest(folder, info, errors)
-    return replace(read_manifest(folder), path=info.path)
+@given(description=descriptions())
+@settings(max_examples=30)
+def test_reading_gives_what_was_written(description: Description, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("written")
+    write_manifest(folder, description, BACKGROUND)
+    manifest = read_manifest(folder)
+    assert manifest.background == BACKGROUND
+    assert manifest.described == description_values(description)
 
 
-@pytest.mark.parametrize("name", CODECS)
-def test_reading_a_manifest_and_writing_it_again_changes_nothing(name: str, family_bundle: Bundles) -> None:
-    manifest = json.loads((family_bundle(name) / MANIFEST).read_text())
-    assert manifest_values(read_manifest(family_bundle(name)), errors_in(manifest)) == manifest
+@given(description=descriptions(), data=st.data())
+@settings(max_examples=50)
+def test_every_field_that_index_and_manifest_share_is_compared(description: Description, data: st.DataObject) -> None:
+    listed = Background((), {}, {}, {}, dict(description.files))
+    values = json.loads(json.dumps(description_values(description)))
+    place, holder, key = data.draw(st.sampled_from(_places(values, "")))
+    assert differences(Manifest(values, listed), description) == []
+    holder[key] = ["another value"]
+    assert differences(Manifest(values, listed), description) == [place]
 
 
-def test_the_runtime_reads_the_description_that_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a whole export, whose manifest must then be written once, with every other file in place."""
-    written: list[tuple[BundleInfo, BundleInfo, set[str]]] = []
+def test_files_of_the_index_are_those_of_the_manifest() -> None:
+    description = read_index((TINY / INDEX).read_bytes())
+    manifest = read_manifest(TINY)
+    assert differences(manifest, description) == []
+    changed = {**description.files, "entropy.bin": BundleFile(1, "00" * 32), "more.onnx": BundleFile(1, "00" * 32)}
+    described = Description(**{**vars(description), "files": changed})
+    assert differences(manifest, described) == ["files: entropy.bin", "files: more.onnx"]
 
-    def record(folder: Path, info: BundleInfo, errors: dict[str, float]) -> None:
+
+def test_listed_files_are_those_of_manifest_and_index() -> None:
+    assert listed_files(TINY) == read_manifest(TINY).background.files
+    assert indexed_files(TINY) == read_index((TINY / INDEX).read_bytes()).files
+
+
+@pytest.mark.slow
+def test_an_export_writes_the_manifest_once_when_all_else_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[Description, Background, set[str]]] = []
+
+    def record(folder: Path, description: Description, background: Background) -> None:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        write_manifest(folder, info, errors)
-        written.append((info, replace(read_manifest(folder), path=info.path), files))
+        written.append((description, background, files))
+        write_manifest(folder, description, background)
 
     monkeypatch.setattr(pipeline, "write_manifest", record)
     baking = tiny_codec("tunable").baking()
     pipeline.write_bundle(tmp_path / "b", Source("tunable", "tiny"), baking, tiny_halves())
-    ((info, again, files),) = written
-    assert again == info
-    assert files == info.files.keys() and MANIFEST not in files
-    assert {"README.md", "entropy.bin", "golden/photo.edgc", "golden/photo.png"} < files
+    ((description, background, files),) = written
+    assert read_index((tmp_path / "b" / INDEX).read_bytes()) == description
+    assert files == background.files.keys() and MANIFEST not in files
+    assert {"README.md", INDEX} | description.files.keys() == files
+    assert {"entropy.bin", "golden/photo.edgc", "golden/photo.png"} < description.files.keys()
 
 
-@pytest.mark.parametrize("part", ["tiling", "memory", "classes"])
-def test_every_variant_of_a_description_is_read_as_it_was_written(
-    part: str, family_bundle: Bundles, tmp_path: Path
-) -> None:
-    info = read_manifest(family_bundle("agustsson-sc"))
-    errors = {graph.file: 1e-6 for graph in info.analysis} | {graph.file: 2e-6 for graph in info.synthesis}
-    (synthesis,) = info.synthesis
-    variants = {
-        "tiling": replace(info, synthesis=(replace(synthesis, tiling=Tiling((2, 3))),)),
-        "memory": replace(info, synthesis=(replace(synthesis, bytes_per_pixel=None),)),
-        "classes": replace(info, given={**info.given, "labels": replace(info.given["labels"], classes=tuple("abcde"))}),
-    }
-    assert variants[part] != info
-    assert read_back(variants[part], errors, tmp_path) == variants[part]
-
-
-def test_listed_files_are_those_of_the_manifest() -> None:
-    assert listed_files(TINY) == read_manifest(TINY).files
-
-
-def test_every_optional_part_is_covered(family_bundle: Bundles) -> None:
-    infos = [read_manifest(family_bundle(name)) for name in CODECS]
-    encoders = [graph for info in infos for graph in info.analysis]
-    decoders = [graph for info in infos for graph in info.synthesis]
-    assert any(graph.scalars for graph in encoders) and any(graph.size_input for graph in encoders)
-    assert any(graph.noise for graph in decoders) and any(graph.knobs for graph in decoders)
-    assert {graph.tiling.halo is None for graph in decoders} == {True, False}
-    assert {each.kind for info in infos for each in info.given.values()} == {"labels", "mask"}
-    assert set(CODECS) <= set(PRESETS)
+def _places(value: Any, place: str) -> list[tuple[str, Any, Any]]:
+    """Every value that is no object and no list, with the object or list it is in, its key, and where that is."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value))
+    found = []
+    for key in keys:
+        inside = value[key]
+        name = f"{place}[{key}]" if isinstance(value, list) else f"{place}: {key}" if place else key
+        found += _places(inside, name) if isinstance(inside, dict | list) else [(name, value, key)]
+    return found

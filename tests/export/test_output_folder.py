@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from edgecodec.description import MANIFEST
 from edgecodec.errors import CannotWrite, OutputExists
-from edgecodec.manifest import MANIFEST
 from edgecodec_export.bundle import output_folder
 from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
 from support.paths import ENVIRONMENT

@@ -1,4 +1,4 @@
-"""A checkpoint's fitted rate stands in the manifest beside its knob; a note that is wrong is refused for what it is."""
+"""A checkpoint's fitted rate stands in the bundle with its knob; a note that is wrong is refused for what it is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from edgecodec.description import INDEX, MANIFEST, RateFit
 from edgecodec.errors import CheckpointRejected
-from edgecodec.manifest import MANIFEST, RateFit, Scalar, read_manifest
 from edgecodec_export.checkpoints import (
     RATE_FIT,
     load_model,
@@ -22,6 +22,7 @@ from edgecodec_export.checkpoints import (
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.pipeline import export_bundle
 from support.make_tiny_bundle import tiny_pictures
+from support.read_index import read_index
 from support.tiny_codecs import tiny_codec
 
 FIT = RateFit(-2.0, 1.5, (-3.125, -0.5, 1e-3), 1.25)
@@ -77,17 +78,17 @@ def test_a_family_without_scalars_has_no_fit(tmp_path: Path) -> None:
         fits_in(path)
 
 
-def test_an_export_takes_the_fit_from_the_note_to_the_manifest(tmp_path: Path) -> None:
+def test_an_export_takes_the_fit_from_the_note_to_the_bundle(tmp_path: Path) -> None:
     calibration = tmp_path / "photographs"
     calibration.mkdir()
     for number, picture in enumerate(tiny_pictures(2, 64, 64)):
         Image.fromarray(picture).save(calibration / f"{number}.png")
     path = saved(tmp_path, **{RATE_FIT: rate_fit_note({"n": FIT})})
     export_bundle(ExportOptions(path, tmp_path / "a.bundle", calibration=calibration))
-    info = read_manifest(tmp_path / "a.bundle")
-    assert info.analysis[0].scalars == {"n": Scalar(-2.0, 2.0, 0.0, FIT)}
-    manifest = json.loads((tmp_path / "a.bundle" / MANIFEST).read_text())
-    assert manifest["analysis"][0]["scalars"] == {"n": {"default": 0.0, "high": 2.0, "low": -2.0, "rate_fit": VALUES}}
+    (knob,) = read_index((tmp_path / "a.bundle" / INDEX).read_bytes()).knobs
+    assert (knob.name, knob.low, knob.high, knob.default, knob.rate_fit) == ("n", -2.0, 2.0, 0.0, FIT)
+    (values,) = json.loads((tmp_path / "a.bundle" / MANIFEST).read_text())["knobs"]
+    assert values["rate_fit"] == VALUES
 
 
 def test_a_wrong_note_ends_an_export_before_it_begins(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgecodec.errors import BadModel
-from edgecodec.graph_file import Weights, weights_elsewhere
+from support.graph_file import Weights, weights_elsewhere
 from support.onnx_wire import (
     EIGHT_BYTES,
     END_GROUP,

@@ -5,86 +5,43 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import edgecodec
 from edgecodec import native
+from support import native_index
+from support.c_header import declared_functions
+from support.elf_file import read_elf
 from support.paths import ROOT
 
-HEADER = ROOT / "native" / "include" / "edgecodec" / "core.h"
-
-EXPORTED = [
-    "RegisterCustomOps",
-    "ec_core_coder_decode",
-    "ec_core_coder_encode",
-    "ec_core_container_parse",
-    "ec_core_container_write",
-    "ec_core_crc32",
-    "ec_core_decode",
-    "ec_core_encode",
-    "ec_core_encode_bits",
-    "ec_core_encode_bound",
-    "ec_core_graph_read",
-    "ec_core_kernels",
-    "ec_core_kernels_available",
-    "ec_core_kernels_force",
-    "ec_core_model_alignment",
-    "ec_core_model_close",
-    "ec_core_model_cost",
-    "ec_core_model_decoder_latent",
-    "ec_core_model_decoder_latent_count",
-    "ec_core_model_encoder_latent",
-    "ec_core_model_encoder_latent_count",
-    "ec_core_model_id",
-    "ec_core_model_open",
-    "ec_core_net_close",
-    "ec_core_net_open",
-    "ec_core_net_run",
-    "ec_core_net_shape",
-    "ec_core_onnxruntime_close",
-    "ec_core_onnxruntime_open",
-    "ec_core_onnxruntime_table",
-    "ec_core_tables_close",
-    "ec_core_tables_open",
-]
-
-
-def _dynamic_symbols(elf: bytes) -> list[str]:
-    """Sorted names of the symbols that a 64-bit little-endian ELF library defines for others (its .dynsym)."""
-    section_offset = struct.unpack_from("<Q", elf, 0x28)[0]
-    entry_size, count = struct.unpack_from("<HH", elf, 0x3A)
-    # Of each section header: name, type, flags, address, offset, size, link, info, alignment, entry size.
-    sections = [struct.unpack_from("<IIQQQQIIQQ", elf, section_offset + i * entry_size) for i in range(count)]
-    (symbols,) = (section for section in sections if section[1] == 11)  # SHT_DYNSYM
-    strings = sections[symbols[6]][4]
-    names = []
-    for at in range(symbols[4], symbols[4] + symbols[5], 24):
-        name, info, _, section, _, _ = struct.unpack_from("<IBBHQQ", elf, at)
-        if section != 0 and info >> 4 != 0:  # defined, and not local
-            start = strings + name
-            names.append(elf[start : elf.index(b"\0", start)].decode("ascii"))
-    return sorted(names)
+HEADERS = [ROOT / "native" / "include" / "edgecodec" / name for name in ("edgecodec.h", "core.h")]
 
 
 @pytest.fixture(scope="module")
 def exported() -> list[str]:
-    elf = Path(native.library()._name).read_bytes()
-    if elf[:6] != b"\x7fELF\x02\x01":
-        pytest.skip("the library is not a 64-bit little-endian ELF file")
-    return _dynamic_symbols(elf)
+    return sorted(read_elf(Path(native.library()._name)).exported)
 
 
-def test_exported_symbols(exported: list[str]) -> None:
+def test_the_headers_declare_what_is_exported(exported: list[str]) -> None:
     """No C++ symbol is among them: another library in the process could take its place."""
-    assert exported == EXPORTED
-
-
-def test_the_header_declares_what_is_exported(exported: list[str]) -> None:
-    declared = re.findall(r"^EC_API [^(;]*?(\w+)\(", HEADER.read_text(encoding="utf-8"), re.MULTILINE)
+    declared = [name for header in HEADERS for name in declared_functions(header)]
     assert sorted(declared) == exported
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert native_index.library().ec_version().decode() == version == edgecodec.__version__
+
+
+def test_every_status_has_a_text_of_its_own() -> None:
+    header = (ROOT / "native" / "include" / "edgecodec" / "edgecodec.h").read_text(encoding="utf-8")
+    (body,) = re.findall(r"typedef enum ec_status \{(.*?)\} ec_status;", header, re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"^ +EC_\w+ = (\d+)", body, re.MULTILINE)]
+    texts = [native_index.library().ec_status_text(number).decode() for number in [*numbers, -1]]
+    assert len(numbers) == 19 and len(set(texts)) == 20 and all(texts) and texts[-1] == "unknown status"
 
 
 def test_every_exception_becomes_a_status(tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ def test_encoding_goes_on(photos: list[Path], monkeypatch: pytest.MonkeyPatch, e
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("place", ["_parse", "as_file"])
+@pytest.mark.parametrize("place", ["_begin", "as_file"])
 def test_decoding_goes_on(three: list[Path], monkeypatch: pytest.MonkeyPatch, error: Exception, place: str) -> None:
-    if place == "_parse":
-        monkeypatch.setattr(Codec, place, _failing_for("b.edgc", error, Codec._parse))
+    if place == "_begin":
+        monkeypatch.setattr(Codec, place, _failing_for("b.edgc", error, Codec._begin))
     else:
         calls: list[None] = []
         original = picture_writing.as_file
@@ -103,7 +103,7 @@ def test_what_is_not_foreseen_says_where_it_was_raised(photos: list[Path], monke
 
 def test_the_library_returns_typed_errors(three: list[Path], mosaic: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     sources: list[Any] = [str(three[0]), None, str(three[1]), b"nothing", str(three[2])]
-    monkeypatch.setattr(Codec, "_parse", _failing_for("b.edgc", MemoryError(), Codec._parse))
+    monkeypatch.setattr(Codec, "_begin", _failing_for("b.edgc", MemoryError(), Codec._begin))
     results = list(mosaic.decode_many(sources, errors="return"))
     kinds = [type(result) if isinstance(result, EdgecodecError) else None for result in results]
     assert kinds == [None, InvalidArgument, OutOfMemory, NotEdgc, None]

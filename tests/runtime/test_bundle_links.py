@@ -14,7 +14,8 @@ import pytest
 import edgecodec
 from edgecodec.errors import BadModel, BundleChanged
 from edgecodec.verify import verify
-from support.make_bundles import Recipe, analysis, colour_model, read_manifest, synthesis, write_manifest
+from support.bundle_editing import reseal
+from support.make_bundles import Recipe, analysis, colour_model, synthesis
 
 try:
     import onnx
@@ -42,11 +43,11 @@ def spread(store: Path, digest: str) -> Path:
 def plain(tmp_path: Path) -> Path:
     """A bundle of real files, whose two decoders share a file of weights."""
     decoders = [synthesis(knobs={"alpha": alpha}, shift=10 * alpha) for alpha in (0.0, 1.0)]
-    recipe = Recipe(colour_model(), [analysis()], decoders, manifest={"default_knobs": {"alpha": 0.0}})
+    recipe = Recipe(colour_model(), [analysis()], decoders, defaults={"alpha": 0.0})
     folder = recipe.write(tmp_path / "plain.bundle")
     for path in folder.glob("synthesis*.onnx"):
         share_weights(path)
-    write_manifest(folder, read_manifest(folder))
+    reseal(folder, SHARED)
     return folder
 
 
@@ -156,6 +157,6 @@ def test_a_linked_graph_gets_no_file_that_the_manifest_does_not_list(plain: Path
     (entry,) = (each for tensor in graph.graph.initializer for each in tensor.external_data if each.key == "location")
     entry.value = "../../../secret.bin"
     (plain / "synthesis1.onnx").write_bytes(graph.SerializeToString())
-    write_manifest(plain, read_manifest(plain))
+    reseal(plain)
     with pytest.raises(BadModel, match="not a path inside the bundle"):
         decoded(stored(plain, spread), data, 1.0)

@@ -1,12 +1,10 @@
-"""A bundle is what its manifest says, or it is refused: files, hashes, paths, and every field of the manifest."""
+"""A bundle is what its index says, or it is refused: files, hashes, models; and the manifest says the same."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 
 import edgecodec
 from edgecodec import verify
+from edgecodec.bundle import BundleInfo
 from edgecodec.errors import (
     BadModel,
     BundleChanged,
@@ -24,30 +23,28 @@ from edgecodec.errors import (
     NotABundle,
     UnsupportedVersion,
 )
-from edgecodec.manifest import BundleInfo
+from support.bundle_editing import (
+    INDEX,
+    MANIFEST,
+    edit_index,
+    edit_manifest,
+    file_of,
+    read_index,
+    read_manifest,
+    reseal,
+)
+from support.index_file import Index
 from support.json_damage import damaged
 from support.paths import DATA, TINY
 
-FILES = sorted(json.loads((TINY / "manifest.json").read_text())["files"])
-
-
-def _edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    change(manifest)
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+FILES = [file.name for file in read_index(TINY).files]
+ALL = sorted(read_manifest(TINY)["files"])
 
 
 def _flip_a_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-
-
-def _reseal(bundle: Path, name: str) -> None:
-    """Make the manifest agree with a changed file."""
-    data = (bundle / name).read_bytes()
-    entry = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-    _edit(bundle, lambda manifest: manifest["files"].update({name: entry}))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -66,7 +63,7 @@ def test_a_file_of_another_size(bundle_copy: Path, name: str) -> None:
         edgecodec.inspect(bundle_copy)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", sorted({*ALL} - {INDEX}))
 def test_verify_finds_a_single_changed_byte(bundle_copy: Path, name: str) -> None:
     _flip_a_byte(bundle_copy / name)
     failed = [check.subject for check in verify.verify(bundle_copy, "onnxruntime", threads=1) if not check.passed]
@@ -75,28 +72,27 @@ def test_verify_finds_a_single_changed_byte(bundle_copy: Path, name: str) -> Non
 
 def test_verify_compares_golden_latents(bundle_copy: Path) -> None:
     """Other latents than the manifest promises, whatever the pixels are."""
-    _edit(bundle_copy, lambda manifest: manifest["golden"][0].update(latents_sha256="0" * 64))
+    edit_manifest(bundle_copy, lambda manifest: manifest["golden"][0].update(latents_sha256="0" * 64))
     failed = [check for check in verify.verify(bundle_copy, "onnxruntime", threads=1) if not check.passed]
     assert [check.subject.endswith(": latents") for check in failed] == [True]
     assert "decodes to other latents" in failed[0].detail
 
 
 @pytest.mark.parametrize("change", ["name", "channels", "stride"])
-@pytest.mark.parametrize("kind", ["encoder_latents", "decoder_latents"])
-def test_latents_of_manifest_and_entropy_model_must_agree(bundle_copy: Path, kind: str, change: str) -> None:
-    manifest = json.loads((bundle_copy / "manifest.json").read_text())
-    if kind not in manifest:
-        pytest.skip("the manifest does not have these apart")
-    latent = manifest[kind][0]
-    latent[change] = "other" if change == "name" else 2 * latent[change]
-    (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
+@pytest.mark.parametrize("side", ["encoder_latents", "decoder_latents"])
+def test_latents_of_index_and_entropy_model_must_agree(bundle_copy: Path, side: str, change: str) -> None:
+    def other(index: Index) -> None:
+        latent = getattr(index.models[0], side)[0]
+        setattr(latent, change, "other" if change == "name" else 2 * getattr(latent, change))
+
+    edit_index(bundle_copy, other)
     with pytest.raises(EdgecodecError) as caught:
         edgecodec.open_bundle(bundle_copy, "stub")
     assert caught.value.exit_status == 4
 
 
-def test_the_model_id_of_manifest_and_entropy_model_must_agree(bundle_copy: Path) -> None:
-    _edit(bundle_copy, lambda manifest: manifest.update(model_id="01234567"))
+def test_the_model_id_of_index_and_entropy_model_must_agree(bundle_copy: Path) -> None:
+    edit_index(bundle_copy, lambda index: setattr(index.models[0], "id", 0x01234567))
     with pytest.raises(BundleChanged, match="another model id"):
         edgecodec.open_bundle(bundle_copy, "stub")
 
@@ -115,12 +111,12 @@ def test_a_changed_graph_is_never_loaded(bundle_copy: Path, coded: bytes) -> Non
     assert codec.decode(coded, alpha=0.5)
 
 
-def test_entropy_model_and_manifest_must_agree(bundle_copy: Path) -> None:
-    """A changed entropy.bin has another model id, whatever its hash in the manifest."""
+def test_entropy_model_and_index_must_agree(bundle_copy: Path) -> None:
+    """A changed entropy.bin has another model id, whatever its hash in the index."""
     data = bytearray((bundle_copy / "entropy.bin").read_bytes())
     data[-1] ^= 1
     (bundle_copy / "entropy.bin").write_bytes(data)
-    _reseal(bundle_copy, "entropy.bin")
+    reseal(bundle_copy)
     with pytest.raises(EdgecodecError) as caught:
         edgecodec.open_bundle(bundle_copy, "stub")
     assert caught.value.exit_status == 4
@@ -128,7 +124,7 @@ def test_entropy_model_and_manifest_must_agree(bundle_copy: Path) -> None:
 
 def test_a_picture_of_another_model(bundle_copy: Path, coded: bytes) -> None:
     changed = bytearray(coded)
-    position = changed.index(bytes.fromhex(json.loads((TINY / "manifest.json").read_text())["model_id"])[::-1])
+    position = changed.index(read_index(TINY).models[0].id.to_bytes(4, "little"))
     changed[position] ^= 1
     changed[-4:] = zlib.crc32(changed[:-4]).to_bytes(4, "little")
     with pytest.raises(ModelMismatch) as caught:
@@ -139,7 +135,7 @@ def test_a_picture_of_another_model(bundle_copy: Path, coded: bytes) -> None:
 def test_a_graph_that_hides_weights_outside_is_never_loaded(bundle_copy: Path, coded: bytes) -> None:
     """ONNX Runtime would read them: tests/data/graphs/README.md."""
     shutil.copy(DATA / "graphs" / "hidden_external_data.onnx", bundle_copy / "synthesis-alpha1.onnx")
-    _reseal(bundle_copy, "synthesis-alpha1.onnx")
+    reseal(bundle_copy)
     (bundle_copy.parent / "secret").mkdir()
     (bundle_copy.parent / "secret" / "key").write_bytes(bytes(64))
     with pytest.raises(BadModel, match="is not an ONNX graph") as caught:
@@ -152,22 +148,16 @@ def test_a_graph_that_hides_weights_outside_is_never_loaded(bundle_copy: Path, c
     ["../entropy.bin", "/etc/passwd", "a/../../x", "..", ".", "", "a//b", "./entropy.bin", "a\\b", "C:x", "a/", "a\0b"],
 )
 def test_paths_may_not_leave_the_bundle(bundle_copy: Path, path: str) -> None:
-    def lead_astray(manifest: dict[str, Any]) -> None:
-        manifest["files"][path] = manifest["files"]["entropy.bin"]
-        manifest["entropy"] = path
-
-    _edit(bundle_copy, lead_astray)
+    """Neither in the index, which everyone reads, nor in the manifest, by which `verify` reads."""
+    edit_manifest(bundle_copy, lambda manifest: manifest["files"].update({path: manifest["files"]["entropy.bin"]}))
     with pytest.raises(NotABundle, match="not a path inside the bundle"):
+        next(verify.verify(bundle_copy))
+    edit_index(bundle_copy, lambda index: setattr(file_of(index, "entropy.bin"), "name", path))
+    with pytest.raises(NotABundle):
         edgecodec.open_bundle(bundle_copy, "stub")
 
 
-def test_only_listed_files_are_used(bundle_copy: Path) -> None:
-    _edit(bundle_copy, lambda manifest: manifest["files"].pop("analysis.onnx"))
-    with pytest.raises(NotABundle, match="not listed"):
-        edgecodec.open_bundle(bundle_copy, "stub")
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": NaN}', "\xff", "[" * 100_000, '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": NaN}', "\xff", "[" * 100_000, '{"schema": 2}'])
 def test_a_manifest_that_is_none(bundle_copy: Path, text: str) -> None:
     (bundle_copy / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(NotABundle):
@@ -176,37 +166,43 @@ def test_a_manifest_that_is_none(bundle_copy: Path, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["\ud800", "weights/\udcff.bin"])
 def test_names_that_are_no_text(bundle_copy: Path, name: str) -> None:
-    _edit(bundle_copy, lambda manifest: manifest["files"].update({name: manifest["files"]["entropy.bin"]}))
+    edit_manifest(bundle_copy, lambda manifest: manifest["files"].update({name: manifest["files"]["entropy.bin"]}))
     with pytest.raises(NotABundle, match="surrogates"):
         edgecodec.inspect(bundle_copy)
 
 
-def test_a_newer_schema(bundle_copy: Path) -> None:
-    _edit(bundle_copy, lambda manifest: manifest.update(schema=2))
-    with pytest.raises(UnsupportedVersion, match="schema 2"):
-        edgecodec.inspect(bundle_copy)
+@pytest.mark.parametrize(("schema", "advice"), [(1, "again"), (3, "update edgecodec")])
+def test_another_schema(bundle_copy: Path, schema: int, advice: str) -> None:
+    data = bytearray((bundle_copy / INDEX).read_bytes())
+    data[4:6] = schema.to_bytes(2, "little")
+    for name, contents in ((INDEX, bytes(data)), (MANIFEST, b'{"schema": %d}' % schema)):
+        before = (bundle_copy / name).read_bytes()
+        (bundle_copy / name).write_bytes(contents)
+        with pytest.raises(UnsupportedVersion, match=f"schema {schema}") as caught:
+            edgecodec.inspect(bundle_copy)
+        assert caught.value.where == str(bundle_copy / name) and advice in (caught.value.hint or "")
+        (bundle_copy / name).write_bytes(before)
 
 
-def test_without_a_smallest_side_a_picture_may_have_any(bundle_copy: Path) -> None:
-    _edit(bundle_copy, lambda manifest: manifest["image"].pop("smallest_side", None))
-    info = edgecodec.inspect(bundle_copy)
-    assert isinstance(info, BundleInfo) and info.image.smallest_side == 1
-
-
-def test_unknown_fields_are_skipped(bundle_copy: Path) -> None:
-    _edit(bundle_copy, lambda manifest: manifest.update(later={"more": 1}))
+def test_unknown_fields_of_the_manifest_are_skipped(bundle_copy: Path) -> None:
+    edit_manifest(bundle_copy, lambda manifest: manifest.update(later={"more": 1}))
     assert isinstance(edgecodec.inspect(bundle_copy), BundleInfo)
 
 
-def test_every_field_replaced_by_everything(bundle_copy: Path) -> None:
-    """Whatever stands where: a typed error, or a bundle that still opens."""
-    manifest = bundle_copy / "manifest.json"
-    for what, value in damaged(json.loads(manifest.read_text())):
-        manifest.write_text(json.dumps(value))
+def test_every_field_of_the_manifest_replaced_by_everything(bundle_copy: Path) -> None:
+    """Whatever stands where: pictures are decoded as before, and `verify` says so or what is wrong."""
+    original = read_manifest(bundle_copy)
+    described = ("schema", "family", "preset", "models", "knobs", "graphs")
+    for what, value in damaged(original):
+        (bundle_copy / MANIFEST).write_text(json.dumps(value))
         try:
-            edgecodec.open_bundle(bundle_copy, "stub")
+            first = next(verify.verify(bundle_copy, "stub"))
         except EdgecodecError as error:
-            assert error.code in (40, 42, 43, 44, 45), (what, error)
+            assert error.code in (40, 43), (what, error)
+        else:
+            same = {name: value[name] for name in described} == {name: original[name] for name in described}
+            same &= all(value["files"].get(name) == original["files"][name] for name in FILES)
+            assert first.subject == MANIFEST and first.passed == same, what
 
 
 def test_not_a_bundle(tmp_path: Path, photo: Path) -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 
 import edgecodec
 from edgecodec.cli import signals
+from support.bundle_editing import edit_manifest
 from support.command_line import Outcome, run_command
 from support.paths import ENVIRONMENT, PHOTOS, TINY
 
@@ -176,7 +177,7 @@ def test_errors_in_the_bundle_say_which_picture_they_stopped(run: Run, file: Pat
 
 def test_errors_name_each_place_once(run: Run, bundle_copy: Path, file: Path, photo: Path) -> None:
     manifest = bundle_copy / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": "one"'))
+    edit_manifest(bundle_copy, lambda values: values.update(schema="two"))
     file.write_bytes(file.read_bytes()[:-1])
     talk = run("inspect", bundle_copy, photo, "-q").talk + run("decode", file, *STUB).talk
     for line, place in zip(talk.splitlines(), (f"{manifest}: schema", str(photo), str(file)), strict=True):
@@ -356,8 +357,9 @@ def test_inspect_for_people_and_for_machines(run: Run, file: Path) -> None:
     spoken = run("inspect", file, TINY).output.decode()
     assert "width: 96" in spoken and "family: hific" in spoken
     picture, bundle = run("inspect", file, TINY, "--json").records
-    assert picture["model_id"] == bundle["model_id"] and bundle["path"] == str(TINY)
-    cost = bundle["entropy_cost"]
+    assert [picture["model_id"]] == [model["id"] for model in bundle["models"]] and bundle["path"] == str(TINY)
+    assert bundle["background"]["provenance"] and bundle["background"]["golden"]
+    (cost,) = bundle["decoding_cost"].values()
     assert 0 < cost["bytes_per_pixel"] < 256 and 0 < cost["multiplications_per_pixel"] < 2**20
 
 

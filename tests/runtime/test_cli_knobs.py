@@ -15,7 +15,6 @@ from edgecodec import engine_registry, loading
 from edgecodec.cli import knob_options
 from edgecodec.engine import Engine, Graph, Options
 from edgecodec.errors import EngineUnavailable, InvalidArgument
-from edgecodec.manifest import AnalysisGraph, SynthesisGraph
 from support.command_line import run_command as run
 from support.make_bundles import Recipe, analysis, plain, synthesised, with_labels, with_noise, with_qualities
 
@@ -169,9 +168,10 @@ def test_only_what_the_knobs_ask_for_is_loaded(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(loading, "open_engine", open_engine)
     place.encode("--quality", 4)
     assert run("decode", tmp_path / "a.edgc", *place.engine, "--beta", 0, "-o", tmp_path / "out.png").status == 0
-    graphs: list[AnalysisGraph | SynthesisGraph] = [*place.codec.info.analysis, *place.codec.info.synthesis]
     assert loaded == [
-        graph.file for graph in graphs if graph.knobs in ({"quality": 4.0}, {"quality": 4.0, "beta": 0.0})
+        graph.file
+        for graph in place.codec.info.graphs
+        if graph.knobs in ({"quality": 4.0}, {"quality": 4.0, "beta": 0.0})
     ]
 
 

@@ -11,7 +11,7 @@ from edgecodec import errors
 from edgecodec.errors import BY_CODE, EdgecodecError
 from support.paths import ROOT
 
-HEADER = ROOT / "native" / "include" / "edgecodec" / "core.h"
+HEADER = ROOT / "native" / "include" / "edgecodec" / "edgecodec.h"
 
 FROZEN = {
     20: "InvalidArgument", 21: "OutputExists", 22: "AlphaRefused",
@@ -21,7 +21,7 @@ FROZEN = {
     50: "LimitExceeded", 51: "OutOfMemory", 52: "OutOfRange",
     60: "EngineUnavailable", 61: "EngineFailed",
     70: "CannotRead", 71: "CannotWrite", 72: "NotAnImage",
-    80: "VerificationFailed", 90: "InternalError",
+    80: "VerificationFailed", 90: "InternalError", 130: "Cancelled",
 }  # fmt: skip
 
 
@@ -33,10 +33,14 @@ def test_every_status_of_the_c_header_has_its_error() -> None:
     names = {
         "INVALID_ARGUMENT": "InvalidArgument", "NOT_EDGC": "NotEdgc", "CORRUPT": "Corrupt",
         "LATENTS_DIFFER": "LatentsDiffer", "VERSION": "UnsupportedVersion", "MODEL_MISMATCH": "ModelMismatch",
-        "BAD_MODEL": "BadModel", "LIMIT": "LimitExceeded", "NO_MEMORY": "OutOfMemory", "OUT_OF_RANGE": "OutOfRange",
+        "BAD_MODEL": "BadModel", "NOT_A_BUNDLE": "NotABundle", "BUNDLE_CHANGED": "BundleChanged",
+        "KNOB_UNAVAILABLE": "KnobUnavailable", "ENGINE_UNAVAILABLE": "EngineUnavailable",
+        "ENGINE_FAILED": "EngineFailed", "CANNOT_READ": "CannotRead", "CANCELLED": "Cancelled",
+        "LIMIT": "LimitExceeded", "NO_MEMORY": "OutOfMemory", "OUT_OF_RANGE": "OutOfRange",
         "INTERNAL": "InternalError",
     }  # fmt: skip
-    statuses = dict(re.findall(r"EC_([A-Z_]+) = (\d+)", HEADER.read_text()))
+    listing = HEADER.read_text().partition("typedef enum ec_status {")[2].partition("}")[0]
+    statuses = dict(re.findall(r"EC_([A-Z_]+) = (\d+)", listing))
     assert statuses.pop("OK") == "0"
     assert {names[name]: int(code) for name, code in statuses.items()} == {
         name: code for code, name in FROZEN.items() if name in names.values()
@@ -44,13 +48,13 @@ def test_every_status_of_the_c_header_has_its_error() -> None:
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    drawn = re.findall(r"─ ([A-Za-z]+) +(\d\d)\b", (errors.__doc__ or "").split("The numbers")[0])
+    drawn = re.findall(r"─ ([A-Za-z]+) +(\d\d\d?)\b", (errors.__doc__ or "").split("The numbers")[0])
     assert {int(code): name for name, code in drawn} == FROZEN
 
 
 @pytest.mark.parametrize("code", FROZEN)
 def test_exit_status_is_the_tens(code: int) -> None:
-    assert BY_CODE[code]("x").exit_status == (70 if code == 90 else code // 10)
+    assert BY_CODE[code]("x").exit_status == {90: 70, 130: 130}.get(code, code // 10)
 
 
 def test_message_says_what_where_and_what_to_do() -> None:

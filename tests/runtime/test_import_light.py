@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.paths import ENVIRONMENT, PHOTOS, TINY
 
 BLOCK = """
@@ -39,9 +41,32 @@ def test_the_bare_import_loads_only_itself() -> None:
     assert _loaded_by("import edgecodec") == {"edgecodec"}
 
 
-def test_the_names_load_nothing_but_numpy() -> None:
+def test_the_names_load_only_the_package() -> None:
     names = "open_bundle, Codec, inspect, Limits, EdgecodecError"
-    assert _loaded_by(f"from edgecodec import {names}") == {"edgecodec", "numpy"}
+    assert _loaded_by(f"from edgecodec import {names}") == {"edgecodec"}
+
+
+def test_latents_and_inspection_need_no_numpy_before_an_array_is_made(tmp_path: Path, coded: bytes) -> None:
+    file = tmp_path / "a.edgc"
+    file.write_bytes(coded)
+    code = """
+import sys, edgecodec
+edgecodec.inspect(sys.argv[1])
+edgecodec.inspect(sys.argv[2])
+edgecodec.open_bundle(sys.argv[1], threads=1, alpha=0.5).check_encoding()
+"""
+    assert _loaded_by(code, str(TINY), str(file)) == {"edgecodec"}
+
+
+@pytest.mark.parametrize("command", ["inspect", "decode"])
+def test_these_commands_load_no_numpy_of_their_own(tmp_path: Path, coded: bytes, command: str) -> None:
+    """Decoding loads an engine and makes arrays for it; here the file is damaged, so that there is none."""
+    file = tmp_path / "a.edgc"
+    file.write_bytes(coded if command == "inspect" else coded[:-1])
+    more = [] if command == "inspect" else ["-b", str(TINY), "-o", str(tmp_path / "a.png")]
+    code = "import sys; from edgecodec import cli\ntry: cli.main()\nexcept SystemExit: pass"
+    loaded = _loaded_by(code, command, str(file), *more, "-q")
+    assert "typer" in loaded and "numpy" not in loaded
 
 
 def test_decoding_to_pixels_loads_neither_pillow_nor_typer(tmp_path: Path, coded: bytes) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -21,6 +19,7 @@ import pytest
 from edgecodec.cli import signals
 from edgecodec_engines.interruptible import interruptible
 from edgecodec_engines.onnxruntime import TELEMETRY, import_runtime
+from support.bundle_editing import reseal
 from support.paths import ENDLESS, ENVIRONMENT, TINY
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -50,10 +49,8 @@ def bundle(tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         root = Path(shutil.copytree(TINY, tmp_path / f"{name}.bundle"))
         graph = (ENDLESS / f"{name}.onnx").read_bytes()
-        manifest = json.loads((root / "manifest.json").read_text())
         (root / "synthesis-alpha1.onnx").write_bytes(graph)
-        manifest["files"]["synthesis-alpha1.onnx"] = {"sha256": hashlib.sha256(graph).hexdigest(), "size": len(graph)}
-        (root / "manifest.json").write_text(json.dumps(manifest))
+        reseal(root)
         return root
 
     return make

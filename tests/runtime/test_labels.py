@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 import edgecodec
+from edgecodec.bundle import BundleInfo
 from edgecodec.codec import Codec
-from edgecodec.errors import CannotRead, InvalidArgument, KnobUnavailable, LimitExceeded, NotABundle, UnsupportedVersion
+from edgecodec.errors import CannotRead, InvalidArgument, KnobUnavailable, LimitExceeded
 from edgecodec.limits import Limits
-from edgecodec.manifest import BundleInfo
 from edgecodec.picture import read_numbers
 from support.command_line import run_command
-from support.make_bundles import BLOCK, CLASSES, LEVEL, plain, read_manifest, synthesised, with_labels, write_manifest
+from support.make_bundles import BLOCK, CLASSES, LEVEL, plain, synthesised, with_labels
 from support.png_files import grey_png
 
 HEIGHT, WIDTH = 43, 70  # no multiples of anything
@@ -338,37 +338,11 @@ def test_a_batch_says_which_map_of_which_picture(bundle: Path, picture: Pixels, 
         assert (record["input"], record["where"]) == (f"{pictures / name}.bmp", f"{maps / name}.png")
 
 
-# ---- the manifest --------------------------------------------------------------------------------------------------
+# ---- the bundle --------------------------------------------------------------------------------------------------
 
 
 def test_a_bundle_says_what_it_takes(bundle: Path) -> None:
     info = edgecodec.inspect(bundle)
     assert isinstance(info, BundleInfo)
-    assert info.given["labels"].classes == CLASSES and info.given["mask"].kind == "mask"
-
-
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [
-        ({"labels": {"kind": "labels", "classes": []}}, "has 0 names"),
-        ({"labels": {"kind": "labels", "classes": ["x"] * 257}}, "has 257 names"),
-        ({"labels": {"kind": "labels"}}, "has no 'classes'"),
-        ({"mask": {"kind": "labels", "classes": ["x"]}}, "cannot be labels"),
-        ({"y": {"kind": "mask"}}, "cannot be mask"),
-        ({"limit": {"kind": "mask"}}, "is not an encoder latent"),
-        ({"labels": {"kind": "mask"}, "mask": {"kind": "mask"}}, "several latents of one kind"),
-        ({"mask": {"kind": "mask"}}, "does not name the latents"),
-    ],
-)
-def test_manifests_that_take_something_else(tmp_path: Path, given: Any, problem: str) -> None:
-    folder = with_labels().write(tmp_path / "test.bundle")
-    write_manifest(folder, {**read_manifest(folder), "given": given})
-    with pytest.raises(NotABundle, match=problem):
-        edgecodec.inspect(folder)
-
-
-def test_a_kind_of_a_later_version(tmp_path: Path) -> None:
-    folder = with_labels().write(tmp_path / "test.bundle")
-    write_manifest(folder, {**read_manifest(folder), "given": {"mask": {"kind": "depth"}}})
-    with pytest.raises(UnsupportedVersion, match="depth"):
-        edgecodec.inspect(folder)
+    given = info.models[0].side_inputs
+    assert given["labels"].classes == CLASSES and given["mask"].kind == "mask"

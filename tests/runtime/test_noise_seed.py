@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 import edgecodec
 from edgecodec import container
 from edgecodec.codec import Codec
-from edgecodec.errors import BundleChanged, Corrupt, InvalidArgument, KnobUnavailable, NotABundle, OutOfMemory
+from edgecodec.errors import Corrupt, InvalidArgument, KnobUnavailable, OutOfMemory
 from edgecodec.noise import ONE, normal_noise
-from support.make_bundles import BLOCK, analysis, plain, synthesis, synthesised, with_noise
+from support.make_bundles import BLOCK, plain, synthesised, with_noise
 
 GREY = np.full((20, 36, 3), 128, np.uint8)
 ROWS, COLUMNS = 3, 5
@@ -88,33 +87,6 @@ def test_a_seed_and_metadata(codec: Codec) -> None:
     )
     file = container.parse(data)
     assert (file.info.noise_seed, file.info.quality, file.icc, file.exif, file.xmp) == (7, 1.5, b"i", b"e", b"x")
-
-
-@pytest.mark.parametrize("field", ["channels", "stride"])
-def test_noise_of_no_size_is_not_a_bundle(tmp_path: Path, field: str) -> None:
-    entry, graph = synthesis(noise_channels=3)
-    entry["noise"][field] = 0
-    recipe = replace(plain(), analysis=[analysis()], synthesis=[(entry, graph)])
-    with pytest.raises(NotABundle, match=f"noise: {field}"):
-        edgecodec.inspect(recipe.write(tmp_path / "test.bundle"))
-
-
-def _with_noise_of(folder: Path, **fields: object) -> Path:
-    """A bundle whose manifest says this of its noise."""
-    entry, graph = synthesis(noise_channels=3)
-    entry["noise"] |= fields
-    return replace(plain(), synthesis=[(entry, graph)]).write(folder)
-
-
-@pytest.mark.parametrize("stride", [3, 5, BLOCK + 1, 2 * BLOCK, 65535])
-def test_noise_that_does_not_fit_the_grid_is_refused(tmp_path: Path, stride: int) -> None:
-    with pytest.raises(BundleChanged, match=f"no multiple of {stride}, the stride of noise"):
-        edgecodec.open_bundle(_with_noise_of(tmp_path / "test.bundle", stride=stride), "onnxruntime")
-
-
-def test_noise_in_the_place_of_a_latent_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotABundle, match="noise: input: is the input of a latent"):
-        edgecodec.inspect(_with_noise_of(tmp_path / "test.bundle", input="y"))
 
 
 def test_noise_beyond_all_memory() -> None:

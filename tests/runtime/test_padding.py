@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 import edgecodec
-from edgecodec import container, padding
+from edgecodec import container
 from edgecodec.codec import Codec
-from edgecodec.errors import BundleChanged, EngineFailed, NotABundle, OutOfRange, UnsupportedVersion
-from edgecodec.manifest import Padding
+from edgecodec.errors import EngineFailed, OutOfRange
+from edgecodec_engines.onnxruntime import OnnxRuntime
+from support.index_file import GREY, REFLECT
 from support.make_bundles import BLOCK, Recipe, analysis, block_means, colour_model, plain, synthesis, synthesised
 
 SIZES = [(1, 1), (3, 17), (8, 8), (15, 9), (16, 31), (33, 70)]
@@ -26,10 +28,6 @@ def _noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def _image(**fields: object) -> dict[str, object]:
-    return {"image": {"alignment": BLOCK, "padding": "reflect", "smallest_side": 1, **fields}}
-
-
 def _reflected(position: int, side: int) -> int:
     """Where a sample beyond the edge comes from, one step at a time."""
     here, step = 0, 1
@@ -40,24 +38,6 @@ def _reflected(position: int, side: int) -> int:
             step = -step
         here += step
     return here
-
-
-@pytest.mark.parametrize("height", range(1, 10))
-@pytest.mark.parametrize("width", range(1, 10))
-def test_padding_reflects(height: int, width: int) -> None:
-    source = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
-    padded = padding.pad(source, 16, 24, "reflect")
-    assert padded.shape == (16, 24, 3)
-    for row in range(16):
-        for column in range(24):
-            expected = source[_reflected(row, height), _reflected(column, width)]
-            np.testing.assert_array_equal(padded[row, column], expected)
-
-
-def test_grey_is_the_rounded_mean() -> None:
-    image = np.random.default_rng(2).integers(0, 256, (8, 8, 3), np.uint8)
-    grey = padding.as_stored(image[:5, :7], greyscale=True)
-    np.testing.assert_array_equal(grey, np.floor(image[:5, :7].mean(axis=2) + 0.5))
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -77,8 +57,19 @@ def test_the_graph_is_told_where_grey_begins(
     tmp_path: Path, height: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the runtime puts there: here it is white."""
-    monkeypatch.setattr(padding, "_GREY", 255)
-    recipe = replace(plain(), analysis=[analysis(grey=True)], manifest=_image(padding="grey"))
+    run = OnnxRuntime.run
+
+    def in_white(engine: OnnxRuntime, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if "size" not in inputs:
+            return run(engine, inputs)
+        rows, columns = inputs["size"]
+        image = np.full_like(inputs["image"], 255)
+        image[:rows, :columns] = inputs["image"][:rows, :columns]
+        assert (inputs["image"][rows:] == 128).all() and (inputs["image"][:, columns:] == 128).all()
+        return run(engine, {**inputs, "image": image})
+
+    monkeypatch.setattr(OnnxRuntime, "run", in_white)
+    recipe = replace(plain(), analysis=[analysis(grey=True)], padding=(BLOCK, 1, GREY))
     codec = _codec(recipe, tmp_path)
     source = _noise(height, width)
     grey = np.full((-(-height // BLOCK) * BLOCK, -(-width // BLOCK) * BLOCK, 3), 128, np.uint8)
@@ -88,23 +79,14 @@ def test_the_graph_is_told_where_grey_begins(
     np.testing.assert_array_equal(codec.decode(codec.encode(source).data).pixels.shape, source.shape)
 
 
-def test_grey_without_the_size_is_not_a_bundle(tmp_path: Path) -> None:
-    with pytest.raises(NotABundle, match="only the graph can do"):
-        _codec(replace(plain(), manifest=_image(padding="grey")), tmp_path)
-
-
-def test_a_rule_of_a_later_version(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedVersion, match="mirror"):
-        _codec(replace(plain(), manifest=_image(padding="mirror")), tmp_path)
-
-
 # ---- two grids -----------------------------------------------------------------------------------------------------
 
 GRID = 4 * BLOCK  # of the entropy model, where pictures are padded to BLOCK
 
 
-def _two_grids(**image: object) -> Recipe:
-    return Recipe(colour_model(GRID), [analysis(grown_to=4)], [synthesis()], manifest=_image(**image))
+def _two_grids(smallest_side: int = 1) -> Recipe:
+    padding = BLOCK, smallest_side, REFLECT
+    return Recipe(colour_model(GRID), [analysis(grown_to=4)], [synthesis()], padding=padding)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -126,17 +108,7 @@ def test_a_graph_that_does_not_grow_them(tmp_path: Path) -> None:
     assert codec.encode(_noise(GRID, GRID))
 
 
-def test_grids_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(BundleChanged, match="no multiple"):
-        _codec(_two_grids(alignment=3 * BLOCK), tmp_path)
-
-
 # ---- smallest sides ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("side", "grown"), [(1, 16), (8, 16), (9, 16), (16, 16), (17, 24)])
-def test_small_sides_are_grown_for_the_encoder(side: int, grown: int) -> None:
-    assert padding.encoder_side(side, Padding(BLOCK, "reflect", 13)) == grown
 
 
 def test_small_pictures_are_grown_as_far_as_the_grid_allows(tmp_path: Path) -> None:
@@ -149,7 +121,7 @@ def test_small_pictures_are_grown_as_far_as_the_grid_allows(tmp_path: Path) -> N
 @pytest.mark.parametrize(("alignment", "smallest_side", "least"), [(BLOCK, 1, 1), (BLOCK, 16, 9), (GRID, 33, 33)])
 def test_pictures_too_small_for_the_networks(tmp_path: Path, alignment: int, smallest_side: int, least: int) -> None:
     recipe = plain() if alignment == BLOCK else _two_grids()
-    codec = _codec(replace(recipe, manifest=_image(smallest_side=smallest_side)), tmp_path)
+    codec = _codec(replace(recipe, padding=(BLOCK, smallest_side, REFLECT)), tmp_path)
     data = codec.encode(_noise(least, least + 40)).data
     assert codec.decode(data).pixels.shape == (least, least + 40, 3)
     if least > 1:
@@ -161,7 +133,7 @@ def test_pictures_too_small_for_the_networks(tmp_path: Path, alignment: int, sma
 def test_files_too_small_for_the_networks_never_reach_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    codec = _codec(replace(plain(), manifest=_image(smallest_side=16)), tmp_path)
+    codec = _codec(replace(plain(), padding=(BLOCK, 16, REFLECT)), tmp_path)
     file = container.parse(codec.encode(_noise(9, 9)).data)
     claimed = container.write(file.payload, width=9, height=8, lanes=file.info.lanes, model_id=file.info.model_id)
     monkeypatch.setattr("edgecodec_engines.onnxruntime.OnnxRuntime.run", lambda *arguments: pytest.fail("was run"))

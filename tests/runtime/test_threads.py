@@ -144,11 +144,11 @@ def test_decode_many_goes_on_after_an_error(codec: Codec, files: list[bytes]) ->
 def test_the_entropy_stage_overlaps_the_engine(files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine may only finish the first picture once the entropy stage of the second is done."""
     second_parsed = threading.Event()
-    parse, run = Codec._parse, Stub.run
+    begin, run = Codec._begin, Stub.run
     parsed = []
 
-    def parse_and_tell(self: Codec, source: Any) -> Any:
-        result = parse(self, source)
+    def begin_and_tell(self: Codec, source: Any, asked: Any) -> Any:
+        result = begin(self, source, asked)
         parsed.append(source)
         if len(parsed) == 2:
             second_parsed.set()
@@ -158,7 +158,7 @@ def test_the_entropy_stage_overlaps_the_engine(files: list[bytes], monkeypatch: 
         assert second_parsed.wait(PATIENCE)
         return run(self, inputs)
 
-    monkeypatch.setattr(Codec, "_parse", parse_and_tell)
+    monkeypatch.setattr(Codec, "_begin", begin_and_tell)
     monkeypatch.setattr(Stub, "run", run_after_that)
     with edgecodec.open_bundle(TINY, "stub", threads=1) as codec:
         assert len(list(codec.decode_many(files))) == len(files)

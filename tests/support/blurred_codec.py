@@ -25,13 +25,10 @@ HALO = -(-REACH // BLOCK)
 
 def blurred_codec(folder: Path, *, halo: tuple[int, int] = (HALO, HALO), **fields: Any) -> Path:
     """Write the bundle to `folder`. y is the mean of each block of the blurred picture, less 128; it decodes to blurred
-    blocks. `fields` replace the correct tiling and memory in the manifest entries of both graphs.
+    blocks. `fields` replace the correct tiling and memory of both graphs.
     """
-    needs = {"tiling": {"halo": list(halo)}, "memory": {"bytes_per_pixel": 100.0}, **fields}
-    analysis = {"knobs": {}, "input": "image", "outputs": {"y": "y"}, **needs}
-    ends = {"inputs": {"y": "y"}, "output": "image"}
-    synthesis = {"knobs": {}, "precision": "fp32", **ends, "tolerance": {"levels": 0}, **needs}
-    return Recipe(colour_model(), [(analysis, _analysis())], [(synthesis, _synthesis())]).write(folder)
+    entry = {"knobs": {}, "latents": {"y": "y"}, "tiling": halo, "bytes_per_pixel": 100.0, **fields}
+    return Recipe(colour_model(), [(entry, _analysis())], [(entry, _synthesis())]).write(folder)
 
 
 def _analysis() -> onnx.ModelProto:

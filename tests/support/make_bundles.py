@@ -1,4 +1,4 @@
-"""Bundles of every shape the manifest allows, small enough to make inside a test: graphs of a few nodes, plain tables.
+"""Bundles of every shape the index allows, small enough to make inside a test: graphs of a few nodes, plain tables.
 
 The codec is always the same one. Its latent y (1, 3, rows, columns) is the mean colour of each block less 128, times a
 gain that the knobs set; its decoder fills each block with its colour.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,26 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgecodec.bundle import Bundle
+from edgecodec.manifest import description_values
+from support import index_file
+from support.bundle_editing import INDEX, MANIFEST, reseal
+from support.index_file import (
+    IMAGE,
+    KNOB,
+    LABELS,
+    LATENT,
+    MASK,
+    NOISE,
+    REFLECT,
+    SIZE,
+    File,
+    Fit,
+    Index,
+    Knob,
+    Latent,
+    Port,
+)
 from support.reference_coder import Table
 from support.reference_entropy_model import (
     Affine,
@@ -44,8 +64,9 @@ CLASSES = ("sky", "tree", "car", "1")
 LEVELS = 5  # values of y in the model with labels, -2 to 2
 LEVEL = 50  # grey levels apart
 
-Manifest = dict[str, Any]
-Graph = tuple[Manifest, onnx.ModelProto]
+#: What a recipe says of a graph beside its file.
+Entry = dict[str, Any]
+Graph = tuple[Entry, onnx.ModelProto]
 
 
 # ---- entropy models ------------------------------------------------------------------------------------------------
@@ -138,19 +159,19 @@ def analysis(
     knobs: dict[str, float] | None = None,
     grey: bool = False,
     scalar_shape: Sequence[int] | None = None,
-    rate_fit: Manifest | None = None,
+    rate_fit: Fit | None = None,
     grown_to: int = 1,
     limit: float | None = None,
 ) -> Graph:
     """y = round(gain * (block mean - 128)).
 
     grey: the graph takes the picture's size and makes everything beyond grey. scalar_shape: it takes `n`, and what is
-    nearer to 0 than 16 * (n + 2) becomes 0. rate_fit: of `n`, as JSON values. grown_to: it repeats y's edge up to a
+    nearer to 0 than 16 * (n + 2) becomes 0. rate_fit: of `n`. grown_to: it repeats y's edge up to a
     multiple of this. limit: of abs(y).
     """
     nodes = Nodes()
     inputs = [image_port("image")]
-    entry: Manifest = {"knobs": knobs or {}, "input": "image", "outputs": {"y": "y"}}
+    entry: Entry = {"knobs": knobs or {}, "latents": {"y": "y"}}
     x = nodes.add("Sub", nodes.add("Cast", "image", to=TensorProto.FLOAT), nodes.constant(128))
     if grey:
         inputs.append(helper.make_tensor_value_info("size", TensorProto.INT64, [2]))
@@ -186,13 +207,7 @@ def synthesis(
     """The picture 128 + shift + y / gain, plus the labels, plus 8 times the noise in its first three channels."""
     nodes = Nodes()
     inputs = [latent_port(latent)]
-    entry: Manifest = {
-        "knobs": knobs or {},
-        "precision": "fp32",
-        "inputs": {latent: latent},
-        "output": "image",
-        "tolerance": {"levels": 0},
-    }
+    entry: Entry = {"knobs": knobs or {}, "latents": {latent: latent}}
     x = nodes.add("Div", latent, nodes.constant(gain))
     if noise_channels:
         inputs.append(latent_port("noise", noise_channels))
@@ -204,7 +219,7 @@ def synthesis(
     x = nodes.add("ConvTranspose", x, blocks, strides=[BLOCK, BLOCK], group=COLOURS)
     if labels:
         inputs.append(latent_port("labels", 1))
-        entry["inputs"]["labels"] = "labels"
+        entry["latents"]["labels"] = "labels"
         x = nodes.add("Add", x, "labels")
     x = nodes.add("Round", nodes.add("Add", x, nodes.constant(128 + shift)))
     x = nodes.add("Clip", x, nodes.constant(0), nodes.constant(255))
@@ -240,63 +255,114 @@ def _grown(nodes: Nodes, y: str, multiple: int) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parts of a bundle. manifest: fields that replace the usual ones."""
+    """The parts of a bundle.
+
+    padding: rule, alignment and smallest side for analysis graphs, where they are not the usual ones. side_inputs:
+    latents that no graph makes, labels with their classes and masks without. defaults: of baked knobs, else their
+    least.
+    """
 
     model: Model
     analysis: Sequence[Graph]
     synthesis: Sequence[Graph]
-    manifest: Manifest = field(default_factory=dict)
+    padding: tuple[int, int, int] | None = None
+    side_inputs: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    defaults: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, folder: Path) -> Path:
         """Write the bundle to `folder`, which is created."""
         folder.mkdir()
-        entropy = model_bytes(self.model)
-        (folder / "entropy.bin").write_bytes(entropy)
-        manifest: Manifest = {
-            "schema": 1,
-            "family": "test",
-            "preset": "test",
-            "model_id": f"{zlib.crc32(entropy):08x}",
-            "entropy": "entropy.bin",
-            "encoder_latents": self._latents(encoder_latents(self.model)),
-            "decoder_latents": self._latents(decoder_latents(self.model)),
-            "image": {"alignment": self.model.alignment, "padding": "reflect", "smallest_side": 1},
-            "analysis": _write_graphs(folder, "analysis", self.analysis),
-            "synthesis": _write_graphs(folder, "synthesis", self.synthesis),
-            "default_knobs": {},
-            "golden": [],
-            **self.manifest,
-        }
-        write_manifest(folder, manifest)
+        (folder / "entropy.bin").write_bytes(model_bytes(self.model))
+        for role, graphs in (("analysis", self.analysis), ("synthesis", self.synthesis)):
+            for number, (_, graph) in enumerate(graphs):
+                (folder / f"{role}{number}.onnx").write_bytes(graph.SerializeToString())
+        (folder / INDEX).write_bytes(index_file.encode(self.index(folder)))
+        background: dict[str, Any] = {"golden": [], "parity": {}, "entropy_cost": {}, "provenance": {}, "files": {}}
+        (folder / MANIFEST).write_text(json.dumps({**description_values(Bundle(folder).info), **background}))
+        reseal(folder)
         return folder
 
-    def _latents(self, names: Sequence[str]) -> list[Manifest]:
-        tensors = [self.model.tensor(name) for name in names]
-        return [{"name": each.name, "channels": each.channels, "stride": each.stride} for each in tensors]
+    def index(self, folder: Path) -> Index:
+        """Of what lies in `folder`."""
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".onnx"))
+        files = [(name, (folder / name).read_bytes()) for name in names]
+        knobs = [*self._knobs(index_file.ENCODER, self.analysis), *self._knobs(index_file.DECODER, self.synthesis)]
+        model = self._model(names.index("entropy.bin"), zlib.crc32((folder / "entropy.bin").read_bytes()))
+        graphs = [
+            _graph(entry, names.index(f"{role}{number}.onnx"), side, model, knobs)
+            for role, side, graphs in (
+                ("analysis", index_file.ENCODER, self.analysis),
+                ("synthesis", index_file.DECODER, self.synthesis),
+            )
+            for number, (entry, _) in enumerate(graphs)
+        ]
+        listed = [File(name, len(data), hashlib.sha256(data).digest()) for name, data in files]
+        return Index("test", "test", listed, [model], knobs, graphs)
+
+    def _model(self, file: int, model_id: int) -> index_file.Model:
+        alignment, smallest_side, rule = self.padding or (self.model.alignment, 1, REFLECT)
+        noise = next((entry["noise"] for entry, _ in self.synthesis if "noise" in entry), None)
+        channels, stride = (noise["channels"], noise["stride"]) if noise else (0, 0)
+        encoded = [self._latent(name) for name in encoder_latents(self.model)]
+        decoded = [self._latent(name, decoder=True) for name in decoder_latents(self.model)]
+        return index_file.Model(
+            model_id,
+            file,
+            0.0,
+            self.model.alignment,
+            alignment,
+            smallest_side,
+            rule,
+            channels,
+            stride,
+            encoded,
+            decoded,
+        )
+
+    def _latent(self, name: str, *, decoder: bool = False) -> Latent:
+        tensor = self.model.tensor(name)
+        if decoder or name not in self.side_inputs:
+            return Latent(name, tensor.channels, tensor.stride)
+        classes = self.side_inputs[name]
+        return Latent(name, tensor.channels, tensor.stride, MASK if classes is None else LABELS, list(classes or ()))
+
+    def _knobs(self, side: int, graphs: Sequence[Graph]) -> list[Knob]:
+        knobs = []
+        for name in sorted({name for entry, _ in graphs for name in entry["knobs"]}):
+            values = sorted({float(entry["knobs"][name]) for entry, _ in graphs if name in entry["knobs"]})
+            knobs.append(Knob(name, side, "", values, 0, 0, self.defaults.get(name, values[0])))
+        scalars = {name: each for entry, _ in graphs for name, each in entry.get("scalars", {}).items()}
+        for name, each in scalars.items():
+            knobs.append(Knob(name, side, "", [], each["low"], each["high"], each["default"], each.get("rate_fit")))
+        return knobs
 
 
-def _write_graphs(folder: Path, role: str, graphs: Sequence[Graph]) -> list[Manifest]:
-    entries = []
-    for number, (entry, graph) in enumerate(graphs):
-        file = f"{role}{number}.onnx"
-        (folder / file).write_bytes(graph.SerializeToString())
-        entries.append({"file": file, **entry})
-    return entries
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest with the size and hash of every file in the folder."""
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
-            data = path.read_bytes()
-            files[path.relative_to(folder).as_posix()] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
-
-
-def read_manifest(folder: Path) -> Manifest:
-    manifest: Manifest = json.loads((folder / "manifest.json").read_text())
-    return manifest
+def _graph(entry: Entry, file: int, side: int, model: index_file.Model, knobs: Sequence[Knob]) -> index_file.Graph:
+    numbers = {knob.name: number for number, knob in enumerate(knobs) if knob.side == side}
+    latents = model.encoder_latents if side == index_file.ENCODER else model.decoder_latents
+    names: Mapping[str, str] = entry["latents"]
+    ports = [Port(names[each.name], LATENT, number) for number, each in enumerate(latents) if each.name in names]
+    image = [Port("image", IMAGE)]
+    if side == index_file.ENCODER:
+        size = [Port(entry["size_input"], SIZE)] if "size_input" in entry else []
+        inputs = [*image, *size, *(Port(name, KNOB, numbers[name]) for name in entry.get("scalars", {}))]
+        outputs = ports
+    else:
+        noise = [Port(entry["noise"]["input"], NOISE)] if "noise" in entry else []
+        inputs, outputs = [*ports, *noise], image
+    return index_file.Graph(
+        side,
+        0,
+        file,
+        entry.get("precision", "fp32"),
+        [(numbers[name], float(value)) for name, value in entry["knobs"].items()],
+        inputs,
+        outputs,
+        entry.get("levels", 0),
+        0.0,
+        entry.get("tiling", "its export did not say how far it looks"),
+        entry.get("bytes_per_pixel", 0.0),
+    )
 
 
 def plain() -> Recipe:
@@ -313,14 +379,14 @@ def with_qualities(gains: dict[float, float], betas: Sequence[float] = (0.0,)) -
         for beta in betas
     ]
     defaults = {"quality": next(iter(gains)), "beta": betas[0]}
-    return Recipe(colour_model(), analyses, syntheses, manifest={"default_knobs": defaults})
+    return Recipe(colour_model(), analyses, syntheses, defaults=defaults)
 
 
 def with_labels() -> Recipe:
     """Selective coding: a label map and a mask beside y, which has five values."""
-    given = {"labels": {"kind": "labels", "classes": list(CLASSES)}, "mask": {"kind": "mask"}}
+    side_inputs = {"labels": CLASSES, "mask": None}
     coarse = analysis(gain=1 / LEVEL, limit=LEVELS // 2)
-    return Recipe(label_model(), [coarse], [synthesis(gain=1 / LEVEL, labels=True)], manifest={"given": given})
+    return Recipe(label_model(), [coarse], [synthesis(gain=1 / LEVEL, labels=True)], side_inputs=side_inputs)
 
 
 def with_noise(channels: int = COLOURS) -> Recipe:

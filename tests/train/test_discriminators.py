@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec.errors import InvalidArgument
 from edgecodec_train.discriminators import DISCRIMINATORS, Conditions, Discriminator, Inputs, build_discriminator
 

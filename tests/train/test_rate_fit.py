@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from edgecodec import container
+from edgecodec.description import RateFit
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import InvalidArgument
-from edgecodec.manifest import RateFit
 from edgecodec_export.calibration import Picture, to_tensor
 from edgecodec_train.rate_fit import fit_rate
 from support.make_tiny_bundle import tiny_pictures

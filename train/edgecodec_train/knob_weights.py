@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecodec.description import Knobs
 from edgecodec.errors import InvalidArgument
-from edgecodec.manifest import Knobs
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgecodec import container
+from edgecodec.description import LARGEST_RATE_FIT, RateFit
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import InvalidArgument
-from edgecodec.manifest import LARGEST_RATE_FIT, RateFit
 from edgecodec_export.calibration import CalibrationPictures, Picture, crop, load_calibration_pictures, to_tensor
 from edgecodec_export.entropy.cost import as_int16, size_of
 from edgecodec_export.entropy.freeze import freeze_entropy

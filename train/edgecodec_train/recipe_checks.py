@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument
 from edgecodec_export.families import FAMILIES, LearnedCodec, build
 from edgecodec_train.discriminators import Inputs, build_discriminator

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from edgecodec.description import Knobs
 from edgecodec.errors import InvalidArgument
-from edgecodec.manifest import Knobs, Scalar
+from edgecodec_export.baking.knob import Range
 from edgecodec_export.baking.point import Decoder, Encoder, Point
 
 if TYPE_CHECKING:  # families import their bakings, not the other way round
@@ -44,7 +45,7 @@ class Baking:
         """Knobs that this model can be baked at."""
         return tuple(knob.name for knob in self.model.KNOBS if knob.range is None)
 
-    def scalars(self) -> dict[str, Scalar]:
+    def scalars(self) -> dict[str, Range]:
         """Knobs that stay inputs of the encoder's graph."""
         return {knob.name: knob.range for knob in self.model.KNOBS if knob.range is not None}
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from edgecodec.description import Knobs
 from edgecodec.errors import CheckpointRejected, InvalidArgument
-from edgecodec.manifest import Knobs
 from edgecodec_export.baking.baking import NOTHING, Asked, Baking, distinct
 from edgecodec_export.baking.knob import Knob
 from edgecodec_export.baking.point import Decoder, Point

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgecodec.description import Knobs
 from edgecodec.knobs import decimal
-from edgecodec.manifest import Knobs, Scalar
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of a knob that stays an input of the encoder's graph: any from low to high."""
+
+    low: float
+    high: float
+    default: float
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,7 @@ class Knob:
     name: str
     side: Literal["encoder", "decoder"]
     help: str
-    range: Scalar | None = None
+    range: Range | None = None
 
 
 def label(knobs: Knobs) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from edgecodec.manifest import Knobs, Scalar
+from edgecodec.description import Knobs
+from edgecodec_export.baking.knob import Range
 
 if TYPE_CHECKING:  # families import their bakings, not the other way round
     from edgecodec_export.families.codec import LearnedCodec
@@ -26,7 +27,7 @@ class Point:
     knobs: Knobs
     module: nn.Module
     reference: nn.Module
-    scalars: Mapping[str, Scalar] = field(default_factory=dict)
+    scalars: Mapping[str, Range] = field(default_factory=dict)
 
 
 class Encoder(nn.Module):

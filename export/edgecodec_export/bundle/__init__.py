@@ -1,4 +1,5 @@
-"""Bundles as folders on disk: their description, golden pictures, model card and manifest.
+"""Bundles as folders on disk: their description, index, golden pictures, model card and manifest.
 
-The description is the runtime's own `BundleInfo`. The manifest is written from it once, as the last file.
+The description is the runtime's own `Description`. Index and manifest are written from it, the manifest as the last
+file.
 """

@@ -6,25 +6,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import Background, Description, Knobs, LatentSpec, Model, Side
 from edgecodec.knobs import QUALITY, decimal
-from edgecodec.manifest import AnalysisGraph, BundleInfo, Knobs, SynthesisGraph
+from edgecodec_export.bundle.files import CARD
 from edgecodec_export.families import FAMILIES
 
-CARD = "README.md"
+
+def write_card(folder: Path, description: Description, background: Background) -> None:
+    """Write the model card of the bundle in `folder`."""
+    (folder / CARD).write_text(model_card(description, background), encoding="utf-8", newline="\n")
 
 
-def write_card(folder: Path, info: BundleInfo, errors: Mapping[str, float]) -> None:
-    """Write the model card of the bundle in `folder`. errors: as of `model_card`."""
-    (folder / CARD).write_text(model_card(info, errors), encoding="utf-8", newline="\n")
+def model_card(description: Description, background: Background) -> str:
+    """The card as Markdown. The files of the background are not looked at."""
+    sections = [
+        _header(description),
+        _use(description),
+        _graphs(description, background.parity),
+        _numbers(description, background),
+        _origin(background.provenance),
+    ]
+    return "\n".join(line for section in sections for line in section)
 
 
-def model_card(info: BundleInfo, errors: Mapping[str, float]) -> str:
-    """The card as Markdown. errors: largest difference of each graph from PyTorch, by file."""
-    return "\n".join([*_header(info), *_use(info), *_graphs(info, errors), *_numbers(info), *_origin(info.provenance)])
-
-
-def _header(info: BundleInfo) -> list[str]:
+def _header(description: Description) -> list[str]:
     return [
         "---",
         "library_name: edgecodec",
@@ -32,47 +37,53 @@ def _header(info: BundleInfo) -> list[str]:
         "tags: [image-compression, onnx]",
         "---",
         "",
-        f"# {info.family} {info.preset}",
+        f"# {description.family} {description.preset}",
         "",
         "A learned image codec, ready to run with edgecodec. The networks are those of",
-        f"{FAMILIES[info.family].PAPER}, preset `{info.preset}`.",
+        f"{FAMILIES[description.family].PAPER}, preset `{description.preset}`.",
         "",
     ]
 
 
-def _use(info: BundleInfo) -> list[str]:
+def _use(description: Description) -> list[str]:
+    ids = " or ".join(f"`{model.id}`" for model in description.models)
     return [
         "## Use",
         "",
-        f"    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc{_encode_options(info)}",
-        f"    edgecodec decode photo.edgc -b THIS_FOLDER -o decoded.png{_decode_options(info)}",
+        f"    edgecodec encode photo.png -b THIS_FOLDER -o photo.edgc{_encode_options(description)}",
+        f"    edgecodec decode photo.edgc -b THIS_FOLDER -o decoded.png{_decode_options(description)}",
         "    edgecodec verify THIS_FOLDER",
         "",
-        *_classes(info),
-        f"Files carry the model id `{info.model_id}` and decode to the same latents on every machine.",
+        *_classes(description),
+        f"Files carry the model id {ids} and decode to the same latents on every machine.",
         "The pixels are the engine's own floating point, so two engines may differ by a grey level.",
         "",
     ]
 
 
-def _encode_options(info: BundleInfo) -> str:
+def _encode_options(description: Description) -> str:
     """The knobs of the encoders at their defaults, and the side inputs that must be given."""
-    knobs = {knob for graph in info.analysis for knob in (*graph.knobs, *graph.scalars)}
-    return _defaults(info, knobs) + (" --labels map.png" if info.given else "")
+    needs_labels = any(model.side_inputs for model in description.models)
+    return _options(_defaults(description, "encode")) + (" --labels map.png" if needs_labels else "")
 
 
-def _decode_options(info: BundleInfo) -> str:
+def _decode_options(description: Description) -> str:
     """The knobs of the decoders at their defaults, without the quality, which the file says."""
-    return _defaults(info, {knob for graph in info.synthesis for knob in graph.knobs} - {QUALITY})
+    defaults = _defaults(description, "decode")
+    return _options({name: value for name, value in defaults.items() if name != QUALITY})
 
 
-def _defaults(info: BundleInfo, knobs: set[str]) -> str:
-    defaults = sorted(info.default_knobs.items())
-    return "".join(f" --{knob} {decimal(value)}" for knob, value in defaults if knob in knobs)
+def _options(knobs: Knobs) -> str:
+    return "".join(f" --{name} {decimal(value)}" for name, value in sorted(knobs.items()))
 
 
-def _classes(info: BundleInfo) -> list[str]:
-    names = [name for each in info.given.values() for name in each.classes]
+def _defaults(description: Description, side: Side | None = None) -> Knobs:
+    return {knob.name: knob.default for knob in description.knobs if side in (None, knob.side)}
+
+
+def _classes(description: Description) -> list[str]:
+    side_inputs = [each for model in description.models for each in model.side_inputs.values()]
+    names = next((each.classes for each in side_inputs if each.kind == "labels"), ())
     if not names:
         return []
     return [
@@ -82,37 +93,42 @@ def _classes(info: BundleInfo) -> list[str]:
     ]
 
 
-def _graphs(info: BundleInfo, errors: Mapping[str, float]) -> list[str]:
+def _graphs(description: Description, errors: Mapping[str, float]) -> list[str]:
+    """errors: largest difference of each graph from PyTorch, by file."""
     lines = ["## Graphs", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
-    graphs: list[AnalysisGraph | SynthesisGraph] = [*info.analysis, *info.synthesis]
-    for graph in graphs:
-        precision = "fp32" if isinstance(graph, AnalysisGraph) else graph.precision
-        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {precision} | {errors[graph.file]:.1e} |")
-    if info.default_knobs:
-        lines += ["", f"Without a choice, {_knobs(info.default_knobs)}."]
-        help_lines = {knob.name: knob.help for knob in FAMILIES[info.family].KNOBS}
-        lines += [help_lines[knob] for knob in sorted(info.default_knobs)]
+    for graph in description.graphs:
+        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {graph.precision} | {errors[graph.file]:.1e} |")
+    if description.knobs:
+        lines += ["", f"Without a choice, {_knobs(_defaults(description))}."]
+        help_lines = {knob.name: knob.help for knob in description.knobs}
+        lines += [help_lines[name] for name in sorted(help_lines)]
     return [*lines, ""]
 
 
-def _numbers(info: BundleInfo) -> list[str]:
-    lines = ["## Numbers", "", f"* Coded: {_latents(info.encoder_latents)}."]
-    if info.decoder_latents != info.encoder_latents:
-        lines.append(f"* Decoded: {_latents(info.decoder_latents)}.")
-    border = "mirrored" if info.image.rule == "reflect" else "grey"
-    kept = info.provenance.get("entropy")
+def _numbers(description: Description, background: Background) -> list[str]:
+    lines = ["## Numbers", ""]
+    for model in description.models:
+        lines += _model_numbers(model)
+    kept = background.provenance.get("entropy")
     if kept:
         lines.append(f"* The entropy model is that of `{kept['bundle']}`, whose files decode with this one too.")
     # A kept model may have been calibrated on these very photographs.
     unseen = "" if kept else " that did not calibrate it"
-    cost = info.entropy_cost
+    cost = background.entropy_cost
     return [
         *lines,
-        f"* Sides are padded to multiples of {info.image.alignment} pixels, {border}, and cropped back.",
         f"* The integer entropy model costs {cost['overhead_percent']:+.3f} % bits against the float one, on "
         f"{cost['pictures']} photographs{unseen}{_by_setting(cost)}.",
         "",
     ]
+
+
+def _model_numbers(model: Model) -> list[str]:
+    lines = [f"* Coded: {_latents(model.encoder_latents)}."]
+    if model.decoder_latents != model.encoder_latents:
+        lines.append(f"* Decoded: {_latents(model.decoder_latents)}.")
+    border = "mirrored" if model.padding.rule == "reflect" else "grey"
+    return [*lines, f"* Sides are padded to multiples of {model.padding.alignment} pixels, {border}, and cropped back."]
 
 
 def _by_setting(cost: Mapping[str, Any]) -> str:

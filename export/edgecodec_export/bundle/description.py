@@ -1,10 +1,10 @@
-"""The description of a bundle, as the `BundleInfo` that the runtime will read from its manifest."""
+"""What a bundle says of itself: the description for its index, and the background that its manifest adds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -12,11 +12,21 @@ import onnx
 import torch
 
 import edgecodec
-from edgecodec.manifest import SCHEMA, AnalysisGraph, BundleFile, BundleInfo, Padding, RateFit, SideInput
+from edgecodec.description import (
+    Background,
+    BundleFile,
+    Description,
+    Golden,
+    Model,
+    NoiseSpec,
+    Padding,
+    RateFit,
+    SideInput,
+)
 from edgecodec_export.baking import Baking
+from edgecodec_export.bundle.knobs import describe_knobs
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.freeze import Frozen
-from edgecodec_export.families import LearnedCodec
 from edgecodec_export.graphs.export_graphs import ExportedGraphs
 
 ENTROPY = "entropy.bin"
@@ -49,51 +59,65 @@ class Source:
     rate_fits: Mapping[str, RateFit] = field(default_factory=dict)
 
 
-def describe(
-    folder: Path,
-    source: Source,
-    baking: Baking,
-    frozen: Frozen,
-    graphs: ExportedGraphs,
-    files: Mapping[str, BundleFile],
-) -> BundleInfo:
-    """The bundle in `folder`, which holds `files` and no golden pictures yet."""
-    model, entropy = baking.model, frozen.entropy
-    return BundleInfo(
-        path=str(folder),
-        schema=SCHEMA,
+@dataclass(frozen=True)
+class ExportedModel:
+    """A model whose entropy model and graphs are in the bundle's folder. rate: orders the models of a bundle."""
+
+    baking: Baking
+    frozen: Frozen
+    exported: ExportedGraphs
+    entropy: str = ENTROPY
+    rate: float = 0.0
+
+
+def describe(source: Source, models: Sequence[ExportedModel], files: Mapping[str, BundleFile]) -> Description:
+    """What the index of a bundle of these models says. files: those that a runtime may open."""
+    graphs = [replace(graph, model=number) for number, each in enumerate(models) for graph in each.exported.graphs]
+    defaults = dict(ChainMap(*(dict(each.baking.default_knobs()) for each in models)))
+    return Description(
         family=source.family,
         preset=source.preset,
-        model_id=entropy.model_id,
-        entropy=ENTROPY,
-        encoder_latents=entropy.encoder_latents,
-        decoder_latents=entropy.decoder_latents,
-        image=Padding(model.ALIGNMENT, model.PADDING, model.SMALLEST_SIDE),
-        analysis=tuple(_with_rate_fits(graph, source.rate_fits) for graph in graphs.analysis),
-        given=_side_inputs(model, source.classes),
-        synthesis=graphs.synthesis,
-        default_knobs=baking.default_knobs(),
-        golden=(),
-        entropy_cost=_cost_values(frozen.cost),
-        provenance=_provenance(source, frozen),
+        models=tuple(_model(each, source.classes) for each in models),
+        knobs=describe_knobs(models[0].baking.model.KNOBS, graphs, defaults, source.rate_fits),
+        graphs=tuple(graphs),
         files=files,
     )
 
 
-def _with_rate_fits(graph: AnalysisGraph, fits: Mapping[str, RateFit]) -> AnalysisGraph:
-    scalars = {name: replace(scalar, rate_fit=fits.get(name)) for name, scalar in graph.scalars.items()}
-    return replace(graph, scalars=scalars)
+def _model(each: ExportedModel, classes: tuple[str, ...]) -> Model:
+    codec, entropy = each.baking.model, each.frozen.entropy
+    noise = codec.noise()
+    return Model(
+        id=entropy.model_id,
+        entropy=each.entropy,
+        rate=each.rate,
+        alignment=entropy.alignment,
+        padding=Padding(codec.ALIGNMENT, codec.PADDING, codec.SMALLEST_SIDE),
+        noise=None if noise is None else NoiseSpec(noise.channels, noise.stride),
+        encoder_latents=entropy.encoder_latents,
+        decoder_latents=entropy.decoder_latents,
+        side_inputs={
+            latent.name: SideInput("labels", classes) if latent.name == "labels" else SideInput("mask")
+            for latent in codec.side_latents()
+        },
+    )
 
 
-def _side_inputs(model: LearnedCodec, classes: tuple[str, ...]) -> dict[str, SideInput]:
-    return {
-        latent.name: SideInput("labels", classes) if latent.name == "labels" else SideInput("mask", ())
-        for latent in model.side_latents()
-    }
+def background(
+    source: Source, model: ExportedModel, golden: tuple[Golden, ...], files: Mapping[str, BundleFile]
+) -> Background:
+    """What the manifest of a bundle of this model adds. files: all but the manifest itself."""
+    return Background(
+        golden=golden,
+        parity=model.exported.errors,
+        entropy_cost=_cost_values(model.frozen.cost),
+        provenance=_provenance(source, model.frozen),
+        files=files,
+    )
 
 
 def _cost_values(cost: EntropyCost) -> dict[str, Any]:
-    """`BundleInfo.entropy_cost`, as JSON values."""
+    """`Background.entropy_cost`, as JSON values."""
     values: dict[str, Any] = {
         "pictures": cost.pictures,
         "float_bits": round(cost.float_bits),
@@ -110,7 +134,7 @@ def _cost_values(cost: EntropyCost) -> dict[str, Any]:
 
 
 def _provenance(source: Source, frozen: Frozen) -> dict[str, Any]:
-    """`BundleInfo.provenance`, as JSON values."""
+    """`Background.provenance`, as JSON values."""
     values: dict[str, Any] = {
         "checkpoints": [asdict(checkpoint) for checkpoint in source.checkpoints],
         "versions": {

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edgecodec.description import MANIFEST
 from edgecodec.errors import CannotWrite, OutputExists
-from edgecodec.manifest import MANIFEST
 
 _PREFIX, _SUFFIX = ".edgecodec-", ".part"  # names of the sibling; as long as they are, whatever the output is called
 _NEW, _OLD = "new", "old"  # folders in the sibling: the new bundle, and the one that holds what it replaces

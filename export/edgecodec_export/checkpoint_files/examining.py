@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from edgecodec.description import MANIFEST
 from edgecodec.errors import CannotRead, CheckpointRejected, EdgecodecError
-from edgecodec.manifest import MANIFEST
 from edgecodec_export.checkpoint_files.archives import archive_kind, require_no_buffers
 from edgecodec_export.checkpoint_files.safetensors_size import is_safetensors, require_whole
 from edgecodec_export.checkpoint_files.signatures import START, refuse_known

@@ -11,8 +11,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from edgecodec.description import LARGEST_RATE_FIT, RateFit
 from edgecodec.errors import CheckpointRejected, NotABundle
-from edgecodec.manifest import RateFit, read_rate_fit
+from edgecodec.json_values import JsonValue
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.families import LearnedCodec
 
@@ -43,9 +44,22 @@ def rate_fits(checkpoint: Checkpoint, model: LearnedCodec) -> dict[str, RateFit]
     for knob in sorted(fits.keys() - scalars):
         raise _rejected(checkpoint, f"has a fit for {knob!r}; the scalar knobs are: {', '.join(scalars) or 'none'}")
     try:
-        return {knob: read_rate_fit(fit, knob) for knob, fit in fits.items()}
+        return {knob: _read_rate_fit(JsonValue(fit, knob)) for knob, fit in fits.items()}
     except NotABundle as error:
         raise _rejected(checkpoint, f"is wrong: {error.where} {error.message}") from error
+
+
+def _read_rate_fit(value: JsonValue) -> RateFit:
+    """Raises NotABundle, which names the field."""
+    coefficients = tuple(each.number() for each in value["coefficients"].elements())
+    if not 1 <= len(coefficients) <= LARGEST_RATE_FIT:
+        value["coefficients"].fail(f"has {len(coefficients)} numbers, not 1 to {LARGEST_RATE_FIT}")
+    fit = RateFit(value["low"].number(), value["high"].number(), coefficients, value["residual_percent"].number())
+    if fit.low >= fit.high:
+        value.fail(f"goes from {fit.low:g} to {fit.high:g}")
+    if fit.residual_percent < 0:
+        value["residual_percent"].fail(f"is {fit.residual_percent:g}")
+    return fit
 
 
 def _rejected(checkpoint: Checkpoint, problem: str) -> CheckpointRejected:

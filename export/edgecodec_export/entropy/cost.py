@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from edgecodec.description import Knobs
 from edgecodec.entropy_model import EntropyModel, Latents
 from edgecodec.errors import CheckpointRejected
-from edgecodec.manifest import Knobs
 from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation
 
 _INT16 = np.iinfo(np.int16)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
+from edgecodec.description import Knobs
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec.manifest import Knobs
 from edgecodec_export.baking import Baking, label
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from edgecodec.bundle import Bundle
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec.errors import ModelMismatch
+from edgecodec.manifest import read_manifest
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.text import printable
@@ -48,27 +49,29 @@ def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> K
     bundle raises: NotABundle, UnsupportedVersion, BundleChanged, BadModel, CannotRead.
     """
     bundle = Bundle(path)
-    info, entropy = bundle.info, bundle.entropy_model()
+    description, provenance = bundle.info, read_manifest(path).background.provenance
+    own = description.models[0]
     coded = (*model.side_latents(), *model.encoder_latents())
     pairs = {
-        "family": (info.family, family),
-        "preset": (info.preset, preset),
-        "latents that are coded": (_shapes(info.encoder_latents), _shapes(coded)),
-        "latents that are decoded": (_shapes(info.decoder_latents), _shapes(model.decoder_latents())),
-        "alignment of latents": (entropy.alignment, model.latent_alignment()),
-        "alignment of pictures": (info.image.alignment, model.ALIGNMENT),
-        "padding": (info.image.rule, model.PADDING),
+        "family": (description.family, family),
+        "preset": (description.preset, preset),
+        "entropy models": (len(description.models), 1),
+        "latents that are coded": (_shapes(own.encoder_latents), _shapes(coded)),
+        "latents that are decoded": (_shapes(own.decoder_latents), _shapes(model.decoder_latents())),
+        "alignment of latents": (own.alignment, model.latent_alignment()),
+        "alignment of pictures": (own.padding.alignment, model.ALIGNMENT),
+        "padding": (own.padding.rule, model.PADDING),
     }
-    problems = [f"{what}: {kept}, not {own}" for what, (kept, own) in pairs.items() if kept != own]
+    problems = [f"{what}: {kept}, not {wanted}" for what, (kept, wanted) in pairs.items() if kept != wanted]
     if problems:
         raise ModelMismatch(
             "its entropy model is not one of this checkpoint:\n  " + "\n  ".join(problems), where=str(path), hint=_HINT
         )
-    origin = info.provenance.get("entropy")
+    origin = provenance.get("entropy")
     if not isinstance(origin, dict) or not isinstance(origin.get("bundle"), str):
-        froze = {name: info.provenance.get(name) for name in ("versions", "processor")}
+        froze = {name: provenance.get(name) for name in ("versions", "processor")}
         origin = {"bundle": printable(path.resolve().name), **froze}
-    return KeptEntropy(bundle.read(info.entropy), path, origin)
+    return KeptEntropy(bundle.read(own.entropy), path, origin)
 
 
 def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:
@@ -91,7 +94,7 @@ def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:
         )
 
 
-def _shapes(latents: Iterable[LatentSpec | LatentSpec]) -> list[tuple[str, int, int]]:
+def _shapes(latents: Iterable[LatentSpec]) -> list[tuple[str, int, int]]:
     return [(each.name, each.channels, each.stride) for each in latents]
 
 

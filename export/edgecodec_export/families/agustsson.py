@@ -26,8 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
-from edgecodec.manifest import Knobs
+from edgecodec.description import Knobs, LatentSpec
 from edgecodec.noise import ONE as NOISE_ONE
 from edgecodec_export.entropy.freezers.finite_alphabet import FiniteAlphabetFreezer
 from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
-from edgecodec.manifest import Knobs
+from edgecodec.description import Knobs, LatentSpec
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.entropy.freezer import Freezer
 

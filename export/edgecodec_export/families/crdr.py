@@ -30,10 +30,9 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.container import QUALITY_STEPS, quantised
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import Knobs, LatentSpec
 from edgecodec.errors import InvalidArgument
 from edgecodec.knobs import decimal
-from edgecodec.manifest import Knobs
 from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Encoder, Knob, Point
 from edgecodec_export.baking.affine import AffineMap, moved_to_front
 from edgecodec_export.baking.baking import distinct

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.baking.interpolation import ALPHA, Interpolation
 from edgecodec_export.entropy.freezers.mixture import MixtureFreezer

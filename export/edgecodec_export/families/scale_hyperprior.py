@@ -17,8 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
-from edgecodec.manifest import Knobs
+from edgecodec.description import Knobs, LatentSpec
 from edgecodec_export.baking import NOTHING, Asked, Baking, Knob
 from edgecodec_export.baking.interpolation import ALPHA, Interpolation
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer

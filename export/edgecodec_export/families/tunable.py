@@ -40,9 +40,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
-from edgecodec.manifest import Knobs, Scalar
-from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Encoder, Knob, Point
+from edgecodec.description import Knobs, LatentSpec
+from edgecodec_export.baking import NOTHING, Asked, Baking, Decoder, Encoder, Knob, Point, Range
 from edgecodec_export.baking.batch_norm import fold_batch_norm
 from edgecodec_export.entropy.freezers.masked_prefix import MaskedPrefixFreezer
 from edgecodec_export.families.codec import NO_SIDE_INPUTS, DecoderInput, LearnedCodec, Rates, Reconstruction
@@ -57,7 +56,7 @@ RATE = Knob(
     "n",
     "encoder",
     "n is chosen when a picture is encoded; larger values give smaller files.",
-    Scalar(SMALLEST_N, LARGEST_N, 0.0),
+    Range(SMALLEST_N, LARGEST_N, 0.0),
 )
 
 # Initial transform.

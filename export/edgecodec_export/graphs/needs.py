@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from edgecodec.entropy_model import LatentSpec
-from edgecodec.manifest import Tiling
+from edgecodec.description import LatentSpec, Tiling
 from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.activation_memory import largest_live_bytes
 from edgecodec_export.graphs.onnx_export import IMAGE, synthesis_inputs

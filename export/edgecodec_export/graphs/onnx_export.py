@@ -27,7 +27,7 @@ from onnxscript import ir
 from torch import Tensor, nn
 from torch.export import Dim
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec_export.baking import Point
 from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.weights import store_weights, weight_bytes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgecodec.manifest import Knobs
+from edgecodec.description import Knobs
 from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import Picture, to_tensor
 from edgecodec_export.entropy.cost import as_int16, size_of

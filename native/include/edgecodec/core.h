@@ -41,8 +41,7 @@ typedef struct ec_core_container {
     ec_core_span payload;
 } ec_core_container;
 
-EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out,
-                                         ec_error *error);
+EC_API ec_status ec_core_container_parse(const uint8_t *data, size_t size, ec_core_container *out, ec_error *error);
 
 /* Writes the file into out (capacity bytes) from the fields of `head` (of the spans only the sizes count) and the bytes
  * of sections and payload. *written is set also when capacity is too small (EC_INVALID_ARGUMENT). */
@@ -94,8 +93,7 @@ EC_API ec_status ec_core_encode(const ec_core_model *model, uint32_t width, uint
 
 /* For measurements: the bits that coding these encoder latents takes, without the coder's states. */
 EC_API ec_status ec_core_encode_bits(const ec_core_model *model, uint32_t width, uint32_t height,
-                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads,
-                                     ec_error *error);
+                                     const int16_t *const *latents, uint64_t *bits, uint32_t threads, ec_error *error);
 
 /* ---- graphs (docs/format.md, section 5) ------------------------------------------------------------------------ */
 
@@ -110,6 +108,111 @@ typedef struct ec_core_weights {
 EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_weights *weights, size_t capacity,
                                     size_t *count, ec_error *error);
 
+/* ---- codecs ---------------------------------------------------------------------------------------------------- */
+
+/* What encoding any picture with these options would fail with. */
+EC_API ec_status ec_core_check_encoding(const ec_codec *codec, const ec_encode_options *options, ec_error *error);
+/* What opening a job with these knobs would fail with, whatever the file. */
+EC_API ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_options *options, ec_error *error);
+/* The shapes that the engine of a caller who runs jobs takes for a graph; a job that has begun keeps its plan. */
+EC_API ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
+                                      ec_error *error);
+/* ---- bundles (docs/format.md, section 6) ------------------------------------------------------------------------ */
+
+/* The index of a bundle alone. What its description points to lives until it is closed. */
+typedef struct ec_core_index ec_core_index;
+
+EC_API ec_status ec_core_index_open(const uint8_t *data, size_t size, ec_core_index **out, ec_error *error);
+EC_API ec_status ec_core_index_describe(const ec_core_index *index, ec_bundle_info *out, ec_error *error);
+EC_API void ec_core_index_close(ec_core_index *index); /* NULL is fine */
+
+/* The contents of a file that the index lists, which are those that it describes; *written bytes of them. */
+EC_API ec_status ec_core_bundle_read(const ec_bundle *bundle, const char *name, uint8_t *out, size_t capacity,
+                                     size_t *written, ec_error *error);
+/* Hashes a file that the index lists, of any size. EC_BUNDLE_CHANGED where it is not as described. */
+EC_API ec_status ec_core_bundle_check(const ec_bundle *bundle, const char *name, ec_error *error);
+/* Opens an entropy model by its number and compares it with the index. EC_BAD_MODEL, EC_BUNDLE_CHANGED. */
+EC_API ec_status ec_core_bundle_check_model(const ec_bundle *bundle, uint32_t number, ec_error *error);
+
+/* portable: 1 without the processor's instructions for SHA-256. The digest is the same. */
+EC_API void ec_core_sha256(const uint8_t *data, size_t size, uint32_t portable, uint8_t digest[32]);
+/* ---- the rules of the runtime, for the Python package and for tests --------------------------------------------- */
+
+/* These write a text of at most 31 characters and a zero. Decimal: the shortest that reads back as this very value, as
+ * Python writes it, without ".0". Words: "3.9 GB", "512 MB" or "10 KB", rounded up. */
+EC_API ec_status ec_core_decimal(double value, char out[32], ec_error *error);
+EC_API ec_status ec_core_memory_words(double bytes, char out[32], ec_error *error);
+
+/* Bytes that this process can still take without swapping; UINT64_MAX where the system does not say. root: where /proc
+ * and /sys are looked for, "" but in tests. */
+EC_API ec_status ec_core_available_memory(const char *root, uint64_t *bytes, ec_error *error);
+
+/* EC_LIMIT for a picture that is too large, in pixels, and for a coded file that is, in bytes, or that has too many
+ * pixels for its bytes. limits: 0 for a default, NULL for all of them. */
+EC_API ec_status ec_core_check_size(const ec_limits *limits, uint64_t width, uint64_t height, ec_error *error);
+EC_API ec_status ec_core_check_bytes(const ec_limits *limits, uint64_t file_bytes, ec_error *error);
+EC_API ec_status ec_core_check_ratio(const ec_limits *limits, uint64_t width, uint64_t height, uint64_t file_bytes,
+                                     ec_error *error);
+
+/* `count` values of normal noise, in units of 1/4096. */
+EC_API ec_status ec_core_noise(uint64_t seed, int16_t *out, size_t count, ec_error *error);
+
+/* Smallest picture that the networks of a model take: EC_OUT_OF_RANGE for one that is smaller. */
+EC_API ec_status ec_core_check_room(const ec_model *model, uint32_t width, uint32_t height, ec_error *error);
+/* Length of a side of a picture after padding for the analysis graph, in pixels. */
+EC_API uint32_t ec_core_encoder_side(const ec_model *model, uint32_t side);
+/* out: uint8 (rows, columns, 3), not smaller than the picture. */
+EC_API ec_status ec_core_pad(const ec_image *image, uint32_t rows, uint32_t columns, ec_padding rule, uint8_t *out,
+                             ec_error *error);
+/* uint8 (rows, columns, 3) to (rows, columns, channels). Strides: bytes from row to row. */
+EC_API ec_status ec_core_store_pixels(const uint8_t *from, size_t from_row_stride, uint8_t *to, size_t to_row_stride,
+                                      uint32_t rows, uint32_t columns, uint32_t channels, uint32_t grey,
+                                      ec_error *error);
+
+/* A window along one axis, in units of the grid: start to stop is given to the engine, first to last is kept. */
+typedef struct ec_core_window {
+    uint32_t start, stop, first, last;
+} ec_core_window;
+
+/* padded: 1 where the caller pads what of a window lies beyond the picture. */
+typedef struct ec_core_plan {
+    uint32_t row_count, column_count;
+    uint32_t low_memory, padded;
+    ec_tiles tiles;
+} ec_core_plan;
+
+/* The windows of a picture of height x width pixels: those of the rows and then those of the columns, as far as capacity
+ * goes. tile, max_memory: as in ec_codec_options. shapes: that the engine takes; none for all. */
+EC_API ec_status ec_core_windows(const ec_graph *graph, uint32_t height, uint32_t width, uint32_t unit, uint32_t tile,
+                                 uint64_t max_memory, const ec_shape_range *shapes, size_t shape_count,
+                                 ec_core_window *windows, size_t capacity, ec_core_plan *plan, ec_error *error);
+
+/* The graph of one side, model and precision (NULL for any) for the values of knobs. any: whether knobs without a value
+ * may have any, instead of their defaults. */
+EC_API ec_status ec_core_choose_graph(const ec_bundle_info *bundle, ec_side side, uint32_t model, const char *precision,
+                                      const ec_knob_value *knobs, size_t knob_count, uint32_t any,
+                                      const ec_graph **graph, ec_error *error);
+/* The value of an input of a graph. */
+EC_API ec_status ec_core_input_value(const ec_knob *knob, const ec_knob_value *knobs, size_t knob_count, double *value,
+                                     ec_error *error);
+
+/* The latents (1, rows, columns) that the caller gives, on a grid of one position every `alignment` pixels: of labels
+ * and of a mask, for those that the model has. Strides: bytes from row to row, 0 for width. */
+EC_API ec_status ec_core_side_inputs(const ec_model *model, uint32_t width, uint32_t height, const uint8_t *labels,
+                                     size_t labels_row_stride, const uint8_t *mask, size_t mask_row_stride,
+                                     int16_t *label_latent, int16_t *mask_latent, ec_error *error);
+
+/* A search for the point whose size is the largest not above the target. expected: as many as points, or NULL. */
+typedef struct ec_core_search ec_core_search;
+
+EC_API ec_status ec_core_search_open(size_t points, double target, const double *expected, ec_core_search **out,
+                                     ec_error *error);
+/* The point to look at next; SIZE_MAX where the result is certain. */
+EC_API ec_status ec_core_search_next(const ec_core_search *search, size_t *point, ec_error *error);
+EC_API ec_status ec_core_search_report(ec_core_search *search, size_t point, uint64_t size, ec_error *error);
+/* After a report. */
+EC_API ec_status ec_core_search_best(const ec_core_search *search, size_t *point, ec_error *error);
+EC_API void ec_core_search_close(ec_core_search *search);
 /* ---- ONNX Runtime, for tests ------------------------------------------------------------------------------------ */
 
 typedef struct ec_core_onnxruntime ec_core_onnxruntime;

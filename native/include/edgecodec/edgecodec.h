@@ -25,7 +25,8 @@
  *   Errors. Every function that can fail returns a status. Where the last argument, which may be NULL, is an ec_error,
  *   it is filled with the first cause and left alone otherwise. What a function was to give is then as it was before.
  *   Structs. Those with a `struct_size` may grow at their end in later versions; EC_INIT fills in the size that the
- *   caller was compiled with, and zeros, which mean the default of every field.
+ *   caller was compiled with, and zeros, which mean the default of every field. So may those that are only ever pointed
+ *   to, as in the description of a bundle. All others are final.
  *   Memory. Arguments are borrowed for the call unless it says otherwise. What the library allocates for the caller is
  *   named as such, and freed by ec_free.
  *   Text. UTF-8, ended by a zero; NULL is allowed where an empty text is.
@@ -55,7 +56,8 @@ extern "C" {
 #ifdef __cplusplus
 #define EC_STRUCT_SIZE(type) size_t struct_size = sizeof(type)
 #define EC_INIT(type) \
-    {}
+    {                 \
+    }
 #else
 #define EC_STRUCT_SIZE(type) size_t struct_size
 #define EC_INIT(type) {.struct_size = sizeof(type)}
@@ -66,24 +68,24 @@ extern "C" {
 /* Frozen numbers, the same as those of the Python package's errors. The tens are the exit status of the commands. */
 typedef enum ec_status {
     EC_OK = 0,
-    EC_INVALID_ARGUMENT = 20,   /* a value that no input could make right */
-    EC_NOT_EDGC = 30,           /* not a coded picture */
-    EC_CORRUPT = 31,            /* damaged or truncated picture */
-    EC_LATENTS_DIFFER = 32,     /* parsed, but the latents are not those that were encoded */
-    EC_VERSION = 40,            /* picture or bundle of another version of the formats */
-    EC_MODEL_MISMATCH = 41,     /* picture of a model that the bundle does not hold */
-    EC_BAD_MODEL = 42,          /* entropy.bin or a graph is damaged or unsafe to run */
-    EC_NOT_A_BUNDLE = 43,       /* no readable index */
-    EC_BUNDLE_CHANGED = 44,     /* a file is not the one that the index describes */
-    EC_KNOB_UNAVAILABLE = 45,   /* the bundle has no such knob, or was not exported for this value of it */
-    EC_LIMIT = 50,              /* larger than the caller allows */
+    EC_INVALID_ARGUMENT = 20, /* a value that no input could make right */
+    EC_NOT_EDGC = 30,         /* not a coded picture */
+    EC_CORRUPT = 31,          /* damaged or truncated picture */
+    EC_LATENTS_DIFFER = 32,   /* parsed, but the latents are not those that were encoded */
+    EC_VERSION = 40,          /* picture or bundle of another version of the formats */
+    EC_MODEL_MISMATCH = 41,   /* picture of a model that the bundle does not hold */
+    EC_BAD_MODEL = 42,        /* entropy.bin or a graph is damaged or unsafe to run */
+    EC_NOT_A_BUNDLE = 43,     /* no readable index */
+    EC_BUNDLE_CHANGED = 44,   /* a file is not the one that the index describes */
+    EC_KNOB_UNAVAILABLE = 45, /* the bundle has no such knob, or was not exported for this value of it */
+    EC_LIMIT = 50,            /* larger than the caller allows */
     EC_NO_MEMORY = 51,
     EC_OUT_OF_RANGE = 52,       /* a latent beyond 16 bits, or a picture too small for the networks */
     EC_ENGINE_UNAVAILABLE = 60, /* not installed, or not on this device */
     EC_ENGINE_FAILED = 61,      /* refused the graph, or failed while running it */
     EC_CANNOT_READ = 70,
-    EC_INTERNAL = 90,           /* a bug of the library */
-    EC_CANCELLED = 130          /* ec_codec_cancel was called */
+    EC_INTERNAL = 90,  /* a bug of the library */
+    EC_CANCELLED = 130 /* ec_codec_cancel was called */
 } ec_status;
 
 /* message: what happened. where: the file, knob or tensor it happened in, or "". hint: what to do about it, or "".
@@ -127,7 +129,7 @@ typedef struct ec_file_info {
     uint32_t model_id;
     uint32_t lanes; /* interleaved coder states */
     uint64_t noise_seed;
-    uint64_t payload_bytes;
+    uint64_t payload_offset, payload_bytes;
     uint32_t section_count;
     ec_section sections[EC_MAX_SECTIONS];
 } ec_file_info;
@@ -349,8 +351,8 @@ typedef struct ec_engine {
     EC_STRUCT_SIZE(ec_engine);
     const char *name;
     void *context;
-    ec_status (*load)(void *context, const ec_graph_data *data, const ec_engine_options *options,
-                      ec_loaded_graph *out, ec_error *error);
+    ec_status (*load)(void *context, const ec_graph_data *data, const ec_engine_options *options, ec_loaded_graph *out,
+                      ec_error *error);
     ec_status (*run)(void *context, void *graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
                      size_t output_count, ec_error *error);
     void (*cancel)(void *context);
@@ -414,8 +416,8 @@ typedef struct ec_codec_options {
 /* options: NULL for the defaults. Graphs and entropy models are loaded when they are first needed. */
 EC_API ec_status ec_codec_open(const ec_bundle *bundle, const ec_codec_options *options, ec_codec **out,
                                ec_error *error);
-/* Lets every call and job of the codec that is under way end soon, with EC_CANCELLED; from any thread or signal
- * handler of a thread. An engine may end only at its next node. Later calls work as before. */
+/* Lets every call and job of the codec that is under way end soon, with EC_CANCELLED; from any thread, though not from
+ * a signal handler. An engine may end only at its next node. Later calls work as before. */
 EC_API void ec_codec_cancel(ec_codec *codec);
 EC_API void ec_codec_close(ec_codec *codec); /* NULL is fine */
 
@@ -445,15 +447,16 @@ typedef struct ec_tiles {
 
 /* A decoded picture. The caller may give memory: pixels, capacity bytes of it, and row_stride bytes from row to row (0:
  * width * channels). Where pixels is NULL the library allocates, with the codec's allocator or, to be freed by ec_free,
- * without one. All else is filled in: channels 1 or 3, uint8, interleaved. info: what the file says; its sections lie
- * in the data that were decoded. graph: the decoder that was used. */
+ * without one. All else is filled in: channels 1 or 3, uint8, interleaved. sections: metadata, whose bytes lie in the
+ * data that were decoded. graph: the decoder that was used. */
 typedef struct ec_picture {
     EC_STRUCT_SIZE(ec_picture);
     uint8_t *pixels;
     size_t capacity;
     size_t row_stride;
     uint32_t width, height, channels;
-    ec_file_info info;
+    uint32_t section_count;
+    ec_section sections[EC_MAX_SECTIONS];
     ec_timings timings;
     ec_tiles tiles;
     const ec_graph *graph;
@@ -492,15 +495,13 @@ typedef struct ec_encode_options {
 } ec_encode_options;
 
 /* A coded picture. The caller may give memory: data, capacity bytes of it; where that is too small, size says what is
- * needed, with EC_INVALID_ARGUMENT. Where data is NULL the library allocates, as for ec_picture. info: what the file
- * says, without sections. knob, value: for a target rate, which knob was chosen and how; NULL otherwise. reached: 1 where
+ * needed, with EC_INVALID_ARGUMENT. Where data is NULL the library allocates, as for ec_picture. knob, value: for a target rate, which knob was chosen and how; NULL otherwise. reached: 1 where
  * the target was met, which not every picture can. graph: the encoder that was used. */
 typedef struct ec_file {
     EC_STRUCT_SIZE(ec_file);
     uint8_t *data;
     size_t capacity;
     size_t size;
-    ec_file_info info;
     ec_timings timings;
     ec_tiles tiles;
     const ec_graph *graph;
@@ -514,7 +515,8 @@ EC_API ec_status ec_encode(ec_codec *codec, const ec_image *image, const ec_enco
 
 /* ---- jobs: whoever holds one runs the engine -------------------------------------------------------------------- */
 
-/* One picture on its way, in steps. A codec that was opened with EC_NO_ENGINE works with jobs alone:
+/* One picture on its way, in steps. A codec that was opened with EC_NO_ENGINE works with jobs alone; with the codec's
+ * engine they let the entropy stage of the next picture overlap the engine's work on the last (ec_job_run):
  *
  *     ec_job_decode(codec, file, file_size, NULL, &job, &error);
  *     while (ec_job_next(job, &step, &error) == EC_OK && step.graph != NULL) run(&step);
@@ -545,6 +547,8 @@ EC_API ec_status ec_job_encode(ec_codec *codec, const ec_image *image, const ec_
                                ec_error *error);
 /* Takes the outputs of the step before, and gives the next. A search for a rate asks for as many as it needs. */
 EC_API ec_status ec_job_next(ec_job *job, ec_step *step, ec_error *error);
+/* Runs all steps that are left with the codec's own engine, instead. */
+EC_API ec_status ec_job_run(ec_job *job, ec_error *error);
 /* After the last step. */
 EC_API ec_status ec_job_finish_decode(ec_job *job, ec_picture *picture, ec_error *error);
 EC_API ec_status ec_job_finish_encode(ec_job *job, ec_file *file, ec_error *error);

@@ -15,6 +15,8 @@
 #include "bundle/mapped_file.h"
 #include "edgecodec/edgecodec.h"
 #include "model/entropy_model.h"
+#include "support/sha256.h"
+#include "support/status.h"
 
 namespace edgecodec {
 
@@ -40,12 +42,27 @@ public:
     std::unique_ptr<GraphContents> graph(uint32_t number) const;
     // The contents of a file, which are those that the index describes. Throws EC_BUNDLE_CHANGED, EC_LIMIT.
     std::vector<uint8_t> read(const ec_bundle_file &file) const;
+    // The same, into memory of file.size bytes.
+    void read(const ec_bundle_file &file, uint8_t *to) const;
+    // Throws EC_INVALID_ARGUMENT for a name that the index does not list.
+    const ec_bundle_file &file(const char *name) const;
     // Hashes a file of any size. Throws EC_BUNDLE_CHANGED.
     void check(const ec_bundle_file &file) const;
+    // Of the folder, as it was given.
+    const std::string &path() const { return path_; }
     // The path of a file of the bundle, for messages too.
     std::string path_of(const char *name) const;
 
 private:
+    void check_sizes() const;
+    void check_entropy_model(const EntropyModel &found, const ec_model &listed) const;
+    MappedFile map(const ec_bundle_file &file) const;
+    template <class Use>
+    auto opened(const ec_bundle_file &file, Use &&use) const;
+    void compare_size(const ec_bundle_file &file, uint64_t size) const;
+    void compare_digest(const ec_bundle_file &file, const Digest &digest) const;
+    Failure changed(const ec_bundle_file &file, const std::string &problem) const;
+
     std::string path_;
     std::unique_ptr<Index> index_;
     mutable std::mutex opening_;

@@ -9,6 +9,8 @@
 
 namespace edgecodec {
 
+constexpr size_t kLargestIndex = 1 << 22;  // bytes; a bound on the memory of the description
+
 // The description is the public one, so that what callers see is what the runtime goes by.
 class Index {
 public:

@@ -11,7 +11,7 @@ class MappedFile {
 public:
     MappedFile() = default;
     // Maps `size` bytes, more than 0, of an open file, whose descriptor may be closed afterwards. Throws
-    // Failure(EC_CANNOT_READ).
+    // UnreadableFile.
     MappedFile(int descriptor, size_t size);
     MappedFile(MappedFile &&other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

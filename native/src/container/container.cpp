@@ -16,9 +16,7 @@ constexpr uint8_t kMagic[2] = {0xEC, 0xDC};
 constexpr uint32_t kFormatVersion = 1;
 constexpr uint32_t kMaxSide = 65535;
 constexpr uint32_t kLanes[4] = {2, 8, 32, 64};
-constexpr uint32_t kNoiseSeed = 128;
-constexpr uint32_t kNoiseSeedSize = 8;
-constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeed};  // ICC, EXIF, XMP
+constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeedTag};  // ICC, EXIF, XMP
 constexpr uint32_t kFirstCriticalTag = 128;               // from here on, an unknown tag must not be skipped
 constexpr size_t kChecksumSize = 4;
 
@@ -45,7 +43,7 @@ void parse_sections(ByteReader &reader, ec_core_container &out) {
         const size_t offset = reader.position();
         reader.bytes(size);
         if (!is_known(tag)) continue;
-        if (tag == kNoiseSeed && size != kNoiseSeedSize) reader.fail("has a noise seed that is not of 8 bytes");
+        if (tag == kNoiseSeedTag && size != kNoiseSeedSize) reader.fail("has a noise seed that is not of 8 bytes");
         out.section_tag[out.section_count] = tag;
         out.section[out.section_count++] = {offset, size};
     }
@@ -109,7 +107,7 @@ std::vector<uint8_t> write_container(const ec_core_container &head, const uint8_
             std::find(head.section_tag, head.section_tag + i, tag) != head.section_tag + i) {
             throw Failure(EC_INVALID_ARGUMENT, "a section has an unknown tag, comes twice or is too large");
         }
-        if (tag == kNoiseSeed && size != kNoiseSeedSize) throw Failure(EC_INVALID_ARGUMENT, "a noise seed is 8 bytes");
+        if (tag == kNoiseSeedTag && size != kNoiseSeedSize) throw Failure(EC_INVALID_ARGUMENT, "a noise seed is 8 bytes");
         out.push_back(static_cast<uint8_t>(tag));
         put_varint(out, static_cast<uint32_t>(size));
         out.insert(out.end(), sections[i], sections[i] + size);

@@ -9,6 +9,12 @@
 
 namespace edgecodec {
 
+// Tag of the section that holds the seed of the generator's noise, 8 bytes, little-endian. A picture without has seed 0.
+constexpr uint32_t kNoiseSeedTag = 128;
+constexpr uint32_t kNoiseSeedSize = 8;
+// Quality is stored in this fraction of a level.
+constexpr uint32_t kQualitySteps = 64;
+
 // Throws Failure: EC_NOT_EDGC, EC_VERSION, EC_CORRUPT.
 ec_core_container parse_container(const uint8_t *data, size_t size);
 

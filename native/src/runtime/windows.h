@@ -6,8 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <utility>
 #include <vector>
 
 #include "edgecodec/edgecodec.h"
@@ -20,27 +18,21 @@ struct Span {
     uint32_t start, stop, first, last;
 };
 
-// Windows over a picture of whole units of `unit` pixels: every pair of a span of rows and one of columns, row by row.
-// Their cores cover every unit once. All are of one size.
+// Windows over a picture of `unit` pixels a unit: every pair of a span of rows and one of columns, row by row. Their
+// cores cover every unit once. All are of one size in units.
 struct Plan {
     uint32_t unit;
     std::vector<Span> rows, columns;
     bool low_memory;  // whether the engine returns memory rather than being fast
+    // Whether the caller pads what of a window lies beyond the picture, for an engine that takes some shapes only.
+    // Otherwise windows end with the picture, be it within a unit.
+    bool padded;
 
     size_t count() const { return rows.size() * columns.size(); }
     const Span &row(size_t window) const { return rows[window / columns.size()]; }
     const Span &column(size_t window) const { return columns[window % columns.size()]; }
     ec_tiles tiles() const;
 };
-
-// Windows of equal length over `side` units, each `before` and `after` units longer than a core. At the ends of the
-// picture there is no halo, so the cores there are longer.
-std::vector<Span> spans(uint32_t side, uint32_t core, uint32_t before, uint32_t after);
-
-// Core sides, of rows and columns, for which the windows, none of more than `largest` square units, are the least in
-// sum. Nothing if even the smallest window is larger.
-std::optional<std::pair<uint32_t, uint32_t>> cheapest_cores(uint32_t rows, uint32_t columns, uint32_t before,
-                                                            uint32_t after, double largest);
 
 // What a codec says about tiles: as ec_codec_options has them.
 struct TileChoice {
@@ -49,8 +41,10 @@ struct TileChoice {
 };
 
 // For a graph over height x width pixels, in units of `unit` pixels. allowed: the shapes that the engine takes, none
-// for all. Throws Failure(EC_LIMIT) where neither the whole nor a part fits what the caller allows, EC_NO_MEMORY where
-// it does not fit what is available, and EC_ENGINE_FAILED where no window has a shape that the engine takes.
+// for all: then a picture of such a shape goes whole, as it is, and another in windows of such a shape. Throws
+// Failure(EC_LIMIT) where neither the whole nor a part fits what the caller allows, EC_NO_MEMORY where it does not fit
+// what is available, and EC_ENGINE_FAILED where no window has a shape that the engine takes. For sides of n units it
+// takes n steps for each shape, and one for each row and column of windows.
 Plan plan_windows(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t unit, const TileChoice &choice,
                   const std::vector<ec_shape_range> &allowed = {});
 

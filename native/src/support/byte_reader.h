@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "support/status.h"
@@ -11,7 +13,8 @@ namespace edgecodec {
 
 class ByteReader {
 public:
-    // `status` is thrown when the data end early or break the format: EC_CORRUPT for pictures, EC_BAD_MODEL for models.
+    // `status` is thrown when the data end early or break the format: EC_CORRUPT for pictures, EC_BAD_MODEL for models,
+    // EC_NOT_A_BUNDLE for indexes.
     ByteReader(const uint8_t *data, size_t size, ec_status status) : data_(data), size_(size), status_(status) {}
 
     size_t position() const { return position_; }
@@ -27,8 +30,21 @@ public:
     int8_t i8() { return static_cast<int8_t>(u8()); }
     uint16_t u16() { return static_cast<uint16_t>(little_endian(2)); }
     int16_t i16() { return static_cast<int16_t>(u16()); }
-    uint32_t u32() { return little_endian(4); }
+    uint32_t u32() { return static_cast<uint32_t>(little_endian(4)); }
     int32_t i32() { return static_cast<int32_t>(u32()); }
+    uint64_t u64() { return little_endian(8); }
+    // IEEE 754; any bits, also those that are no number.
+    double f64() {
+        const uint64_t bits = u64();
+        double value = 0;
+        std::memcpy(&value, &bits, sizeof value);
+        return value;
+    }
+    // A u16 length in bytes, and as many bytes, of which nothing is checked. They lie in the data.
+    std::string_view text() {
+        const size_t length = u16();
+        return {reinterpret_cast<const char *>(bytes(length)), length};
+    }
 
     // Unsigned LEB128 in its shortest form, at most 2^32 - 1.
     uint32_t varint() {
@@ -69,9 +85,9 @@ public:
     }
 
 private:
-    uint32_t little_endian(int count) {
+    uint64_t little_endian(int count) {
         const uint8_t *start = bytes(static_cast<size_t>(count));
-        uint32_t value = 0;
+        uint64_t value = 0;
         for (int i = count; i-- > 0;) value = value << 8 | start[i];
         return value;
     }

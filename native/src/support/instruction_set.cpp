@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include <atomic>
@@ -104,6 +106,20 @@ bool use_instruction_set(const char *name) {
     if (named == nullptr) return false;
     choice().store(named, std::memory_order_relaxed);
     return true;
+}
+
+bool has_sha256_instructions() {
+#if defined(__x86_64__)
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;  // not every compiler knows the name
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & 1u << 29) != 0 &&
+           __builtin_cpu_supports("sse4.1");
+#elif defined(__aarch64__) && defined(__linux__)
+    return (getauxval(AT_HWCAP) & 1u << 6) != 0;  // HWCAP_SHA2
+#elif defined(__aarch64__) && defined(__APPLE__)
+    return true;
+#else
+    return false;
+#endif
 }
 
 }  // namespace edgecodec

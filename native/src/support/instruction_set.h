@@ -21,4 +21,7 @@ const char *available_instruction_sets();
 // False, and nothing changes, where the processor runs none of this name.
 bool use_instruction_set(const char *name);
 
+// Apart from the sets above: small processors have these and no AVX2. Not every ARMv8 processor has them.
+bool has_sha256_instructions();
+
 }  // namespace edgecodec

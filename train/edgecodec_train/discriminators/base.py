@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 
 Value = TypeVar("Value")
 

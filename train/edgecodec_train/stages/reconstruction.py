@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgecodec.description import Knobs
 from edgecodec.errors import InvalidArgument
-from edgecodec.manifest import Knobs
 from edgecodec.noise import ONE as NOISE_ONE
 from edgecodec_export.checkpoints import RATE_FIT, rate_fit_note
 from edgecodec_export.families import LearnedCodec

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgecodec.entropy_model import EntropyModel, LatentSpec
+from edgecodec.description import LatentSpec
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.entropy.coding_tables import (
     CodingTable,
     coded_bits,

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecodec.entropy_model import EntropyModel, LatentSpec
+from edgecodec.description import LatentSpec
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.entropy.coding_tables import PRECISION, CodingTable, IntArray
 from edgecodec_export.entropy.entropy_file import Affine, Code, Context, EntropyFile, Labels, Step, TableIndices, Values
 from edgecodec_export.entropy.freezers.contexts import FrozenContexts, count_symbols, freeze_contexts

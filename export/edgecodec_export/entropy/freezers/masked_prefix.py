@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecodec.entropy_model import LatentSpec
+from edgecodec.description import LatentSpec
 from edgecodec_export.entropy.coding_tables import IntArray
 from edgecodec_export.entropy.entropy_file import Context, EntropyFile, Values
 from edgecodec_export.entropy.freezers.contexts import FrozenContexts, count_symbols, freeze_contexts

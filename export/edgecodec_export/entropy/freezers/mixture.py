@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecodec.entropy_model import EntropyModel, LatentSpec
+from edgecodec.description import LatentSpec
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.entropy.coding_tables import normal_tails, softmax_weights
 from edgecodec_export.entropy.cost import integer_bits_of

@@ -31,7 +31,7 @@ def weights_elsewhere(graph: bytes) -> list[Weights]:
     capacity, count = _USUAL, ctypes.c_size_t()
     while True:
         found = (native.CoreWeights * capacity)()
-        native.call(library.ec_core_graph_read, data.ctypes.data, data.size, found, capacity, ctypes.byref(count))
+        native.call(library.ec_core_graph_read, data.address, data.size, found, capacity, ctypes.byref(count))
         if count.value <= capacity:
             break
         capacity = count.value

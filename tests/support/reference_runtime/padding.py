@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edgecodec.description import Padding, PaddingRule
 from edgecodec.errors import OutOfRange
-from edgecodec.manifest import Padding, PaddingRule
 
 #: uint8 (height, width, 3), or (height, width) when greyscale.
 Pixels = npt.NDArray[np.uint8]
@@ -25,11 +25,7 @@ def encoder_side(side: int, padding: Padding) -> int:
 
 
 def check_room(width: int, height: int, padding: Padding, alignment: int) -> None:
-    """Raise OutOfRange for a picture too small for the networks.
-
-    alignment: of the entropy model. The grid of the latents follows from the size of the picture alone, so a picture
-    may be padded to `padding.smallest_side` only where that leaves the grid as it is.
-    """
+    """Raise OutOfRange for a picture too small for the networks. alignment: of the entropy model."""
     smallest = aligned(padding.smallest_side, alignment) - alignment + 1
     if min(width, height) < smallest:
         raise OutOfRange(
@@ -38,26 +34,18 @@ def check_room(width: int, height: int, padding: Padding, alignment: int) -> Non
 
 
 def pad(pixels: Pixels, rows: int, columns: int, rule: PaddingRule) -> Pixels:
-    """uint8 (rows, columns, 3) for an encoder: padded below and to the right.
-
-    "reflect": a side of n pixels reflects with period 2n - 2, so that it works however small the picture; a single
-    pixel repeats. "grey": the graph knows the picture's size and overwrites the padding.
-    """
+    """uint8 (rows, columns, 3) for an encoder: padded below and to the right."""
     height, width = pixels.shape[:2]
     if pixels.ndim == 2:
         pixels = np.broadcast_to(pixels[:, :, None], (height, width, 3))
     beyond = ((0, rows - height), (0, columns - width), (0, 0))
     if rule == "grey":
-        pixels = np.pad(pixels, beyond, constant_values=_GREY)
-    elif (rows, columns) != (height, width):
-        pixels = np.pad(pixels, beyond, mode="reflect")
-    return np.ascontiguousarray(pixels)
+        return np.pad(pixels, beyond, constant_values=_GREY)
+    return np.pad(pixels, beyond, mode="reflect")
 
 
 def as_stored(picture: Pixels, *, greyscale: bool) -> Pixels:
     """A decoder's uint8 (height, width, 3) as the file says: greyscale is the mean of the channels, rounded."""
     if not greyscale:
         return picture
-    total = np.add(picture[:, :, 0], picture[:, :, 1], dtype=np.uint16)
-    total += picture[:, :, 2]
-    return ((total + 1) // 3).astype(np.uint8)
+    return np.floor(picture.mean(axis=2) + 0.5).astype(np.uint8)

@@ -1,0 +1,156 @@
+"""One picture on its way through the native library, whose graphs an engine of Python's runs.
+
+The library does all else: which graph, padding, tiles, noise, the entropy model, the crop, and a search for a rate.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgecodec import interface, native
+from edgecodec.engine import RunningEngine
+from edgecodec.engine_outputs import require_output
+from edgecodec.errors import InvalidArgument
+from edgecodec.loading import LoadedGraphs
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edgecodec.entropy_model import Latents
+
+_DTYPES = {
+    interface.UINT8: "uint8",
+    interface.INT16: "int16",
+    interface.INT64: "int64",
+    interface.FLOAT32: "float32",
+}
+
+
+class Job:
+    """Belongs to one thread at a time. Its memory lives as long as this or an array on it."""
+
+    def __init__(self, codec: native.Owned, handle: ctypes.c_void_p, *borrowed: object) -> None:
+        """handle: of a job that has begun. borrowed: what it reads from."""
+        self._owned = native.Owned(native.library().ec_job_close, handle.value, codec, *borrowed)
+
+    @classmethod
+    def decode(cls, codec: native.Owned, data: native.Buffer, knobs: Mapping[str, float]) -> Job:
+        """Parse a file and decode its latents.
+
+        Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
+        OutOfMemory, KnobUnavailable, BundleChanged, BadModel.
+        """
+        borrowed, handle = native.view(data), ctypes.c_void_p()
+        options = decode_options(knobs)
+        native.call(
+            native.library().ec_job_decode,
+            codec.value,
+            borrowed.address,
+            borrowed.size,
+            ctypes.byref(options),
+            ctypes.byref(handle),
+        )
+        return cls(codec, handle, borrowed)
+
+    @classmethod
+    def encode(cls, codec: native.Owned, image: interface.Image, options: interface.EncodeOptions) -> Job:
+        """Check a picture and what is asked for; all of it is copied.
+
+        Raises InvalidArgument, KnobUnavailable, LimitExceeded, OutOfRange, OutOfMemory, BundleChanged, BadModel.
+        """
+        handle = ctypes.c_void_p()
+        native.call(
+            native.library().ec_job_encode,
+            codec.value,
+            ctypes.byref(image),
+            ctypes.byref(options),
+            ctypes.byref(handle),
+        )
+        return cls(codec, handle)
+
+    def run(self, graphs: LoadedGraphs) -> dict[int, RunningEngine]:
+        """Run all steps. Returns what ran each graph, by its number among those of the bundle.
+
+        Raises EngineUnavailable, EngineFailed, LimitExceeded, OutOfMemory, OutOfRange, BundleChanged, BadModel.
+        """
+        import numpy as np
+
+        engines = {}
+        with graphs.in_use():
+            while (step := self._next()).graph:
+                graph = step.graph.contents
+                engine = graphs.engine(graph.number, low_memory=bool(step.low_memory))
+                engines[graph.number] = engine
+                outputs = engine.run(
+                    {each.name.decode(): self._array(each) for each in step.inputs[: step.input_count]}
+                )
+                taken = []  # until the next step has been asked for
+                for i in range(step.output_count):
+                    wanted = step.outputs[i]
+                    found = require_output(
+                        outputs, wanted.name.decode(), _DTYPES[wanted.type], _shape(wanted), graph.file.decode()
+                    )
+                    taken.append(np.ascontiguousarray(found))
+                    wanted.data = taken[i].ctypes.data
+            return {number: engine.describe() for number, engine in engines.items()}
+
+    def latents(self) -> Latents:
+        """Decoder latents of a job that decodes, encoder latents of one that has encoded: by name, in their order.
+
+        The arrays lie in the job's memory.
+        """
+        latents: Latents = {}
+        while True:
+            found = interface.Tensor()
+            try:
+                native.call(native.library().ec_job_latent, self._owned.value, len(latents), ctypes.byref(found))
+            except InvalidArgument:  # beyond the last
+                return latents
+            latents[found.name.decode()] = self._array(found)
+
+    def finish_decode(self) -> tuple[interface.Picture, memoryview]:
+        """After the last step: the picture, and its pixels row by row, in memory of their own. Raises OutOfMemory."""
+        library, picture = native.library(), interface.start(interface.Picture)
+        native.call(library.ec_job_finish_decode, self._owned.value, ctypes.byref(picture))
+        owned = native.Owned(library.ec_free, picture.pixels)
+        size = picture.height * picture.width * picture.channels
+        return picture, memoryview(native.lent(picture.pixels, size, owned))
+
+    def finish_encode(self) -> tuple[interface.File, bytes]:
+        """After the last step: what came out, and the coded file. Raises OutOfMemory."""
+        library, file = native.library(), interface.start(interface.File)
+        native.call(library.ec_job_finish_encode, self._owned.value, ctypes.byref(file))
+        try:
+            return file, ctypes.string_at(file.data, file.size)
+        finally:
+            library.ec_free(file.data)
+
+    def _next(self) -> interface.Step:
+        step = interface.start(interface.Step)
+        native.call(native.library().ec_job_next, self._owned.value, ctypes.byref(step))
+        return step
+
+    def _array(self, tensor: interface.Tensor) -> npt.NDArray[Any]:
+        """On a tensor's memory, which lives as long: a call that an interrupt left behind may still read it."""
+        import numpy as np
+
+        memory = native.lent(tensor.data, tensor.bytes, self._owned)
+        values: npt.NDArray[Any] = np.frombuffer(memoryview(memory).cast("B"), _DTYPES[tensor.type])
+        return values.reshape(_shape(tensor))
+
+
+def decode_options(knobs: Mapping[str, float]) -> interface.DecodeOptions:
+    return interface.start(interface.DecodeOptions, knobs=knob_values(knobs), knob_count=len(knobs))
+
+
+def knob_values(knobs: Mapping[str, float]) -> ctypes.Array[interface.KnobValue]:
+    """As a C array. A name that C cannot have is written with escapes; no knob is called that either."""
+    names = (name.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00") for name in knobs)
+    values = [interface.KnobValue(name, value) for name, value in zip(names, knobs.values(), strict=True)]
+    return (interface.KnobValue * len(values))(*values)
+
+
+def _shape(tensor: interface.Tensor) -> tuple[int, ...]:
+    return tuple(tensor.shape[: tensor.rank])

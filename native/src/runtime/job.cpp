@@ -1,0 +1,119 @@
+#include "runtime/job.h"
+
+#include <algorithm>
+#include <string>
+
+#include "support/status.h"
+
+namespace edgecodec {
+
+namespace {
+
+size_t bytes_of(ec_type type) {
+    switch (type) {
+        case EC_UINT8: return 1;
+        case EC_INT16: return 2;
+        case EC_INT64: return 8;
+        case EC_FLOAT32: return 4;
+    }
+    return 0;
+}
+
+ec_tensor tensor(const char *name, ec_type type, const std::vector<int64_t> &shape, void *data) {
+    ec_tensor out{};
+    out.name = name;
+    out.type = type;
+    out.rank = static_cast<uint32_t>(shape.size());
+    std::copy(shape.begin(), shape.end(), out.shape);
+    out.data = data;
+    out.bytes = bytes_of(type);
+    for (const int64_t side : shape) out.bytes *= static_cast<size_t>(side);
+    return out;
+}
+
+}  // namespace
+
+void Job::next(ec_step &step) {
+    const bool more = advance();
+    step.graph = more ? graph_ : nullptr;
+    step.low_memory = more && plan_.low_memory ? 1 : 0;
+    step.inputs = inputs_.data();
+    step.input_count = inputs_.size();
+    step.outputs = outputs_.data();
+    step.output_count = outputs_.size();
+}
+
+void Job::run() {
+    if (codec_.graphs() == nullptr) {
+        throw Failure(EC_INVALID_ARGUMENT, "the codec has no engine")
+            .advising("run the job's steps, or name an engine");
+    }
+    runs_itself_ = true;
+    while (advance()) loaded_->run(inputs_, outputs_);
+}
+
+bool Job::advance() {
+    if (under_way_) {
+        timings_.engine += watch_.lap();
+        under_way_ = false;
+        for (const ec_tensor &output : outputs_) {
+            if (output.data == nullptr) {
+                throw Failure(EC_INVALID_ARGUMENT, "a step's output has no data").at(output.name);
+            }
+        }
+        check_cancelled();
+        take();
+        ++window_;
+    } else {
+        watch_.lap();
+        check_cancelled();
+    }
+    inputs_.clear();
+    outputs_.clear();
+    under_way_ = prepare();
+    finished_ = !under_way_;
+    if (finished_) {
+        inputs_.clear();
+        outputs_.clear();
+        loaded_.reset();
+    }
+    timings_.rest += watch_.lap();
+    return under_way_;
+}
+
+void Job::plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t unit) {
+    graph_ = &graph;
+    window_ = 0;
+    plan_ = plan_windows(graph, height, width, unit, codec_.tile());
+    std::vector<ec_shape_range> shapes;
+    if (runs_itself_) {
+        timings_.rest += watch_.lap();
+        loaded_ = codec_.graphs()->get(graph, plan_.low_memory);
+        timings_.engine += watch_.lap();
+        shapes = loaded_->shapes();
+    } else {
+        shapes = codec_.shapes(graph.number);
+    }
+    if (!shapes.empty()) plan_ = plan_windows(graph, height, width, unit, codec_.tile(), shapes);
+}
+
+void Job::add_input(const char *name, ec_type type, std::vector<int64_t> shape, const void *data) {
+    inputs_.push_back(tensor(name, type, shape, const_cast<void *>(data)));
+}
+
+void Job::add_output(const char *name, ec_type type, std::vector<int64_t> shape, void *data) {
+    outputs_.push_back(tensor(name, type, shape, data));
+}
+
+void Job::check_cancelled() const {
+    if (codec_.cancellations() != cancellations_) throw Failure(EC_CANCELLED, "cancelled");
+}
+
+void Job::require_finished() const {
+    if (!finished_) {
+        throw Failure(EC_INVALID_ARGUMENT, "the job has steps left")
+            .advising("call ec_job_next until it gives no graph");
+    }
+}
+
+}  // namespace edgecodec

@@ -1,0 +1,67 @@
+// One picture on its way, in steps: what an engine has to run, and what becomes of its outputs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "edgecodec/edgecodec.h"
+#include "runtime/codec.h"
+#include "runtime/stopwatch.h"
+#include "runtime/windows.h"
+
+namespace edgecodec {
+
+class Job {
+public:
+    virtual ~Job() = default;
+
+    // Takes the outputs of the step before, and gives the next; one without a graph after the last.
+    void next(ec_step &step);
+    // All steps that are left, on the codec's own engine.
+    void run();
+    virtual ec_tensor latent(size_t i) const = 0;
+
+protected:
+    explicit Job(Codec &codec) : codec_(codec), cancellations_(codec.cancellations()) {}
+
+    // Sets graph, inputs and outputs of the next call of the engine; false where there is none.
+    virtual bool prepare() = 0;
+    // Takes what the engine gave for them.
+    virtual void take() = 0;
+
+    // Makes `graph` the one to run, over a picture of this size in pixels; the first window is 0.
+    void plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t unit);
+    // An input of the next step; the memory lives until then.
+    void add_input(const char *name, ec_type type, std::vector<int64_t> shape, const void *data);
+    // An output of the next step: where the engine may write it, unless the caller brings memory of its own.
+    void add_output(const char *name, ec_type type, std::vector<int64_t> shape, void *data);
+    void check_cancelled() const;
+    void require_finished() const;
+    ec_timings timings() const { return timings_; }
+
+    Codec &codec_;
+    const ec_graph *graph_ = nullptr;
+    Plan plan_{};
+    size_t window_ = 0;
+    std::vector<ec_tensor> inputs_, outputs_;
+    ec_timings timings_{};
+    Stopwatch watch_;
+
+private:
+    bool advance();
+
+    uint64_t cancellations_;
+    std::shared_ptr<LoadedGraph> loaded_;  // while the codec's own engine runs the job
+    bool runs_itself_ = false;
+    bool under_way_ = false;  // a step has been given and its outputs are awaited
+    bool finished_ = false;
+};
+
+}  // namespace edgecodec
+
+// The handle of the C interface.
+struct ec_job {
+    std::unique_ptr<edgecodec::Job> job;
+};

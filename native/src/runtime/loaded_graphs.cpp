@@ -1,0 +1,73 @@
+#include "runtime/loaded_graphs.h"
+
+#include <algorithm>
+#include <string>
+
+#include "support/status.h"
+
+namespace edgecodec {
+
+namespace {
+
+// The engine may be anybody's: a status that an engine cannot have, or none with a message, becomes one that it can.
+[[noreturn]] void fail(ec_status status, const ec_error &error, const ec_graph &graph, const char *what) {
+    const ec_status allowed[] = {EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY,     EC_CANCELLED,
+                                 EC_BAD_MODEL,          EC_LIMIT,         EC_BUNDLE_CHANGED};
+    const bool known = std::find(std::begin(allowed), std::end(allowed), status) != std::end(allowed);
+    Failure failure(known ? status : EC_ENGINE_FAILED, error.message[0] != 0 ? error.message : what, error.offset);
+    failure.where = error.where[0] != 0 ? error.where : graph.file;
+    failure.hint = error.hint;
+    throw failure;
+}
+
+}  // namespace
+
+LoadedGraph::LoadedGraph(const Bundle &bundle, const ec_engine &engine, const ec_graph &graph,
+                         const ec_engine_options &options)
+    : engine_(engine), graph_(graph) {
+    const std::unique_ptr<GraphContents> contents = bundle.graph(graph.number);
+    ec_error error{};
+    error.offset = -1;
+    const ec_status status = engine.load(engine.context, &contents->view, &options, &loaded_, &error);
+    if (status != EC_OK) fail(status, error, graph, "the engine refuses the graph");
+    if (loaded_.shape_count > EC_MAX_SHAPES) {
+        if (engine.unload != nullptr) engine.unload(engine.context, loaded_.graph);
+        throw Failure(EC_ENGINE_FAILED, "the engine reports too many shapes").at(graph.file);
+    }
+}
+
+LoadedGraph::~LoadedGraph() {
+    if (engine_.unload != nullptr) engine_.unload(engine_.context, loaded_.graph);
+}
+
+void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs) {
+    std::unique_lock<std::mutex> alone(running_, std::defer_lock);
+    if (loaded_.serial != 0) alone.lock();
+    ec_error error{};
+    error.offset = -1;
+    const ec_status status = engine_.run(engine_.context, loaded_.graph, inputs.data(), inputs.size(), outputs.data(),
+                                         outputs.size(), &error);
+    if (status != EC_OK) fail(status, error, graph_, "the engine failed");
+}
+
+std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_memory) {
+    const std::lock_guard<std::mutex> lock(loading_);
+    Entry &entry = entries_[graph.number];
+    if (low_memory && !entry.low_memory) {
+        entry.graph.reset();  // whoever still runs it keeps it until then
+        entry.low_memory = true;
+    }
+    if (entry.graph == nullptr) {
+        ec_engine_options options{};
+        options.threads = threads_;
+        options.low_memory = entry.low_memory ? 1 : 0;
+        entry.graph = std::make_shared<LoadedGraph>(bundle_, engine_, graph, options);
+    }
+    return entry.graph;
+}
+
+void LoadedGraphs::cancel() {
+    if (engine_.cancel != nullptr) engine_.cancel(engine_.context);
+}
+
+}  // namespace edgecodec

@@ -1,0 +1,58 @@
+// Graphs of a bundle on an engine: each checked and loaded once, when it is first needed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "bundle/bundle.h"
+#include "edgecodec/edgecodec.h"
+
+namespace edgecodec {
+
+// A graph that an engine has loaded; unloaded with its last user.
+class LoadedGraph {
+public:
+    // Throws what the engine reports, located at the graph's file.
+    LoadedGraph(const Bundle &bundle, const ec_engine &engine, const ec_graph &graph, const ec_engine_options &options);
+    ~LoadedGraph();
+    LoadedGraph(const LoadedGraph &) = delete;
+    LoadedGraph &operator=(const LoadedGraph &) = delete;
+
+    void run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs);
+    std::vector<ec_shape_range> shapes() const { return {loaded_.shapes, loaded_.shapes + loaded_.shape_count}; }
+
+private:
+    const ec_engine &engine_;
+    const ec_graph &graph_;
+    ec_loaded_graph loaded_{};
+    std::mutex running_;  // of an engine that allows one run at a time
+};
+
+// May be used by several threads at a time. A graph is loaded once only: where it is first wanted fast and then with low
+// memory, it stays so from then on.
+class LoadedGraphs {
+public:
+    // The engine must outlive this.
+    LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads)
+        : bundle_(bundle), engine_(engine), threads_(threads) {}
+
+    std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory);
+    void cancel();
+
+private:
+    struct Entry {
+        std::shared_ptr<LoadedGraph> graph;
+        bool low_memory = false;
+    };
+
+    const Bundle &bundle_;
+    const ec_engine &engine_;
+    uint32_t threads_;
+    std::mutex loading_;
+    std::map<uint32_t, Entry> entries_;
+};
+
+}  // namespace edgecodec
