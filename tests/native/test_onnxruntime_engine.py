@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pytest
 
 from edgecodec import native
-from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument
-from support.engine_table import Cancelled, EngineTable, LoadedGraph, Role, onnxruntime_table
+from edgecodec.errors import Cancelled, EngineFailed, EngineUnavailable, InvalidArgument
+from support.engine_table import EngineTable, LoadedGraph, Role, onnxruntime_table
 from support.paths import ENDLESS, ROOT, TINY
 
 try:
