@@ -120,7 +120,9 @@ static ec_status read_tile(const char *text, uint32_t *out, ec_error *error) {
     } else if (read_count(text, NULL, EC_TILE_OFF - 1, &side, &ignored) == EC_OK) {
         *out = (uint32_t)side;
     } else {
-        return refuse(error, EC_INVALID_ARGUMENT, NULL, "give auto, off, or the pixels a side", "tile is '%s'", text);
+        const char *quote = text[strspn(text, "0123456789")] == 0 ? "" : "'"; /* as Python shows numbers and texts */
+        return refuse(error, EC_INVALID_ARGUMENT, NULL, "give auto, off, or the pixels a side", "tile is %s%s%s", quote,
+                      text, quote);
     }
     return EC_OK;
 }

@@ -67,8 +67,8 @@ int main() {
     expect("length_error", EC_NO_MEMORY, "not enough memory", [] { throw std::length_error("vector"); });
     expect("runtime_error", EC_INTERNAL, "unexpected exception: thrown", [] { throw std::runtime_error("thrown"); });
     expect("int", EC_INTERNAL, "unexpected exception: not derived from std::exception", [] { throw 7; });
-    expect("long message", EC_INTERNAL, ("unexpected exception: " + std::string(300, 'x')).substr(0, 247),
-           [] { throw std::runtime_error(std::string(300, 'x')); });
+    expect("long message", EC_INTERNAL, ("unexpected exception: " + std::string(600, 'x')).substr(0, 511),
+           [] { throw std::runtime_error(std::string(600, 'x')); });
     if (guarded(nullptr, [] { throw 7; }) != EC_INTERNAL) ++wrong;
 
     expect("failure in every row", EC_LIMIT, "too large",

@@ -307,7 +307,8 @@ void allocations(const char *path) {
         ec_free(file.data);
         ec_codec_close(codec);
         ec_bundle_close(bundle);
-        expect(live_allocations == before, "allocation " + std::to_string(sites) + " leaves memory behind");
+        const bool nothing_left = live_allocations == before;
+        expect(nothing_left, "allocation " + std::to_string(sites) + " leaves memory behind");
         if (failed > 5) return;
     }
     expect(engine.loaded == 0, "all graphs are unloaded");

@@ -82,7 +82,7 @@ def test_decode_to_ppm(examples: Path, codec: Codec, file: Path, tmp_path: Path)
 def test_decode_to_ppm_names_what_is_wrong(examples: Path, file: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     done = _start(examples / "decode_to_ppm", file, TINY, tmp_path / "a.ppm")
-    assert done.returncode == 3 and b"truncated" in done.stderr
+    assert done.returncode == 3 and b"damaged" in done.stderr
     assert not (tmp_path / "a.ppm").exists()
 
 

@@ -62,7 +62,13 @@ def folder(tmp_path: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
-CHOICES = [[], ["--alpha", "0.5"], ["--knob", "alpha=1"], ["--alpha=0", "--tile", "32"], ["--precision", "fp32", "-j1"]]
+CHOICES = [
+    [],
+    ["--alpha", "0.5"],
+    ["--knob", "alpha=1"],
+    ["--alpha=0", "--tile", "off"],
+    ["--precision", "fp32", "-j1"],
+]
 
 
 @pytest.mark.parametrize("options", CHOICES, ids=" ".join)
@@ -106,8 +112,9 @@ FAILURES = [
     "a.edgc -b BUNDLE -o a.ppm --precision int4",
     "a.edgc -b BUNDLE -o a.ppm --tile large",
     "a.edgc -b BUNDLE -o a.ppm --tile 0",
+    "a.edgc -b BUNDLE -o a.ppm --tile 32",
     "a.edgc -b BUNDLE -o a.ppm --max-memory lots",
-    "a.edgc -b BUNDLE -o a.ppm --max-memory 1K",
+    "a.edgc -b BUNDLE -o a.ppm --max-memory 0",
     "a.edgc -b BUNDLE -o a.ppm --max-pixels 100",
     "a.edgc -b BUNDLE -o a.ppm --max-pixels-per-byte 1",
 ]

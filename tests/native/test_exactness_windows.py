@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgecodec.description import BakedGraph, Port, Tiling
@@ -83,6 +83,7 @@ def test_windows_are_those_of_the_reference(
 
 @settings(max_examples=200)
 @given(st.integers(1, 200), st.integers(1, 200), halos, per_pixel, tiles, st.floats(0.01, 3), shape_lists)
+@example(129, 1, (0, 4), None, 121, 1.0, [(Range(160, 160), Range(8, 8))])
 def test_windows_of_some_shapes_are_those_of_the_reference(
     height: int,
     width: int,
@@ -193,6 +194,6 @@ def test_large_pictures_are_planned_at_once() -> None:
     shapes = [(Range(64 + step, 0, 1 + step), Range(64, 0)) for step in range(16)]
     graph = _graph((16, 16), 1000.0)
     for taken in ([], shapes):
-        start = time.perf_counter()
+        start = time.process_time()
         native_runtime.windows(graph, 65535, 65535, 1, max_memory=1 << 28, shapes=taken)
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2

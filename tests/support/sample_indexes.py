@@ -126,8 +126,7 @@ def _knobs(draw: st.DrawFn, name: str) -> Knob:
 def _graphs(draw: st.DrawFn, side: int, number: int, index: Index) -> Graph:
     model = index.models[number]
     mine = [(i, knob) for i, knob in enumerate(index.knobs) if knob.side == side]
-    baked_knobs = [(i, knob.values) for i, knob in mine if knob.values and draw(st.booleans())]
-    baked = [(i, draw(st.sampled_from(values))) for i, values in baked_knobs]
+    baked = [(i, draw(st.sampled_from(knob.values))) for i, knob in mine if len(knob.values) and draw(st.booleans())]
     carried: list[tuple[int, int]] = [(IMAGE, 0)]
     outputs = [(IMAGE, 0)]
     if side == ENCODER:

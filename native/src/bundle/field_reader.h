@@ -5,14 +5,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <locale>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "bundle/names.h"
 #include "support/byte_reader.h"
+#include "support/number_text.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -73,7 +72,7 @@ public:
     }
     double within(double value, double low, double high) const {
         if (value < low || value > high) {
-            fail("is " + shown(value) + ", not between " + shown(low) + " and " + shown(high));
+            fail("is " + general_text(value) + ", not between " + general_text(low) + " and " + general_text(high));
         }
         return value;
     }
@@ -94,14 +93,6 @@ public:
     // About the element that is being read.
     [[noreturn]] void fail_element(const std::string &problem) const {
         fail_at(elements_.empty() ? 0 : elements_.back().start, nullptr, problem);
-    }
-
-    // For messages: six digits, whatever the process's locale.
-    static std::string shown(double value) {
-        std::ostringstream text;
-        text.imbue(std::locale::classic());
-        text << value;
-        return text.str();
     }
 
 private:

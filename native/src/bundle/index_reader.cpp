@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "bundle/field_reader.h"
@@ -136,7 +136,7 @@ private:
     }
 
     void read_latents(const char *list, ec_side side, LatentList &latents) {
-        std::unordered_set<std::string_view> names;
+        std::set<std::string_view> names;
         bool is_there[] = {false, false, false};  // by source
         for (size_t i = 0, count = reader_.within(reader_.u8(list), 1, UINT8_MAX); i < count; ++i) {
             const Element element(reader_, list, i);
@@ -221,14 +221,14 @@ private:
         if (std::strcmp(knob.name, kQuality) != 0) return;
         reader_.within(value, 0.0, kLargestQuality);
         if (std::fmod(value * kQualitySteps, 1) != 0) {
-            reader_.fail("is " + FieldReader::shown(value) + ", and coded pictures hold multiples of 1/64");
+            reader_.fail("is " + general_text(value) + ", and coded pictures hold multiples of 1/64");
         }
     }
 
     // A value that was read last is one that the knob was baked at.
     void check_value(const ec_knob &knob, double value) const {
         if (!std::binary_search(knob.values, knob.values + knob.value_count, value)) {
-            reader_.fail("is " + FieldReader::shown(value) + ", which is not among the values of knob " + knob.name);
+            reader_.fail("is " + general_text(value) + ", which is not among the values of knob " + knob.name);
         }
     }
 
@@ -247,7 +247,7 @@ private:
         knob.fit_high = reader_.f64("high of the rate");
         if (knob.fit_high <= knob.fit_low) reader_.fail("is not above low");
         knob.fit_residual = reader_.f64("residual");
-        if (knob.fit_residual < 0) reader_.fail("is " + FieldReader::shown(knob.fit_residual) + ", below 0");
+        if (knob.fit_residual < 0) reader_.fail("is " + general_text(knob.fit_residual) + ", below 0");
     }
 
     // ---- graphs ----------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ private:
 
     template <class Read>
     void read_ports(const char *list, PortList &ports, Read &&read_what_it_carries) {
-        std::unordered_set<std::string_view> names;
+        std::set<std::string_view> names;
         for (size_t i = 0, count = reader_.within(reader_.u8(list), 1, UINT8_MAX); i < count; ++i) {
             const Element element(reader_, list, i);
             ec_port port{};

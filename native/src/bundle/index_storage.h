@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "edgecodec/edgecodec.h"
@@ -45,7 +45,7 @@ struct IndexStorage {
     Lists<ec_knob> knobs;
     Lists<ec_graph> graphs;
     Lists<ec_port> ports;
-    std::unordered_map<std::string_view, const ec_bundle_file *> files_by_name;
+    std::map<std::string_view, const ec_bundle_file *> files_by_name;
 };
 
 }  // namespace edgecodec

@@ -99,6 +99,7 @@ inline constexpr Slot<Status *(const TypeInfo *, const ShapeAndType **out), 55> 
 inline constexpr Slot<Status *(const TypeInfo *, int32_t *out), 56> GetOnnxTypeFromTypeInfo;
 inline constexpr Slot<Status *(const ShapeAndType *, int32_t *out), 60> GetTensorElementType;
 inline constexpr Slot<Status *(const ShapeAndType *, size_t *out), 61> GetDimensionsCount;
+inline constexpr Slot<Status *(const ShapeAndType *, int64_t *out, size_t rank), 62> GetDimensions;
 inline constexpr Slot<Status *(const ShapeAndType *, size_t *out), 64> GetTensorShapeElementCount;
 inline constexpr Slot<Status *(const Value *, ShapeAndType **out), 65> GetTensorTypeAndShape;
 inline constexpr Slot<Status *(int32_t allocator, int32_t memory, MemoryInfo **out), 69> CreateCpuMemoryInfo;

@@ -1,6 +1,6 @@
 #include "onnxruntime/engine.h"
 
-#include <climits>
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -14,7 +14,9 @@ using namespace ort;
 
 namespace {
 
-constexpr char kName[] = "onnxruntime";
+// More than help.
+constexpr uint32_t kMostThreads = 256;
+constexpr char kName[] = "onnxruntime", kCancelled[] = "was cancelled";
 
 std::string text(const char *given) { return given == nullptr ? "" : given; }
 
@@ -35,51 +37,43 @@ std::string file_name(const ec_graph &graph) {
     return path.substr(path.rfind('/') + 1);
 }
 
-// "(1, 8, 2, 3)" of the dimensions after `mark` in a message, which are "{1,8,2,3}"; or nothing.
-std::string shape_after(const std::string &message, const std::string &mark) {
-    const size_t mark_at = message.find(mark + "{");
-    if (mark_at == std::string::npos) return {};
-    const size_t from = mark_at + mark.size() + 1, to = message.find('}', from);
-    if (to == std::string::npos) return {};
-    std::string shape = "(";
-    for (const char letter : message.substr(from, to - from)) shape += letter == ',' ? ", " : std::string(1, letter);
-    return shape + (shape.find(',') == std::string::npos && to > from ? ",)" : ")");
+// "float32 (1, 8, 2, 3)"
+std::string array(const std::string &type, const std::vector<int64_t> &shape) {
+    std::string list;
+    for (const int64_t side : shape) list += (list.empty() ? "" : ", ") + std::to_string(side);
+    return type + " (" + list + (shape.size() == 1 ? ",)" : ")");
 }
 
-std::string shape_of(const ec_tensor &tensor) {
-    std::string shape = "(";
-    for (uint32_t i = 0; i < tensor.rank; ++i) shape += (i == 0 ? "" : ", ") + std::to_string(tensor.shape[i]);
-    return shape + (tensor.rank == 1 ? ",)" : ")");
-}
-
-const char *type_name(ec_type type) {
+std::string type_name(int32_t type) {
     switch (type) {
-        case EC_UINT8: return "uint8";
-        case EC_INT16: return "int16";
-        case EC_INT64: return "int64";
-        default: return "float32";
+        case kUint8: return "uint8";
+        case kInt16: return "int16";
+        case kInt64: return "int64";
+        case kFloat: return "float32";
+        default: return "type " + std::to_string(type);
     }
 }
 
-// What a failed run means. ONNX Runtime's message about an output of another shape than the memory that it was given
-// names both shapes, but not the output.
-Failure run_failure(const CallFailed &failed, const ec_tensor *outputs, size_t count) {
-    if (failed.out_of_memory()) return Failure(EC_NO_MEMORY, "there is not enough memory to run the graph");
-    const std::string expected = shape_after(failed.message, "Current shape:");
-    const std::string given = shape_after(failed.message, "Requested shape:");
-    for (size_t i = 0; i < count && !given.empty(); ++i) {
-        if (shape_of(outputs[i]) != expected) continue;
-        const std::string type = type_name(outputs[i].type);
-        return Failure(EC_ENGINE_FAILED,
-                       "gave " + type + " " + given + " for '" + outputs[i].name + "', not " + type + " " + expected);
+// Copies a value into the caller's memory. Throws Failure(EC_ENGINE_FAILED) for one of another type or shape: a graph
+// may give anything under its name.
+void store(const Api &api, Value *value, const ec_tensor &wanted) {
+    const Owned<ShapeAndType> description =
+        api.make(GetTensorTypeAndShape, ReleaseTensorTypeAndShapeInfo, static_cast<const Value *>(value));
+    const ShapeAndType *found = description.get();
+    int32_t type = 0;
+    size_t rank = 0;
+    api.call(GetTensorElementType, found, &type);
+    api.call(GetDimensionsCount, found, &rank);
+    std::vector<int64_t> shape(rank);
+    api.call(GetDimensions, found, shape.data(), rank);
+    const std::vector<int64_t> wanted_shape(wanted.shape, wanted.shape + wanted.rank);
+    if (type != element_type(wanted.type) || shape != wanted_shape) {
+        throw Failure(EC_ENGINE_FAILED, "gave " + array(type_name(type), shape) + " for '" + wanted.name + "', not " +
+                                            array(type_name(element_type(wanted.type)), wanted_shape));
     }
-    return Failure(EC_ENGINE_FAILED, "ONNX Runtime failed: " + failed.first_line());
-}
-
-std::vector<Value *> pointers(const std::vector<Owned<Value>> &values) {
-    std::vector<Value *> all;
-    for (const Owned<Value> &value : values) all.push_back(value.get());
-    return all;
+    void *data = nullptr;
+    api.call(GetTensorMutableData, value, &data);
+    if (wanted.bytes > 0) std::memcpy(wanted.data, data, wanted.bytes);
 }
 
 }  // namespace
@@ -139,7 +133,8 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
     }
     // Threads that spin after a call would take the processor from the entropy stage of the next picture.
     api.call(AddSessionConfigEntry, made.get(), "session.force_spinning_stop", "1");
-    if (options.threads > 0) api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(options.threads));
+    if (options.threads > 0)
+        api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMostThreads)));
     api.call(AddSessionConfigEntry, made.get(), "session.load_model_format", "ONNX");
     // Where it would look for weights that it was not given: in no folder, rather than in the current one.
     api.call(AddSessionConfigEntry, made.get(), "session.model_external_initializers_file_folder_path", "/dev/null");
@@ -161,33 +156,29 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
 }
 
 OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_graph_data &data, const ec_engine_options &options) {
-    if (options.threads > INT_MAX) throw Failure(EC_INVALID_ARGUMENT, "too many threads");
     const Api &api = library_.api();
     bool cancelled = false;
     try {
         const Owned<SessionOptions> made = settings(data, options);
         provider_.append_to(made.get());
-        const Calls::Call call(calls_, made.get());
-        try {
-            auto graph = std::make_unique<Graph>(
-                Graph{api.make(CreateSessionFromArray, ReleaseSession,
-                               static_cast<const Environment *>(library_.environment()), data.data, data.size,
-                               static_cast<const SessionOptions *>(made.get())),
-                      {}});
+        auto graph = std::make_unique<Graph>(Graph{{nullptr, api[ReleaseSession]}, {}});
+        {
+            const Calls::Call call(calls_, made.get());
+            Session *session = nullptr;
+            Status *status =
+                api[CreateSessionFromArray](library_.environment(), data.data, data.size, made.get(), &session);
+            graph->session.reset(session);
             cancelled = call.cancelled();
-            if (!cancelled) {
-                graph->knobs = check_ports(api, graph->session.get(), *data.graph);
-                return graph.release();
-            }
-        } catch (const CallFailed &) {
-            cancelled = call.cancelled();
-            if (!cancelled) throw;
+            api.check(status);
         }
+        if (cancelled) throw Failure(EC_CANCELLED, kCancelled);
+        graph->knobs = check_ports(api, graph->session.get(), *data.graph);
+        return graph.release();
     } catch (const CallFailed &failed) {
+        if (cancelled) throw Failure(EC_CANCELLED, kCancelled);
         if (failed.out_of_memory()) throw Failure(EC_NO_MEMORY, "there is not enough memory for the graph");
         throw Failure(EC_ENGINE_FAILED, "ONNX Runtime refuses the graph: " + failed.first_line());
     }
-    throw Failure(EC_CANCELLED, "was cancelled");
 }
 
 Owned<Value> OnnxRuntimeEngine::value(const ec_tensor &tensor, const Graph &graph) const {
@@ -209,35 +200,37 @@ void OnnxRuntimeEngine::run(const Graph &graph, const ec_tensor *inputs, size_t 
                             size_t output_count) {
     const Api &api = library_.api();
     std::vector<const char *> input_names, output_names;
-    std::vector<Owned<Value>> given, wanted;
+    std::vector<Owned<Value>> owned;
+    std::vector<const Value *> given;
+    // ONNX Runtime allocates the results. Given the caller's memory, it would leave that as it is for some graphs, and
+    // would say in other words in every version that a result is of another shape. Results are small beside the
+    // tensors inside a network.
+    std::vector<Value *> results(output_count);
     bool cancelled = false;
     try {
         for (size_t i = 0; i < input_count; ++i) {
             input_names.push_back(inputs[i].name);
-            given.push_back(value(inputs[i], graph));
+            owned.push_back(value(inputs[i], graph));
+            given.push_back(owned.back().get());
         }
-        for (size_t i = 0; i < output_count; ++i) {
-            output_names.push_back(outputs[i].name);
-            wanted.push_back(value(outputs[i], graph));
-        }
+        for (size_t i = 0; i < output_count; ++i) output_names.push_back(outputs[i].name);
         const Owned<RunOptions> options = api.make(CreateRunOptions, ReleaseRunOptions);
         api.call(RunOptionsSetRunLogSeverityLevel, options.get(), kFatal);
-        const Calls::Call call(calls_, options.get());
-        try {
-            const std::vector<Value *> from = pointers(given);
-            std::vector<Value *> to = pointers(wanted);
-            api.call(Run, graph.session.get(), static_cast<const RunOptions *>(options.get()), input_names.data(),
-                     static_cast<const Value *const *>(from.data()), from.size(), output_names.data(), to.size(),
-                     to.data());
+        {
+            const Calls::Call call(calls_, options.get());
+            Status *status = api[Run](graph.session.get(), options.get(), input_names.data(), given.data(),
+                                      given.size(), output_names.data(), results.size(), results.data());
+            for (Value *result : results) owned.emplace_back(result, api[ReleaseValue]);
             cancelled = call.cancelled();
-        } catch (const CallFailed &) {
-            cancelled = call.cancelled();
-            if (!cancelled) throw;
+            api.check(status);
         }
+        if (cancelled) throw Failure(EC_CANCELLED, kCancelled);
+        for (size_t i = 0; i < output_count; ++i) store(api, results[i], outputs[i]);
     } catch (const CallFailed &failed) {
-        throw run_failure(failed, outputs, output_count);
+        if (cancelled) throw Failure(EC_CANCELLED, kCancelled);
+        if (failed.out_of_memory()) throw Failure(EC_NO_MEMORY, "there is not enough memory to run the graph");
+        throw Failure(EC_ENGINE_FAILED, "ONNX Runtime failed: " + failed.first_line());
     }
-    if (cancelled) throw Failure(EC_CANCELLED, "was cancelled");
 }
 
 }  // namespace edgecodec

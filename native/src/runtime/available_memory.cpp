@@ -7,6 +7,8 @@
 #include <memory>
 #include <string_view>
 
+#include "support/number_text.h"
+
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/resource.h>
 #endif
@@ -170,11 +172,7 @@ std::optional<uint64_t> available_memory(const std::string &root) {
 std::string memory_words(double bytes) {
     constexpr double kKilo = 1 << 10, kMega = 1 << 20, kGiga = 1 << 30;
     const double unit = bytes >= kGiga ? kGiga : bytes >= kMega ? kMega : kKilo;
-    char digits[32];  // of at most six significant digits
-    const auto [end, problem] =
-        std::to_chars(digits, digits + sizeof digits, std::ceil(10 * bytes / unit) / 10, std::chars_format::general, 6);
-    static_cast<void>(problem);
-    return std::string(digits, end) + (unit == kGiga ? " GB" : unit == kMega ? " MB" : " KB");
+    return general_text(std::ceil(10 * bytes / unit) / 10) + (unit == kGiga ? " GB" : unit == kMega ? " MB" : " KB");
 }
 
 }  // namespace edgecodec

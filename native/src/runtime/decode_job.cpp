@@ -7,6 +7,7 @@
 #include <string>
 
 #include "container/container.h"
+#include "runtime/latent_windows.h"
 #include "runtime/limits.h"
 #include "runtime/noise.h"
 #include "runtime/padding.h"
@@ -31,24 +32,6 @@ std::string model_ids(const ec_bundle_info &bundle) {
         ids += hexadecimal(bundle.models[i]->id);
     }
     return ids;
-}
-
-// Values of a map that lie in a window, as floats. Beyond the map its last row and column repeat: that is where an engine
-// takes no picture as small as this one.
-void cut(const int16_t *planes, uint32_t channels, uint32_t rows, uint32_t columns, uint32_t first_row,
-         uint32_t first_column, uint32_t window_rows, uint32_t window_columns, std::vector<float> &out) {
-    out.resize(size_t{channels} * window_rows * window_columns);
-    float *to = out.data();
-    const uint32_t inside = std::min(window_columns, columns - first_column);
-    for (uint32_t channel = 0; channel < channels; ++channel) {
-        const int16_t *plane = planes + size_t{channel} * rows * columns;
-        for (uint32_t row = 0; row < window_rows; ++row) {
-            const int16_t *from = plane + size_t{std::min(first_row + row, rows - 1)} * columns + first_column;
-            std::copy(from, from + inside, to);
-            std::fill(to + inside, to + window_columns, static_cast<float>(from[inside - 1]));
-            to += window_columns;
-        }
-    }
 }
 
 }  // namespace
@@ -170,8 +153,9 @@ void DecodeJob::add_latent(const ec_port &port, uint32_t channels, uint32_t stri
     const Span &row = plan_.row(window_), &column = plan_.column(window_);
     const uint32_t ratio = plan_.unit / stride;
     const uint32_t rows = length(row) * ratio, columns = length(column) * ratio;
-    cut(planes, channels, rows_ / stride, columns_ / stride, row.start * ratio, column.start * ratio, rows, columns,
-        values);
+    values.resize(size_t{channels} * rows * columns);
+    cut_window(planes, {channels, rows_ / stride, columns_ / stride}, {row.start * ratio, rows},
+               {column.start * ratio, columns}, values.data());
     add_input(port.name, EC_FLOAT32, {1, channels, rows, columns}, values.data());
 }
 

@@ -1,16 +1,17 @@
 #include "runtime/encode_job.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 
 #include "container/container.h"
+#include "runtime/latent_windows.h"
 #include "runtime/limits.h"
 #include "runtime/padding.h"
 #include "runtime/side_inputs.h"
+#include "support/number_text.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -56,13 +57,6 @@ double fitted_bits_per_pixel(const ec_knob &knob, double value) {
     double exponent = 0;
     for (size_t k = knob.fit_count; k-- > 0;) exponent = exponent * value + knob.fit[k];
     return std::exp2(exponent);
-}
-
-// As printf's %g, whatever the locale.
-std::string general(float value) {
-    char text[32];
-    const std::to_chars_result end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 6);
-    return std::string(text, end.ptr);
 }
 
 struct Point {
@@ -294,35 +288,26 @@ void EncodeJob::take() {
         const size_t number = graph_->outputs[i]->index;
         const ec_latent &latent = *model_->encoder_latents[number];
         const float *values = static_cast<const float *>(outputs_[i].data);
-        const size_t count = outputs_[i].bytes / sizeof(float);
-        float low = std::numeric_limits<float>::infinity(), high = -low;
-        bool all_numbers = true;
-        for (size_t k = 0; k < count; ++k) {
-            all_numbers &= values[k] == values[k];
-            low = std::min(low, values[k]);
-            high = std::max(high, values[k]);
-        }
-        if (!all_numbers) {
+        const ValueRange range = range_of(values, outputs_[i].bytes / sizeof(float));
+        if (!range.numbers) {
             throw Failure(EC_ENGINE_FAILED, "the encoder gave values that are not numbers")
                 .at(std::string("latent ") + latent.name);
         }
-        if (low < std::numeric_limits<int16_t>::min() || high > std::numeric_limits<int16_t>::max()) {
-            throw Failure(EC_OUT_OF_RANGE,
-                          "values from " + general(low) + " to " + general(high) + " do not fit 16 bits")
+        if (range.low < std::numeric_limits<int16_t>::min() || range.high > std::numeric_limits<int16_t>::max()) {
+            throw Failure(EC_OUT_OF_RANGE, "values from " + general_text(range.low) + " to " +
+                                               general_text(range.high) + " do not fit 16 bits")
                 .at(std::string("latent ") + latent.name);
         }
         const uint32_t ratio = plan_.unit / latent.stride;
-        const size_t rows = length(row) * ratio, columns = length(column) * ratio;
-        const Extent whole = entropy_->extent(entropy_->encoder_latents()[number], image_.width, image_.height);
-        const size_t top = row.first * ratio, bottom = std::min<size_t>(row.last * ratio, whole.rows);
-        const size_t left = column.first * ratio, right = std::min<size_t>(column.last * ratio, whole.columns);
-        for (size_t channel = 0; channel < latent.channels; ++channel) {
-            for (size_t y = top; y < bottom; ++y) {
-                const float *from = values + (channel * rows + y - row.start * ratio) * columns;
-                int16_t *to = attempt_.latents[number].data() + (channel * whole.rows + y) * whole.columns;
-                for (size_t x = left; x < right; ++x) to[x] = static_cast<int16_t>(from[x - column.start * ratio]);
-            }
-        }
+        const Extent extent = entropy_->extent(entropy_->encoder_latents()[number], image_.width, image_.height);
+        const MapShape whole{latent.channels, static_cast<uint32_t>(extent.rows),
+                             static_cast<uint32_t>(extent.columns)};
+        const auto kept = [&](const Span &span, uint32_t length) {
+            const uint32_t first = std::min(span.first * ratio, length);
+            return Range{first, std::min(span.last * ratio, length) - first};
+        };
+        paste_window(values, length(row) * ratio, length(column) * ratio, row.start * ratio, column.start * ratio,
+                     kept(row, whole.rows), kept(column, whole.columns), whole, attempt_.latents[number].data());
     }
 }
 

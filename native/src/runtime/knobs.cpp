@@ -1,12 +1,12 @@
 #include "runtime/knobs.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <iterator>
 #include <set>
 
+#include "support/number_text.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -261,22 +261,6 @@ std::string describe(const KnobValues &knobs) {
     return texts.empty() ? "no knobs" : joined(texts, " ");
 }
 
-std::string decimal(double value) {
-    if (std::isnan(value)) return "nan";
-    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    char buffer[32];
-    const char *end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
-    const std::string text(buffer, static_cast<size_t>(end - buffer));
-    const size_t e = text.find('e');
-    const int exponent = std::stoi(text.substr(e + 1));
-    if (exponent < -4 || exponent >= 16) return text;
-    const std::string sign = text[0] == '-' ? "-" : "";
-    std::string digits;
-    std::copy_if(text.begin(), text.begin() + e, std::back_inserter(digits), is_digit);
-    if (exponent < 0) return sign + "0." + std::string(-exponent - 1, '0') + digits;
-    const size_t whole = exponent + 1;
-    if (digits.size() <= whole) return sign + digits + std::string(whole - digits.size(), '0');
-    return sign + digits.substr(0, whole) + "." + digits.substr(whole);
-}
+std::string decimal(double value) { return shortest_text(value); }
 
 }  // namespace edgecodec

@@ -120,7 +120,7 @@ def _plan_by_tile(graph: BakedGraph, height: int, width: int, unit: int, tile: i
     sizes = [
         size
         for size in _sizes(sides, unit, halo, shapes)
-        if all(_core(side, length, halo) <= core for side, length in zip(sides, size, strict=True))
+        if all(side <= core or length <= core + sum(halo) for side, length in zip(sides, size, strict=True))
     ]
     if not sizes:
         raise _no_shape(graph, height, width, shapes)
@@ -193,10 +193,6 @@ def _sizes(
             beyond = [length for length in every if length >= side][:1]
             axes.append([length for length in every if sum(halo) < length < side] + beyond)
         yield from ((rows, columns) for rows in axes[0] for columns in axes[1])
-
-
-def _core(side: int, length: int, halo: tuple[int, int]) -> int:
-    return side if length >= side else length - sum(halo)
 
 
 def _cheapest(sides: tuple[int, int], sizes: Sequence[tuple[int, int]], halo: tuple[int, int]) -> tuple[int, int]:
