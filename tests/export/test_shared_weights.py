@@ -123,7 +123,7 @@ MARK = "*/_ORT_MEM_ADDR_/*"  # with it, ONNX Runtime takes the offset for an add
 @pytest.mark.parametrize(
     ("named", "problem"),
     [
-        ("model.data", "not listed in the manifest"),
+        ("model.data", "not listed in the index"),
         *((each, "not a path inside the bundle") for each in ("../secret.bin", "weights/../model.data", "/etc/passwd")),
         *(
             (each, "not a path inside the bundle")
