@@ -34,6 +34,7 @@ from edgecodec.timings import Timings, timings_of
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL.Image import Image
 
     from edgecodec.entropy_model import Latents
     from edgecodec.picture import AlphaChannel, Picture, Pixels
@@ -62,6 +63,17 @@ class Decoded:
 
         shape = (self.info.height, self.info.width, *(() if self.info.greyscale else (3,)))
         return np.frombuffer(self.memory, np.uint8).reshape(shape)
+
+    def image(self) -> Image:
+        """The pixels in Pillow, of mode RGB or L."""
+        from PIL import Image
+
+        size = (self.info.width, self.info.height)
+        mode = "L" if self.info.greyscale else "RGB"
+        return Image.frombuffer(mode, size, self.memory)  # type: ignore[arg-type]  # it takes any buffer
+
+    def without_metadata(self) -> Decoded:
+        return replace(self, icc=None, exif=None, xmp=None)
 
 
 @dataclass(frozen=True)
