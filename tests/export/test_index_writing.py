@@ -130,6 +130,13 @@ def test_the_layout_is_that_of_the_format() -> None:
     assert index_bytes(WHOLE) == b"".join(expected)
 
 
+def test_the_order_in_which_knobs_were_baked_changes_nothing() -> None:
+    knobs = (QUALITY, FREE, Knob("beta", "encode", "", (2.0,), 2.0, 2.0, 2.0))
+    one, other = {"beta": 2.0, "quality": 1.5}, {"quality": 1.5, "beta": 2.0}
+    data = [index_bytes(replace(with_encoder(knobs=baked), knobs=knobs)) for baked in (one, other)]
+    assert data[0] == data[1]
+
+
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
