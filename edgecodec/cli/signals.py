@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
@@ -14,6 +14,8 @@ from types import FrameType
 from edgecodec.cli.console import abandon
 
 CLEANUP_SECONDS = 5.0
+
+_Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 _came: list[tuple[int, float]] = []  # signals and when, since the command began
 
@@ -27,10 +29,8 @@ def unwinding_on(*names: str) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
         yield
         return
-    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     # Under nohup SIGHUP is ignored; leave it so.
-    taken = {number: signal.getsignal(number) for number in numbers}
-    taken = {number: now for number, now in taken.items() if now in (signal.SIG_DFL, signal.default_int_handler)}
+    taken = {each: now for each, now in _handlers(names) if now in (signal.SIG_DFL, signal.default_int_handler)}
     _came.clear()
 
     def unwind(number: int, frame: FrameType | None) -> None:
@@ -49,6 +49,40 @@ def unwinding_on(*names: str) -> Iterator[None]:
             # After the first signal cleanup is running: ignore further ones.
             signal.signal(each, signal.SIG_IGN if _came else before)
         end_if_told()
+
+
+@contextmanager
+def asking_first(ask: Callable[[int], None], *names: str) -> Iterator[None]:
+    """Let the first of these signals call `ask` with its number, for work that ends by itself when it is asked to.
+
+    Further ones go to the handlers from before, which end a command at once under `unwinding_on`.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+        yield
+        return
+    # Under nohup SIGHUP is ignored; leave it so. None is a handler that was not set by Python and cannot be put back.
+    taken = {each: now for each, now in _handlers(names) if now not in (signal.SIG_IGN, None)}
+
+    def put_back() -> None:
+        for each, before in taken.items():
+            signal.signal(each, before)
+
+    def first(number: int, frame: FrameType | None) -> None:
+        put_back()
+        ask(number)
+
+    for each in taken:
+        signal.signal(each, first)
+    try:
+        yield
+    finally:
+        put_back()
+
+
+def _handlers(names: tuple[str, ...]) -> list[tuple[signal.Signals, _Handler]]:
+    """The signals that the system has, and what handles each now."""
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [(number, signal.getsignal(number)) for number in numbers]
 
 
 def end_if_told() -> None:

@@ -11,6 +11,7 @@ import typer
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.cli.signals import asking_first
 from edgecodec.engine import MAX_THREADS
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 
@@ -73,7 +74,12 @@ def train(
         if threads is not None:
             torch.set_num_threads(threads)
         stopping = Stopping(minutes)
-        with stopping.on_signals():
+
+        def stop(number: int) -> None:
+            stopping.signal = number
+
+        # The first signal ends the run after the step at hand, with its state saved; a second one ends it at once.
+        with asking_first(stop, "SIGINT", "SIGTERM", "SIGHUP"):
             complete = train_recipe(
                 recipe,
                 data,
@@ -111,11 +117,16 @@ def _tell(console: Console, event: Event) -> None:
             )
             console.say(f"{event.stage} {event.step}/{event.steps}  {shown}")
         case events.StageDone():
-            console.say(f"{event.stage} is done: {event.checkpoint}")
+            console.say(f"{event.stage} is done{_skipped(event.skipped_steps)}: {event.checkpoint}")
         case events.Stopped():
             why = "the time is over" if event.reason == "time" else "a signal came"
-            console.say(f"stopped at {event.stage} {event.step}/{event.steps}: {why}; --resume goes on from here")
+            done = f"{event.step}/{event.steps}{_skipped(event.skipped_steps)}"
+            console.say(f"stopped at {event.stage} {done}: {why}; --resume goes on from here")
     console.record({"event": type(event).__name__, **asdict(event)})
+
+
+def _skipped(steps: int) -> str:
+    return f", {steps} steps skipped for a bad loss" if steps else ""
 
 
 def _duration(seconds: float) -> str:

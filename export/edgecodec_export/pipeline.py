@@ -26,7 +26,7 @@ from edgecodec_export.bundle.files import indexed_files, listed_files
 from edgecodec_export.bundle.golden import write_golden
 from edgecodec_export.bundle.index import write_index
 from edgecodec_export.bundle.manifest import write_manifest
-from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
+from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing, refuse_inputs_inside
 from edgecodec_export.calibration import CalibrationPictures, crop, load_calibration_pictures
 from edgecodec_export.checkpoints import (
     WRAPPING,
@@ -59,6 +59,8 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     entropy_from, ModelMismatch and what opening a bundle raises.
     """
     refuse_existing(options.output, options.force)
+    inputs = (options.checkpoint, options.mse_checkpoint, options.calibration, options.entropy_from)
+    refuse_inputs_inside(options.output, filter(None, inputs))
     progress("reading checkpoints")
     model, mse, source = _load(options.checkpoint, options.mse_checkpoint, options.family, progress)
     baking = model.baking(options.knobs, mse)

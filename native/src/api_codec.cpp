@@ -1,5 +1,7 @@
 // The C functions of codecs.
+#include <cstring>
 #include <memory>
+#include <string>
 
 #include "edgecodec/core.h"
 #include "runtime/codec.h"
@@ -35,6 +37,25 @@ ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_options 
         const ec_decode_options chosen = from_caller(options, "options");
         codec->codec.decoder_knobs(knob_values(chosen.knobs, chosen.knob_count));
     });
+}
+
+ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, ec_core_running_engine *out, ec_error *error) {
+    return guarded(error, [&] {
+        if (codec == nullptr || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "codec or out missing");
+        Codec &opened = codec->codec;
+        if (opened.graphs() == nullptr) throw Failure(EC_INVALID_ARGUMENT, "the codec has no engine");
+        if (graph >= opened.info().graph_count) {
+            throw Failure(EC_INVALID_ARGUMENT, "there is no graph " + std::to_string(graph));
+        }
+        const ec_loaded_graph &loaded = opened.graphs()->get(*opened.info().graphs[graph], false)->report();
+        static_assert(sizeof out->device == sizeof loaded.device && sizeof out->version == sizeof loaded.version);
+        std::memcpy(out->device, loaded.device, sizeof out->device);
+        std::memcpy(out->version, loaded.version, sizeof out->version);
+    });
+}
+
+void ec_core_codec_unload(ec_codec *codec) {
+    if (codec != nullptr && codec->codec.graphs() != nullptr) codec->codec.graphs()->unload();
 }
 
 ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,

@@ -241,6 +241,9 @@ ec_status read_command_line(int count, char **arguments, command_line *out, ec_e
     }
     if (out->help || out->version) return EC_OK;
     ec_status status = require(out->input, "the coded picture", error);
+    if (status == EC_OK && out->input[0] == 0) {
+        status = refuse(error, EC_INVALID_ARGUMENT, NULL, NULL, "the name of an input is empty");
+    }
     if (status == EC_OK) status = require(out->bundle, "option --bundle", error);
     if (status == EC_OK) status = require(out->output, "option --output", error);
     return status;

@@ -139,6 +139,64 @@ def test_wrappers_of_single_layers_are_taken_off(wrapper: str) -> None:
         CompressAI().read(state)
 
 
+def by_network(state: State) -> dict[str, Any]:
+    """A dictionary for each network, as people who collect them by hand save them."""
+    networks: dict[str, Any] = {}
+    for name, tensor in state.items():
+        network, _, rest = name.partition(".")
+        networks.setdefault(network, {})[rest] = tensor
+    return networks
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"agustsson"}))  # whose names are paths of TensorFlow
+@pytest.mark.parametrize("inside", [(), ("state",), ("run", "state_dict")])
+def test_a_dictionary_for_each_network_is_joined(layout: str, inside: tuple[str, ...]) -> None:
+    networks = by_network(state_of(layout))
+    assert len(networks) > 1
+    content: dict[str, Any] = networks | {"lpips": {"fc.weight": torch.zeros(1)}, **BESIDE}
+    for key in reversed(inside):
+        content = {key: content, "epoch": 3}
+    found = imported(content | LAYOUTS[layout][1])
+    assert same(found, plain(layout))
+    assert found.notes["networks"] == "joined from a dictionary for each"
+    place = "".join(f"{key}." for key in inside)
+    assert found.left_out[f"{place}optimizer"] == "beside the weights" and "lpips.*" in found.left_out
+
+
+def test_dictionaries_are_joined_only_where_nothing_else_is_a_layout() -> None:
+    """A whole state dict beside one for each network is the one that is taken."""
+    networks = by_network(other(compressai()))
+    found = imported({"state_dict": compressai(), **networks})
+    assert same(found, plain("hyperprior")) and "networks" not in found.notes
+    assert set(networks) <= set(found.left_out)
+
+
+def test_what_joined_dictionaries_lack_is_listed(tmp_path: Path) -> None:
+    networks = by_network(compressai())
+    del networks["h_a"]["2.weight"]
+    with pytest.raises(CheckpointRejected, match=r"h_a\.2\.weight: missing"):
+        imported(networks)
+    del networks["h_s"]
+    assert recognised(networks, IMPORTERS) is None
+    torch.save(networks, tmp_path / "networks.pth")
+    with pytest.raises(CheckpointRejected, match=r"h_a\.2\.weight: missing\n.*h_s\.0\.bias: missing"):
+        read_checkpoint(tmp_path / "networks.pth", "hyperprior")
+
+
+def test_names_that_are_taken_twice_are_not_joined() -> None:
+    """Which of the two counts nobody can know."""
+    networks: dict[str, Any] = by_network(compressai())
+    networks["g_a.0.weight"] = torch.zeros_like(networks["g_a"]["0.weight"])
+    assert recognised(networks, IMPORTERS) is None
+
+
+def test_a_dictionary_that_is_named_exponentially_often_is_joined_once() -> None:
+    inner: dict[str, Any] = {f"{i}.weight": torch.zeros(1) for i in range(100)}
+    for _ in range(8):
+        inner = {f"g_a{i}": inner for i in range(100)} | {"g_a": inner}
+    assert recognised(inner, IMPORTERS) is None
+
+
 def test_a_name_outside_the_prefix_never_stands_in_for_one_inside() -> None:
     state = prefixed("model.", compressai())
     state["g_a.0.bias"] = state.pop("model.g_a.0.bias")

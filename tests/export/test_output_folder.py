@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from edgecodec.description import MANIFEST
-from edgecodec.errors import CannotWrite, OutputExists
+from edgecodec.errors import CannotRead, CannotWrite, InvalidArgument, OutputExists
+from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.bundle import output_folder
-from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing
+from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing, refuse_inputs_inside
 from support.paths import ENVIRONMENT
 
 
@@ -101,9 +102,42 @@ def test_ended_at_either_rename(
     assert _only(output) == ("new" if (at, before) == (1, False) else "old")
 
 
+@pytest.mark.parametrize("role", ["checkpoint", "mse_checkpoint", "calibration", "entropy_from"])
+@pytest.mark.parametrize("linked", ["nothing", "input", "output", "inside"])
+def test_a_bundle_that_holds_an_input_is_not_replaced(tmp_path: Path, role: str, linked: str) -> None:
+    """Before any work: here there is nothing that could be read."""
+    output = _bundle(tmp_path / "out", "old")
+    given = named = output / "input"
+    if linked == "inside":  # the user's link would be lost
+        given.symlink_to(tmp_path / "elsewhere")
+    else:
+        given.write_text("weights")
+    if linked == "input":
+        named = tmp_path / "link"
+        named.symlink_to(given)
+    if linked == "output":
+        (tmp_path / "other").symlink_to(output)
+        output = tmp_path / "other"
+    inputs: dict[str, Any] = {"checkpoint": tmp_path / "absent", role: named}
+    with pytest.raises(InvalidArgument) as refused:
+        export_bundle(ExportOptions(output=output, force=True, **inputs))
+    assert refused.value.where == str(output) and str(named) in refused.value.message
+    assert given.is_symlink() or given.read_text() == "weights"
+
+
+def test_inputs_beside_a_bundle_are_no_obstacle(tmp_path: Path) -> None:
+    """Nor is the bundle itself, which may give the new one its entropy model."""
+    output = _bundle(tmp_path / "out", "old")
+    beside = tmp_path / "out.pth"
+    refuse_inputs_inside(output, [beside, tmp_path, output, tmp_path / "absent" / "out"])
+    with pytest.raises(CannotRead, match="no such file"):
+        export_bundle(ExportOptions(beside, output, force=True))
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
+from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.bundle import output_folder
 
 output_folder._exchange = lambda one, other: False

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint, save_checkpoint, stored_notes
-from edgecodec_export.families import Hific
+from edgecodec_export.families import Agustsson, Hific
 from support.make_tiny_bundle import PRESET, tiny_model
+from support.tiny_codecs import PRESETS
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +157,24 @@ def test_a_named_family_leaves_only_its_own_importers(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "x", "hyperprior")
     with pytest.raises(CheckpointRejected, match="not known of tunable"):
         read_checkpoint(tmp_path / "x", "tunable")
+
+
+@pytest.mark.parametrize("classes", [1, 5, 19])
+def test_weights_tell_the_classes_where_a_file_names_only_a_preset(
+    classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest files have no configuration; the presets of selective compression are listed with 12 classes."""
+    preset = replace(PRESETS["agustsson-sc"], classes=12)
+    monkeypatch.setitem(Agustsson.PRESETS, "small-sc", preset)
+    path = tmp_path / "old.safetensors"
+    save_checkpoint(path, Agustsson(replace(preset, classes=classes)), "agustsson", "small-sc", {})
+    with safe_open(path, framework="pt") as stored:
+        metadata = stored.metadata()
+    del metadata["configuration"]
+    tensors = load_file(path)
+    save_file(tensors, path, metadata)
+    assert load_model(read_checkpoint(path)).preset == replace(preset, classes=classes)
+    first = "synthesis.label_analysis.0.convolution.weight"
+    save_file(tensors | {first: tensors[first].flatten()}, path, metadata)  # does not tell
+    with pytest.raises(CheckpointRejected, match=r"label_analysis\.0\.convolution\.weight: has shape"):
+        load_model(read_checkpoint(path))

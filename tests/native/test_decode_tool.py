@@ -139,6 +139,12 @@ def test_usage(tool: Tool, arguments: list[str]) -> None:
     assert done.returncode == 2 and done.stderr.startswith(b"edgecodec: error: ") and done.stdout == b""
 
 
+def test_an_empty_name(tool: Tool, folder: Path) -> None:
+    python = run_command("decode", "", "-b", TINY, "-o", "a.ppm")
+    done = tool("", "-b", TINY, "-o", "a.ppm")
+    assert (done.returncode, done.stderr.decode()) == (python.status, python.talk) and done.returncode == 2
+
+
 def test_help_and_version(tool: Tool) -> None:
     assert tool("--version").stdout == f"edgecodec-decode {edgecodec.__version__}\n".encode()
     options = {word for word in tool("--help").stdout.decode().split() if word.startswith("--")}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -136,6 +138,43 @@ def test_a_swallowed_signal_does_not_let_the_next_job_begin(monkeypatch: pytest.
         assert ended.value.code == 143
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_work_that_is_asked_to_end_leaves_the_second_signal_to_who_had_it_before() -> None:
+    asked: list[int] = []
+    taken: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: taken.append(number)) for number in SIGNALS}
+    try:
+        with signals.asking_first(asked.append, "SIGINT", "SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+            assert (asked, taken) == ([signal.SIGTERM], [])
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert (asked, taken) == ([signal.SIGTERM], [signal.SIGTERM, signal.SIGINT, signal.SIGINT])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_work_is_not_asked_by_a_signal_that_is_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.asking_first(lambda number: pytest.fail("it was asked"), "SIGHUP"):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("package", ["edgecodec", "edgecodec_engines", "edgecodec_export", "edgecodec_train"])
+def test_only_the_command_line_exits(package: str) -> None:
+    """A program that trains or decodes with the library decides itself when it ends."""
+    (folder,) = importlib.import_module(package).__path__
+    files = [file for file in Path(folder).rglob("*.py") if Path(folder, "cli") not in file.parents]
+    assert files
+    exits = re.compile(r"\b(sys\.exit|os\._exit|os\.abort|raise SystemExit)\b")
+    assert [str(file) for file in files if exits.search(file.read_text(encoding="utf-8"))] == []
 
 
 def test_the_library_is_interrupted_too_and_waits_for_what_can_be_cancelled() -> None:

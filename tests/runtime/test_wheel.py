@@ -53,7 +53,8 @@ def test_exactly_these_files(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert len(names) == len(set(names))
-    assert set(names) == _sources() | {"edgecodec/libedgecodec.so"} | metadata
+    native = {"edgecodec/libedgecodec.so", "edgecodec/include/edgecodec/edgecodec.h"}
+    assert set(names) == _sources() | native | metadata
 
 
 def test_four_packages_and_nothing_beside_them(wheel: Path) -> None:

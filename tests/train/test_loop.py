@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from torch import nn
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.families import LearnedCodec
+from edgecodec_train import loop
 from edgecodec_train.events import Event, Note, Progress, Scored, StageDone, Stopped
 from edgecodec_train.loop import train
 from edgecodec_train.recipe_content import parse_recipe
@@ -178,7 +181,7 @@ def test_what_a_step_draws_and_sums_does_not_depend_on_a_stop(done: int, run: Ru
     finish(whole, run)
     broken = begun(tmp_path / "broken")
     stopped = finish(before, broken, StopAfter(done))[-1]
-    assert stopped == Stopped("only", done, STEPS, "time")
+    assert stopped == Stopped("only", done, STEPS, "time", 0)
     finish(after, broken, position=broken.position())
     drawn = [line for stage in (before, after) for line in stage.log if line.startswith("step")]
     assert drawn == [line for line in whole.log if line.startswith("step")] and len(set(drawn)) == STEPS
@@ -259,11 +262,75 @@ def test_a_step_with_too_large_a_loss_is_skipped(run: RunFolder) -> None:
 
 def test_a_run_that_has_diverged_says_so(run: RunFolder) -> None:
     stage = TwoLosses()
-    stage.steps = 200
+    stage.steps, stage.validate_every = 200, 1000
     stage.loss_of_step = dict.fromkeys(range(20, 200), math.inf)
     with pytest.raises(InvalidArgument, match=r"stage only: has diverged.*optimiser\.learning_rate"):
         finish(stage, run)
     assert stage.log[-1].startswith("step 119")
+
+
+def test_a_loss_that_is_broken_on_every_other_batch_ends_the_run(run: RunFolder) -> None:
+    stage = TwoLosses()
+    stage.steps, stage.validate_every = 400, 1000
+    stage.loss_of_step = dict.fromkeys(range(1, 400, 2), math.nan)
+    with pytest.raises(InvalidArgument, match="100 of the last 199 steps were skipped, the latest with a loss of nan"):
+        finish(stage, run)
+
+
+def test_a_second_loss_that_is_always_broken_ends_the_run(run: RunFolder) -> None:
+    """Also where the first one, that of the codec, is sound in every step."""
+
+    class Broken(TwoLosses):
+        def objectives(self, step: int) -> Iterator[Objective]:
+            sound, other = super().objectives(step)
+            yield from (sound, replace(other, loss=other.loss * math.nan))
+
+    stage = Broken()
+    stage.steps, stage.validate_every = 200, 1000
+    with pytest.raises(InvalidArgument, match="100 of the last 100 steps were skipped"):
+        finish(stage, run)
+
+
+@pytest.mark.parametrize(("every", "ends"), [(10, True), (13, False)])
+def test_a_tenth_of_the_steps_is_too_much(
+    run: RunFolder, every: int, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loop.SKIPPED_AMONG == 10 * loop.MOST_SKIPPED
+    monkeypatch.setattr(loop, "MOST_SKIPPED", 5)
+    monkeypatch.setattr(loop, "SKIPPED_AMONG", 50)
+    stage, position = TwoLosses(), Position()
+    stage.steps, stage.validate_every = 60, 1000
+    stage.loss_of_step = dict.fromkeys(range(0, stage.steps, every), math.inf)
+    with pytest.raises(InvalidArgument) if ends else nullcontext():
+        finish(stage, run, position=position)
+    assert position.step == (40 if ends else 60)
+
+
+def test_skipped_steps_are_told_and_noted(run: RunFolder) -> None:
+    stage = TwoLosses()
+    stage.loss_of_step = {1: math.nan}
+    stopped = finish(stage, run, StopAfter(2))[-1]
+    assert stopped == Stopped("only", 2, STEPS, "time", 1)
+    done = finish(TwoLosses(), run, position=run.position())[-1]
+    assert done == StageDone("only", run.path / "only.safetensors", 1)
+    assert read_checkpoint(run.path / "only.safetensors").notes["skipped_steps"] == "1"
+
+
+def test_hours_and_progress_leave_out_a_stop(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a process that is stopped for an hour jumps by as much."""
+    hour, stopped, monotonic = 3600.0, [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + stopped[0])
+
+    class Halted(TwoLosses):
+        def objectives(self, step: int) -> Iterator[Objective]:
+            stopped[0] += hour * (step == 0)
+            return super().objectives(step)
+
+    position = Position(seconds=hour)
+    events = finish(Halted(), run, position=position, report_seconds=0.0)
+    assert hour < position.seconds < hour + 100
+    (progress,) = (event for event in events if isinstance(event, Progress))
+    assert progress.steps_per_second > 0.01
 
 
 def test_a_stage_that_is_cut_short_ends_as_any_other(run: RunFolder) -> None:

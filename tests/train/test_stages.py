@@ -13,19 +13,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgecodec.errors import EdgecodecError, InvalidArgument, OutOfRange
-from edgecodec_export.checkpoints import save_checkpoint
+from edgecodec.errors import CheckpointRejected, EdgecodecError, InvalidArgument, OutOfRange
+from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
+from edgecodec_export.families import Crdr
 from edgecodec_train.batches import Batch, Batches, make_batches, open_data
 from edgecodec_train.device import Device
 from edgecodec_train.discriminators import Judgement
+from edgecodec_train.recipe_checks import check_recipe
 from edgecodec_train.recipe_content import parse_recipe
 from edgecodec_train.recipe_files import read_recipe
 from edgecodec_train.stages import StageContext, make_stage
 from edgecodec_train.stages.adversarial import told_apart
 from edgecodec_train.training import train_recipe
 from edgecodec_train.validation import detail, validate
-from support.tiny_codecs import tiny_codec
+from support.tiny_codecs import PRESETS, tiny_codec
 from support.tiny_training import photographs, scenes, tiny_changes, tiny_presets
 
 CPU = Device("cpu", "float32")
@@ -128,7 +130,7 @@ def test_side_inputs_reach_a_model_that_takes_them(data: Path) -> None:
         ("fidelity-compact", ["stages.rate-distortion.knobs.alpha=1.0"], "fidelity has no knob alpha in training"),
         ("fidelity-compact", ["stages.rate-distortion.frozen=['nothing.*']"], r"'nothing\.\*' is no parameter"),
         ("crdr-compact", ["stages.many-rates.mse={levels_of='quality', values=[1, 2]}"], "a weight has 2 values"),
-        ("tunable-compact", ["stages.rate-distortion.knobs.n=50"], "n is not from -2 to 2"),
+        ("tunable-compact", ["stages.rate-distortion.knobs.n=50"], "n is 50, not from -2 to 2"),
         ("fidelity-compact", ["preset=huge"], "fidelity has no preset 'huge'"),
         ("fidelity-compact", ["family=jpeg"], "there is no family 'jpeg'"),
         ("agustsson-compact", ["preset=tiny-sc"], "needs label maps"),
@@ -159,12 +161,57 @@ def test_ms_ssim_needs_its_crops(data: Path) -> None:
         ("hific-compact", "stages.realism.perceptual.substitute=foo", "'foo' is no substitute"),
         ("hific-compact", "stages.realism.perceptual.weights=/nowhere", "/nowhere: no such file"),
         ("crdr-compact", "stages.realism.knobs.quality={among=[4, 0]}", "quality in order, each once"),
+        ("crdr-compact", "stages.many-rates.knobs.quality={uniform=[-0.5, 4]}",
+         "stages.many-rates.knobs.quality: quality is from -0.5 to 4, not from 0 to 4"),
+        ("crdr-compact", "stages.many-rates.knobs.beta=1.0",
+         "stages.many-rates.knobs.beta: beta is 1, not from 0 to 0"),
+        ("crdr-compact", "stages.realism.knobs.beta={evenly=[0.0, 6.0], count=4}",
+         "stages.realism.knobs.beta: beta is from 0 to 6, not from 0 to 5.12"),
+        ("crdr-compact", "validation.knobs=[{}, {quality=4.5}]",
+         "validation.knobs[1].quality: quality is 4.5, not from 0 to 4"),
+        ("crdr-compact", "stages.realism.validation_knobs=[{beta=7.0}]",
+         "stages.realism.validation_knobs[0].beta: beta is 7, not from 0 to 5.12"),
+        ("tunable-compact", "validation.knobs=[{n=3.0}]", "validation.knobs[0].n: n is 3, not from -2 to 2"),
+        ("crdr-compact", "stages.realism.preset=published",
+         "stages.realism.preset: compact-multirate cannot become published"),
+        ("crdr-compact", "stages.realism.frozen=['nothing']", "stage realism: frozen: 'nothing' is no parameter"),
     ],
 )  # fmt: skip
 def test_later_stages_are_refused_before_the_first_begins(name: str, change: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(EdgecodecError, match=re.escape(said)):
         train_recipe(name, tmp_path / "no data", tmp_path / "run", changes=[change], device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_network_are_refused_before_the_first_stage(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    change = f"stages.realism.perceptual.weights={tmp_path / 'other.pth'}"
+    with pytest.raises(CheckpointRejected, match=r"other\.pth: its tensors do not fit"):
+        train_recipe("hific-compact", tmp_path / "no data", tmp_path / "run", changes=[change], device="cpu")
+
+
+def test_a_stage_keeps_the_preset_of_the_one_before(data: Path, tmp_path: Path) -> None:
+    """A stage behind the one that names the preset with beta has beta, and may draw it."""
+    recipe = read_recipe("crdr-compact")
+    again = {**recipe["stages"][-1], "name": "more-realism"}
+    del again["preset"]
+    recipe["stages"].append(again)
+    check_recipe(parse_recipe(recipe, "longer"))
+    again["knobs"] = {**again["knobs"], "beta": 5.2}
+    with pytest.raises(InvalidArgument, match=r"stages\.more-realism\.knobs\.beta: beta is 5\.2"):
+        check_recipe(parse_recipe(recipe, "longer"))
+
+
+def test_the_knobs_of_all_stages_have_to_fit_the_checkpoint_that_a_recipe_starts_from(
+    data: Path, tmp_path: Path
+) -> None:
+    """Its preset is known when the first stage begins; the second one would begin days later."""
+    file = tmp_path / "three.safetensors"
+    preset = replace(PRESETS["crdr"], levels=3, realism_channels=0)
+    save_checkpoint(file, Crdr(preset), "crdr", "own", {})
+    changes = [f"start={file}", "stages.many-rates.knobs.quality={uniform=[0, 2]}", "stages.realism.preset=''"]
+    with pytest.raises(InvalidArgument, match=r"stages\.realism\.knobs\.quality: quality is from 0 to 4, .* 0 to 2"):
+        stage_of(data, "crdr-compact", 0, *changes, "validation.knobs=[{}]")
 
 
 def test_scenes_that_are_too_small_are_refused(data: Path) -> None:
@@ -179,10 +226,22 @@ def test_a_decoder_that_learns_alone_has_the_middle_quality_by_default() -> None
     assert torch.equal(default.latents[0], middle.latents[0]) and default.knobs == {"quality": 2.0}
 
 
-def test_labels_of_other_classes_are_refused(data: Path, tmp_path: Path) -> None:
+def test_a_preset_takes_the_classes_of_the_scenes(tmp_path: Path) -> None:
     scenes(tmp_path / "scenes.tar", classes=4)
-    with pytest.raises(InvalidArgument, match="the preset has 5 classes, the scenes have 4"):
-        stage_of(tmp_path, "agustsson-sc", 0)
+    stage = stage_of(tmp_path, "agustsson-sc", 0)
+    assert (stage.preset, stage.model.classes()) == ("tiny-sc", 4)
+    (objective, *_) = stage.objectives(0)
+    assert torch.isfinite(objective.loss)
+    save_checkpoint(tmp_path / "four.safetensors", stage.model, "agustsson", stage.preset, {})
+    assert load_model(read_checkpoint(tmp_path / "four.safetensors")).classes() == 4
+
+
+def test_a_checkpoint_of_other_classes_is_no_start(tmp_path: Path) -> None:
+    scenes(tmp_path / "scenes.tar", classes=4)
+    file = tmp_path / "five.safetensors"
+    save_checkpoint(file, tiny_codec("agustsson-sc"), "agustsson", "tiny-sc", {})
+    with pytest.raises(InvalidArgument, match="the checkpoint has 5 classes, the scenes have 4"):
+        stage_of(tmp_path, "agustsson-sc", 0, f"start={file}")
 
 
 def test_levels_must_be_drawn_from_a_list(data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -156,6 +157,39 @@ def test_a_recipe_that_is_shown_is_a_recipe_to_start_from(tmp_path: Path) -> Non
     assert run_command("train", "nobody", "--show").status == 7
     nameless = run_command("train", "--show")
     assert nameless.status == 2 and "RECIPE missing" in nameless.talk
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_a_second_signal_ends_a_run_at_once_and_leaves_nothing_half_written(
+    swallowed: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """swallowed: a library makes an error of its own of what the handler raises."""
+    write = os.write
+
+    def interrupted(descriptor: int, content: memoryview) -> int:
+        if not (tmp_path / "run" / "state.pt").exists():
+            return write(descriptor, content)
+        half = write(descriptor, content[: len(content) // 2])
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as error:
+            if swallowed:
+                raise OSError("no more of it") from error
+            raise
+        return half
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", interrupted)
+            outcome = train("--data", data, "-o", tmp_path / "run", "-j", 1, *changes())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert outcome.status == 128 + signal.SIGTERM, outcome.talk
+    assert "no more of it" not in outcome.talk
+    assert not list((tmp_path / "run").rglob("*.part"))
+    assert train("--data", data, "-o", tmp_path / "run", "--resume", "-q").status == 0
 
 
 @pytest.mark.slow

@@ -172,7 +172,9 @@ class SceneBatches(Batches):
             self.notes = {**self.notes, "classes": ",".join(self._scenes.classes)}
             if model.classes() != self.classes:
                 raise InvalidArgument(
-                    f"the preset has {model.classes()} classes, the scenes have {self.classes}", where="data"
+                    f"the checkpoint has {model.classes()} classes, the scenes have {self.classes}",
+                    where="data",
+                    hint="start from one of these classes, or from none",
                 )
 
     def starting_crops(self, count: int, seed: int) -> Tensor:

@@ -39,20 +39,22 @@ class Scored:
 
 @dataclass(frozen=True)
 class StageDone:
-    """A stage has all its steps. checkpoint: the averaged weights."""
+    """A stage has all its steps. checkpoint: the averaged weights. skipped_steps: that taught nothing."""
 
     stage: str
     checkpoint: Path
+    skipped_steps: int
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The run ended early, with its state saved. reason: "time" or "signal"."""
+    """The run ended early, with its state saved. reason: "time" or "signal". skipped_steps: of the stage so far."""
 
     stage: str
     step: int
     steps: int
     reason: str
+    skipped_steps: int
 
 
 Event = Note | Progress | Scored | StageDone | Stopped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +18,15 @@ from edgecodec.errors import EdgecodecError, InvalidArgument
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.events import Note, Progress, Report, Scored, StageDone, Stopped
 from edgecodec_train.run_folder import Position, RunFolder
-from edgecodec_train.schedule import scheduler_at
+from edgecodec_train.schedule import advance, scheduler_at
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage
 from edgecodec_train.stopping import Stopping
+from edgecodec_train.working_clock import WorkingClock
 
 WARM_UP = 10  # of the running average: after n steps it keeps (1 + n) / (10 + n) at most
-MOST_SKIPPED = 100  # steps in a row, after which a run has diverged
+#: Of SKIPPED_AMONG steps in a row this many may not be skipped. One bad picture in a thousand is nothing; a loss that
+#: fails on every tenth batch trains another model than the recipe says.
+MOST_SKIPPED, SKIPPED_AMONG = 100, 1000
 
 
 def train(
@@ -58,7 +62,8 @@ class _Loop:
         self._sums = {
             name: (torch.tensor(total, dtype=torch.float64), count) for name, (total, count) in position.meters.items()
         }
-        self._skipped_in_a_row = 0
+        self._skipped: deque[int] = deque(maxlen=MOST_SKIPPED)  # the last ones
+        self._clock, self._seconds_before = WorkingClock(), position.seconds
 
     def _restore(self, parts: Mapping[str, Any], stage: Stage) -> None:
         optimisers = [each.optimiser for each in stage.optimisers().values()]
@@ -79,9 +84,13 @@ class _Loop:
             group.update(own)
 
     def run(self, save_seconds: float, report_seconds: float) -> bool:
+        with self._clock:
+            return self._run_steps(save_seconds, report_seconds)
+
+    def _run_steps(self, save_seconds: float, report_seconds: float) -> bool:
         stage, position = self._stage, self._position
-        began, first = time.monotonic(), position.step
-        counted = saved = reported = began
+        first = position.step
+        saved = reported = time.monotonic()
         if position.step >= stage.steps and not position.complete:  # it has no steps, or was cut short
             self._finish()
         if not position.step and stage.steps:
@@ -91,12 +100,11 @@ class _Loop:
             if reason is not None:
                 if position.step > first:
                     self._save()
-                self._report(Stopped(self._name, position.step, stage.steps, reason))
+                self._report(Stopped(self._name, position.step, stage.steps, reason, position.skipped_steps))
                 return False
             self._step(position.step)
             position.step += 1
             now = time.monotonic()
-            position.seconds, counted = position.seconds + now - counted, now
             if position.step == stage.steps:
                 self._finish()
             elif position.step % stage.validate_every == 0:
@@ -107,9 +115,9 @@ class _Loop:
                 self._save()
                 saved = now
             if now - reported > report_seconds and "loss" in self._sums:
-                self._report_progress((position.step - first) / (now - began))
+                self._report_progress((position.step - first) / self._clock.seconds())
                 reported = now
-        self._report(StageDone(self._name, self._run.checkpoint(position.stage)))
+        self._report(StageDone(self._name, self._run.checkpoint(position.stage), position.skipped_steps))
         return True
 
     def _finish(self) -> None:
@@ -129,7 +137,7 @@ class _Loop:
             if not self._learn(objective):
                 break
         for scheduler in self._schedulers:
-            scheduler.step()
+            advance(scheduler)
         self._average.update_parameters(self._stage.model)
 
     def _learn(self, objective: Objective) -> bool:
@@ -151,18 +159,19 @@ class _Loop:
         if not math.isfinite(norm):  # one such step would leave no number in any weight, and none in their averages
             self._skip(loss)
             return False
-        self._skipped_in_a_row = 0
         for optimiser in objective.optimisers:
             optimiser.step()
         self._count(objective.terms)
         return True
 
     def _skip(self, loss: float) -> None:
-        self._position.skipped_steps += 1
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row >= MOST_SKIPPED:
+        position, skipped = self._position, self._skipped
+        position.skipped_steps += 1
+        skipped.append(position.step)
+        if len(skipped) == MOST_SKIPPED and position.step - skipped[0] < SKIPPED_AMONG:
             raise InvalidArgument(
-                f"has diverged: the loss was {loss:g} in the last of {MOST_SKIPPED} steps that were skipped",
+                f"has diverged, or its loss is broken: {MOST_SKIPPED} of the last {position.step - skipped[0] + 1} "
+                f"steps were skipped, the latest with a loss of {loss:g}",
                 where=f"stage {self._name}",
                 hint=f"lower its learning rate: --set stages.{self._name}.optimiser.learning_rate=...",
             )
@@ -194,6 +203,7 @@ class _Loop:
 
     def _save(self) -> None:
         stage, position = self._stage, self._position
+        position.seconds = self._seconds_before + self._clock.seconds()
         averaged = self._averaged()
         final = self._final_notes(averaged) if position.complete else {}
         self._run.save_checkpoint(position, averaged, stage.preset, {**stage.notes, **final})

@@ -16,6 +16,9 @@ from edgecodec_train.knob_weights import NOTHING, Weight
 from edgecodec_train.schedule import Schedule
 from edgecodec_train.value_ranges import BatchSize, Count, NotNegative, Positive, Seed, Share, Side
 
+#: Starts that are not the file of a checkpoint.
+WITHOUT_A_FILE = ("transform", "random")
+
 
 @dataclass(frozen=True)
 class Data:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -14,16 +14,30 @@ from edgecodec_export.families import FAMILIES, LearnedCodec, build
 from edgecodec_train.discriminators import Inputs, build_discriminator
 from edgecodec_train.discriminators.by_level import ByLevelDiscriminator
 from edgecodec_train.knob_weights import Weight
+from edgecodec_train.learned_parameters import learned_parameters
 from edgecodec_train.losses.adversarial import build_adversarial_loss
 from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
-from edgecodec_train.losses.perceptual import MS_SSIM, PRETRAINED_LOSSES
-from edgecodec_train.recipe import AdversarialSettings, Perceptual, Recipe, StageSettings
+from edgecodec_train.losses.perceptual import MS_SSIM, PRETRAINED_LOSSES, build_perceptual
+from edgecodec_train.recipe import WITHOUT_A_FILE, AdversarialSettings, Perceptual, Recipe, StageSettings
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raises InvalidArgument for what no stage can begin or end with, CannotRead for missing weights of a network."""
+    """Raises InvalidArgument for what no stage can begin or end with; for files of weights what reading them raises.
+
+    What depends on the preset of a file that a recipe starts from waits for `check_model`.
+    """
     for stage in recipe.stages:
         check_stage(recipe, stage)
+        if stage.perceptual and stage.perceptual.weights:  # they have to be there, and those of this network
+            build_perceptual(stage.perceptual.kind, Path(stage.perceptual.weights))
+    preset = recipe.preset if recipe.start in WITHOUT_A_FILE else ""
+    for index, stage in enumerate(recipe.stages):
+        before, preset = preset, stage.preset or preset
+        if index and before and preset != before:
+            _check_takeover(recipe, stage, before)
+        if preset and (index == 0 or preset != before):
+            with torch.device("meta"):  # nothing is drawn
+                check_model(recipe, index, build(recipe.family, preset))
     if recipe.rate_fit:
         ranges = {knob.name: knob.range for knob in FAMILIES[recipe.family].KNOBS}
         limits, values = ranges.get(recipe.rate_fit.knob), set(recipe.rate_fit.values)
@@ -44,15 +58,54 @@ def check_preset(family: str, preset: str) -> None:
         raise InvalidArgument(f"{family} has no preset {preset!r}", where="preset", hint=f"it has {known}")
 
 
+def _check_takeover(recipe: Recipe, stage: StageSettings, before: str) -> None:
+    """Raise InvalidArgument unless the preset of `stage` takes over the weights of the one before."""
+    with torch.device("meta"):
+        reached, _ = FAMILIES[recipe.family].with_realism(before, {})
+    if reached != stage.preset:
+        raise InvalidArgument(f"{before} cannot become {stage.preset}", where=f"stages.{stage.name}.preset")
+
+
+def check_model(recipe: Recipe, index: int, model: LearnedCodec) -> None:
+    """What stage `index`, and those behind it until one names another preset, ask of their model.
+
+    Raises InvalidArgument for knobs that may be drawn, or validated at, beyond what it takes, and for what
+    `learned_parameters` refuses.
+    """
+    first, *others = recipe.stages[index:]
+    for stage in (first, *takewhile(lambda each: each.preset in ("", first.preset), others)):
+        learned_parameters(model, stage)
+        _check_knob_values(recipe, stage, model)
+
+
+def _check_knob_values(recipe: Recipe, stage: StageSettings, model: LearnedCodec) -> None:
+    place = f"stages.{stage.name}"
+    asked = [(f"{place}.knobs.{name}", name, draw.bounds) for name, draw in stage.knobs.items()]
+    validation = f"{place}.validation_knobs" if stage.validation_knobs else "validation.knobs"
+    for i, knobs in enumerate(recipe.validation_of(stage).knobs):
+        asked += [(f"{validation}[{i}].{name}", name, (value, value)) for name, value in knobs.items()]
+    limits = model.trained_knobs()
+    for where, name, (least, most) in asked:
+        low, high = limits[name]
+        if not low <= least <= most <= high:
+            said = f"{least:g}" if least == most else f"from {least:g} to {most:g}"
+            raise InvalidArgument(
+                f"{name} is {said}, not from {low:g} to {high:g}",
+                where=where,
+                hint=f"stage {stage.name} needs a preset with this knob" if low == high else None,
+            )
+
+
 def check_stage(recipe: Recipe, stage: StageSettings) -> None:
     """Raises what `check_recipe` does, for one stage."""
     check_preset(recipe.family, recipe.preset)
     check_preset(recipe.family, stage.preset or recipe.preset)
     try:
         with torch.device("meta"):  # nothing is drawn
-            check_crop(build(recipe.family, stage.preset or recipe.preset), recipe.data_of(stage).crop)
+            model = build(recipe.family, stage.preset or recipe.preset)
+        check_crop(model, recipe.data_of(stage).crop)
         weights = _weights_of(stage)
-        _check_knobs(FAMILIES[recipe.family], recipe, stage, weights)
+        _check_knobs(model, recipe, stage, weights)
         for weight in weights:
             _check_levels(stage, weight)
         if stage.learn == "decoder" and stage.batch_norm == "batch":
@@ -86,19 +139,14 @@ def _weights_of(stage: StageSettings) -> list[Weight]:
     return weights
 
 
-def _check_knobs(family: type[LearnedCodec], recipe: Recipe, stage: StageSettings, weights: Iterable[Weight]) -> None:
+def _check_knobs(model: LearnedCodec, recipe: Recipe, stage: StageSettings, weights: Iterable[Weight]) -> None:
     """Knobs that act while the family trains; network interpolation, alpha, comes later."""
-    taken = inspect.signature(family.forward).parameters
-    known = {knob.name: knob.range for knob in family.KNOBS if knob.name in taken}
+    known = model.trained_knobs()
     validated = [name for knobs in recipe.validation_of(stage).knobs for name in knobs]
     for name in (*stage.knobs, *(knob for weight in weights for knob in weight.knobs), *validated):
         if name not in known:
             hint = f"it has {', '.join(sorted(known)) or 'none'}"
-            raise InvalidArgument(f"{family.FAMILY} has no knob {name} in training", hint=hint)
-    for name, draw in stage.knobs.items():
-        limits = known[name]
-        if limits and not limits.low <= draw.bounds[0] <= draw.bounds[1] <= limits.high:
-            raise InvalidArgument(f"{name} is not from {limits.low:g} to {limits.high:g}")
+            raise InvalidArgument(f"{model.FAMILY} has no knob {name} in training", hint=hint)
 
 
 def _check_levels(stage: StageSettings, weight: Weight) -> None:

@@ -35,7 +35,11 @@ SHEETS = "sheets"
 
 @dataclass
 class Position:
-    """How far a run is. stage: its index; step: how many of its steps are done; seconds: computed so far."""
+    """How far a run is.
+
+    stage: its index. step: how many of its steps are done. seconds: of work so far, in all stages. skipped_steps: those
+    of the stage's steps that taught nothing, as their loss was no number or too large.
+    """
 
     stage: int = 0
     step: int = 0
@@ -146,12 +150,13 @@ class RunFolder:
     def save_checkpoint(
         self, position: Position, averaged: LearnedCodec, preset: str, notes: Mapping[str, str]
     ) -> None:
-        """Write the averaged weights. notes: besides the stage, the steps, the hours and the recipe."""
+        """Write the averaged weights. notes: besides the stage, its steps, the hours and the recipe."""
         followed = [(self.recipe.stages[stage].name, step, content) for stage, step, content in self.history]
         own = {
             "recipe": self.name,
             "stage": self.recipe.stages[position.stage].name,
             "steps": str(position.step),
+            "skipped_steps": str(position.skipped_steps),
             "hours": f"{position.seconds / 3600:.2f}",
             "recipes": json.dumps(followed, sort_keys=True),
         }

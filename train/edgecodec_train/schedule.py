@@ -45,9 +45,13 @@ def scheduler_at(optimiser: Optimizer, schedule: Schedule, steps: int, done: int
     if schedule.warm_up:
         rise = LinearLR(optimiser, 1 / schedule.warm_up, total_iters=schedule.warm_up)
         scheduler = SequentialLR(optimiser, [rise, main], [schedule.warm_up])
-    with warnings.catch_warnings():
-        # PyTorch warns when a scheduler steps before its optimiser has.
-        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        for _ in range(done):
-            scheduler.step()
+    for _ in range(done):
+        advance(scheduler)
     return scheduler
+
+
+def advance(scheduler: LRScheduler) -> None:
+    """Take the learning rates to the next step, also where the optimiser has taken none: it was skipped or undone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        scheduler.step()

@@ -55,7 +55,7 @@ def train_recipe(
     try:
         for index in range(position.stage, len(recipe.stages)):
             if index > position.stage:
-                position = Position(stage=index, seconds=position.seconds, skipped_steps=position.skipped_steps)
+                position = Position(stage=index, seconds=position.seconds)
             with denormals_flushed():
                 complete = _run_stage(run, position, opened, chosen, stopping, report)
             if not complete:

@@ -7,12 +7,12 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgecodec.description import MANIFEST
-from edgecodec.errors import CannotWrite, OutputExists
+from edgecodec.errors import CannotWrite, InvalidArgument, OutputExists
 
 _PREFIX, _SUFFIX = ".edgecodec-", ".part"  # names of the sibling; as long as they are, whatever the output is called
 _NEW, _OLD = "new", "old"  # folders in the sibling: the new bundle, and the one that holds what it replaces
@@ -34,6 +34,23 @@ def refuse_existing(output: Path, force: bool) -> None:
         raise OutputExists("exists already", where=str(output), hint="--force replaces a bundle")
     if not (output / MANIFEST).is_file():
         raise OutputExists("is not a bundle, so it is not replaced", where=str(output))
+
+
+def refuse_inputs_inside(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise InvalidArgument if `output` holds one of `inputs`, under whatever name: it would be deleted with the rest.
+
+    `output` itself may be an input: an earlier bundle of which the new one keeps the entropy model.
+    """
+    folder = os.path.realpath(output)
+    for path in inputs:
+        # A link in the folder would be lost, and so would what a link from elsewhere names.
+        places = os.path.realpath(path), os.path.join(os.path.realpath(path.parent), path.name)
+        if any(place.startswith(os.path.join(folder, "")) for place in places):
+            raise InvalidArgument(
+                f"holds {path}, which would be deleted with the bundle that is replaced",
+                where=str(output),
+                hint="move it elsewhere, or give another -o",
+            )
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def _family(checkpoint: Checkpoint) -> type[LearnedCodec]:
 
 
 def _preset(checkpoint: Checkpoint, family: type[LearnedCodec]) -> Any:
-    """The family's preset that the checkpoint holds or names."""
+    """The family's preset that the checkpoint holds or names; with a name, the weights tell the number of classes."""
     configuration = checkpoint.configuration
     if configuration is None:
         if checkpoint.preset not in family.PRESETS:
@@ -75,7 +75,8 @@ def _preset(checkpoint: Checkpoint, family: type[LearnedCodec]) -> Any:
                 f"unknown preset {checkpoint.preset!r} of {checkpoint.family}",
                 hint=f"known: {', '.join(family.PRESETS)}",
             )
-        return family.PRESETS[checkpoint.preset]
+        preset, classes = family.PRESETS[checkpoint.preset], family.classes_of(checkpoint.tensors)
+        return family.preset_with_classes(preset, classes) if classes else preset
     too_large = counts_above(configuration, _largest_count(checkpoint.tensors))
     if too_large:
         listed = "\n  ".join(too_large)

@@ -18,7 +18,7 @@ picture. Sides are multiples of 16, and 32 or more, because the smallest maps ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -49,7 +49,8 @@ class Preset:
     mode: generative compression, or selective compression with label maps.
     latent_channels: C, the one knob of the rate: at most C * log2(5) / 256 bits per pixel in GC.
     widths: channels from stride 1 to stride 16; the generator mirrors them.
-    classes: SC only, the number of values of a label.
+    classes: SC only, the number of values of a label. Those of the named presets stand for any: training takes the
+        number of its scenes, and weights tell theirs.
     noise_channels: normal noise that the generator takes beside the symbols, stride 16.
     instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
         picture's contrast, so that the symbols hold neither and the generator has to guess. "residual_blocks" leaves it
@@ -112,6 +113,15 @@ class Agustsson(LearnedCodec):
 
     def classes(self) -> int:
         return self.preset.classes
+
+    @classmethod
+    def classes_of(cls, tensors: Mapping[str, Tensor]) -> int:
+        weight = tensors.get("synthesis.label_analysis.0.convolution.weight")  # (width, classes, 7, 7)
+        return 0 if weight is None or weight.ndim != 4 else weight.shape[1]
+
+    @classmethod
+    def preset_with_classes(cls, preset: Preset, classes: int) -> Preset:
+        return replace(preset, classes=classes) if preset.mode == "SC" else preset
 
     def decoder_latents(self) -> tuple[LatentSpec, ...]:
         """labels, in SC only, and symbols."""

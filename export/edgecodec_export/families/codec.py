@@ -93,6 +93,16 @@ class LearnedCodec(nn.Module):
         """Number of values of a label, where side inputs hold labels."""
         return 0
 
+    @classmethod
+    def classes_of(cls, tensors: Mapping[str, Tensor]) -> int:
+        """Number of values of a label that a model with these weights takes; 0 where they do not tell."""
+        return 0
+
+    @classmethod
+    def preset_with_classes(cls, preset: Any, classes: int) -> Any:
+        """The preset for labels of `classes` values, more than 0; as it is where its models take no labels."""
+        return preset
+
     def decoder_latents(self) -> tuple[LatentSpec, ...]:
         """The latents that `decode` takes, in its order.
 
@@ -145,6 +155,10 @@ class LearnedCodec(nn.Module):
         raise NotImplementedError
 
     # ---- training ----
+
+    def trained_knobs(self) -> Mapping[str, tuple[float, float]]:
+        """The knobs that `forward` takes, with the lowest and the highest value of each in this model."""
+        return {knob.name: (knob.range.low, knob.range.high) for knob in self.KNOBS if knob.range is not None}
 
     def initialise(self, photographs: Tensor) -> None:
         """Prepare a freshly drawn model for its first step, by photographs (n, 3, H, W) in [0, 1].

@@ -173,16 +173,20 @@ class Crdr(LearnedCodec):
 
     def checked_quality(self, quality: float) -> float:
         """`quality` itself. Raises InvalidArgument outside 0 to levels - 1."""
-        if not 0 <= quality <= self.levels - 1:
-            raise InvalidArgument(f"quality must be between 0 and {self.levels - 1}, not {quality}")
-        return quality
+        return self._checked("quality", quality)
 
     def checked_beta(self, beta: float) -> float:
         """`beta` itself. Raises InvalidArgument outside 0 to 5.12, or for any but 0 where there is no such knob."""
-        largest = LARGEST_BETA if self.realism else 0.0
-        if not 0 <= beta <= largest:
-            raise InvalidArgument(f"beta must be between 0 and {largest}, not {beta}")
-        return beta
+        return self._checked("beta", beta)
+
+    def trained_knobs(self) -> Mapping[str, tuple[float, float]]:
+        return {"quality": (0.0, self.levels - 1), "beta": (0.0, LARGEST_BETA if self.realism else 0.0)}
+
+    def _checked(self, knob: str, value: float) -> float:
+        low, high = self.trained_knobs()[knob]
+        if not low <= value <= high:
+            raise InvalidArgument(f"{knob} must be between {low:g} and {high:g}, not {value}")
+        return value
 
     def embedding(self, beta: float) -> Tensor | None:
         """(1, realism_channels, 1, 1) vector for `beta`, or None where the codec has no such knob.

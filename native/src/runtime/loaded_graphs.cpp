@@ -66,6 +66,11 @@ std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_m
     return entry.graph;
 }
 
+void LoadedGraphs::unload() {
+    const std::lock_guard<std::mutex> lock(loading_);
+    entries_.clear();
+}
+
 void LoadedGraphs::cancel() {
     if (engine_.cancel != nullptr) engine_.cancel(engine_.context);
 }

@@ -22,6 +22,7 @@ public:
     LoadedGraph &operator=(const LoadedGraph &) = delete;
 
     void run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs);
+    const ec_loaded_graph &report() const { return loaded_; }
     std::vector<ec_shape_range> shapes() const { return {loaded_.shapes, loaded_.shapes + loaded_.shape_count}; }
 
 private:
@@ -41,6 +42,8 @@ public:
 
     std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory);
     void cancel();
+    // Lets go of all; jobs that run one keep it until they end.
+    void unload();
 
 private:
     struct Entry {

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,19 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.description import Knobs
-from edgecodec.errors import InvalidArgument
 from edgecodec.noise import ONE as NOISE_ONE
 from edgecodec_export.checkpoints import RATE_FIT, rate_fit_note
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.batches import Batch
 from edgecodec_train.data.crops import as_bytes
 from edgecodec_train.knob_weights import Weight
+from edgecodec_train.learned_parameters import learned_parameters
 from edgecodec_train.losses.grid import grid_energy
 from edgecodec_train.losses.masked import mean_squared_error
 from edgecodec_train.losses.perceptual import MS_SSIM, build_perceptual
 from edgecodec_train.rate_fit import fit_rate
 from edgecodec_train.recipe import Optimiser
-from edgecodec_train.recipe_checks import check_stage
+from edgecodec_train.recipe_checks import check_model, check_stage
 from edgecodec_train.schedule import Schedule
 from edgecodec_train.stages.settling import densities, settle_medians, settle_norms
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
@@ -70,6 +69,7 @@ class Reconstruction(Stage):
         self.seed = context.recipe.seed * 1_000 + context.index
         torch.manual_seed(self.seed)
         self.model, self.preset, self._fresh = start(context, self.seed)
+        check_model(context.recipe, context.index, self.model)
         self._device = context.device
         self.model = self._device.place(self.model.train())
         if stage.batch_norm == "stored":
@@ -82,22 +82,9 @@ class Reconstruction(Stage):
     # ---- the start ----
 
     def _choose_weights(self) -> dict[str, nn.Parameter]:
-        """The parameters that learn, by name, without the quantiles of densities."""
+        """The parameters that learn, by name; all others stop learning."""
         self.model.requires_grad_(False)
-        for pattern in self._settings.frozen:
-            if not any(fnmatch(name, pattern) for name, _ in self.model.named_parameters()):
-                raise InvalidArgument(f"{pattern!r} is no parameter", where=f"stage {self._settings.name}: frozen")
-        prefixes = self.model.DECODER_PREFIXES if self._settings.learn == "decoder" else ("",)
-        quantiles = {id(density.quantiles) for density in densities(self.model)}
-        chosen = {
-            name: parameter
-            for name, parameter in self.model.named_parameters()
-            if name.startswith(prefixes)
-            and id(parameter) not in quantiles
-            and not any(fnmatch(name, pattern) for pattern in self._settings.frozen)
-        }
-        if not chosen:
-            raise InvalidArgument("leaves nothing to learn", where=f"stage {self._settings.name}: frozen")
+        chosen = learned_parameters(self.model, self._settings)
         for parameter in chosen.values():
             parameter.requires_grad_(True)
         return chosen

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.checkpoints import Checkpoint, load_model, read_checkpoint
-from edgecodec_export.families import FAMILIES, LearnedCodec, build
+from edgecodec_export.families import FAMILIES, LearnedCodec
 from edgecodec_train.batches import Batches
 from edgecodec_train.device import Device
-from edgecodec_train.recipe import Recipe, StageSettings
+from edgecodec_train.recipe import WITHOUT_A_FILE, Recipe, StageSettings
 
 CROPS = 64  # by which a model is initialised
-WITHOUT_A_FILE = ("transform", "random")  # the starts of recipes that are no checkpoints
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,9 @@ def start(context: StageContext, seed: int) -> Start:
     if before is None and recipe.start not in WITHOUT_A_FILE:
         before = read_checkpoint(Path(recipe.start), recipe.family)
     if before is None:
-        preset = context.stage.preset or recipe.preset
-        model = build(recipe.family, preset)
+        preset, family = context.stage.preset or recipe.preset, FAMILIES[recipe.family]
+        configuration, classes = family.PRESETS[preset], context.batches.classes
+        model = family(family.preset_with_classes(configuration, classes) if classes else configuration)
         context.batches.check(model)
         if recipe.start == "transform":
             model.initialise(context.batches.starting_crops(CROPS, seed))

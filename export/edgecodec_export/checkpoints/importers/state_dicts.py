@@ -3,7 +3,8 @@
 Training code wraps models: PyTorch's DataParallel, torch.compile and Lightning put a prefix before every name, and
 training states hold the weights beside optimisers, options, running averages (EMA) and the networks of the losses. No
 wrapper around a whole model is known here by its name: the beginnings of a layout's names are looked for behind every
-prefix and in every nested mapping, and where what is found is the layout, the prefix is taken off.
+prefix and in every nested mapping, and where what is found is the layout, the prefix is taken off. People also save a
+state dictionary for each network; where nothing else is a layout, these are joined.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.checkpoints.nesting import Path, enclosing, nested_mappings
+from edgecodec_export.checkpoints.nesting import Path, enclosing, joined, nested_mappings
 from edgecodec_export.text import first_few
 
 _MOST_PARTS = 24  # of a key, between dots: layouts have up to eight, and each wrapper adds one
@@ -33,7 +34,7 @@ _METRIC = re.compile(r"(?i:lpips|vgg|discriminator|perceptual|criterion)|^(?i:di
 _AVERAGED = re.compile(r"(?<![A-Za-z])(?:ema|swa|averaged?)(?![A-Za-z])|EMA|SWA")
 
 #: The topics of notes about where the weights were in the file.
-WRAPPING = ("taken from", "prefix", "wrappers")
+WRAPPING = ("taken from", "prefix", "wrappers", "networks")
 
 _COPY = "another copy of the weights"
 _BESIDE = "beside the weights"
@@ -100,13 +101,16 @@ class _Copy:
 def recognised(content: Mapping[Any, Any], layouts: Sequence[AnyLayout]) -> tuple[AnyLayout, StateDict] | None:
     """The first of the layouts that the file has, and the weights; None if it has none of them.
 
-    Of several copies the weights themselves come before running averages, and then the copy where the origin has its
-    weights. Raises CheckpointRejected if that leaves more than one.
+    A layout that is there as it is comes before one of joined dictionaries. Of several copies the weights themselves
+    come before running averages, and then the copy where the origin has its weights. Raises CheckpointRejected if that
+    leaves more than one.
     """
-    for layout in layouts:
-        copies = [copy for copy in _places(content, layout) if layout.has_layout(copy.names.keys())]
-        if copies:
-            return layout, _state_dict(content, layout, _main(copies, layout), copies)
+    for joins in (False, True):
+        for layout in layouts:
+            searched = joined(content, layout.ROOTS) if joins else content
+            copies = [copy for copy in _places(searched, layout) if layout.has_layout(copy.names.keys())]
+            if copies:
+                return layout, _state_dict(searched, layout, _main(copies, layout), copies, joins=joins)
     return None
 
 
@@ -115,9 +119,15 @@ def closest(content: Mapping[Any, Any], layouts: Sequence[AnyLayout]) -> tuple[A
 
     There must be at least one layout.
     """
-    places = [(layout, copy) for layout in layouts for copy in (*_places(content, layout), _usual(content, layout))]
-    layout, copy = max(places, key=lambda each: len(each[1].names))
-    return layout, _state_dict(content, layout, copy, [copy])
+    searched = [(layout, content, False) for layout in layouts]
+    searched += [(layout, joined(content, layout.ROOTS), True) for layout in layouts]
+    places = [
+        (layout, each, copy, joins)
+        for layout, each, joins in searched
+        for copy in (*_places(each, layout), _usual(each, layout))
+    ]
+    layout, each, copy, joins = max(places, key=lambda place: len(place[2].names))
+    return layout, _state_dict(each, layout, copy, [copy], joins=joins)
 
 
 def _places(content: Mapping[Any, Any], layout: Layout) -> Iterator[_Copy]:
@@ -175,7 +185,9 @@ def _main(copies: Sequence[_Copy], layout: Layout) -> _Copy:
     return first
 
 
-def _state_dict(content: Mapping[Any, Any], layout: Layout, main: _Copy, copies: Sequence[_Copy]) -> StateDict:
+def _state_dict(
+    content: Mapping[Any, Any], layout: Layout, main: _Copy, copies: Sequence[_Copy], *, joins: bool
+) -> StateDict:
     copied = tuple(copy.prefix for copy in copies if copy.mapping is main.mapping and copy is not main)
     own: dict[str, str] = {}
     beside: dict[str, Any] = {}
@@ -189,7 +201,7 @@ def _state_dict(content: Mapping[Any, Any], layout: Layout, main: _Copy, copies:
             left_out[next(filter(key.startswith, copied))] += 1
         elif network is not None and not of_layout:
             left_out[f"{network}."] += 1
-        elif not isinstance(main.mapping[key], Tensor) and not of_layout:
+        elif isinstance(main.mapping[key], Mapping) or (not isinstance(main.mapping[key], Tensor) and not of_layout):
             beside[key] = main.mapping[key]
         elif name is None:
             unused.append(key)
@@ -204,7 +216,7 @@ def _state_dict(content: Mapping[Any, Any], layout: Layout, main: _Copy, copies:
         prefix=main.prefix,
         unused=tuple(unused),
         around=ChainMap(*map(dict, reversed(levels))),
-        notes=_notes(main, layout, chosen=len(copies) > 1, unwrapped=keys.keys() != own.keys()),
+        notes=_notes(main, layout, chosen=len(copies) > 1, unwrapped=keys.keys() != own.keys(), joins=joins),
         left_out=reasons | _left_around(levels, main.path, layout.OPTIONS, {copy.path for copy in copies}),
     )
 
@@ -239,12 +251,14 @@ def _left_around(
     return left_out
 
 
-def _notes(main: _Copy, layout: Layout, *, chosen: bool, unwrapped: bool) -> dict[str, str]:
+def _notes(main: _Copy, layout: Layout, *, chosen: bool, unwrapped: bool, joins: bool) -> dict[str, str]:
     notes = {"prefix": f"{main.prefix!r} taken off"} if main.prefix else {}
     if main.path and (chosen or main.path != (layout.STATE,)):
         notes["taken from"] = _printable(".".join(main.path))
     if unwrapped:
         notes["wrappers"] = "those of single layers taken off"
+    if joins:
+        notes["networks"] = "joined from a dictionary for each"
     return notes
 
 
