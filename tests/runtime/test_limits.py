@@ -40,7 +40,7 @@ def room_for(size: int) -> Iterator[None]:
 def test_little_room_is_noticed() -> None:
     """Or the test below would pass for nothing."""
     with room_for(16 * MEBIBYTE), pytest.raises(MemoryError):
-        bytearray(32 * MEBIBYTE)
+        bytearray(512 * MEBIBYTE)
 
 
 def _claiming(coded: bytes, width: int, height: int) -> bytes:
