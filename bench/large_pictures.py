@@ -68,7 +68,7 @@ def load_default_graph(codec: edgecodec.Codec, side: str) -> None:
     defaults = {knob.name: knob.default for knob in codec.info.knobs if knob.side == side}
     for number, graph in enumerate(codec.info.graphs):
         if graph.side == side and graph.knobs.items() <= defaults.items():
-            codec.graphs.engine(number, low_memory=True)
+            codec.graphs.load(number, low_memory=True)
             return
 
 
