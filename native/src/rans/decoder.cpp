@@ -99,7 +99,7 @@ RansDecoder::RansDecoder(const uint8_t *payload, size_t size, uint32_t lanes) : 
     state_.words = stream;
     state_.words_end = stream + stream_size_ / 2 * 2;
     state_.side_end = stream + stream_size_;
-    state_.side_limit = 8 * static_cast<uint64_t>(stream_size_);
+    state_.side_limit = 8 * stream_size_;
 }
 
 namespace {
