@@ -10,7 +10,7 @@ from edgecodec import exif
 from edgecodec.tiff_structure import Structure
 from support.exif_data import exif_data, text
 
-SHORT, LONG8 = 3, 16
+SHORT, LONG8, SIGNED_LONG8, DIRECTORY8 = 3, 16, 17, 18
 TEXT = text(0x013B, "someone")
 
 
@@ -27,7 +27,14 @@ def wide(kind: int) -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"II*", b"II*\0\x08\0\0", b"XX*\0\x08\0\0\0\0\0\0\0\0\0", b"II\x07\0\x08\0\0\0\0\0\0\0\0\0", wide(SHORT)[:15]],
+    [
+        b"",
+        b"II*",
+        b"II*\0\x08\0\0",
+        b"XX*\0\x08\0\0\0\0\0\0\0\0\0",
+        b"II\x07\0\x08\0\0\0\0\0\0\0\0\0",
+        wide(SHORT)[:15],
+    ],
     ids=["empty", "two letters", "no offset", "no byte order", "another number", "half an offset of 64 bits"],
 )
 def test_what_has_no_header_is_unreadable(data: bytes) -> None:
@@ -51,10 +58,10 @@ def test_a_chain_of_directories_has_a_limit() -> None:
 
 
 def test_values_of_64_bits_are_those_of_the_64_bit_layout() -> None:
-    for kind in (SHORT, LONG8):
+    for kind, number in ((SHORT, 7), (LONG8, 7), (SIGNED_LONG8, None), (DIRECTORY8, 7)):
         structure = Structure(wide(kind))
         directory = structure.directory(structure.first)
-        assert directory.whole and structure.number(directory.entries[0x9999]) == 7
+        assert directory.whole and structure.number(directory.entries[0x9999]) == number
     narrow = Structure(exif_data(TEXT)[:8] + struct.pack("<HHHII", 1, 0x9999, LONG8, 1, 8) + bytes(4))
     assert not narrow.directory(8).whole and not narrow.directory(8).entries
 
