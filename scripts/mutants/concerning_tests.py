@@ -68,8 +68,8 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("native/src/nets/*", [*_NETS, *_MODEL, *_GOLDEN]),
     ("native/src/rans/*", [*_CODER, *_GOLDEN, "native/exactness_context", "native/exactness_labels"]),
     ("native/src/support/parallel_rows.*", ["native/native_library", *_NETS]),
-    ("native/src/*", ["native/missing_arguments", "native/native_library", *_CONTAINER, *_CODER, *_NETS, *_MODEL, *_GOLDEN,
-                      "native/graph_reader"]),
+    ("native/src/*", ["native/missing_arguments", "native/native_library", *_CONTAINER, *_CODER, *_NETS, *_MODEL,
+                      *_GOLDEN, "native/graph_reader"]),
 ]  # fmt: skip
 
 

@@ -27,14 +27,7 @@ def wide(kind: int) -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [
-        b"",
-        b"II*",
-        b"II*\0\x08\0\0",
-        b"XX*\0\x08\0\0\0\0\0\0\0\0\0",
-        b"II\x07\0\x08\0\0\0\0\0\0\0\0\0",
-        wide(SHORT)[:15],
-    ],
+    [b"", b"II*", chain(1)[:7], b"XX" + chain(1)[2:], b"II\x07" + chain(1)[3:], wide(SHORT)[:15]],
     ids=["empty", "two letters", "no offset", "no byte order", "another number", "half an offset of 64 bits"],
 )
 def test_what_has_no_header_is_unreadable(data: bytes) -> None:

@@ -172,9 +172,9 @@ def test_a_picture_that_just_fits_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("room", "words"), [(1 << 20, "1 MB"), ((1 << 20) - 1, "1024 KB"), (1 << 30, "1 GB")])
 def test_memory_is_named_in_the_largest_unit_that_it_fills(tmp_path: Path, room: int, words: str) -> None:
     bundle = blurred_codec(tmp_path / "test.bundle", memory={"bytes_per_pixel": 1e8}, tiling={"reason": "it is a test"})
-    with edgecodec.open_bundle(bundle, "stub", max_memory=room) as codec:
-        with pytest.raises(LimitExceeded, match=f"there is room for {words}, where 16x16 pixels need 33.4 GB"):
-            codec.encode(_picture(16, 16))
+    problem = f"there is room for {words}, where 16x16 pixels need 33.4 GB"
+    with edgecodec.open_bundle(bundle, "stub", max_memory=room) as codec, pytest.raises(LimitExceeded, match=problem):
+        codec.encode(_picture(16, 16))
 
 
 def test_an_engine_saves_memory_from_its_first_tiles_on(blurred: Path, monkeypatch: pytest.MonkeyPatch) -> None:
