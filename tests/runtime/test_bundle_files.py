@@ -71,8 +71,13 @@ def test_what_becomes_no_regular_file_after_opening_is_refused(bundle_copy: Path
     (bundle_copy / name).write_bytes(b"")
     bundle = Bundle(bundle_copy)
     replace_with(bundle_copy, name, odd)
+    problem = {
+        "link to itself": "cannot be read",
+        "folder": "is not a regular file|cannot be read",  # systems differ in what can be opened
+        "terminal": "is not a regular file|cannot be read",
+    }.get(odd, "is not a regular file")
     for use in (bundle.check, bundle.read, bundle.graph):
-        with pytest.raises(BundleChanged, match=r"regular file|cannot be read"):
+        with pytest.raises(BundleChanged, match=problem):
             use(name)
 
 
