@@ -161,12 +161,15 @@ def test_as_much_memory_as_the_hint_names_is_enough(tmp_path: Path, tiled: bool)
 
 def test_a_picture_that_just_fits_is_whole(tmp_path: Path) -> None:
     """With the memory kept low the whole takes 1.4 times what the manifest says: 112 bytes a pixel."""
-    bundle = blurred_codec(tmp_path / "test.bundle", memory={"bytes_per_pixel": 80.0})
-    counts = []
-    for room in (112 * 128 * 128, 112 * 128 * 128 - 1):
-        with edgecodec.open_bundle(bundle, "onnxruntime", threads=1, max_memory=room) as codec:
-            counts.append(codec.encode(_picture(128, 128)).tiles.count)
-    assert counts[0] == 1 < counts[1]
+    bundle = blurred_codec(
+        tmp_path / "test.bundle", memory={"bytes_per_pixel": 80.0}, tiling={"reason": "it is a test"}
+    )
+    picture, room = _picture(128, 128), 112 * 128 * 128
+    with edgecodec.open_bundle(bundle, "onnxruntime", threads=1, max_memory=room) as codec:
+        assert codec.encode(picture).tiles.count == 1
+    less = edgecodec.open_bundle(bundle, "onnxruntime", threads=1, max_memory=room - 1)
+    with less as codec, pytest.raises(LimitExceeded):
+        codec.encode(picture)
 
 
 @pytest.mark.parametrize(("room", "words"), [(1 << 20, "1 MB"), ((1 << 20) - 1, "1024 KB"), (1 << 30, "1 GB")])
