@@ -5,19 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ctypes import (
-    CFUNCTYPE,
-    POINTER,
-    Structure,
-    c_char,
-    c_char_p,
-    c_double,
-    c_int,
-    c_int64,
-    c_size_t,
-    c_uint32,
-    c_void_p,
-)
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -26,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecodec import native
+from edgecodec.interface import Error, Graph, GraphData, Port, Tensor, Weights, start
 
 _TYPES = {np.dtype(np.uint8): 1, np.dtype(np.int16): 2, np.dtype(np.int64): 3, np.dtype(np.float32): 4}
 
@@ -43,64 +32,15 @@ class Role(IntEnum):
 _TYPE_OF_ROLE = {Role.IMAGE: np.uint8, Role.SIZE: np.int64}
 
 
-class _Port(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("role", c_int),
-        ("index", c_uint32),
-        ("type", c_int),
-        ("channels", c_uint32),
-        ("stride", c_uint32),
-    ]
-
-
-_PORTS = POINTER(POINTER(_Port))
-
-
-class _Graph(Structure):
-    _fields_ = [
-        ("number", c_uint32),
-        ("file", c_char_p),
-        ("side", c_int),
-        ("model", c_uint32),
-        ("precision", c_char_p),
-        ("knobs", c_void_p),
-        ("knob_count", c_size_t),
-        ("inputs", _PORTS),
-        ("input_count", c_size_t),
-        ("outputs", _PORTS),
-        ("output_count", c_size_t),
-        ("tolerance_levels", c_uint32),
-        ("tolerance_db", c_double),
-        ("not_tiled", c_char_p),
-        ("halo_before", c_uint32),
-        ("halo_after", c_uint32),
-        ("bytes_per_pixel", c_double),
-    ]
-
-
-class _Weights(Structure):
-    _fields_ = [("location", c_char_p), ("data", c_void_p), ("size", c_size_t)]
-
-
-class _GraphData(Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("graph", POINTER(_Graph)),
-        ("path", c_char_p),
-        ("data", c_char_p),
-        ("size", c_size_t),
-        ("weights", POINTER(_Weights)),
-        ("weight_count", c_size_t),
-        ("owner", c_void_p),
-    ]
-
-
 class _Options(Structure):
+    """ec_engine_options"""
+
     _fields_ = [("struct_size", c_size_t), ("threads", c_uint32), ("low_memory", c_uint32)]
 
 
 class _Loaded(Structure):
+    """ec_loaded_graph"""
+
     _fields_ = [
         ("struct_size", c_size_t),
         ("graph", c_void_p),
@@ -112,29 +52,17 @@ class _Loaded(Structure):
     ]
 
 
-class _Tensor(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("type", c_int),
-        ("rank", c_uint32),
-        ("shape", c_int64 * 4),
-        ("data", c_void_p),
-        ("bytes", c_size_t),
-    ]
-
-
-_ERROR = POINTER(native.Error)
-
-
 class _Table(Structure):
+    """ec_engine"""
+
     _fields_ = [
         ("struct_size", c_size_t),
         ("name", c_char_p),
         ("context", c_void_p),
-        ("load", CFUNCTYPE(c_int, c_void_p, POINTER(_GraphData), POINTER(_Options), POINTER(_Loaded), _ERROR)),
+        ("load", CFUNCTYPE(c_int, c_void_p, POINTER(GraphData), POINTER(_Options), POINTER(_Loaded), POINTER(Error))),
         (
             "run",
-            CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(_Tensor), c_size_t, POINTER(_Tensor), c_size_t, _ERROR),
+            CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(Tensor), c_size_t, POINTER(Tensor), c_size_t, POINTER(Error)),
         ),
         ("cancel", CFUNCTYPE(None, c_void_p)),
         ("unload", CFUNCTYPE(None, c_void_p, c_void_p)),
@@ -143,16 +71,16 @@ class _Table(Structure):
 
 def _ports(roles: Mapping[str, Role]) -> Any:
     made = [
-        _Port(name.encode(), role, 0, _TYPES[np.dtype(_TYPE_OF_ROLE.get(role, np.float32))], 1, 1)
+        Port(name.encode(), role, 0, _TYPES[np.dtype(_TYPE_OF_ROLE.get(role, np.float32))], 1, 1)
         for name, role in roles.items()
     ]
-    return (POINTER(_Port) * len(made))(*map(ctypes.pointer, made))
+    return (POINTER(Port) * len(made))(*map(ctypes.pointer, made))
 
 
 def _tensors(arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
-    return (_Tensor * len(arrays))(
+    return (Tensor * len(arrays))(
         *(
-            _Tensor(
+            Tensor(
                 name.encode(),
                 _TYPES[array.dtype],
                 array.ndim,
@@ -203,19 +131,20 @@ class EngineTable:
     ) -> LoadedGraph:
         """inputs and outputs: what the index says of the graph. weights: contents of other files, by their names."""
         promised_in, promised_out = _ports(inputs), _ports(outputs)
-        description = _Graph(file=file.encode(), inputs=promised_in, outputs=promised_out)
+        description = Graph(file=file.encode(), inputs=promised_in, outputs=promised_out)
         description.input_count, description.output_count = len(promised_in), len(promised_out)
-        contents = [_Weights(name.encode(), data.ctypes.data, data.size) for name, data in (weights or {}).items()]
-        data = _GraphData(
-            struct_size=ctypes.sizeof(_GraphData),
+        model = np.frombuffer(graph, np.uint8)
+        contents = [Weights(name.encode(), data.ctypes.data, data.size) for name, data in (weights or {}).items()]
+        data = start(
+            GraphData,
             graph=ctypes.pointer(description),
-            data=graph,
-            size=len(graph),
-            weights=(_Weights * len(contents))(*contents),
+            data=model.ctypes.data,
+            size=model.size,
+            weights=(Weights * len(contents))(*contents),
             weight_count=len(contents),
         )
-        options = _Options(ctypes.sizeof(_Options), threads, low_memory)
-        loaded = _Loaded(struct_size=ctypes.sizeof(_Loaded))
+        options = start(_Options, threads=threads, low_memory=low_memory)
+        loaded = start(_Loaded)
         native.call(self._table.load, self._table.context, data, ctypes.byref(options), ctypes.byref(loaded))
         return LoadedGraph(self._table, loaded)
 

@@ -389,7 +389,9 @@ typedef struct ec_allocator {
  *   whose library is provider_library, or EC_NO_ENGINE. A named engine is that engine or an error.
  * engine_table: an engine of the caller's instead, which must outlive the codec.
  * onnxruntime_library: path of ONNX Runtime's shared library; NULL looks at the environment variable
- *   EDGECODEC_ONNXRUNTIME, beside this library, and where the system looks for libraries.
+ *   EDGECODEC_ONNXRUNTIME, beside this library, and where the system looks for libraries. It stays in memory once it is
+ *   opened. From 1.29 on it sends facts about its use over the network, unless the environment variable
+ *   ORT_DISABLE_TELEMETRY is 1; where that is not set, it is set to 1 before ONNX Runtime starts.
  * knobs: of decoders, for all pictures; those of a picture override them.
  * precision: of decoders, "fp32", "fp16"...; NULL for the bundle's first. encode_precision: of encoders, NULL for fp32.
  * threads: of the processor, for engine and entropy model; 0 for all that this process may use.
@@ -563,9 +565,22 @@ EC_API void ec_free(void *memory); /* NULL is fine */
 
 /* ---- ONNX Runtime's custom operator ----------------------------------------------------------------------------- */
 
-/* The function that ONNX Runtime calls when this library is registered with a session (RegisterCustomOpsLibrary_V2, or
- * register_custom_ops_library in Python): adds the operator of fused graphs, which turns a coded picture into latents.
- * Its arguments are an OrtSessionOptions and an OrtApiBase; it returns an OrtStatus or NULL. */
+/* The function that ONNX Runtime (1.17 or newer) calls when this library is registered with a session, by
+ * RegisterCustomOpsLibrary_V2 or register_custom_ops_library in Python. It adds the operator "Decode" of the domain
+ * "edgecodec", with which one graph takes a coded picture and gives its pixels. Its arguments are an OrtSessionOptions
+ * and an OrtApiBase; it returns an OrtStatus or NULL.
+ *
+ *   input       uint8 (n): the coded picture
+ *   outputs     int64 (2): height and width in pixels, to which the graph crops what its networks give
+ *               bool (): whether the picture is grey, so that its three channels are to be their mean
+ *               float32 (1, channels, rows, columns), as many as there are: the model's decoder latents in their order,
+ *               then the noise where the networks take any
+ *   attributes  model: uint8 (n), the bytes of entropy.bin
+ *               quality: that the networks were baked at, in steps of 1/64; -1, the default: none
+ *               noise_channels, noise_stride: as in ec_model; 0, the default: none
+ *               max_pixels: of a picture; 2^26 by default
+ *
+ * What ec_decode would refuse before it calls an engine is refused likewise. */
 EC_API void *RegisterCustomOps(void *options, const void *api_base);
 
 #ifdef __cplusplus

@@ -1,19 +1,11 @@
-// The operator of fused graphs, edgecodec::Decode, for sessions that are not ours: it calls ONNX Runtime only through
-// the table that it is handed, because a process may hold several copies of it. From ONNX Runtime 1.17 on.
+// The operator of fused graphs, as edgecodec.h describes it. It calls ONNX Runtime only through the table that it is
+// handed, because a process may hold several copies of it.
 //
-//   input    file: uint8 (n), a coded picture
-//   outputs  size: int64 (2), height and width in pixels, which the graph crops to
-//            greyscale: bool (), whether the three channels of the result are to be their mean
-//            then one float32 (1, channels, rows, columns) after the other: the model's decoder latents in its order,
-//            and the noise where the graph takes any
-//   model    attribute: a uint8 tensor, the bytes of entropy.bin
-//   quality, noise_channels, noise_stride, max_pixels: integer attributes as FusedSettings has them, with its defaults
-//
-// The outputs of a known number come first because only the last ones of an operator may be of any number.
-#include <climits>
-#include <cstring>
+// The outputs of a known number come first, because only the last ones of an operator may be of any number.
+#include <cstdio>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 

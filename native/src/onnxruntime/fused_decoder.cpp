@@ -1,6 +1,7 @@
 #include "onnxruntime/fused_decoder.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 #include <thread>
 
@@ -18,10 +19,17 @@ constexpr uint32_t kNoiseSeed = 128;  // tag of a section
 constexpr float kNoiseUnit = 1.0F / 4096;
 constexpr double kQualitySteps = 64;
 
+std::string id_text(uint32_t id) {
+    char text[9];
+    std::snprintf(text, sizeof text, "%08x", id);
+    return text;
+}
+
 void check_range(const char *name, int64_t value, int64_t least, int64_t most) {
     if (value >= least && value <= most) return;
-    throw Failure(EC_INVALID_ARGUMENT, std::string(name) + " is " + std::to_string(value) + ", not " +
-                                           std::to_string(least) + " to " + std::to_string(most));
+    throw Failure(EC_INVALID_ARGUMENT,
+                  "is " + std::to_string(value) + ", not " + std::to_string(least) + " to " + std::to_string(most))
+        .at(name);
 }
 
 void check_quality(const ec_core_container &file, int64_t baked) {
@@ -47,7 +55,8 @@ FusedDecoder::FusedDecoder(const uint8_t *model, size_t size, const FusedSetting
     check_range("noise_stride", settings.noise_stride, 1, model_.alignment());
     if (model_.alignment() % settings.noise_stride != 0) {
         throw Failure(EC_INVALID_ARGUMENT,
-                      "noise_stride does not divide the model's alignment of " + std::to_string(model_.alignment()));
+                      "does not divide the model's alignment of " + std::to_string(model_.alignment()))
+            .at("noise_stride");
     }
 }
 
@@ -75,8 +84,8 @@ FusedPicture FusedDecoder::decode(const uint8_t *data, size_t size) const {
     check_picture_size(limits, file.width, file.height);
     check_pixels_per_byte(limits, file.width, file.height, size);
     if (file.model_id != model_.id()) {
-        throw Failure(EC_MODEL_MISMATCH, "was coded with model " + std::to_string(file.model_id) +
-                                             ", this graph is of " + std::to_string(model_.id()))
+        throw Failure(EC_MODEL_MISMATCH,
+                      "was coded with model " + id_text(file.model_id) + ", this graph is of " + id_text(model_.id()))
             .advising("decode it with a graph of the bundle that encoded it");
     }
     check_quality(file, settings_.quality);
