@@ -170,7 +170,7 @@ def drawn_file(codec: edgecodec.Codec, picture: Path, family: str) -> bytes:
     width, height = Image.open(picture).size
     model = EntropyModel((Path(codec.info.path) / "entropy.bin").read_bytes())
     payload, lanes = model.encode(drawn_latents(model, family, 1.0, width, height), width=width, height=height)
-    quality = codec.info.default_knobs.get("quality")
+    quality = next((knob.default for knob in codec.info.knobs if knob.name == "quality"), None)
     return container.write(payload, width=width, height=height, lanes=lanes, model_id=model.model_id, quality=quality)
 
 

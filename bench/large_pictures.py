@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 import edgecodec
-from edgecodec import knobs, memory
+from edgecodec import memory
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
 def encode(bundle: Path, coded: Path, pictures: list[Path], height: int, width: int, options: dict[str, Any]) -> None:
     picture = mirrored(pictures, height, width)
     with edgecodec.open_bundle(bundle, **options) as codec:
-        codec.graphs.analysis(knobs.choose(codec.info.analysis, {}, codec.info.default_knobs), low_memory=True)
+        load_default_graph(codec, "encode")
         before = start_counting()
         encoded = codec.encode(picture)
         report("encode", encoded, before)
@@ -59,9 +59,17 @@ def encode(bundle: Path, coded: Path, pictures: list[Path], height: int, width: 
 
 def decode(bundle: Path, coded: Path, pictures: list[Path], height: int, width: int, options: dict[str, Any]) -> None:
     with edgecodec.open_bundle(bundle, **options) as codec:
-        codec.graphs.synthesis(knobs.choose(codec.info.synthesis, {}, codec.info.default_knobs), low_memory=True)
+        load_default_graph(codec, "decode")
         before = start_counting()
         report("decode", codec.decode(coded), before)
+
+
+def load_default_graph(codec: edgecodec.Codec, side: str) -> None:
+    defaults = {knob.name: knob.default for knob in codec.info.knobs if knob.side == side}
+    for number, graph in enumerate(codec.info.graphs):
+        if graph.side == side and graph.knobs.items() <= defaults.items():
+            codec.graphs.load(number, low_memory=True)
+            return
 
 
 def report(role: str, result: Any, before: int) -> None:

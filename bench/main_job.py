@@ -36,7 +36,7 @@ def main() -> None:
         timings = [codec.decode(file).timings for _ in range(given.rounds)]
         print(f"kernels {native.kernels()}, engine {engine.name} {engine.version}")
         report_split(timings)
-        report_size(Bundle(given.bundle).entropy_model(), encoded)
+        report_size(EntropyModel(Bundle(given.bundle).read(codec.info.models[0].entropy)), encoded)
 
 
 def report_split(timings: Sequence[Timings]) -> None:

@@ -24,8 +24,8 @@ from PIL import Image
 from torch import Tensor
 
 from edgecodec import container
-from edgecodec.bundle import Bundle
 from edgecodec.entropy_model import EntropyModel
+from edgecodec.manifest import read_manifest
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.entropy.cost import as_int16
@@ -42,7 +42,7 @@ def main() -> None:
     arguments.add_argument("bundle", type=Path)
     arguments.add_argument("folder", type=Path)
     given = arguments.parse_args()
-    sources = Bundle(given.bundle).info.provenance["checkpoints"]
+    sources = read_manifest(given.bundle).background.provenance["checkpoints"]
     if hashlib.sha256(given.checkpoint.read_bytes()).hexdigest() not in [source["sha256"] for source in sources]:
         raise SystemExit(f"{given.bundle} is not an export of {given.checkpoint}")
     model = load_model(read_checkpoint(given.checkpoint))

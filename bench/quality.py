@@ -39,7 +39,9 @@ def main() -> None:
 
     codec = edgecodec.open_bundle(given.bundle)
     info = codec.info
-    alphas = sorted({graph.knobs.get("alpha") for graph in info.synthesis}, key=lambda alpha: alpha or 0.0)
+    alphas = sorted(
+        {graph.knobs.get("alpha") for graph in info.graphs if graph.side == "decode"}, key=lambda alpha: alpha or 0.0
+    )
     files = [codec.encode(picture).data for picture in pictures]
     rows = {
         f"{info.family} alpha {alpha:g}" if alpha is not None else info.family: average(

@@ -22,18 +22,20 @@ from edgecodec.description import Knobs, Model
 from edgecodec.encoding import Encoded, Wish
 from edgecodec.encoding import encode as encode_with
 from edgecodec.engine import MAX_THREADS, Options, RunningEngine
-from edgecodec.engine_registry import require_engine
+from edgecodec.engine_registry import native_engine, require_engine
 from edgecodec.errors import EdgecodecError, InvalidArgument, typed
 from edgecodec.job import Job, decode_options, knob_values
 from edgecodec.knobs import KnobChoice
 from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs
+from edgecodec.native_engine import NativeGraphs
 from edgecodec.tiling import TileChoice, Tiles, memory_option, tile_option, tiles_of
 from edgecodec.timings import Timings, timings_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL.Image import Image
 
     from edgecodec.entropy_model import Latents
     from edgecodec.picture import AlphaChannel, Picture, Pixels
@@ -62,6 +64,17 @@ class Decoded:
 
         shape = (self.info.height, self.info.width, *(() if self.info.greyscale else (3,)))
         return np.frombuffer(self.memory, np.uint8).reshape(shape)
+
+    def image(self) -> Image:
+        """The pixels in Pillow, of mode RGB or L."""
+        from PIL import Image
+
+        size = (self.info.width, self.info.height)
+        mode = "L" if self.info.greyscale else "RGB"
+        return Image.frombuffer(mode, size, self.memory)  # type: ignore[arg-type]  # it takes any buffer
+
+    def without_metadata(self) -> Decoded:
+        return replace(self, icc=None, exif=None, xmp=None)
 
 
 @dataclass(frozen=True)
@@ -126,9 +139,11 @@ class Codec:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
+        own, passed_over = native_engine(engine)
         options = interface.start(
             interface.CodecOptions,
-            engine=interface.NO_ENGINE,
+            engine=interface.NO_ENGINE if own is None else own.name.encode(),
+            onnxruntime_library=None if own is None else os.fsencode(own.library),
             knobs=knob_values(asked),
             knob_count=len(asked),
             precision=None if precision is None else precision.encode(),
@@ -140,7 +155,11 @@ class Codec:
         library, handle = native.library(), ctypes.c_void_p()
         native.call(library.ec_codec_open, bundle.handle, ctypes.byref(options), ctypes.byref(handle))
         self._owned = native.Owned(library.ec_codec_close, handle.value, bundle)
-        self.graphs = LoadedGraphs(bundle, engine, Options(threads))
+        self.graphs: LoadedGraphs | NativeGraphs = (
+            LoadedGraphs(bundle, engine, Options(threads))
+            if own is None
+            else NativeGraphs(self._owned, own, passed_over)
+        )
 
     def __enter__(self) -> Codec:
         return self
@@ -322,7 +341,7 @@ class Codec:
     def _synthesise(self, begun: _Begun) -> Decoded:
         """Latents to pixels."""
         with _located(begun.where):
-            engines = begun.job.run(self.graphs)
+            engine_of = self.graphs.run(begun.job)
             picture, memory = begun.job.finish_decode()
         file = begun.file
         return Decoded(
@@ -333,7 +352,7 @@ class Codec:
             info=file.info,
             timings=timings_of(picture.timings),
             tiles=tiles_of(picture.tiles),
-            engine=engines[picture.graph.contents.number],
+            engine=engine_of(picture.graph.contents.number),
         )
 
 

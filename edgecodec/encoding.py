@@ -13,6 +13,7 @@ from edgecodec.engine import RunningEngine
 from edgecodec.errors import InvalidArgument
 from edgecodec.job import Job, knob_values
 from edgecodec.loading import LoadedGraphs
+from edgecodec.native_engine import NativeGraphs
 from edgecodec.native import Owned, view
 from edgecodec.tiling import Tiles, tiles_of
 from edgecodec.timings import Timings, timings_of
@@ -76,7 +77,7 @@ class Wish:
         yield note if file.reached else f"{note}, the smallest that was found"
 
 
-def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes, wish: Wish) -> Encoded:
+def encode(codec: Owned, graphs: LoadedGraphs | NativeGraphs, picture: Picture, planes: Planes, wish: Wish) -> Encoded:
     """Encode a picture.
 
     In tiles, a value halfway between two integers may round to the other one than in the whole picture, which gives
@@ -101,7 +102,7 @@ def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes,
     )
     options.section_count = len(borrowed)
     job = Job.encode(codec, image, options)
-    engines = job.run(graphs)
+    engine_of = graphs.run(job)
     file, data = job.finish_encode()
     info = container.parse(data).info
     return Encoded(
@@ -110,6 +111,6 @@ def encode(codec: Owned, graphs: LoadedGraphs, picture: Picture, planes: Planes,
         timings=timings_of(file.timings),
         notes=(*picture.notes, *wish.note(file, info)),
         tiles=tiles_of(file.tiles),
-        engine=engines[file.graph.contents.number],
+        engine=engine_of(file.graph.contents.number),
         _job=job,
     )

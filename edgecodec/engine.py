@@ -7,7 +7,7 @@ A backend is one module that holds an `Engine` and a `Backend`, which describes 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,12 +120,25 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class NativeEngine:
+    """An engine that the native library can run by itself. name: the engine's. library: of ONNX Runtime."""
+
+    name: str
+    library: Path
+
+
+@dataclass(frozen=True)
 class Backend:
-    """What a backend says of itself. name: that of its engines, before the colon."""
+    """What a backend says of itself. name: that of its engines, before the colon.
+
+    native: finds out, by the name of a variant and without importing anything large, whether the native library can run
+    it; then `engine` is not needed. None where it never can.
+    """
 
     name: str
     variants: tuple[Variant, ...]
     engine: type[Engine]
+    native: Callable[[str], NativeEngine | None] | None = None
 
     def engine_names(self) -> list[str]:
         """The name of the engine for each variant, like "onnxruntime:cuda"."""

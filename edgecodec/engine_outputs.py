@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from edgecodec.errors import EngineFailed
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 def require_output(
-    outputs: Mapping[str, Any], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...], where: str
+    outputs: Mapping[str, Any], name: str, dtype: str, shape: tuple[int, ...], where: str
 ) -> npt.NDArray[Any]:
     """The output `name`, which is an array of this dtype and shape. where: of the error.
 
     Raises EngineFailed for another array, for what is none (a sequence, a map, an optional without a value) and for an
     output that is missing.
     """
-    promised = f"{np.dtype(dtype)} {shape}"
+    import numpy as np
+
+    promised = f"{dtype} {shape}"
     if name not in outputs:
         raise EngineFailed(f"gave no {name!r}, not {promised}", where=where)
     value = outputs[name]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
-from edgecodec.engine import Backend, Engine, Graph, Options
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
 
@@ -47,8 +47,31 @@ def require_engine(name: str) -> None:
     """Fail early, before any graph is read. Raises InvalidArgument for an unknown name, EngineUnavailable."""
     if name != AUTO:
         backend, variant = _find(name)
+        if backend.native is not None and backend.native(variant) is not None:
+            return
         with _failures_of(name):
             backend.engine.require(variant)
+
+
+def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+    """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
+
+    And for `auto` the engines that cannot be used, and why. Raises what `require_engine` does for a name.
+    """
+    passed_over: list[tuple[str, str]] = []
+    for candidate in _auto_order() if name == AUTO else [name]:
+        backend, variant = _find(candidate)
+        if backend.native is not None and (found := backend.native(variant)) is not None:
+            return found, tuple(passed_over)
+        if name != AUTO:
+            break
+        try:
+            backend.engine.require(variant)
+        except EngineError as error:
+            passed_over.append((candidate, error.message))
+        else:
+            break
+    return None, ()
 
 
 def open_engine(name: str, graph: Graph, options: Options) -> Engine:

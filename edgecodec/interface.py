@@ -358,6 +358,12 @@ class File(Structure):
     ]
 
 
+class RunningEngine(Structure):
+    """ec_core_running_engine"""
+
+    _fields_ = [("device", c_char * 64), ("version", c_char * 64)]
+
+
 class Step(Structure):
     """ec_step"""
 
@@ -392,9 +398,11 @@ SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_graph_open", c_int, [c_void_p, c_uint32, POINTER(GraphData), _ERROR]),
     ("ec_graph_close", None, [POINTER(GraphData)]),
     ("ec_codec_open", c_int, [c_void_p, POINTER(CodecOptions), _HANDLE, _ERROR]),
+    ("ec_codec_cancel", None, [c_void_p]),
     ("ec_codec_close", None, [c_void_p]),
     ("ec_job_decode", c_int, [c_void_p, c_void_p, c_size_t, POINTER(DecodeOptions), _HANDLE, _ERROR]),
     ("ec_job_encode", c_int, [c_void_p, POINTER(Image), POINTER(EncodeOptions), _HANDLE, _ERROR]),
+    ("ec_job_run", c_int, [c_void_p, _ERROR]),
     ("ec_job_next", c_int, [c_void_p, POINTER(Step), _ERROR]),
     ("ec_job_finish_decode", c_int, [c_void_p, POINTER(Picture), _ERROR]),
     ("ec_job_finish_encode", c_int, [c_void_p, POINTER(File), _ERROR]),

@@ -1,4 +1,4 @@
-"""One picture on its way through the native library, whose graphs an engine of Python's runs.
+"""One picture on its way through the native library.
 
 The library does all else: which graph, padding, tiles, noise, the entropy model, the crop, and a search for a rate.
 """
@@ -10,17 +10,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgecodec import interface, native
-from edgecodec.engine import RunningEngine
-from edgecodec.engine_outputs import require_output
 from edgecodec.errors import InvalidArgument
-from edgecodec.loading import LoadedGraphs
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edgecodec.entropy_model import Latents
 
-_DTYPES = {
+#: NumPy's name of each type of tensor.
+DTYPES = {
     interface.UINT8: "uint8",
     interface.INT16: "int16",
     interface.INT64: "int64",
@@ -70,31 +68,22 @@ class Job:
         )
         return cls(codec, handle)
 
-    def run(self, graphs: LoadedGraphs) -> dict[int, RunningEngine]:
-        """Run all steps. Returns what ran each graph, by its number among those of the bundle.
+    def next(self) -> interface.Step | None:
+        """Give back the outputs of the step before and take the next one, None after the last.
 
-        Raises EngineUnavailable, EngineFailed, LimitExceeded, OutOfMemory, OutOfRange, BundleChanged, BadModel.
+        Raises LimitExceeded, OutOfMemory, OutOfRange, EngineFailed for outputs that cannot be, Cancelled.
         """
-        import numpy as np
+        step = interface.start(interface.Step)
+        native.call(native.library().ec_job_next, self._owned.value, ctypes.byref(step))
+        return step if step.graph else None
 
-        engines = {}
-        with graphs.in_use():
-            while (step := self._next()).graph:
-                graph = step.graph.contents
-                engine = graphs.engine(graph.number, low_memory=bool(step.low_memory))
-                engines[graph.number] = engine
-                outputs = engine.run(
-                    {each.name.decode(): self._array(each) for each in step.inputs[: step.input_count]}
-                )
-                taken = []  # until the next step has been asked for
-                for i in range(step.output_count):
-                    wanted = step.outputs[i]
-                    found = require_output(
-                        outputs, wanted.name.decode(), _DTYPES[wanted.type], _shape(wanted), graph.file.decode()
-                    )
-                    taken.append(np.ascontiguousarray(found))
-                    wanted.data = taken[i].ctypes.data
-            return {number: engine.describe() for number, engine in engines.items()}
+    def run(self) -> None:
+        """All steps on the codec's own engine.
+
+        Raises EngineUnavailable, EngineFailed, LimitExceeded, OutOfMemory, OutOfRange, BundleChanged, BadModel,
+        Cancelled.
+        """
+        native.call(native.library().ec_job_run, self._owned.value)
 
     def latents(self) -> Latents:
         """Decoder latents of a job that decodes, encoder latents of one that has encoded: by name, in their order.
@@ -108,7 +97,7 @@ class Job:
                 native.call(native.library().ec_job_latent, self._owned.value, len(latents), ctypes.byref(found))
             except InvalidArgument:  # beyond the last
                 return latents
-            latents[found.name.decode()] = self._array(found)
+            latents[found.name.decode()] = self.array(found)
 
     def finish_decode(self) -> tuple[interface.Picture, memoryview]:
         """After the last step: the picture, and its pixels row by row, in memory of their own. Raises OutOfMemory."""
@@ -127,18 +116,13 @@ class Job:
         finally:
             library.ec_free(file.data)
 
-    def _next(self) -> interface.Step:
-        step = interface.start(interface.Step)
-        native.call(native.library().ec_job_next, self._owned.value, ctypes.byref(step))
-        return step
-
-    def _array(self, tensor: interface.Tensor) -> npt.NDArray[Any]:
+    def array(self, tensor: interface.Tensor) -> npt.NDArray[Any]:
         """On a tensor's memory, which lives as long: a call that an interrupt left behind may still read it."""
         import numpy as np
 
         memory = native.lent(tensor.data, tensor.bytes, self._owned)
-        values: npt.NDArray[Any] = np.frombuffer(memoryview(memory).cast("B"), _DTYPES[tensor.type])
-        return values.reshape(_shape(tensor))
+        values: npt.NDArray[Any] = np.frombuffer(memoryview(memory).cast("B"), DTYPES[tensor.type])
+        return values.reshape(shape_of(tensor))
 
 
 def decode_options(knobs: Mapping[str, float]) -> interface.DecodeOptions:
@@ -152,5 +136,5 @@ def knob_values(knobs: Mapping[str, float]) -> ctypes.Array[interface.KnobValue]
     return (interface.KnobValue * len(values))(*values)
 
 
-def _shape(tensor: interface.Tensor) -> tuple[int, ...]:
+def shape_of(tensor: interface.Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape[: tensor.rank])

@@ -1,17 +1,19 @@
-"""Graphs of a bundle on an engine: each checked and loaded once, when it is first needed."""
+"""Graphs of a bundle on an engine of Python's: each checked and loaded once, when it is first needed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from edgecodec import description
 from edgecodec.bundle import Bundle
 from edgecodec.description import BakedGraph, Model
-from edgecodec.engine import Engine, Graph, Options, Port
+from edgecodec.engine import Engine, Graph, Options, Port, RunningEngine
+from edgecodec.engine_outputs import require_output
 from edgecodec.engine_registry import open_engine
+from edgecodec.job import DTYPES, Job, shape_of
 
 
 class LoadedGraphs:
@@ -32,6 +34,34 @@ class LoadedGraphs:
         self._retired: list[Engine] = []
         # A signal handler may close what the code that it interrupted is loading.
         self._lock = threading.RLock()
+
+    def run(self, job: Job) -> Callable[[int], RunningEngine]:
+        """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
+
+        Raises OutOfMemory and OutOfRange too.
+        """
+        import numpy as np
+
+        engines = {}
+        with self.in_use():
+            while step := job.next():
+                graph = step.graph.contents
+                engine = self.engine(graph.number, low_memory=bool(step.low_memory))
+                engines[graph.number] = engine
+                outputs = engine.run({each.name.decode(): job.array(each) for each in step.inputs[: step.input_count]})
+                taken = []  # until the next step has been asked for
+                for i in range(step.output_count):
+                    wanted = step.outputs[i]
+                    found = require_output(
+                        outputs, wanted.name.decode(), DTYPES[wanted.type], shape_of(wanted), graph.file.decode()
+                    )
+                    taken.append(np.ascontiguousarray(found))
+                    wanted.data = taken[i].ctypes.data
+            return {number: engine.describe() for number, engine in engines.items()}.__getitem__
+
+    def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
+        """Load a graph before it is needed."""
+        return self.engine(number, low_memory=low_memory).describe()
 
     def engine(self, number: int, *, low_memory: bool = False) -> Engine:
         """The graph of this number among those of the bundle, loaded."""

@@ -73,7 +73,9 @@ def differences(manifest: Manifest, description: Description) -> list[str]:
 
 def _differences(one: Any, other: Any, place: str) -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict):
-        pairs = {f"{place}: {key}" if place else key: (one.get(key), other.get(key)) for key in sorted({*one, *other})}
+        absent = object()
+        keys = sorted({*one, *other})
+        pairs = {f"{place}: {key}" if place else key: (one.get(key, absent), other.get(key, absent)) for key in keys}
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         pairs = {f"{place}[{i}]": pair for i, pair in enumerate(zip(one, other, strict=True))}
     else:

@@ -130,8 +130,23 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_check_bytes", c_int, [POINTER(interface.Limits), c_uint64, _ERROR]),
     ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),
     ("ec_core_check_decoding", c_int, [c_void_p, POINTER(interface.DecodeOptions), _ERROR]),
+    ("ec_core_codec_load", c_int, [c_void_p, c_uint32, c_uint32, POINTER(interface.RunningEngine), _ERROR]),
+    ("ec_core_codec_unload", None, [c_void_p]),
     ("ec_core_check_encoding", c_int, [c_void_p, POINTER(interface.EncodeOptions), _ERROR]),
 ]
+
+
+class _Library(ctypes.CDLL):
+    """Has the functions that were declared. One that was not would be called with its addresses cut to 32 bits."""
+
+    def declare(self, name: str, result: Any, arguments: list[Any]) -> None:
+        """Raises AttributeError if there is no such function."""
+        function = super().__getattr__(name)
+        function.restype, function.argtypes = result, arguments
+        setattr(self, name, function)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name} is not declared")
 
 
 @cache
@@ -139,10 +154,9 @@ def library() -> ctypes.CDLL:
     """The loaded library with every signature declared. Raises InternalError if it is missing or another one."""
     path = _find()
     try:
-        core = ctypes.CDLL(str(path))
+        core = _Library(str(path))
         for name, result, arguments in (*_SIGNATURES, *interface.SIGNATURES):
-            function = getattr(core, name)
-            function.restype, function.argtypes = result, arguments
+            core.declare(name, result, arguments)
     except (OSError, AttributeError) as error:
         raise InternalError(
             f"the native library cannot be loaded: {error}", where=str(path), hint="reinstall edgecodec"

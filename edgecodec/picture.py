@@ -53,6 +53,9 @@ class Picture:
     def greyscale(self) -> bool:
         return self.pixels.ndim == 2
 
+    def image(self) -> Image.Image:
+        return Image.fromarray(self.pixels)
+
     def without_metadata(self) -> Picture:
         return replace(self, icc=None, exif=None, xmp=None)
 

@@ -7,18 +7,29 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from PIL import Image, PngImagePlugin
 
 from edgecodec import picture_metadata, tiff_metadata
 from edgecodec.errors import InvalidArgument, OutOfMemory
 from edgecodec.exif import MOST_BYTES, PREFIX
-from edgecodec.picture import Picture
 from edgecodec.picture_metadata import Metadata
 from edgecodec.picture_opening import said
 from edgecodec.png_chunks import XMP_KEYWORD
+
+
+class Upright(Protocol):
+    """An upright picture with its metadata: a `Picture`, or what was decoded."""
+
+    @property
+    def icc(self) -> bytes | None: ...
+    @property
+    def exif(self) -> bytes | None: ...
+    @property
+    def xmp(self) -> bytes | None: ...
+    def image(self) -> Image.Image:
+        """Of mode RGB or L."""
 
 
 class PictureFile(NamedTuple):
@@ -79,25 +90,27 @@ def check_format(picture_format: str) -> None:
         raise InvalidArgument(f"there is no picture format {picture_format!r}", hint=f"use {', '.join(FORMATS)}")
 
 
-def as_file(picture: Picture, picture_format: str) -> PictureFile:
+def as_file(picture: Upright, picture_format: str) -> PictureFile:
     """A picture as a file of this format (one of FORMATS), with those metadata that it can hold.
 
     All formats but JPEG hold exactly these pixels, whatever the metadata say. Raises InvalidArgument, OutOfMemory.
     """
     check_format(picture_format)
     chosen = _FORMATS.get(picture_format, _Format(picture_format))
-    metadata = _fitting(picture, picture_format, chosen.room)
-    pixels = picture.pixels
-    if picture_format == "ppm" and picture.greyscale:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     out = io.BytesIO()
-    notes = metadata.notes
     try:
+        image = picture.image()
+        metadata = _fitting(picture, image.mode == "L", picture_format, chosen.room)
+        notes = metadata.notes
         if picture_format == _NUMPY:
-            np.save(out, pixels, allow_pickle=False)
+            import numpy as np  # which no other format needs
+
+            np.save(out, np.asarray(image), allow_pickle=False)
             return PictureFile(out.getvalue(), notes)
         keywords = {} if chosen.pillow == "TIFF" else _keywords(metadata, chosen.pillow)
-        Image.fromarray(pixels).save(out, chosen.pillow, **chosen.options, **keywords)
+        if picture_format == "ppm":
+            image = image.convert("RGB")
+        image.save(out, chosen.pillow, **chosen.options, **keywords)
         data = out.getvalue()
         if chosen.pillow == "TIFF":
             data, more = tiff_metadata.added(data, metadata.exif, metadata.icc, metadata.xmp)
@@ -111,7 +124,7 @@ def as_file(picture: Picture, picture_format: str) -> PictureFile:
     return PictureFile(data, notes)
 
 
-def _fitting(picture: Picture, picture_format: str, room: Mapping[str, int]) -> Metadata:
+def _fitting(picture: Upright, greyscale: bool, picture_format: str, room: Mapping[str, int]) -> Metadata:
     """What of a picture's metadata goes into a file with so much room."""
     metadata = picture_metadata.neutral(picture.icc, picture.exif, picture.xmp)
     notes = list(metadata.notes)
@@ -122,7 +135,7 @@ def _fitting(picture: Picture, picture_format: str, room: Mapping[str, int]) -> 
             most = f" of more than {room[field_name]} bytes" if field_name in room else ""
             notes.append(f"dropped {name}: {picture_format} holds none{most}")
             kept[field_name] = None
-    kept["icc"], more = picture_metadata.of_profile(kept["icc"], picture.greyscale)
+    kept["icc"], more = picture_metadata.of_profile(kept["icc"], greyscale)
     if (xmp := kept["xmp"]) is not None and picture_format == "png" and not _is_text(xmp):
         more += ("dropped XMP: png holds none that is not UTF-8",)
         kept["xmp"] = None

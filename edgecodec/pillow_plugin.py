@@ -70,7 +70,6 @@ class EdgcImageFile(ImageFile.ImageFile):
                     where=str(self.filename) or None,
                     hint="give its bundle to register_opener",
                 )
-            decoded = codec.decode(self._data)
-            self.im = Image.frombytes(self._mode, self._size, decoded.memory).im
+            self.im = codec.decode(self._data).image().im
             self._data = None
         return super().load()

@@ -50,7 +50,6 @@ def decode(
     """.edgc files to pictures."""
     with reporting(talk) as console:
         from edgecodec import files, picture_writing
-        from edgecodec.picture import Picture
 
         if picture_format is not None:
             picture_writing.check_format(picture_format)
@@ -81,8 +80,7 @@ def decode(
                 with tally.attempt(job):
                     if isinstance(decoded, EdgecodecError):
                         raise decoded
-                    whole = Picture(decoded.pixels, decoded.icc, decoded.exif, decoded.xmp)
-                    written = whole.without_metadata() if write.strip else whole
+                    written = decoded.without_metadata() if write.strip else decoded
                     data, notes = picture_writing.as_file(written, formats[job.output])
                     files.write(job.output, data, force=write.force)
                     for note in notes:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Backend, Engine, Graph, Options, Port, RunningEngine, Variant
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Port, RunningEngine, Variant
 from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
-from edgecodec_engines.interruptible import interruptible
+from edgecodec.interruptible import interruptible
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from edgecodec.engine import Arrays
 
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-_OLDEST = (1, 18)
+_OLDEST, _OLDEST_NATIVE = (1, 18), (1, 20)
 _WARNING, _FATAL = 2, 4  # ONNX Runtime's log severities, the first its default
 #: Set to 1 before the import it keeps ONNX Runtime (1.29 and newer) from sending facts about its use over the network
 #: and from writing an identifier of the device under HOME. The function that turns telemetry off comes too late.
@@ -39,6 +41,12 @@ class OnnxRuntime(Engine):
 
     @classmethod
     def require(cls, variant: str) -> None:
+        if variant == "cuda" and _package_without_cuda():
+            raise EngineUnavailable(
+                f"this ONNX Runtime has no {_PROVIDERS[variant]}",
+                where=f"onnxruntime:{variant}",
+                hint="install the onnxruntime build for this device",
+            )
         runtime = import_runtime()
         available = runtime.get_available_providers()
         if _PROVIDERS[variant] not in available:
@@ -117,6 +125,38 @@ class OnnxRuntime(Engine):
         return RunningEngine(name, self._runtime.__version__, self._variant or "cpu", self.passed_over)
 
 
+def native(variant: str) -> NativeEngine | None:
+    """The processor's engine needs nothing of the Python package but the shared library in it."""
+    os.environ.setdefault(TELEMETRY, "1")
+    library = _package_library()
+    return None if variant or library is None else NativeEngine("onnxruntime", library)
+
+
+def _package_library() -> Path | None:
+    """ONNX Runtime's shared library, of a version that the native library takes, in the folder of the Python package.
+
+    The package is looked up and not imported, which would take ten times as long as opening the library.
+    """
+    for library in _in_package("libonnxruntime.so.*"):
+        version = re.fullmatch(r"libonnxruntime\.so\.(\d+)\.(\d+)\..*", library.name)
+        if version is not None and (int(version[1]), int(version[2])) >= _OLDEST_NATIVE:
+            return library
+    return None
+
+
+def _package_without_cuda() -> bool:
+    return _package_library() is not None and not _in_package("libonnxruntime_providers_cuda*")
+
+
+def _in_package(pattern: str) -> list[Path]:
+    try:
+        found = find_spec("onnxruntime")
+    except (ImportError, ValueError):  # something else of that name is loaded or in the way
+        return []
+    folders = (found.submodule_search_locations or []) if found is not None else []
+    return [file for folder in folders for file in sorted(Path(folder, "capi").glob(pattern))]
+
+
 BACKEND = Backend(
     "onnxruntime",
     (
@@ -126,6 +166,7 @@ BACKEND = Backend(
         Variant("tensorrt", "tensorrt", auto_rank=None),
     ),
     OnnxRuntime,
+    native,
 )
 
 

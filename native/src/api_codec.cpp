@@ -39,7 +39,8 @@ ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_options 
     });
 }
 
-ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, ec_core_running_engine *out, ec_error *error) {
+ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memory, ec_core_running_engine *out,
+                             ec_error *error) {
     return guarded(error, [&] {
         if (codec == nullptr || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "codec or out missing");
         Codec &opened = codec->codec;
@@ -47,7 +48,7 @@ ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, ec_core_running_en
         if (graph >= opened.info().graph_count) {
             throw Failure(EC_INVALID_ARGUMENT, "there is no graph " + std::to_string(graph));
         }
-        const ec_loaded_graph &loaded = opened.graphs()->get(*opened.info().graphs[graph], false)->report();
+        const ec_loaded_graph &loaded = opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0)->report();
         static_assert(sizeof out->device == sizeof loaded.device && sizeof out->version == sizeof loaded.version);
         std::memcpy(out->device, loaded.device, sizeof out->device);
         std::memcpy(out->version, loaded.version, sizeof out->version);

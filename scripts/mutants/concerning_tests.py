@@ -9,7 +9,7 @@ _MODEL = ["native/corrupt_entropy_model", "native/exactness_entropy_model"]
 _CODER = ["native/corrupt_coder", "native/exactness_coder"]
 _NETS = ["native/corrupt_integer_net", "native/exactness_integer_net"]
 _GOLDEN = ["native/golden_files"]
-_BUNDLES = ["runtime/bundle_tampered", "runtime/manifest_tampered", "runtime/bundle_files", "runtime/bundle_links"]
+_BUNDLES = ["runtime/bundle_tampered", "runtime/bundle_files", "runtime/bundle_links"]
 _METADATA = ["runtime/metadata", "runtime/picture_depth", "runtime/metadata_does_not_steer", "runtime/picture_opening"]
 _COMMANDS = ["runtime/cli", "runtime/cli_knobs", "runtime/batches"]
 _KNOBS = ["runtime/knobs", "runtime/knobs_as_data"]
@@ -28,24 +28,23 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("edgecodec/exif.py", _METADATA),
     ("edgecodec/files.py", ["runtime/atomic_write", "runtime/streams", "runtime/batches", "runtime/picture_opening"]),
     ("edgecodec/foreign_engine.py", _ENGINES),
-    ("edgecodec/graph_file.py", ["native/graph_reader", "runtime/bundle_links", "runtime/bundle_files"]),
     ("edgecodec/jpeg_segments.py", _METADATA),
     ("edgecodec/knob*.py", [*_KNOBS, "runtime/cli_knobs"]),
     ("edgecodec/limits.py", ["runtime/limits", "runtime/sizes", "runtime/picture_opening", "runtime/cli"]),
     ("edgecodec/loading.py", [*_BUNDLES, *_ENGINES]),
     ("edgecodec/manifest.py", [*_BUNDLES, *_KNOBS]),
-    ("edgecodec/memory.py", ["runtime/available_memory", "runtime/tiling"]),
+    ("edgecodec/interface.py", ["native/interface"]),
+    ("edgecodec/job.py", ["runtime/padding", "runtime/graph_outputs", "runtime/threads", *_KNOBS, "runtime/tiling"]),
+    ("edgecodec/memory.py", ["runtime/tiling"]),
     ("edgecodec/native.py", ["native/native_library", *_CONTAINER, *_MODEL, *_CODER]),
     ("edgecodec/noise.py", ["runtime/exactness_noise", "runtime/noise_seed"]),
-    ("edgecodec/padding.py", ["runtime/padding", "runtime/sizes"]),
     ("edgecodec/picture*.py", [*_METADATA, "runtime/sizes", "runtime/pillow_plugin", "runtime/streams"]),
     ("edgecodec/pillow_plugin.py", ["runtime/pillow_plugin"]),
     ("edgecodec/png_chunks.py", _METADATA),
-    ("edgecodec/rate_search.py", ["runtime/rate_search"]),
     ("edgecodec/regular_file.py", ["runtime/bundle_links", "runtime/bundle_files"]),
     ("edgecodec/side_inputs.py", ["runtime/labels", "runtime/noise_seed"]),
     ("edgecodec/tiff_*.py", _METADATA),
-    ("edgecodec/tiling.py", ["runtime/tiling", "runtime/available_memory"]),
+    ("edgecodec/tiling.py", ["runtime/tiling"]),
     ("edgecodec/cli/signals.py", ["runtime/interrupts", *_COMMANDS]),
     ("edgecodec/*.py", [*_COMMANDS, *_BUNDLES]),
     ("engines/*.py", [*_ENGINES, "runtime/interrupts"]),

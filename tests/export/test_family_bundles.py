@@ -30,9 +30,9 @@ from edgecodec_export.checkpoints import Checkpoint, class_names
 from edgecodec_export.graphs.parity import check_synthesis_parity
 from edgecodec_export.graphs.weights import SMALLEST
 from support.command_line import run_command
+from support.index_description import described
 from support.make_tiny_bundle import tiny_pictures
 from support.paths import ENVIRONMENT
-from support.read_index import read_index
 from support.tiny_codecs import tiny_codec
 
 pytestmark = pytest.mark.slow
@@ -327,7 +327,7 @@ def test_tiles_are_the_whole_within_a_rounding(
 @pytest.mark.parametrize("name", TILED)
 def test_without_a_halo_tiles_are_not_the_whole(family_bundle: Bundles, tmp_path: Path, name: str) -> None:
     bundle = Path(shutil.copytree(family_bundle(name), tmp_path / "none.bundle"))
-    description = read_index((bundle / INDEX).read_bytes())
+    description = described((bundle / INDEX).read_bytes())
     graphs = tuple(replace(graph, tiling=Tiling((0, 0))) for graph in description.graphs)
     write_index(bundle, replace(description, graphs=graphs))
     _, _, latents, levels = differences(bundle, family_bundle(name), mirrored(200, 260), 64)

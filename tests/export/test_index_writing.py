@@ -29,8 +29,8 @@ from edgecodec.errors import InvalidArgument
 from edgecodec.manifest import description_values
 from edgecodec_export.bundle.index import index_bytes
 from support.descriptions import descriptions
+from support.index_description import described
 from support.paths import TINY
-from support.read_index import read_index
 
 FILE = BundleFile(3, "ab" * 32)
 ENCODER = BakedGraph(
@@ -81,7 +81,7 @@ WHOLE = Description(
 @given(description=descriptions())
 @settings(max_examples=50)
 def test_an_independent_reader_finds_the_whole_description(description: Description) -> None:
-    assert read_index(index_bytes(description)) == description
+    assert described(index_bytes(description)) == description
 
 
 def test_the_layout_is_that_of_the_format() -> None:
@@ -130,6 +130,13 @@ def test_the_layout_is_that_of_the_format() -> None:
     assert index_bytes(WHOLE) == b"".join(expected)
 
 
+def test_the_order_in_which_knobs_were_baked_changes_nothing() -> None:
+    knobs = (QUALITY, FREE, Knob("beta", "encode", "", (2.0,), 2.0, 2.0, 2.0))
+    one, other = {"beta": 2.0, "quality": 1.5}, {"quality": 1.5, "beta": 2.0}
+    data = [index_bytes(replace(with_encoder(knobs=baked), knobs=knobs)) for baked in (one, other)]
+    assert data[0] == data[1]
+
+
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +174,7 @@ FORBIDDEN: dict[str, tuple[Description, str, str]] = {
     "no file": (replace(WHOLE, files={}), "model 0", "'entropy.bin' is not among the files"),
     **{
         f"file {name!r}": (with_file(name), f"file {name!r}", "not a path inside the bundle")
-        for name in ("", "a//b", "/a", "a/", "../a", "a/..", "./a", "a\\b", "c:a", "a\nb", "\x7f")
+        for name in ("", "a//b", "/a", "a/", "../a", "a/..", "./a", "a\\b", "c:a", "a\nb", "\x7f", "\x85")
     },
     "long file": (with_file("a" * 256), "index.bin", "not 1 to 255 bytes"),
     "large file": (with_file("b", BundleFile((1 << 48) + 1, "00" * 32)), "file 'b'", "bytes, not 0 to"),
@@ -183,7 +190,7 @@ FORBIDDEN: dict[str, tuple[Description, str, str]] = {
     "channels of noise": (with_model(noise=NoiseSpec(0, 16)), "model 0", "channels of noise is 0"),
     "grey without a size": (with_model(padding=Padding(32, "grey", 1)), "graph 'a.onnx'", "picture's size"),
     "latents of one name": (with_model(decoder_latents=(SPEC["y"], SPEC["y"])), "model 0, latents", "occurs twice"),
-    "no channels": (with_model(decoder_latents=(*MODEL.decoder_latents, LatentSpec("z", 0, 1))), "model 0", "channels"),
+    "no channels": (with_model(decoder_latents=(SPEC["labels"], LatentSpec("y", 0, 16))), "model 0", "channels"),
     "no decoder latents": (with_model(decoder_latents=()), "graph 's.onnx'", "role latent"),
     "two masks": (
         with_model(side_inputs={"labels": SideInput("mask"), "mask": SideInput("mask")}),
@@ -273,20 +280,35 @@ FORBIDDEN: dict[str, tuple[Description, str, str]] = {
     "noise for an encoder": (
         with_encoder(inputs=(IMAGE, Port("noise", "noise"))),
         "graph 'a.onnx'",
-        "1 inputs of the role noise, not 0 to 0",
+        "1 inputs of the role noise, not 0",
     ),
     "name for an image": (with_encoder(inputs=(Port("image", "image", "y"),)), "graph 'a.onnx'", "for 'y'"),
-    "no latent": (with_encoder(outputs=()), "graph 'a.onnx'", r"gives the latents \[\], not \['y'\]"),
+    "no latent": (with_encoder(outputs=()), "graph 'a.onnx'", "0 outputs of the role latent, not 1"),
     "labels from a graph": (
         with_encoder(outputs=(Port("y", "latent", "y"), Port("l", "latent", "labels"))),
         "graph 'a.onnx'",
-        "2 outputs of the role latent, not 0 to 1",
+        "2 outputs of the role latent, not 1",
     ),
-    "noise of none": (with_model(noise=None), "graph 's.onnx'", "1 inputs of the role noise, not 0 to 0"),
+    "noise of none": (with_model(noise=None), "graph 's.onnx'", "1 inputs of the role noise, not 0"),
     "latent of the other side": (
-        with_decoder(inputs=(Port("m", "latent", "mask"),)),
+        with_decoder(inputs=(Port("m", "latent", "mask"), Port("y", "latent", "y"))),
         "graph 's.onnx'",
         "a port for the latent 'mask', which there is not",
+    ),
+    "latent left out": (
+        with_decoder(inputs=(Port("y", "latent", "y"),)),
+        "graph 's.onnx'",
+        "1 inputs of the role latent",
+    ),
+    "latent twice": (
+        with_decoder(inputs=(Port("a", "latent", "y"), Port("b", "latent", "y"))),
+        "graph 's.onnx'",
+        "the latent 'y' occurs twice",
+    ),
+    "large index": (
+        replace(WHOLE, graphs=(ENCODER, *(replace(DECODER, tiling=Tiling(None, "a" * 4096)),) * 1024)),
+        "index.bin",
+        "bytes, not up to 4194304",
     ),
     "no picture": (with_decoder(outputs=()), "graph 's.onnx'", "0 outputs of the role image"),
     "two pictures": (
@@ -322,10 +344,10 @@ def test_the_index_of_every_family_is_that_of_its_manifest(name: str, family_bun
 
 def check_bundle(folder: Path) -> None:
     """Index and manifest say the same, and the index lists what a runtime may open."""
-    description = read_index((folder / "index.bin").read_bytes())
+    description = described((folder / "index.bin").read_bytes())
     manifest = json.loads((folder / "manifest.json").read_text())
-    described = description_values(description)
-    assert {name: manifest[name] for name in described} == described
+    values = description_values(description)
+    assert {name: manifest[name] for name in values} == values
     files = {name: BundleFile(**file) for name, file in manifest["files"].items()}
     assert files.keys() == {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {
         "manifest.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from edgecodec_export.bundle.description import Source
 from edgecodec_export.bundle.files import indexed_files, listed_files
 from edgecodec_export.bundle.manifest import write_manifest
 from support.descriptions import descriptions
+from support.index_description import described
 from support.make_tiny_bundle import tiny_halves
 from support.paths import TINY
-from support.read_index import read_index
 from support.tiny_codecs import tiny_codec
 
 FILES = {name: BundleFile(len(name), "0f" * 32) for name in ("a.edgc", "a.png", "s.onnx", "index.bin")}
@@ -54,17 +55,16 @@ def test_every_field_that_index_and_manifest_share_is_compared(description: Desc
 
 
 def test_files_of_the_index_are_those_of_the_manifest() -> None:
-    description = read_index((TINY / INDEX).read_bytes())
+    description = described((TINY / INDEX).read_bytes())
     manifest = read_manifest(TINY)
     assert differences(manifest, description) == []
     changed = {**description.files, "entropy.bin": BundleFile(1, "00" * 32), "more.onnx": BundleFile(1, "00" * 32)}
-    described = Description(**{**vars(description), "files": changed})
-    assert differences(manifest, described) == ["files: entropy.bin", "files: more.onnx"]
+    assert differences(manifest, replace(description, files=changed)) == ["files: entropy.bin", "files: more.onnx"]
 
 
 def test_listed_files_are_those_of_manifest_and_index() -> None:
     assert listed_files(TINY) == read_manifest(TINY).background.files
-    assert indexed_files(TINY) == read_index((TINY / INDEX).read_bytes()).files
+    assert indexed_files(TINY) == described((TINY / INDEX).read_bytes()).files
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_an_export_writes_the_manifest_once_when_all_else_is_there(
     baking = tiny_codec("tunable").baking()
     pipeline.write_bundle(tmp_path / "b", Source("tunable", "tiny"), baking, tiny_halves())
     ((description, background, files),) = written
-    assert read_index((tmp_path / "b" / INDEX).read_bytes()) == description
+    assert described((tmp_path / "b" / INDEX).read_bytes()) == description
     assert files == background.files.keys() and MANIFEST not in files
     assert {"README.md", INDEX} | description.files.keys() == files
     assert {"entropy.bin", "golden/photo.edgc", "golden/photo.png"} < description.files.keys()
@@ -90,10 +90,8 @@ def test_an_export_writes_the_manifest_once_when_all_else_is_there(
 
 def _places(value: Any, place: str) -> list[tuple[str, Any, Any]]:
     """Every value that is no object and no list, with the object or list it is in, its key, and where that is."""
-    keys = value.keys() if isinstance(value, dict) else range(len(value))
-    found = []
-    for key in keys:
-        inside = value[key]
-        name = f"{place}[{key}]" if isinstance(value, list) else f"{place}: {key}" if place else key
+    found: list[tuple[str, Any, Any]] = []
+    for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
+        name = f"{place}[{key}]" if isinstance(value, list) else f"{place}: {key}" if place else str(key)
         found += _places(inside, name) if isinstance(inside, dict | list) else [(name, value, key)]
     return found

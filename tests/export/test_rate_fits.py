@@ -21,8 +21,8 @@ from edgecodec_export.checkpoints import (
 )
 from edgecodec_export.options import ExportOptions
 from edgecodec_export.pipeline import export_bundle
+from support.index_description import described
 from support.make_tiny_bundle import tiny_pictures
-from support.read_index import read_index
 from support.tiny_codecs import tiny_codec
 
 FIT = RateFit(-2.0, 1.5, (-3.125, -0.5, 1e-3), 1.25)
@@ -85,7 +85,7 @@ def test_an_export_takes_the_fit_from_the_note_to_the_bundle(tmp_path: Path) -> 
         Image.fromarray(picture).save(calibration / f"{number}.png")
     path = saved(tmp_path, **{RATE_FIT: rate_fit_note({"n": FIT})})
     export_bundle(ExportOptions(path, tmp_path / "a.bundle", calibration=calibration))
-    (knob,) = read_index((tmp_path / "a.bundle" / INDEX).read_bytes()).knobs
+    (knob,) = described((tmp_path / "a.bundle" / INDEX).read_bytes()).knobs
     assert (knob.name, knob.low, knob.high, knob.default, knob.rate_fit) == ("n", -2.0, 2.0, 0.0, FIT)
     (values,) = json.loads((tmp_path / "a.bundle" / MANIFEST).read_text())["knobs"]
     assert values["rate_fit"] == VALUES

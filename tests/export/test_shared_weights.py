@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,9 +12,10 @@ from onnx import external_data_helper, numpy_helper
 
 import edgecodec
 from edgecodec import verify
-from edgecodec.bundle import Bundle
+from edgecodec.bundle import Bundle, GraphContents
 from edgecodec.errors import BadModel, BundleChanged
-from support.make_bundles import BLOCK, Graph, plain, read_manifest, synthesis, synthesised, write_manifest
+from support.bundle_editing import edit_index, file_of, relist
+from support.make_bundles import BLOCK, Graph, plain, synthesis, synthesised
 
 PICTURE = synthesised(np.random.default_rng(0).integers(-128, 128, (3, 4, 5)))
 
@@ -39,13 +39,13 @@ def bundle(tmp_path: Path) -> Path:
     folder = replace(
         plain(),
         synthesis=[synthesis(knobs={"alpha": alpha}, shift=alpha * 40) for alpha in (0.0, 0.5, 1.0)],
-        manifest={"default_knobs": {"alpha": 0.0}},
+        defaults={"alpha": 0.0},
     ).write(tmp_path / "test.bundle")
     for number, weights in enumerate(("a", "a", "b")):
         path = folder / f"synthesis{number}.onnx"
         _, model = _outside(({}, onnx.load(path)), folder, f"weights/{weights * 16}.bin")
         path.write_bytes(model.SerializeToString())
-    write_manifest(folder, read_manifest(folder))
+    relist(folder)
     return folder
 
 
@@ -89,7 +89,7 @@ def test_changed_weights_are_never_loaded(bundle: Path) -> None:
 def test_weights_in_any_file_of_the_bundle_are_checked(bundle: Path, file: str) -> None:
     (bundle / file).parent.mkdir(parents=True, exist_ok=True)
     _write_graph_with_weights_in(bundle, file, file)
-    write_manifest(bundle, read_manifest(bundle))
+    relist(bundle)
     codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
     data = codec.encode(PICTURE).data
     np.testing.assert_array_equal(codec.decode(data, alpha=1.0).pixels, np.clip(PICTURE + 40.0, 0, 255))
@@ -106,14 +106,13 @@ def test_names_of_weight_files_are_relative_to_the_graph(bundle: Path) -> None:
     _write_graph_with_weights_in(bundle, "model.data", "model.data")
     (bundle / "inside").mkdir()
     (bundle / "synthesis2.onnx").rename(bundle / "inside" / "synthesis2.onnx")
-    manifest = read_manifest(bundle)
-    manifest["synthesis"][2]["file"] = "inside/synthesis2.onnx"
-    write_manifest(bundle, manifest)
+    edit_index(bundle, lambda index: setattr(file_of(index, "synthesis2.onnx"), "name", "inside/synthesis2.onnx"))
+    relist(bundle)
     (bundle / "inside" / "model.data").write_bytes((bundle / "model.data").read_bytes())
     codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
     with pytest.raises(BadModel, match=r"'model\.data', not listed"):
         codec.decode(data, alpha=1.0)
-    write_manifest(bundle, manifest)
+    relist(bundle)
     codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
     np.testing.assert_array_equal(codec.decode(data, alpha=1.0).pixels, np.clip(PICTURE + 40.0, 0, 255))
 
@@ -124,7 +123,7 @@ MARK = "*/_ORT_MEM_ADDR_/*"  # with it, ONNX Runtime takes the offset for an add
 @pytest.mark.parametrize(
     ("named", "problem"),
     [
-        ("model.data", "not listed in the manifest"),
+        ("model.data", "not listed in the index"),
         *((each, "not a path inside the bundle") for each in ("../secret.bin", "weights/../model.data", "/etc/passwd")),
         *(
             (each, "not a path inside the bundle")
@@ -136,7 +135,7 @@ def test_weights_that_the_manifest_does_not_list_are_refused(bundle: Path, named
     """Even if a file of that name exists and the graph has the hash of the manifest."""
     data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     _write_graph_with_weights_in(bundle, "weights/moved.bin", named)
-    write_manifest(bundle, read_manifest(bundle))
+    relist(bundle)
     (bundle / "model.data").write_bytes((bundle / "weights" / "moved.bin").read_bytes())
     codec = edgecodec.open_bundle(bundle, "onnxruntime", threads=1)
     assert codec.decode(data, alpha=0.0)
@@ -150,7 +149,7 @@ def test_a_listed_file_whose_name_engines_give_a_meaning_is_refused(bundle: Path
     data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     (bundle / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
     _write_graph_with_weights_in(bundle, MARK, MARK)
-    write_manifest(bundle, read_manifest(bundle))
+    relist(bundle)
     with pytest.raises(BadModel, match="not a path inside the bundle"):
         edgecodec.open_bundle(bundle, "onnxruntime", threads=1).decode(data, alpha=1.0)
 
@@ -159,7 +158,7 @@ def test_weights_beyond_the_end_of_their_file_are_refused(bundle: Path) -> None:
     data = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     _write_graph_with_weights_in(bundle, "model.data", "model.data")
     (bundle / "model.data").write_bytes((bundle / "model.data").read_bytes()[:-1])
-    write_manifest(bundle, read_manifest(bundle))
+    relist(bundle)
     with pytest.raises(BadModel, match=r"beyond the end of 'model\.data'") as caught:
         edgecodec.open_bundle(bundle, "onnxruntime", threads=1).decode(data, alpha=1.0)
     assert caught.value.where == str(bundle / "synthesis2.onnx") and caught.value.hint
@@ -171,9 +170,9 @@ def test_the_engine_opens_no_file(bundle: Path, monkeypatch: pytest.MonkeyPatch)
     data = codec.encode(PICTURE).data
     read = Bundle.graph
 
-    def read_and_remove(self: Bundle, name: str) -> tuple[bytes, dict[str, Any]]:
-        graph = read(self, name)
-        for path in (bundle / name, *(bundle / each for each in graph[1])):
+    def read_and_remove(self: Bundle, number: int) -> GraphContents:
+        graph = read(self, number)
+        for path in (graph.path, *(bundle / each for each in graph.weights)):
             path.unlink()
         return graph
 
@@ -185,7 +184,7 @@ def test_the_engine_opens_no_file(bundle: Path, monkeypatch: pytest.MonkeyPatch)
 def test_files_that_are_not_graphs_are_refused(bundle: Path, data: bytes) -> None:
     coded = edgecodec.open_bundle(bundle, "onnxruntime", threads=1).encode(PICTURE).data
     (bundle / "synthesis2.onnx").write_bytes(data)
-    write_manifest(bundle, read_manifest(bundle))
+    relist(bundle)
     with pytest.raises(BadModel, match="not an ONNX graph"):
         edgecodec.open_bundle(bundle, "onnxruntime", threads=1).decode(coded, alpha=1.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 from collections.abc import Callable
 
@@ -253,6 +254,28 @@ def test_a_quality_is_rounded_before_it_is_looked_for(asked: float, found: bool)
     description = _bundle([_knob("quality", "encode", 1.296875)], [_graph("encode", {"quality": 1.296875})])
     graph = _both(lambda choose: choose(description, "encode", {"quality": asked}))
     assert isinstance(graph, BakedGraph) == found
+
+
+def _same(baked: float, asked: float) -> bool:
+    """Whether a graph that was baked at one value is found by the other."""
+    description = _bundle([_knob("n", "encode", baked)], [_graph("encode", {"n": baked})])
+    found: object = _both(lambda choose: choose(description, "encode", {"n": asked}))
+    return isinstance(found, BakedGraph)
+
+
+def test_other_values_are_the_same_within_a_billionth() -> None:
+    """Of the larger of the two, or absolutely."""
+    generator = random.Random(0)
+    for _ in range(300):
+        baked = generator.uniform(1e3, 1e6)
+        for asked in (baked * (1 - 1e-9), baked - baked * 1e-9, baked * (1 + 1e-9), baked + baked * 1e-9):
+            assert _same(baked, asked) == math.isclose(baked, asked)
+    assert [_same(0.0, 1e-9), _same(0.0, -1e-9), _same(0.0, 1.1e-9), _same(1e6, 1e6 - 9e-4)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 @given(st.floats(0, 4))

@@ -147,6 +147,14 @@ def test_the_least_work_of_several_shapes() -> None:
     assert (count, height, plan.rows[1].stop) == (2, 256, 25)
 
 
+def test_a_picture_no_larger_than_a_tile_may_lie_in_a_larger_window() -> None:
+    """The tile that was asked for says how much is kept, and not how large the engine's only shape is."""
+    shapes = [(Range(160, 160), Range(160, 160))]
+    plan, tiles = native_runtime.windows(_graph((1, 1), None), 80, 80, UNIT, tile=96, shapes=shapes)
+    assert plan == Plan((Span(0, 20, 0, 10),), (Span(0, 20, 0, 10),), low_memory=False, padded=True)
+    assert tiles == (1, 160, 160, 3.0)
+
+
 @pytest.mark.parametrize("graph", [_graph(None), _graph((16, 16))])
 def test_what_an_engine_of_one_shape_cannot_do(graph: BakedGraph) -> None:
     """A network that sees the whole of its input, or more than a window, gets no part of a picture."""
@@ -182,6 +190,13 @@ def test_too_little_memory_says_how_much_would_do() -> None:
     assert native_runtime.windows(graph, 128, 160, UNIT, max_memory=enough)[1][0] > 1
     with pytest.raises(LimitExceeded):
         native_runtime.windows(graph, 128, 160, UNIT, max_memory=int(0.95 * enough))
+
+
+def test_an_engine_keeps_memory_where_there_is_twice_as_much() -> None:
+    graph, needed = _graph((1, 1), 100.0), 128 * 160 * 100
+    for room, count, low_memory in ((2 * needed, 1, False), (2 * needed - 1, 1, True), (1.4 * needed - 1, 2, True)):
+        plan, tiles = native_runtime.windows(graph, 128, 160, UNIT, max_memory=int(room))
+        assert (tiles[0], plan.low_memory) == (count, low_memory)
 
 
 def test_without_a_limit_it_is_what_the_system_has() -> None:

@@ -41,7 +41,9 @@ def declared(header: str) -> dict[str, list[tuple[str, str, int]]]:
             match = re.match(r"(?:const )?(\w+) (.*)", field, re.DOTALL)
             assert match is not None, field
             for each in match[2].replace("const ", "").split(","):
-                stars, word, length = re.fullmatch(r"([* ]*(?:const \*)?)(\w+)(?:\[(\w+)\])?", each.strip()).groups()
+                parts = re.fullmatch(r"([* ]*(?:const \*)?)(\w+)(?:\[(\w+)\])?", each.strip())
+                assert parts is not None, each
+                stars, word, length = parts.groups()
                 kind = "pointer" if "*" in stars else match[1]
                 fields.append((kind, word, 0 if length is None else lengths.get(length) or int(length)))
         structs[name] = fields

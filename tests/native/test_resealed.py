@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import edgecodec
 from edgecodec import container
 from edgecodec.codec import Codec
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import Corrupt, EdgecodecError, InternalError, LatentsDiffer
 from support.paths import TINY
 
@@ -96,7 +97,7 @@ def test_a_swapped_pair_of_symbols_is_noticed(careful: Codec, coded: bytes) -> N
     first = int(np.flatnonzero(flat != flat[0])[0])
     flat[0], flat[first] = flat[first], flat[0]
     info = container.parse(coded).info
-    model = careful._model
+    model = EntropyModel((TINY / "entropy.bin").read_bytes())
     right, _ = model.encode(latents, width=info.width, height=info.height, lanes=info.lanes)
     wrong, _ = model.encode(swapped, width=info.width, height=info.height, lanes=info.lanes)
     assert right == bytes(container.parse(coded).payload) != wrong

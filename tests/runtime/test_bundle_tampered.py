@@ -200,9 +200,14 @@ def test_every_field_of_the_manifest_replaced_by_everything(bundle_copy: Path) -
         except EdgecodecError as error:
             assert error.code in (40, 43), (what, error)
         else:
-            same = {name: value[name] for name in described} == {name: original[name] for name in described}
+            same = _text_of(value, described) == _text_of(original, described)
             same &= all(value["files"].get(name) == original["files"][name] for name in FILES)
             assert first.subject == MANIFEST and first.passed == same, what
+
+
+def _text_of(manifest: dict[str, Any], names: tuple[str, ...]) -> str:
+    """In which true is not 1."""
+    return json.dumps([manifest[name] for name in names], sort_keys=True)
 
 
 def test_not_a_bundle(tmp_path: Path, photo: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
 
 def test_a_graph_with_other_names() -> None:
-    with pytest.raises(EngineFailed, match="the manifest promises"):
+    with pytest.raises(EngineFailed, match="the index promises"):
         engine_registry.open_engine("onnxruntime", replace(ANALYSIS, outputs=(Port("q", 8, 16),)), Options())
 
 

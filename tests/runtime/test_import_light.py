@@ -34,7 +34,7 @@ def _loaded_by(code: str, *arguments: str) -> set[str]:
     """Top-level modules outside the standard library that `code` loads on top of a bare interpreter."""
     listing = "import sys; before = set(sys.modules)\n" + code
     listing += "\nimport json; print(json.dumps([name.partition('.')[0] for name in set(sys.modules) - before]))"
-    return set(json.loads(_run(listing, *arguments))) - set(sys.stdlib_module_names)
+    return set(json.loads(_run(listing, *arguments).splitlines()[-1])) - set(sys.stdlib_module_names)
 
 
 def test_the_bare_import_loads_only_itself() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from edgecodec.cli import signals
-from edgecodec_engines.interruptible import interruptible
+from edgecodec.interruptible import interruptible
 from edgecodec_engines.onnxruntime import TELEMETRY, import_runtime
 from support.bundle_editing import reseal
 from support.paths import ENDLESS, ENVIRONMENT, TINY

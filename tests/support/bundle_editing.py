@@ -57,6 +57,13 @@ def reseal(folder: Path, *more: str) -> None:
     edit_manifest(folder, lambda manifest: manifest.update(files=entries))
 
 
+def relist(folder: Path) -> None:
+    """Let index and manifest have every file as it is now."""
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    listed = {file.name for file in read_index(folder).files}
+    reseal(folder, *sorted(files - listed - {INDEX, MANIFEST}))
+
+
 def _entry(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -88,7 +88,7 @@ def _knobs(draw: st.DrawFn, side: Side) -> list[Knob]:
         if draw(st.booleans()):
             knobs.append(_baked(name, side, draw(texts), draw(st.sets(finite, min_size=1, max_size=3)), draw))
             continue
-        low, default, high = sorted(draw(st.tuples(finite, finite, finite)))
+        low, default, high = sorted(draw(st.lists(finite, min_size=3, max_size=3)))
         knobs.append(Knob(name, side, draw(texts), (), low, high, default, draw(st.none() | _fits())))
     if draw(st.booleans()):
         knobs.append(_baked("quality", side, draw(texts), draw(st.sets(qualities, min_size=1, max_size=3)), draw))
@@ -113,7 +113,7 @@ def _graphs(
     draw: st.DrawFn, side: Side, number: int, model: Model, knobs: tuple[Knob, ...], files: list[str]
 ) -> BakedGraph:
     of_side = [knob for knob in knobs if knob.side == side]
-    baked = {knob.name: draw(st.sampled_from(knob.values)) for knob in of_side if knob.values and draw(st.booleans())}
+    baked = {knob.name: draw(st.sampled_from(knob.values)) for knob in of_side if draw(st.booleans()) and knob.values}
     if side == "encode":
         ports = [Port("", "image")]
         ports += [Port("", "size")] * (model.padding.rule == "grey" or draw(st.booleans()))
@@ -121,8 +121,7 @@ def _graphs(
         made = [latent.name for latent in model.encoder_latents if latent.name not in model.side_inputs]
         outputs = [Port("", "latent", name) for name in made]
     else:
-        kept = draw(st.sets(st.sampled_from([latent.name for latent in model.decoder_latents]), min_size=1))
-        ports = [Port("", "latent", name) for name in sorted(kept)]
+        ports = [Port("", "latent", latent.name) for latent in model.decoder_latents]
         ports += [Port("", "noise")] * (model.noise is not None and draw(st.booleans()))
         outputs = [Port("", "image")]
     halo = draw(st.none() | st.tuples(st.integers(0, 65535), st.integers(0, 65535)))

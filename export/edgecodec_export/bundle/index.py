@@ -31,6 +31,7 @@ from edgecodec_export.bundle.index_rules import (
 )
 
 MAGIC = b"ECBI"
+LARGEST_INDEX = 1 << 22  # bytes
 LONGEST_TEXT, LONGEST_NAME = 4096, 255  # bytes of UTF-8
 
 _SIDES: dict[Side, int] = {"encode": 1, "decode": 2}
@@ -72,6 +73,8 @@ def index_bytes(description: Description) -> bytes:
     for graph in description.graphs:
         out.where = place_of_graph(graph)
         _write_graph(out, graph, description, files)
+    if len(out.data) > LARGEST_INDEX:
+        refuse(INDEX, f"would have {len(out.data)} bytes, not up to {LARGEST_INDEX}", "bake fewer graphs")
     return bytes(out.data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NoReturn
@@ -75,7 +76,7 @@ def _require_distinct(values: Iterable[str], where: str, what: str, hint: str) -
 
 def _check_file(name: str, file: BundleFile) -> None:
     where = f"file {name!r}"
-    control = any(ord(character) < 32 or ord(character) == 127 for character in name)
+    control = "Cc" in map(unicodedata.category, name)
     if control or set(name) & set("\\:") or not {"", ".", ".."}.isdisjoint(name.split("/")):
         refuse(where, "is not a path inside the bundle", "rename it: parts between / without .. and without \\ and :")
     if not 0 <= file.size <= LARGEST_SIZE:
@@ -204,17 +205,17 @@ def _check_encoder(where: str, graph: BakedGraph, model: Model, knobs: dict[str,
     if model.padding.rule == "grey" and not _carried(graph.inputs, "size"):
         refuse(where, "does not take the picture's size", "only a graph that knows it can pad with grey")
     free = {name for name, knob in knobs.items() if not knob.values}
-    _check_carried(where, graph.inputs, "knob", free, every=False)
+    _check_carried(where, graph.inputs, "knob", free)
     made = {latent.name for latent in model.encoder_latents if latent.name not in model.side_inputs}
-    _check_roles(where, graph.outputs, "output", {"latent": (0, len(made))})
-    _check_carried(where, graph.outputs, "latent", made, every=True)
+    _check_roles(where, graph.outputs, "output", {"latent": (len(made), len(made))})
+    _check_carried(where, graph.outputs, "latent", made)
 
 
 def _check_decoder(where: str, graph: BakedGraph, model: Model) -> None:
-    count = len(model.decoder_latents)
+    latents = _names(model.decoder_latents)
     noise = 0 if model.noise is None else 1
-    _check_roles(where, graph.inputs, "input", {"latent": (1, count), "noise": (0, noise)})
-    _check_carried(where, graph.inputs, "latent", _names(model.decoder_latents), every=False)
+    _check_roles(where, graph.inputs, "input", {"latent": (len(latents), len(latents)), "noise": (0, noise)})
+    _check_carried(where, graph.inputs, "latent", latents)
     _check_roles(where, graph.outputs, "output", {"image": (1, 1)})
 
 
@@ -224,21 +225,20 @@ def _check_roles(where: str, ports: Sequence[Port], what: str, allowed: dict[Rol
     for role in sorted({*roles, *allowed}):
         low, high = allowed.get(role, (0, 0))
         if not low <= roles.count(role) <= high:
-            refuse(where, f"has {roles.count(role)} {what}s of the role {role}, not {low} to {high}")
+            wanted = str(low) if low == high else f"{low} to {high}"
+            refuse(where, f"has {roles.count(role)} {what}s of the role {role}, not {wanted}")
     for port in ports:
         if port.of and port.role not in ("latent", "knob"):
             refuse(where, f"has the {what} {port.name!r} of the role {port.role} for {port.of!r}", "leave that out")
 
 
-def _check_carried(where: str, ports: Sequence[Port], role: Role, known: set[str], *, every: bool) -> None:
-    """Ports of a role carry what is known, each once; all of it where `every` says so."""
+def _check_carried(where: str, ports: Sequence[Port], role: Role, known: set[str]) -> None:
+    """Ports of a role carry what is known, each once."""
     carried = _carried(ports, role)
     for name in carried:
         if name not in known:
             refuse(where, f"has a port for the {role} {name!r}, which there is not", f"one of: {sorted(known)}")
     _require_distinct(carried, where, role, "give each one port")
-    if every and set(carried) != known:
-        refuse(where, f"gives the latents {sorted(carried)}, not {sorted(known)}")
 
 
 def _carried(ports: Sequence[Port], role: Role) -> list[str]:

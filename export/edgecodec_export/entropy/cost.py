@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgecodec.description import Knobs
-from edgecodec.entropy_model import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation
+
+if TYPE_CHECKING:
+    from edgecodec.entropy_model import Latents
 
 _INT16 = np.iinfo(np.int16)
 

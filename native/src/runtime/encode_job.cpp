@@ -87,6 +87,14 @@ bool takes_noise(const ec_bundle_info &bundle) {
     return false;
 }
 
+// Length of a side that the analysis graph gets: padded as the graph wants it, which may be less than the whole units of
+// the latents' grid, and the graph grows its latents to that; or as long as the windows are, where an engine takes no
+// picture as small as this one.
+uint32_t padded_side(uint32_t side, const ec_model &model, const std::vector<Span> &windows) {
+    const uint32_t wanted = encoder_side(side, model), planned = windows.back().stop * model.alignment;
+    return planned > aligned(wanted, model.alignment) ? planned : wanted;
+}
+
 std::vector<uint8_t> copy_rows(const uint8_t *from, size_t row_stride, uint32_t height, size_t row) {
     std::vector<uint8_t> copy(row * height);
     for (uint32_t y = 0; y < height; ++y) std::memcpy(copy.data() + y * row, from + y * row_stride, row);
@@ -229,7 +237,8 @@ bool EncodeJob::prepare() {
     if (attempting_ && graph_ == nullptr) {
         const uint32_t unit = model_->alignment;
         plan(*attempt_.graph, encoder_side(image_.height, *model_), encoder_side(image_.width, *model_), unit);
-        const uint32_t rows = plan_.rows.back().stop * unit, columns = plan_.columns.back().stop * unit;
+        const uint32_t rows = padded_side(image_.height, *model_, plan_.rows);
+        const uint32_t columns = padded_side(image_.width, *model_, plan_.columns);
         if (padded_.empty() || rows != padded_rows_ || columns != padded_columns_) {
             padded_ = padded(image_, rows, columns, model_->padding);
             padded_rows_ = rows;
@@ -255,14 +264,16 @@ bool EncodeJob::prepare() {
     for (size_t i = 0; i < graph_->input_count; ++i) {
         const ec_port &port = *graph_->inputs[i];
         if (port.role == EC_IMAGE) {
+            const uint32_t image_rows = std::min(rows, padded_rows_ - row.start * unit);
+            const uint32_t image_columns = std::min(columns, padded_columns_ - column.start * unit);
             const uint8_t *pixels = padded_.data();
             if (plan_.count() > 1) {
                 const size_t stride = size_t{padded_columns_} * 3;
                 window_pixels_ = copy_rows(padded_.data() + row.start * unit * stride + size_t{column.start} * unit * 3,
-                                           stride, rows, size_t{columns} * 3);
+                                           stride, image_rows, size_t{image_columns} * 3);
                 pixels = window_pixels_.data();
             }
-            add_input(port.name, EC_UINT8, {rows, columns, 3}, pixels);
+            add_input(port.name, EC_UINT8, {image_rows, image_columns, 3}, pixels);
         } else if (port.role == EC_SIZE) {
             // The part of the window that is picture and not padding.
             window_size_ = {int64_t{std::min(image_.height, row.stop * unit)} - int64_t{row.start} * unit,
