@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from support.command_line import run_command
 from support.fused_sessions import decode_fused, open_fused, refusal, three_channels
 from support.golden_files import GOLDENS
 from support.make_bundles import colour_model, plain, synthesis, with_labels, with_noise, with_qualities
-from support.paths import ENVIRONMENT, GOLDEN, TINY
+from support.paths import ENVIRONMENT, GOLDEN, ROOT, TINY
 from support.reference_entropy_model import model_bytes
 
 onnx = pytest.importorskip("onnx")
@@ -398,6 +399,8 @@ def test_a_precision_is_part_of_a_name_where_there_are_several(tmp_path: Path) -
         f"decode-{precision}.onnx" for precision in (".._.._fp8__", "fp16", "fp32")
     ]
     assert names(tmp_path) == ["b.bundle", "fused"]
+    assert run_command("fuse", bundle, "-o", tmp_path / "half", "--precision", "fp16").status == 0
+    assert names(tmp_path / "half") == ["decode-fp16.onnx"]
 
 
 # ---- large graphs ---------------------------------------------------------------------------------------------------
@@ -430,6 +433,23 @@ def test_the_library_of_operators_is_the_one_that_is_loaded() -> None:
 
     path = edgecodec.custom_ops_library()
     assert isinstance(path, str) and Path(path).samefile(native.library()._name)
+
+
+def test_the_python_of_the_documentation_works(
+    tmp_path: Path, codec: Codec, coded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "fused.md").read_text(encoding="utf-8")
+    command, code = (
+        re.findall(r"^    edgecodec (fuse .*)$", page, re.MULTILINE)[0],
+        page.split("```python")[1].split("```")[0],
+    )
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(TINY, "hific.bundle")
+    Path("photo.edgc").write_bytes(coded)
+    assert run_command(*command.split()).status == 0
+    names: dict[str, Any] = {}
+    exec(code, names)
+    np.testing.assert_array_equal(names["image"], codec.decode(coded, alpha=0.5).pixels)
 
 
 def test_fusing_loads_no_torch(tmp_path: Path) -> None:
