@@ -13,8 +13,8 @@ from edgecodec.engine import RunningEngine
 from edgecodec.errors import InvalidArgument
 from edgecodec.job import Job, knob_values
 from edgecodec.loading import LoadedGraphs
-from edgecodec.native_engine import NativeGraphs
 from edgecodec.native import Owned, view
+from edgecodec.native_engine import NativeGraphs
 from edgecodec.tiling import Tiles, tiles_of
 from edgecodec.timings import Timings, timings_of
 

@@ -117,7 +117,7 @@ class EntropyModel:
             width,
             height,
             ctypes.byref(chosen),
-            native.addresses(list(ordered)),
+            native.addresses(ordered),
             payload.ctypes.data,
             payload.size,
             ctypes.byref(written),
@@ -137,7 +137,7 @@ class EntropyModel:
             self._handle,
             width,
             height,
-            native.addresses(list(ordered)),
+            native.addresses(ordered),
             ctypes.byref(bits),
             threads,
         )

@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from edgecodec import container, files, picture_metadata
 from edgecodec.codec import Codec, open_bundle
-from edgecodec.errors import InvalidArgument, ModelMismatch, NotEdgc
+from edgecodec.errors import InvalidArgument, ModelMismatch
 from edgecodec.exif import PREFIX
 from edgecodec.limits import Limits
 from edgecodec.native import Buffer
@@ -46,10 +46,7 @@ class EdgcImageFile(ImageFile.ImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         self._data: Buffer | None = files.read(self.fp, _LIMITS)
-        try:
-            file = container.parse(self._data)
-        except NotEdgc as error:
-            raise SyntaxError(error.message) from error  # tells Pillow that the file is of another format
+        file = container.parse(self._data)
         self._size = (file.info.width, file.info.height)
         self._mode = "L" if file.info.greyscale else "RGB"
         self._model_id = file.info.model_id

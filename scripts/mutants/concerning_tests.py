@@ -10,7 +10,8 @@ _CODER = ["native/corrupt_coder", "native/exactness_coder"]
 _NETS = ["native/corrupt_integer_net", "native/exactness_integer_net"]
 _GOLDEN = ["native/golden_files"]
 _BUNDLES = ["runtime/bundle_tampered", "runtime/bundle_files", "runtime/bundle_links"]
-_METADATA = ["runtime/metadata", "runtime/picture_depth", "runtime/metadata_does_not_steer", "runtime/picture_opening"]
+_METADATA = ["runtime/tiff_directories", "runtime/metadata", "runtime/picture_depth",
+             "runtime/metadata_does_not_steer", "runtime/picture_opening"]  # fmt: skip
 _COMMANDS = ["runtime/cli", "runtime/cli_knobs", "runtime/batches"]
 _KNOBS = ["runtime/knobs", "runtime/knobs_as_data"]
 _ENGINES = ["runtime/graph_outputs", "runtime/engines", "runtime/threads"]
@@ -31,8 +32,8 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("edgecodec/jpeg_segments.py", _METADATA),
     ("edgecodec/knob*.py", [*_KNOBS, "runtime/cli_knobs"]),
     ("edgecodec/limits.py", ["runtime/limits", "runtime/sizes", "runtime/picture_opening", "runtime/cli"]),
-    ("edgecodec/loading.py", [*_BUNDLES, *_ENGINES]),
-    ("edgecodec/manifest.py", [*_BUNDLES, *_KNOBS]),
+    ("edgecodec/loading.py", [*_BUNDLES, *_ENGINES, "runtime/tiling"]),
+    ("edgecodec/manifest.py", [*_BUNDLES, *_KNOBS, "runtime/rate_search", "runtime/tiling"]),
     ("edgecodec/interface.py", ["native/interface"]),
     ("edgecodec/job.py", ["runtime/padding", "runtime/graph_outputs", "runtime/threads", *_KNOBS, "runtime/tiling"]),
     ("edgecodec/memory.py", ["runtime/tiling"]),
@@ -45,15 +46,19 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("edgecodec/side_inputs.py", ["runtime/labels", "runtime/noise_seed"]),
     ("edgecodec/tiff_*.py", _METADATA),
     ("edgecodec/tiling.py", ["runtime/tiling"]),
+    ("edgecodec/cli/console.py", ["runtime/streams", *_COMMANDS]),
+    ("edgecodec/cli/knob_options.py", ["runtime/knobs_as_data", *_COMMANDS]),
+    ("edgecodec/cli/results.py", [*_COMMANDS, "runtime/tiling"]),
+    ("edgecodec/cli/train.py", [*_COMMANDS, "train/train_command"]),
     ("edgecodec/cli/signals.py", ["runtime/interrupts", *_COMMANDS]),
     ("edgecodec/*.py", [*_COMMANDS, *_BUNDLES]),
     ("engines/*.py", [*_ENGINES, "runtime/interrupts"]),
     ("native/src/bundle/*", ["native/graph_reader"]),
     ("native/src/container/*", [*_CONTAINER, *_GOLDEN]),
-    ("native/src/core_container.cpp", [*_CONTAINER, *_GOLDEN]),
-    ("native/src/core_graph.cpp", ["native/graph_reader"]),
-    ("native/src/core_coder.cpp", _CODER),
-    ("native/src/core_net.cpp", _NETS),
+    ("native/src/core_container.cpp", ["native/missing_arguments", *_CONTAINER, *_GOLDEN]),
+    ("native/src/core_graph.cpp", ["native/missing_arguments", "native/graph_reader"]),
+    ("native/src/core_coder.cpp", ["native/missing_arguments", *_CODER]),
+    ("native/src/core_net.cpp", ["native/missing_arguments", *_NETS]),
     ("native/src/model/label_map.*", ["native/exactness_labels", *_GOLDEN]),
     ("native/src/model/step_labels.cpp", ["native/exactness_labels", *_GOLDEN]),
     ("native/src/model/*mixture.*", [*_MODEL, "native/exactness_mixture", *_GOLDEN]),
@@ -62,8 +67,8 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("native/src/nets/*", [*_NETS, *_MODEL, *_GOLDEN]),
     ("native/src/rans/*", [*_CODER, *_GOLDEN, "native/exactness_context", "native/exactness_labels"]),
     ("native/src/support/parallel_rows.*", ["native/native_library", *_NETS]),
-    ("native/src/*", ["native/native_library", *_CONTAINER, *_CODER, *_NETS, *_MODEL, *_GOLDEN,
-                      "native/graph_reader"]),
+    ("native/src/*", ["native/missing_arguments", "native/native_library", *_CONTAINER, *_CODER, *_NETS, *_MODEL,
+                      *_GOLDEN, "native/graph_reader"]),
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ _FAILURE = re.compile(rb"(?m)(?:^[ \t]*|default: )((?:throw\b|(?:\w+\.)?fail\()[
 _SIMPLE = rb"[\w.]+(?:\[[^\]\n]*\])?"
 _CONDITIONAL = re.compile(rb" \? (" + _SIMPLE + rb") : (" + _SIMPLE + rb")(?=[;,)\s])")
 _CAST = re.compile(rb"\bstatic_cast<(?:[^<>]|<[^<>]*>)*>(?=\()")
-_WHOLE = re.compile(rb"^(?!.*\bauto\b).*(?:\breturn|[^=!<>]=) $")
+_WHOLE = re.compile(rb"(?!.*\bauto\b).*(?:\breturn|[^=!<>]=) $")
 _WIDENED = re.compile(rb"\bu?int(?:32|64)_t\{([\w.]+)\}")
 
 
@@ -72,9 +72,16 @@ class _Finder:
                 yield self._mutation(BRANCHES, (start, end), b"(!" + condition + b")")
 
     def _converted_anyway(self, cast: re.Match[bytes]) -> bool:
-        """Whether the cast is all that is assigned or returned: that is converted to its type without it as well."""
-        whole = _WHOLE.search(self._code, self._code.rfind(b"\n", 0, cast.start()) + 1, cast.start())
-        return whole is not None and self._code.startswith(b";", self._closing(cast.end()))
+        """Whether the cast is all that is assigned, returned or put between braces.
+
+        That is converted to its type without it as well; between braces the compiler may refuse to do so.
+        """
+        end = self._closing(cast.end())
+        whole = _WHOLE.match(self._code, self._code.rfind(b"\n", 0, cast.start()) + 1, cast.start())
+        if whole is not None and self._code.startswith(b";", end):
+            return True
+        element = self._code[: cast.start()].rstrip()[-1:] in (b"{", b",") and self._code[end : end + 1] in (b"}", b",")
+        return element and self._code[self._opening(cast.start())] == ord("{")
 
     def _has_else(self, at: int) -> bool:
         """Whether `else` follows the statement that begins at `at`."""
@@ -91,6 +98,16 @@ class _Finder:
             if depth == 0:
                 return at + 1
         return len(self._code)
+
+    def _opening(self, inside: int) -> int:
+        """The offset of the bracket around the code at `inside`."""
+        depth = 1
+        for at in range(inside - 1, -1, -1):
+            depth += self._code[at : at + 1] in (b")", b"}")
+            depth -= self._code[at : at + 1] in (b"(", b"{")
+            if depth == 0:
+                return at
+        return 0
 
     def _mutation(self, operator: str, span: tuple[int, int], replacement: bytes) -> Mutation:
         line = self._source.count(b"\n", 0, span[0]) + 1

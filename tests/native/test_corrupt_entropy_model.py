@@ -116,6 +116,22 @@ def test_a_broken_rule_is_named(model: Model, why: str) -> None:
     refused(model_bytes(model), why)
 
 
+@pytest.mark.parametrize(
+    ("from_end", "count", "why"),
+    [
+        (6, len(TENSORS), "names a tensor which is not there"),
+        (4, len(MODEL.table_sets), "a table set that is not there"),
+        (2, len(TENSORS), "names a tensor which is not there"),
+    ],
+    ids=["values", "table set", "indices"],
+)
+def test_a_reference_just_beyond_the_last_is_refused(from_end: int, count: int, why: str) -> None:
+    """In the last step: what it codes, with which tables, chosen by which indices."""
+    data = bytearray(model_bytes(MODEL))
+    struct.pack_into("<H", data, len(data) - from_end, count)
+    refused(bytes(data), why)
+
+
 #: Offsets of the fields of the head and of the first tensor (docs/format.md, section 3).
 LAYOUT, RESERVED, TENSOR_TYPE, DECODER_LATENT = 4, 6, 20, 21
 

@@ -32,7 +32,13 @@ def gaussian_coder() -> NativeCoder:
 
 
 def check_every_decoder(
-    coder: NativeCoder, indices: Indices, symbols: Symbols, counts: Sequence[int], lanes: int, payload: bytes
+    coder: NativeCoder,
+    indices: Indices,
+    symbols: Symbols,
+    counts: Sequence[int],
+    lanes: int,
+    payload: bytes,
+    expected_digest: int = DIGEST,
 ) -> None:
     before = native.kernels()
     try:
@@ -40,7 +46,7 @@ def check_every_decoder(
             native.force_kernels(kernels)
             decoded, digest = coder.decode(indices, counts, lanes, payload)
             assert np.array_equal(decoded, symbols), kernels
-            assert digest == DIGEST
+            assert digest == expected_digest
     finally:
         native.force_kernels(before)
 
@@ -135,6 +141,16 @@ def test_every_decoder_reads_large_steps(lanes: int, energy: int) -> None:
     check_every_decoder(coder, indices, symbols, counts, lanes, payload)
 
 
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("count", [64, 3000])
+def test_a_state_at_its_lower_bound_takes_no_word(lanes: int, count: int) -> None:
+    """Decoding ends in the states that an encoder starts with: with digest 0, exactly 2^16."""
+    coder = NativeCoder(reference_coder.table_set_bytes([Table((16000, 300, 84))]))
+    indices, symbols = np.zeros(count, np.uint8), np.zeros(count, np.int16)
+    payload, _ = coder.encode(indices, symbols, [count], lanes, 0)
+    check_every_decoder(coder, indices, symbols, [count], lanes, payload, 0)
+
+
 @pytest.mark.parametrize("count", [65, 256])
 def test_sets_too_large_for_the_ladder_decode(count: int) -> None:
     tables = [gaussian_tables()[i % 64] for i in range(count)]
@@ -143,17 +159,27 @@ def test_sets_too_large_for_the_ladder_decode(count: int) -> None:
     check_against_reference(tables, spread.astype(np.uint8), symbols, [indices.size], 32)
 
 
-@pytest.mark.parametrize("raw_bits", [0, 3])
+@pytest.mark.parametrize(
+    ("table", "cost"),
+    [(Table((8192, 4096, 4096)), 1), (Table((8192, 4096, 4096), raw_bits=3), 4), (Table((8, 16376)), 11)],
+    ids=["many symbols", "raw bits", "few symbols"],
+)
 @pytest.mark.parametrize(("kib", "below", "from_there"), [(1, 2, 8), (6, 8, 32), (16, 32, 64)])
-def test_lanes_change_exactly_at_their_limits(kib: int, below: int, from_there: int, raw_bits: int) -> None:
-    """Every symbol costs one bit and its raw bits."""
-    table = Table((8192, 4096, 4096), raw_bits=raw_bits)
+def test_lanes_change_exactly_at_their_limits(kib: int, below: int, from_there: int, table: Table, cost: int) -> None:
+    """Every symbol costs so many bits."""
     coder = NativeCoder(reference_coder.table_set_bytes([table]))
-    limit = 1024 * 8 * kib // (1 + raw_bits)
-    for count, lanes in [(limit - 1, below), (limit, from_there)]:
-        indices, symbols = np.zeros(count, np.uint8), np.zeros(count, np.int16)
-        assert coder.encode(indices, symbols, [count])[1] == lanes
-        assert reference_coder.choose_lanes([Ranked(table).interval(0)] * count, raw_bits * count) == lanes
+    limit = -(-1024 * 8 * kib // cost)
+    before = native.kernels()
+    try:
+        for count, lanes in [(limit - 1, below), (limit, from_there)]:
+            intervals = [Ranked(table).interval(0)] * count
+            assert reference_coder.choose_lanes(intervals, table.raw_bits * count) == lanes
+            for kernels in native.kernels_available():
+                native.force_kernels(kernels)
+                indices, symbols = np.zeros(count, np.uint8), np.zeros(count, np.int16)
+                assert coder.encode(indices, symbols, [count])[1] == lanes, kernels
+    finally:
+        native.force_kernels(before)
 
 
 @pytest.mark.parametrize(("energy", "channels"), [(0, 48), (8, 96), (16, 192)])

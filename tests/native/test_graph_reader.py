@@ -320,6 +320,20 @@ def test_offset_and_length_may_be_left_out() -> None:
     assert weights_elsewhere(model(tensor(LISTED)).SerializeToString()) == [Weights(LISTED, 0, 12)]
 
 
+def test_weights_elsewhere_end_within_64_bits() -> None:
+    """The largest offset there can be, and as many bytes behind it as 63 bits can count, or one more."""
+    largest = 10**18 - 1
+    for size, fits in ((2**63 - 1 - largest, True), (2**63 - largest, False)):
+        outside = tensor(LISTED, offset=largest)
+        outside.data_type = TensorProto.UINT8
+        outside.dims[:] = [size]
+        graph = model(outside).SerializeToString()
+        if fits:
+            assert weights_elsewhere(graph) == [Weights(LISTED, largest, size)]
+        else:
+            assert "an offset beyond 64 bits" in refused(graph)
+
+
 @pytest.mark.parametrize(
     "location",
     [

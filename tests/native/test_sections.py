@@ -85,6 +85,11 @@ def test_what_the_format_cannot_hold_is_not_written(field: str, value: Any) -> N
         container.write(b"abc", **{**WRITTEN, field: value})
 
 
+@pytest.mark.parametrize("quality", [0.0, 1 / 64, (2**32 - 1) / 64])
+def test_every_quality_that_the_format_holds_is_written(quality: float) -> None:
+    assert container.parse(container.write(b"abc", **{**WRITTEN, "quality": quality})).info.quality == quality
+
+
 @pytest.mark.parametrize("data", [coded(), coded((ICC, b"cut")).replace(b"\x01\x03cut", b"\x01\x7fcut")])
 def test_sections_that_are_promised_and_missing_are_refused(data: bytes) -> None:
     body = data[:-4]

@@ -103,6 +103,15 @@ def test_a_changed_entropy_model_is_never_used(bundle_copy: Path) -> None:
         edgecodec.open_bundle(bundle_copy, "stub")
 
 
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"ECEM\1\0"])
+def test_an_entropy_model_that_is_none_is_named(bundle_copy: Path, data: bytes) -> None:
+    (bundle_copy / "entropy.bin").write_bytes(data)
+    _reseal(bundle_copy, "entropy.bin")
+    with pytest.raises(EdgecodecError) as caught:
+        edgecodec.open_bundle(bundle_copy, "stub")
+    assert caught.value.exit_status == 4 and caught.value.where == str(bundle_copy / "entropy.bin")
+
+
 def test_a_changed_graph_is_never_loaded(bundle_copy: Path, coded: bytes) -> None:
     _flip_a_byte(bundle_copy / "synthesis-alpha1.onnx")
     codec = edgecodec.open_bundle(bundle_copy, "stub")

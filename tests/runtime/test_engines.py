@@ -215,8 +215,9 @@ def test_a_bundle_in_a_folder_whose_name_is_no_text(tmp_path: Path, coded: bytes
 def test_a_path_that_is_no_text_is_refused_where_one_is_needed() -> None:
     """By an ONNX Runtime that takes weights in other files by their path only."""
     graph: Any = SimpleNamespace(path=Path("\udcff.bundle/a.onnx"), weights={"w.bin": b"1234"}, data=b"")
-    with pytest.raises(EngineFailed, match=r"not UTF-8.*rename the folder"):
+    with pytest.raises(EngineFailed, match=r"not UTF-8.*rename the folder") as caught:
         backend._source(SimpleNamespace(), graph)
+    assert caught.value.where == "\udcff.bundle/a.onnx"
 
 
 def test_a_failing_run_names_the_picture(coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

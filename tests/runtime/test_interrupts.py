@@ -177,6 +177,26 @@ def test_only_the_command_line_exits(package: str) -> None:
     assert [str(file) for file in files if exits.search(file.read_text(encoding="utf-8"))] == []
 
 
+def test_the_first_of_several_signals_is_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the command leaves a thread behind."""
+    statuses: list[int] = []
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    monkeypatch.setattr(signals, "abandon", lambda stream: None)
+    monkeypatch.setattr(signals, "_came", [(signal.SIGTERM, 0.0), (signal.SIGINT, 1.0)])
+    over = threading.Event()
+    worker = threading.Thread(target=over.wait)
+    worker.start()
+    try:
+        with signals.leaving_threads_behind():
+            pass
+    finally:
+        over.set()
+        worker.join()
+    with pytest.raises(SystemExit) as caught:
+        signals.end_if_told()
+    assert [*statuses, caught.value.code] == [128 + signal.SIGTERM] * 2
+
+
 def test_the_library_is_interrupted_too_and_waits_for_what_can_be_cancelled() -> None:
     cancelled, ended = threading.Event(), threading.Event()
 

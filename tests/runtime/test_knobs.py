@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,12 @@ def test_a_target_on_a_falling_rate_is_just_met(opened: Opener, picture: Pixels,
     n = float(encoded.notes[0].split()[1])
     assert encoded.data == codec.encode(picture, n=n).data
     assert _bpp(encoded.data, picture) <= target < _bpp(codec.encode(picture, n=n - 1 / 64).data, picture)
+
+
+@pytest.mark.parametrize("target", [1000, 1000.0, np.float64(1000), np.float32(1000), np.int64(1000), Fraction(1000)])
+def test_a_target_is_said_as_the_number_that_it_is(opened: Opener, picture: Pixels, target: Any) -> None:
+    (note,) = opened(with_qualities(GAINS)).encode(picture, target_bpp=target).notes
+    assert note.endswith(" for a target of 1000")
 
 
 def test_a_target_counts_metadata(opened: Opener, picture: Pixels) -> None:

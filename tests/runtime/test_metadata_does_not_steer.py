@@ -17,6 +17,7 @@ from PIL import Image
 from edgecodec import container, picture
 from edgecodec.codec import Codec
 from edgecodec.errors import InvalidArgument, NotAnImage
+from edgecodec.exif import cleaned
 from edgecodec.limits import Limits
 from edgecodec.picture_writing import FORMATS, as_file
 from support.command_line import run_command
@@ -207,6 +208,14 @@ def test_a_thumbnail_stays_as_long_as_the_picture_lies_as_it_does(tmp_path: Path
         Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + exif)
         kept = picture.read(tmp_path / "a.jpg", Limits()).exif or b""
         assert (b"a thumbnail" in kept) == (orientation == 1) and b"someone" in kept
+
+
+@pytest.mark.parametrize("name", ["abc", "someone"])
+def test_nothing_of_a_thumbnail_stays_behind_the_rest(name: str) -> None:
+    """Whether the rest ends with a value or, where all are short enough to stand in it, with the table."""
+    tags = short(274, 3), text(315, name)
+    kept = cleaned(exif_data(*tags, following=b"\0\0\0\0\0\0a thumbnail")).data
+    assert kept is not None and len(kept) == len(exif_data(*tags)) and name.encode() in kept
 
 
 @pytest.mark.parametrize("picture_format", ["png", "webp", "tif", "jpg"])

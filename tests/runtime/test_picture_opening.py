@@ -8,6 +8,7 @@ import subprocess
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -268,17 +269,24 @@ def test_a_png_that_ends_early_is_damaged() -> None:
             picture.read(whole[:end], Limits())
 
 
+@pytest.mark.parametrize("picture_format", ["PNG", "JPEG", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", [bytearray, memoryview, io.BytesIO])
+def test_bytes_of_any_kind_are_a_picture(picture_format: str, kind: Callable[[bytes], Any]) -> None:
+    file = _saved(picture_format)
+    np.testing.assert_array_equal(picture.read(kind(file), Limits()).pixels, picture.read(file, Limits()).pixels)
+
+
 # TIFF files of several pages
 
 
-def _pages(*sizes: tuple[int, int], kinds: dict[int, int] | None = None) -> bytes:
-    """A TIFF file of such pages (width, height); kinds: values of NewSubfileType by page."""
+def _pages(*sizes: tuple[int, int], kinds: dict[int, int] | None = None, tag: int = 254) -> bytes:
+    """A TIFF file of such pages (width, height); kinds: values by page of NewSubfileType, or of another tag."""
     out = io.BytesIO()
     pages = [
         Image.fromarray(np.full((height, width), 10 * number, np.uint8)) for number, (width, height) in enumerate(sizes)
     ]
     for number, page in enumerate(pages):
-        page.encoderinfo = {"tiffinfo": {254: (kinds or {}).get(number, 0)}}
+        page.encoderinfo = {"tiffinfo": {tag: (kinds or {}).get(number, 0)}}
     pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
     return out.getvalue()
 
@@ -289,8 +297,9 @@ def _pages(*sizes: tuple[int, int], kinds: dict[int, int] | None = None) -> byte
         _pages((33, 20), (16, 10), (8, 5)),
         _pages((33, 20), (17, 10)),
         _pages((33, 20), (9, 9), kinds={1: 1}),
+        _pages((33, 20), (9, 9), kinds={1: 2}, tag=255),
     ],
-    ids=["halves", "larger half", "says so"],
+    ids=["halves", "larger half", "says so", "says so in the old tag"],
 )
 def test_reduced_copies_are_one_picture(file: bytes) -> None:
     read = picture.read(file, Limits())
@@ -299,10 +308,19 @@ def test_reduced_copies_are_one_picture(file: bytes) -> None:
     assert read.notes == (f"left out {copies} reduced copies",)
 
 
-@pytest.mark.parametrize("sizes", [[(33, 20), (33, 20)], [(33, 20), (16, 10), (16, 10)], [(16, 10), (33, 20)]])
-def test_other_pages_are_several_pictures(sizes: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize(
+    "file",
+    [
+        _pages((33, 20), (33, 20)),
+        _pages((33, 20), (16, 10), (16, 10)),
+        _pages((16, 10), (33, 20)),
+        _pages((33, 20), (9, 9), kinds={1: 2}),  # a page of several
+        _pages((33, 20), (9, 9), kinds={1: 1}, tag=255),  # in full resolution
+    ],
+)
+def test_other_pages_are_several_pictures(file: bytes) -> None:
     with pytest.raises(InvalidArgument, match="several frames"):
-        picture.read(_pages(*sizes), Limits())
+        picture.read(file, Limits())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from PIL import Image
 import edgecodec
 from edgecodec import memory
 from edgecodec.codec import Codec
+from edgecodec.engine import Graph, Options
 from edgecodec.errors import InvalidArgument, LimitExceeded, OutOfMemory
+from edgecodec_engines.stub import Stub
 from support import native_runtime
 from support.blurred_codec import HALO, blurred_codec
 from support.command_line import run_command as run
@@ -122,6 +124,40 @@ def test_as_much_memory_as_the_hint_names_is_enough(tmp_path: Path, tiled: bool)
     less = edgecodec.open_bundle(bundle, "onnxruntime", max_memory=int(0.95 * amount))
     with less as codec, pytest.raises(LimitExceeded):
         codec.encode(picture)
+
+
+def test_a_picture_that_just_fits_is_whole(tmp_path: Path) -> None:
+    """With the memory kept low the whole takes 1.4 times what the manifest says: 112 bytes a pixel."""
+    bundle = blurred_codec(tmp_path / "test.bundle", bytes_per_pixel=80.0, tiling="it is a test")
+    picture, room = _picture(128, 128), 112 * 128 * 128
+    with edgecodec.open_bundle(bundle, "onnxruntime", threads=1, max_memory=room) as codec:
+        assert codec.encode(picture).tiles.count == 1
+    less = edgecodec.open_bundle(bundle, "onnxruntime", threads=1, max_memory=room - 1)
+    with less as codec, pytest.raises(LimitExceeded):
+        codec.encode(picture)
+
+
+@pytest.mark.parametrize(("room", "words"), [(1 << 20, "1 MB"), ((1 << 20) - 1, "1024 KB"), (1 << 30, "1 GB")])
+def test_memory_is_named_in_the_largest_unit_that_it_fills(tmp_path: Path, room: int, words: str) -> None:
+    bundle = blurred_codec(tmp_path / "test.bundle", bytes_per_pixel=1e8, tiling="it is a test")
+    problem = f"there is room for {words}, where 16x16 pixels need 33.4 GB"
+    with edgecodec.open_bundle(bundle, "stub", max_memory=room) as codec, pytest.raises(LimitExceeded, match=problem):
+        codec.encode(_picture(16, 16))
+
+
+def test_an_engine_saves_memory_from_its_first_tiles_on(blurred: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    load = Stub.load
+
+    def recorded(graph: Graph, variant: str, options: Options) -> Stub:
+        asked.append(options.low_memory)
+        return load(graph, variant, options)
+
+    monkeypatch.setattr(Stub, "load", recorded)
+    with edgecodec.open_bundle(blurred, "stub", tile=48) as codec:
+        for side, loaded in ((32, [False]), (100, [False, True]), (32, [False, True]), (100, [False, True])):
+            codec.encode(_picture(side, side))
+            assert asked == loaded
 
 
 def test_what_is_free_decides_where_nothing_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 #include "model/mixture.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "support/status.h"
 
@@ -78,7 +79,7 @@ uint64_t Mixture::mass_below(int32_t value) const {
         const Component &component = component_[k];
         const int64_t distance = (2 * int64_t{value} - 1) * (int64_t{1} << (rule_.mean_fraction - 1)) - component.mean;
         // At most 30 bits, so that it fits 63 bits when shifted.
-        const uint64_t magnitude = static_cast<uint64_t>(distance < 0 ? -distance : distance);
+        const uint64_t magnitude = static_cast<uint64_t>(std::abs(distance));
         const uint64_t place =
             std::min((magnitude << fraction) / (uint64_t{component.scale} << rule_.mean_fraction), last << 8);
         const uint32_t tail = rule_.tail[place >> 8], next = rule_.tail[std::min((place >> 8) + 1, last)];

@@ -78,7 +78,7 @@ private:
 
     struct Knowledge {
         bool defined = false, target = false, encoder_latent = false, awaits_limits = false;
-        Interval bounds{0, 0};
+        Interval bounds = {};
         size_t last_reader = 0;
         size_t prefix = kNoTensor;  // its prefix lengths
     };

@@ -157,7 +157,7 @@ __m512i count_above(const int32_t *tree, __m512i accumulators) {
     const __m512i inner[2] = {load(tree), load(tree + kLanes)};
     const __m512i last[2] = {load(tree + 2 * kLanes), load(tree + 3 * kLanes)};
     const __m512i one = _mm512_set1_epi32(1);
-    const auto descend = [&](__m512i node, const __m512i level[2]) {
+    const auto descend = [&](__m512i node, const __m512i *level) {
         const __m512i threshold = _mm512_permutex2var_epi32(level[0], node, level[1]);
         const __m512i left = _mm512_add_epi32(node, node);
         return _mm512_mask_add_epi32(left, _mm512_cmpgt_epi32_mask(threshold, accumulators), left, one);

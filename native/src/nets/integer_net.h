@@ -49,7 +49,7 @@ public:
 private:
     IntegerNet() = default;
 
-    Interval input_{0, 0};
+    Interval input_ = {};
     std::vector<std::unique_ptr<const IntegerLayer>> layers_;
 };
 
