@@ -182,6 +182,14 @@ def _find() -> Path:
     )
 
 
+def custom_ops_library() -> str:
+    """The library with the operator of fused graphs: a path for `SessionOptions.register_custom_ops_library`.
+
+    Raises InternalError if it is missing.
+    """
+    return str(_find())
+
+
 def call(function: Callable[..., int], *arguments: object) -> None:
     """Call a function whose last argument is an error struct, and raise the error that belongs to its status."""
     error = start(Error)
