@@ -19,7 +19,7 @@ public:
 
     // Takes the outputs of the step before, and gives the next; one without a graph after the last.
     void next(ec_step &step);
-    // All steps that are left, on the codec's own engine.
+    // All steps, on the codec's own engine. Throws Failure(EC_INVALID_ARGUMENT) where some have been given already.
     void run();
     virtual ec_tensor latent(size_t i) const = 0;
 
@@ -54,8 +54,9 @@ private:
 
     uint64_t cancellations_;
     std::shared_ptr<LoadedGraph> loaded_;  // while the codec's own engine runs the job
-    bool runs_itself_ = false;
-    bool under_way_ = false;  // a step has been given and its outputs are awaited
+    bool runs_itself_ = false, is_stepped_ = false;  // who runs the engine, once it is decided
+    bool under_way_ = false;                         // a step has been given and its outputs are awaited
+    bool failed_ = false;                            // it cannot go on from what the failure left
     bool finished_ = false;
 };
 
