@@ -299,7 +299,7 @@ void EncodeJob::take() {
         const size_t number = graph_->outputs[i]->index;
         const ec_latent &latent = *model_->encoder_latents[number];
         const float *values = static_cast<const float *>(outputs_[i].data);
-        const ValueRange range = range_of(values, outputs_[i].bytes / sizeof(float));
+        const ValueRange range = range_of(values, values_[i].size());
         if (!range.numbers) {
             throw Failure(EC_ENGINE_FAILED, "the encoder gave values that are not numbers")
                 .at(std::string("latent ") + latent.name);
