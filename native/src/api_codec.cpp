@@ -48,7 +48,13 @@ ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memor
         if (graph >= opened.info().graph_count) {
             throw Failure(EC_INVALID_ARGUMENT, "there is no graph " + std::to_string(graph));
         }
-        const ec_loaded_graph &loaded = opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0)->report();
+        const uint64_t cancellations = opened.cancellations();
+        const auto proceed = [&] {
+            if (opened.cancellations() != cancellations) throw Failure(EC_CANCELLED, "cancelled");
+        };
+        const std::shared_ptr<LoadedGraph> held =
+            opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0, proceed);
+        const ec_loaded_graph &loaded = held->report();
         static_assert(sizeof out->device == sizeof loaded.device && sizeof out->version == sizeof loaded.version);
         std::memcpy(out->device, loaded.device, sizeof out->device);
         std::memcpy(out->version, loaded.version, sizeof out->version);

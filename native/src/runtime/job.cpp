@@ -57,7 +57,7 @@ void Job::run() {
     runs_itself_ = true;
     while (advance()) {
         failed_ = true;
-        loaded_->run(inputs_, outputs_);
+        loaded_->run(inputs_, outputs_, [this] { check_cancelled(); });
         failed_ = false;
     }
 }
@@ -99,7 +99,7 @@ void Job::plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t 
     std::vector<ec_shape_range> shapes;
     if (runs_itself_) {
         timings_.rest += watch_.lap();
-        loaded_ = codec_.graphs()->get(graph, plan_.low_memory);
+        loaded_ = codec_.graphs()->get(graph, plan_.low_memory, [this] { check_cancelled(); });
         timings_.engine += watch_.lap();
         shapes = loaded_->shapes();
     } else {
