@@ -497,8 +497,9 @@ typedef struct ec_encode_options {
 } ec_encode_options;
 
 /* A coded picture. The caller may give memory: data, capacity bytes of it; where that is too small, size says what is
- * needed, with EC_INVALID_ARGUMENT. Where data is NULL the library allocates, as for ec_picture. knob, value: for a target rate, which knob was chosen and how; NULL otherwise. reached: 1 where
- * the target was met, which not every picture can. graph: the encoder that was used. */
+ * needed, with EC_INVALID_ARGUMENT. Where data is NULL the library allocates, as for ec_picture. knob, value: for a
+ * target rate, which knob was chosen and how; NULL otherwise. reached: 1 where the target was met, which not every
+ * picture can. graph: the encoder that was used. */
 typedef struct ec_file {
     EC_STRUCT_SIZE(ec_file);
     uint8_t *data;
