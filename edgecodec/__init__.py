@@ -1,6 +1,6 @@
 """Learned image codecs outside the laboratory: coded pictures in and out, without PyTorch.
 
-Six names; each is loaded when it is first used, so that importing the package costs next to nothing.
+Seven names; each is loaded when it is first used, so that importing the package costs next to nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ if TYPE_CHECKING:
     from edgecodec.errors import EdgecodecError
     from edgecodec.inspection import inspect
     from edgecodec.limits import Limits
+    from edgecodec.native import custom_ops_library
     from edgecodec.pillow_plugin import register_opener
 
 __version__ = "0.1.0"
-__all__ = ["Codec", "EdgecodecError", "Limits", "inspect", "open_bundle", "register_opener"]
+__all__ = [
+    "Codec",
+    "EdgecodecError",
+    "Limits",
+    "custom_ops_library",
+    "inspect",
+    "open_bundle",
+    "register_opener",
+]
 
 _HOMES = {
     "Codec": "codec",
     "EdgecodecError": "errors",
     "Limits": "limits",
+    "custom_ops_library": "native",
     "inspect": "inspection",
     "open_bundle": "codec",
     "register_opener": "pillow_plugin",

@@ -131,6 +131,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),
     ("ec_core_check_decoding", c_int, [c_void_p, POINTER(interface.DecodeOptions), _ERROR]),
     ("ec_core_codec_load", c_int, [c_void_p, c_uint32, c_uint32, POINTER(interface.RunningEngine), _ERROR]),
+    ("ec_core_job_engine", c_int, [c_void_p, POINTER(interface.RunningEngine), _ERROR]),
     ("ec_core_codec_unload", None, [c_void_p]),
     ("ec_core_check_encoding", c_int, [c_void_p, POINTER(interface.EncodeOptions), _ERROR]),
 ]
@@ -179,6 +180,14 @@ def _find() -> Path:
         where=name,
         hint="reinstall edgecodec, or build native/ with cmake and set EDGECODEC_LIBRARY to the library",
     )
+
+
+def custom_ops_library() -> str:
+    """The library with the operator of fused graphs: a path for `SessionOptions.register_custom_ops_library`.
+
+    Raises InternalError if it is missing.
+    """
+    return str(_find())
 
 
 def call(function: Callable[..., int], *arguments: object) -> None:

@@ -88,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     std::vector<uint8_t> whole, in_tiles;
     const ec_status status = decode(runtime.whole, file, options, 0, info, whole);
     require(status != EC_OK || readable);
-    require(decode(runtime.in_tiles, file, options, data[2], info, in_tiles) == status);
+    require(decode(runtime.in_tiles, file, options, readable ? data[2] : 0, info, in_tiles) == status);
     require(whole == in_tiles);
     return 0;
 }

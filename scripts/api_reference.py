@@ -23,7 +23,13 @@ SECTIONS = (
     (
         "Coding pictures",
         "What `import edgecodec` gives; each name is loaded when it is first used.",
-        ("edgecodec.open_bundle", "edgecodec.Codec", "edgecodec.inspect", "edgecodec.register_opener"),
+        (
+            "edgecodec.open_bundle",
+            "edgecodec.Codec",
+            "edgecodec.inspect",
+            "edgecodec.register_opener",
+            "edgecodec.custom_ops_library",
+        ),
     ),
     (
         "Results and limits",
@@ -57,7 +63,14 @@ SECTIONS = (
     (
         "Export",
         "`edgecodec_export` needs the extra `export`.",
-        ("edgecodec_export.ExportOptions", "edgecodec_export.export_bundle", "edgecodec_export.ExportReport"),
+        (
+            "edgecodec_export.ExportOptions",
+            "edgecodec_export.export_bundle",
+            "edgecodec_export.ExportReport",
+            "edgecodec_export.FuseOptions",
+            "edgecodec_export.fuse_bundle",
+            "edgecodec_export.FusedGraph",
+        ),
     ),
 )
 

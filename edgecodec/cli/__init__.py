@@ -13,6 +13,7 @@ from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
 from edgecodec.cli.encode import encode
 from edgecodec.cli.export import export
+from edgecodec.cli.fuse import fuse
 from edgecodec.cli.inspect import inspect
 from edgecodec.cli.signals import leaving_threads_behind, unwinding_on
 from edgecodec.cli.train import train
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, encode, decode, inspect, verify, train):
+for command in (export, fuse, encode, decode, inspect, verify, train):
     app.command()(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from edgecodec.cli.knob_options import BakedKnobs, to_bake
+from edgecodec.cli.knob_options import BakedKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
@@ -27,7 +27,7 @@ def export(options: ExportOptions, knobs: BakedKnobs, talk: TalkOptions) -> None
             raise EngineUnavailable(
                 f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        report = export_bundle(replace(options, knobs=to_bake(knobs)), progress=console.say)
+        report = export_bundle(replace(options, knobs=lists(knobs)), progress=console.say)
         for line in summary(report):
             console.say(line)
         console.record({"ok": True, **asdict(report)})

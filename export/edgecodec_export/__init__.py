@@ -9,13 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgecodec_export.options import ExportOptions
+    from edgecodec_export.fused.writing import FusedGraph, fuse_bundle
+    from edgecodec_export.options import ExportOptions, FuseOptions
     from edgecodec_export.pipeline import export_bundle
     from edgecodec_export.report import ExportReport
 
-__all__ = ["ExportOptions", "ExportReport", "export_bundle"]
+__all__ = ["ExportOptions", "ExportReport", "FuseOptions", "FusedGraph", "export_bundle", "fuse_bundle"]
 
-_HOMES = {"ExportOptions": "options", "ExportReport": "report", "export_bundle": "pipeline"}
+_HOMES = {
+    "ExportOptions": "options",
+    "ExportReport": "report",
+    "FuseOptions": "options",
+    "FusedGraph": "fused.writing",
+    "export_bundle": "pipeline",
+    "fuse_bundle": "fused.writing",
+}
 
 
 def __getattr__(name: str) -> Any:

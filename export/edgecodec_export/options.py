@@ -1,13 +1,17 @@
-"""The options of an export, for the function and the command line alike. Importing this loads no torch."""
+"""The options of an export and of fusing, for functions and the command line alike. Importing this loads no torch."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Argument, Option
+
+#: Folder of a bundle for fused graphs.
+FUSED = "fused"
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class ExportOptions:
     between the two. knobs: the values to bake by name; knobs that are not named get the family's own choice. family:
     the checkpoint's family, for files that are not recognised. calibration: a folder of photographs. entropy_from: a
     bundle of the same checkpoint whose entropy model to keep, so that the files it has coded decode with the new one.
-    force: replace a bundle that is already there.
+    fused: write the decoders as fused graphs too, to the folder FUSED of the bundle. force: replace a bundle that is
+    already there.
     """
 
     checkpoint: Annotated[Path, Option("--ckpt", metavar="FILE", help="Trained weights, as their authors saved them.")]
@@ -39,4 +44,30 @@ class ExportOptions:
             "[default: calibrate a new one]",
         ),
     ] = None
+    fused: Annotated[bool, Option("--fused", help="Write the decoders as fused graphs too; see fuse.")] = False
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
+
+
+@dataclass(frozen=True)
+class FuseOptions:
+    """Decoders of `bundle` to write as fused graphs to the folder `output`; None: beside the bundle.
+
+    knobs: decoders that have one of these values of each, by name; precision: those in it. Without either, all.
+    max_pixels: of a picture, width times height; the graphs refuse larger ones. force: replace files that are there.
+    """
+
+    bundle: Annotated[Path, Argument(metavar="BUNDLE", help="Folder that export wrote.")]
+    output: Annotated[
+        Path | None, Option("--output", "-o", metavar="DIR", help="Folder to write to. [default: BUNDLE's name.fused]")
+    ] = None
+    knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    precision: Annotated[str | None, Option(metavar="P", help="fp32, fp16... [default: all]")] = None
+    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Let the graphs refuse larger pictures.")] = 1 << 26
+    force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
+
+    def folder(self) -> Path:
+        """Where the graphs go."""
+        if self.output is not None:
+            return self.output
+        named = self.bundle if self.bundle.name not in ("", "..") else Path(os.path.abspath(self.bundle))
+        return named.with_name(f"{named.name.removesuffix('.bundle')}.fused")

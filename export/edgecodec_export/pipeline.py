@@ -41,9 +41,10 @@ from edgecodec_export.entropy.freeze import freeze_entropy
 from edgecodec_export.entropy.kept import KeptEntropy, keep_entropy
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.file_hash import sha256_of
+from edgecodec_export.fused.writing import fuse_bundle
 from edgecodec_export.graphs.export_graphs import export_graphs
 from edgecodec_export.one_thread import one_thread
-from edgecodec_export.options import ExportOptions
+from edgecodec_export.options import FUSED, ExportOptions, FuseOptions
 from edgecodec_export.report import ExportReport
 from edgecodec_export.text import Progress, printable
 
@@ -69,7 +70,9 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     earlier = options.entropy_from
     kept = None if earlier is None else keep_entropy(earlier, model, source.family, source.preset)
     pictures = load_calibration_pictures(options.calibration, model.latent_alignment(), model.SMALLEST_SIDE)
-    return write_bundle(options.output, source, baking, pictures, kept=kept, force=options.force, progress=progress)
+    return write_bundle(
+        options.output, source, baking, pictures, kept=kept, fused=options.fused, force=options.force, progress=progress
+    )
 
 
 def write_bundle(
@@ -79,13 +82,14 @@ def write_bundle(
     pictures: CalibrationPictures,
     *,
     kept: KeptEntropy | None = None,
+    fused: bool = False,
     force: bool = False,
     progress: Progress = lambda line: None,
 ) -> ExportReport:
     """Write a bundle of every encoder and decoder that `baking` bakes.
 
-    kept: the entropy model to use instead of freezing a new one. Raises ModelMismatch if it does not fit the model, and
-    what `export_bundle` raises for `output` and for the networks.
+    kept: the entropy model to use instead of freezing a new one. fused: write fused graphs too. Raises ModelMismatch if
+    the kept entropy model does not fit the model, and what `export_bundle` raises for `output` and for the networks.
     """
     refuse_existing(output, force)
     baked = (*baking.encoder_knobs(), *baking.decoder_knobs())
@@ -102,10 +106,13 @@ def write_bundle(
         golden = write_golden(folder, description, crop(photograph, *GOLDEN_SIZE))
         description = replace(description, files=indexed_files(folder))
         write_index(folder, description)
+        graphs = fuse_bundle(FuseOptions(folder, folder / FUSED), progress) if fused else ()
         write_card(folder, description, background(source, model, golden, {}))
         write_manifest(folder, description, background(source, model, golden, listed_files(folder)))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return ExportReport(output, frozen.entropy.model_id, model.exported.errors, frozen.cost, size, kept is not None)
+    return ExportReport(
+        output, frozen.entropy.model_id, model.exported.errors, frozen.cost, size, kept is not None, graphs
+    )
 
 
 def _load(

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecodec_export.baking import label
 from edgecodec_export.entropy.cost import EntropyCost
+from edgecodec_export.fused.writing import FusedGraph
+from edgecodec_export.options import FUSED
+from edgecodec_export.text import label
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class ExportReport:
     """What an export wrote.
 
     errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
-    whether the entropy model is that of an earlier export.
+    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED.
     """
 
     path: Path
@@ -24,12 +26,14 @@ class ExportReport:
     entropy_cost: EntropyCost
     size: int
     kept_entropy: bool = False
+    fused: tuple[FusedGraph, ...] = ()
 
 
 def summary(report: ExportReport) -> list[str]:
     """Lines for people: what was written, how exact the graphs are, and what the integer entropy model costs."""
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
+    lines += [f"  {FUSED}/{each.file}  {each.size / 1e6:.1f} MB" for each in report.fused]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]

@@ -1,8 +1,11 @@
-"""Lists and names in messages."""
+"""Lists and names, in messages and of files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from edgecodec.description import Knobs
+from edgecodec.knobs import decimal
 
 LISTED = 12  # lines of one kind
 
@@ -15,6 +18,16 @@ def first_few(lines: list[str], what: str) -> list[str]:
     if len(lines) <= LISTED:
         return lines
     return [*lines[:LISTED], f"and {len(lines) - LISTED} more {what}"]
+
+
+def label(knobs: Knobs) -> str:
+    """The values of the knobs in one word, for example "beta3.84-quality2"; empty without knobs."""
+    return "-".join(f"{knob}{decimal(value)}" for knob, value in sorted(knobs.items()))
+
+
+def suffix(knobs: Knobs) -> str:
+    """The label as the ending of a file's name: "-beta3.84-quality2"; empty without knobs."""
+    return f"-{label(knobs)}" if knobs else ""
 
 
 def printable(name: str) -> str:

@@ -13,12 +13,13 @@ from torch import nn
 
 from edgecodec.errors import CheckpointRejected, InvalidArgument
 from edgecodec_export import pipeline
-from edgecodec_export.baking import Asked, label, suffix
+from edgecodec_export.baking import Asked
 from edgecodec_export.baking.interpolation import Interpolation
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import FAMILIES, Hific, LearnedCodec
 from edgecodec_export.graphs.onnx_export import export_synthesis
 from edgecodec_export.options import ExportOptions
+from edgecodec_export.text import label, suffix
 from support.tiny_codecs import tiny_codec
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from edgecodec.description import Knobs
 from edgecodec.errors import VerificationFailed
-from edgecodec_export.baking import Baking, Point, suffix
+from edgecodec_export.baking import Baking, Point
 from edgecodec_export.calibration import crop
 from edgecodec_export.families import LearnedCodec
 from edgecodec_export.graphs.onnx_export import (
@@ -31,6 +31,7 @@ from edgecodec_export.graphs.onnx_export import (
     takes_size,
 )
 from edgecodec_export.graphs.parity import check_analysis_parity, check_synthesis_parity
+from edgecodec_export.text import suffix
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
 

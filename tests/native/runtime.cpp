@@ -91,8 +91,9 @@ void memory(const Bundle &bundle) {
         image.width = 150;
         image.height = 70;
         image.channels = channels;
-        expect(ec_encode(codec.get(), &image, nullptr, &file, &error) == EC_INVALID_ARGUMENT && file.size == data.size(),
-               "a file that does not fit says its size");
+        expect(
+            ec_encode(codec.get(), &image, nullptr, &file, &error) == EC_INVALID_ARGUMENT && file.size == data.size(),
+            "a file that does not fit says its size");
         std::vector<uint8_t> exact(file.size);
         file.data = exact.data();
         file.capacity = exact.size();
@@ -174,8 +175,7 @@ void cancel(const Bundle &bundle) {
     ec_status status = EC_OK;
     ec_error error = EC_INIT(ec_error);
     ec_picture out = EC_INIT(ec_picture);
-    std::thread worker(
-        [&] { status = ec_decode(codec.get(), data.data(), data.size(), nullptr, &out, &error); });
+    std::thread worker([&] { status = ec_decode(codec.get(), data.data(), data.size(), nullptr, &out, &error); });
     while (engine.running == 0) std::this_thread::yield();
     ec_codec_cancel(codec.get());
     worker.join();
@@ -218,8 +218,8 @@ void allocations(const char *path) {
         complete = allow >= 0;
         allow = -1;
         if (status != EC_OK && status != EC_NO_MEMORY) {
-            expect(false, "allocation " + std::to_string(sites) + ": status " + std::to_string(status) + ", " +
-                              error.message);
+            expect(false,
+                   "allocation " + std::to_string(sites) + ": status " + std::to_string(status) + ", " + error.message);
         }
         if (complete) {
             expect(status == EC_OK && std::vector<uint8_t>(file.data, file.data + file.size) == data &&

@@ -24,6 +24,7 @@ from support.c_programs import (
     onnxruntime_library,
     run,
 )
+from support.command_line import run_command
 from support.paths import GOLDEN, ROOT, TINY
 
 SOURCES = ROOT / "examples" / "c"
@@ -135,6 +136,20 @@ def test_sweep_knob(examples: Path, codec: Codec, file: Path, tmp_path: Path) ->
         assert (tmp_path / f"a-{alpha}.ppm").read_bytes() == _ppm(codec.decode(file, alpha=alpha).pixels)
     done = _start(examples / "sweep_knob", file, TINY, "realism", tmp_path / "a")
     assert done.returncode == 1 and b"no knob realism" in done.stderr
+
+
+def test_fused_graph(examples: Path, codec: Codec, file: Path, tmp_path: Path) -> None:
+    program, out = examples / "fused_graph", tmp_path / "a.ppm"
+    if not program.exists():
+        pytest.skip("it is not built without ONNX Runtime's header")
+    pytest.importorskip("onnx")
+    run_command("fuse", TINY, "-o", tmp_path, "--alpha", 1)
+    libraries, graph = (onnxruntime_library(), edgecodec.custom_ops_library()), tmp_path / "decode-alpha1.onnx"
+    _run(program, *libraries, graph, file, out)
+    assert out.read_bytes() == _ppm(codec.decode(file, alpha=1).pixels)
+    file.write_bytes(file.read_bytes()[:-1])
+    done = _start(program, *libraries, graph, file, tmp_path / "none.ppm")
+    assert done.returncode == 6 and b"edgecodec: is damaged" in done.stderr and not (tmp_path / "none.ppm").exists()
 
 
 def test_one_program_builds_with_pkg_config(

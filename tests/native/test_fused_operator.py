@@ -12,7 +12,7 @@ import pytest
 from edgecodec import container, native
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import EngineUnavailable
-from edgecodec.noise import ONE, normal_noise
+from edgecodec.noise import normal_noise
 from support.golden_files import GOLDENS
 from support.paths import GOLDEN
 
@@ -121,7 +121,7 @@ def test_noise_is_that_of_the_files_seed(seed: int) -> None:
     file = changed(PHOTO, noise_seed=seed)
     *_, noise = run(fused(TINY.read_bytes(), len(model.decoder_latents) + 1, noise_channels=3, noise_stride=16), file)
     rows, columns = (-(-side // model.alignment) * model.alignment // 16 for side in (info.height, info.width))
-    np.testing.assert_array_equal(noise[0], normal_noise(seed, 3, rows, columns) / np.float32(ONE))
+    np.testing.assert_array_equal(noise[0], normal_noise(seed, 3, rows, columns))
 
 
 def test_threads_may_run_one_session() -> None:

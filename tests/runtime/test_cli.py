@@ -345,7 +345,7 @@ def test_no_command_shows_help_and_version_is_one_line(run: Run) -> None:
     assert version.status == 0 and version.output.decode().startswith(f"edgecodec {edgecodec.__version__} (")
 
 
-@pytest.mark.parametrize("command", ["export", "encode", "decode", "inspect", "verify"])
+@pytest.mark.parametrize("command", ["export", "fuse", "encode", "decode", "inspect", "verify"])
 def test_every_command_has_help_and_the_common_flags(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     text = outcome.output.decode()

@@ -1,4 +1,4 @@
-"""The package shows six names and a version; what is not listed here may change."""
+"""The package shows seven names and a version; what is not listed here may change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import edgecodec
 
-NAMES = ["Codec", "EdgecodecError", "Limits", "inspect", "open_bundle", "register_opener"]
+NAMES = ["Codec", "EdgecodecError", "Limits", "custom_ops_library", "inspect", "open_bundle", "register_opener"]
 
 
 def test_exactly_these_names() -> None:

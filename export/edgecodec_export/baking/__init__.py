@@ -8,7 +8,7 @@ knobs (`LearnedCodec.baking`).
 from __future__ import annotations
 
 from edgecodec_export.baking.baking import NOTHING, Asked, Baking
-from edgecodec_export.baking.knob import Knob, Range, label, suffix
+from edgecodec_export.baking.knob import Knob, Range
 from edgecodec_export.baking.point import Decoder, Encoder, Point
 
-__all__ = ["NOTHING", "Asked", "Baking", "Decoder", "Encoder", "Knob", "Point", "Range", "label", "suffix"]
+__all__ = ["NOTHING", "Asked", "Baking", "Decoder", "Encoder", "Knob", "Point", "Range"]

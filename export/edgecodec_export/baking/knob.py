@@ -1,12 +1,9 @@
-"""Knobs of families, and names of baked points after their values."""
+"""Knobs of families."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-
-from edgecodec.description import Knobs
-from edgecodec.knobs import decimal
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,3 @@ class Knob:
     side: Literal["encoder", "decoder"]
     help: str
     range: Range | None = None
-
-
-def label(knobs: Knobs) -> str:
-    """The values of the knobs in one word, for example "beta3.84-quality2"; empty without knobs."""
-    return "-".join(f"{knob}{decimal(value)}" for knob, value in sorted(knobs.items()))
-
-
-def suffix(knobs: Knobs) -> str:
-    """The label as the ending of a file's name: "-beta3.84-quality2"; empty without knobs."""
-    return f"-{label(knobs)}" if knobs else ""

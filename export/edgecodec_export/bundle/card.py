@@ -10,19 +10,22 @@ from edgecodec.description import Background, Description, Knobs, LatentSpec, Mo
 from edgecodec.knobs import QUALITY, decimal
 from edgecodec_export.bundle.files import CARD
 from edgecodec_export.families import FAMILIES
+from edgecodec_export.options import FUSED
 
 
 def write_card(folder: Path, description: Description, background: Background) -> None:
     """Write the model card of the bundle in `folder`."""
-    (folder / CARD).write_text(model_card(description, background), encoding="utf-8", newline="\n")
+    fused = sorted(path.name for path in folder.glob(f"{FUSED}/*.onnx"))
+    (folder / CARD).write_text(model_card(description, background, fused), encoding="utf-8", newline="\n")
 
 
-def model_card(description: Description, background: Background) -> str:
-    """The card as Markdown. The files of the background are not looked at."""
+def model_card(description: Description, background: Background, fused: Sequence[str] = ()) -> str:
+    """The card as Markdown. The files of the background are not looked at. fused: names of the fused graphs."""
     sections = [
         _header(description),
         _use(description),
         _graphs(description, background.parity),
+        _fused(fused),
         _numbers(description, background),
         _origin(background.provenance),
     ]
@@ -103,6 +106,18 @@ def _graphs(description: Description, errors: Mapping[str, float]) -> list[str]:
         help_lines = {knob.name: knob.help for knob in description.knobs}
         lines += [help_lines[name] for name in sorted(help_lines)]
     return [*lines, ""]
+
+
+def _fused(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        "## Fused graphs",
+        "",
+        f"Graphs in `{FUSED}/` take the bytes of a coded picture and give its pixels, in any program with ONNX Runtime",
+        f"and the operator of libedgecodec: {', '.join(f'`{name}`' for name in names)}.",
+        "",
+    ]
 
 
 def _numbers(description: Description, background: Background) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgecodec.description import INDEX, MANIFEST, BundleFile
 from edgecodec_export.file_hash import sha256_of
+from edgecodec_export.options import FUSED
 
 CARD = "README.md"
 
@@ -18,4 +19,5 @@ def listed_files(folder: Path) -> dict[str, BundleFile]:
 
 def indexed_files(folder: Path) -> dict[str, BundleFile]:
     """Every file in `folder` that a runtime may open, except the index."""
-    return {name: file for name, file in listed_files(folder).items() if name not in (CARD, INDEX)}
+    listed = listed_files(folder).items()
+    return {name: file for name, file in listed if name not in (CARD, INDEX) and not name.startswith(f"{FUSED}/")}

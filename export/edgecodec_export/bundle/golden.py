@@ -9,9 +9,9 @@ from PIL import Image
 from edgecodec.codec import Codec, open_bundle
 from edgecodec.description import BakedGraph, Description, Golden, GoldenPicture, Knobs
 from edgecodec.verify import latents_sha256
-from edgecodec_export.baking import suffix
 from edgecodec_export.calibration import Picture
 from edgecodec_export.sample_labels import side_arguments
+from edgecodec_export.text import suffix
 
 ENGINE = "onnxruntime"
 THREADS = 1  # the same pixels on a machine with any number of processors

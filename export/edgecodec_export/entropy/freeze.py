@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from edgecodec.description import Knobs
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.baking import Baking, label
+from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed
 from edgecodec_export.entropy.freezer import Counting, Freezer, Observation
 from edgecodec_export.entropy.kept import KeptEntropy, require_fit
-from edgecodec_export.text import Progress
+from edgecodec_export.text import Progress, label
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecodec.description import BakedGraph, Knobs, Port
-from edgecodec_export.baking import Baking, suffix
+from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import Picture, crop
 from edgecodec_export.entropy.freeze import Frozen
 from edgecodec_export.graphs.needs import analysis_needs, synthesis_needs
 from edgecodec_export.graphs.onnx_export import IMAGE, SIZE, export_analysis, export_synthesis, takes_size
 from edgecodec_export.graphs.parity import check_analysis_parity, check_synthesis_parity
 from edgecodec_export.graphs.sample_latents import SampleLatents, sample_latents
-from edgecodec_export.text import Progress
+from edgecodec_export.text import Progress, suffix
 
 CHECKED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
 PRECISION = "fp32"

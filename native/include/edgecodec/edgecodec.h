@@ -577,7 +577,7 @@ EC_API void ec_free(void *memory); /* NULL is fine */
  *   outputs     int64 (2): height and width in pixels, to which the graph crops what its networks give
  *               bool (): whether the picture is grey, so that its three channels are to be their mean
  *               float32 (1, channels, rows, columns), as many as there are: the model's decoder latents in their order,
- *               then the noise where the networks take any
+ *               then the noise where the networks take any, in units of 1/4096
  *   attributes  model: uint8 (n), the bytes of entropy.bin
  *               quality: that the networks were baked at, in steps of 1/64; -1, the default: none
  *               noise_channels, noise_stride: as in ec_model; 0, the default: none

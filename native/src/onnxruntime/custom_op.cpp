@@ -2,6 +2,7 @@
 // handed, because a process may hold several copies of it.
 //
 // The outputs of a known number come first, because only the last ones of an operator may be of any number.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -118,7 +119,7 @@ void compute(const Kernel &kernel, KernelContext *context) {
         const int64_t shape[] = {1, static_cast<int64_t>(input.channels), static_cast<int64_t>(input.rows),
                                  static_cast<int64_t>(input.columns)};
         const auto values = static_cast<float *>(output(api, context, kFixedOutputs + i, shape, 4));
-        for (size_t k = 0; k < input.values.size(); ++k) values[k] = static_cast<float>(input.values[k]) * input.scale;
+        std::copy(input.values.begin(), input.values.end(), values);
     }
 }
 

@@ -1,29 +1,19 @@
 #include "onnxruntime/fused_decoder.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
 #include <thread>
 
 #include "container/container.h"
+#include "runtime/decode_job.h"
 #include "runtime/knobs.h"
 #include "runtime/limits.h"
 #include "runtime/noise.h"
 #include "runtime/padding.h"
-#include "support/byte_reader.h"
+#include "support/number_text.h"
 
 namespace edgecodec {
 namespace {
-
-constexpr uint32_t kNoiseSeed = 128;  // tag of a section
-constexpr float kNoiseUnit = 1.0F / 4096;
-constexpr double kQualitySteps = 64;
-
-std::string id_text(uint32_t id) {
-    char text[9];
-    std::snprintf(text, sizeof text, "%08x", id);
-    return text;
-}
 
 void check_range(const char *name, int64_t value, int64_t least, int64_t most) {
     if (value >= least && value <= most) return;
@@ -32,15 +22,15 @@ void check_range(const char *name, int64_t value, int64_t least, int64_t most) {
         .at(name);
 }
 
-void check_quality(const ec_core_container &file, int64_t baked) {
+void check_quality(const ec_file_info &file, int64_t baked) {
     if (baked < 0) return;
     if (!file.has_quality) {
         throw Failure(EC_KNOB_UNAVAILABLE, "the file does not say of which quality it is").advising("encode it again");
     }
-    if (file.quality != baked) {
-        throw Failure(EC_KNOB_UNAVAILABLE, "the file is of quality " + decimal(file.quality / kQualitySteps) +
-                                               ", this graph was baked at " +
-                                               decimal(static_cast<double>(baked) / kQualitySteps));
+    const double quality = static_cast<double>(baked) / kQualitySteps;
+    if (file.quality != quality) {
+        throw Failure(EC_KNOB_UNAVAILABLE, "the file is of quality " + decimal(file.quality) +
+                                               ", this graph was baked at " + decimal(quality));
     }
 }
 
@@ -60,19 +50,12 @@ FusedDecoder::FusedDecoder(const uint8_t *model, size_t size, const FusedSetting
     }
 }
 
-FusedInput FusedDecoder::noise(const ec_core_container &file, const uint8_t *data) const {
-    uint64_t seed = 0;
-    for (uint32_t i = 0; i < file.section_count; ++i) {
-        if (file.section_tag[i] != kNoiseSeed) continue;
-        ByteReader bytes(data + file.section[i].offset, file.section[i].size, EC_CORRUPT);
-        seed = bytes.u32();
-        seed |= uint64_t{bytes.u32()} << 32;
-    }
+FusedInput FusedDecoder::noise(const ec_file_info &file) const {
     const auto channels = static_cast<size_t>(settings_.noise_channels);
     const auto stride = static_cast<uint32_t>(settings_.noise_stride);
     const size_t rows = aligned(file.height, model_.alignment()) / stride;
     const size_t columns = aligned(file.width, model_.alignment()) / stride;
-    return {channels, rows, columns, kNoiseUnit, normal_noise(seed, channels * rows * columns)};
+    return {channels, rows, columns, normal_noise(file.noise_seed, channels * rows * columns)};
 }
 
 FusedPicture FusedDecoder::decode(const uint8_t *data, size_t size) const {
@@ -80,12 +63,12 @@ FusedPicture FusedDecoder::decode(const uint8_t *data, size_t size) const {
     asked.max_pixels = static_cast<uint64_t>(settings_.max_pixels);
     const ec_limits limits = with_defaults(asked);
     check_file_bytes(limits, size);
-    const ec_core_container file = parse_container(data, size);
+    const ec_file_info file = file_info(data, size);
     check_picture_size(limits, file.width, file.height);
     check_pixels_per_byte(limits, file.width, file.height, size);
     if (file.model_id != model_.id()) {
-        throw Failure(EC_MODEL_MISMATCH,
-                      "was coded with model " + id_text(file.model_id) + ", this graph is of " + id_text(model_.id()))
+        throw Failure(EC_MODEL_MISMATCH, "was coded with model " + hexadecimal(file.model_id) + ", this graph is of " +
+                                             hexadecimal(model_.id()))
             .advising("decode it with a graph of the bundle that encoded it");
     }
     check_quality(file, settings_.quality);
@@ -94,14 +77,13 @@ FusedPicture FusedDecoder::decode(const uint8_t *data, size_t size) const {
     std::vector<int16_t *> latents;
     for (const size_t tensor : model_.decoder_latents()) {
         const Extent extent = model_.extent(tensor, file.width, file.height);
-        picture.inputs.push_back(
-            {extent.channels, extent.rows, extent.columns, 1, std::vector<int16_t>(extent.values())});
+        picture.inputs.push_back({extent.channels, extent.rows, extent.columns, std::vector<int16_t>(extent.values())});
         latents.push_back(picture.inputs.back().values.data());
     }
     const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
-    model_.decode(file.width, file.height, file.lanes, data + file.payload.offset, file.payload.size, latents.data(),
-                  threads);
-    if (settings_.noise_channels > 0) picture.inputs.push_back(noise(file, data));
+    model_.decode(file.width, file.height, file.lanes, data + file.payload_offset,
+                  static_cast<size_t>(file.payload_bytes), latents.data(), threads);
+    if (settings_.noise_channels > 0) picture.inputs.push_back(noise(file));
     return picture;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "edgecodec/edgecodec.h"
 #include "model/entropy_model.h"
 
 namespace edgecodec {
@@ -18,10 +19,9 @@ struct FusedSettings {
     int64_t max_pixels = int64_t{1} << 26;
 };
 
-// Values (channels, rows, columns), to be multiplied by `scale`.
+// Values (channels, rows, columns).
 struct FusedInput {
     size_t channels, rows, columns;
-    float scale;
     std::vector<int16_t> values;
 };
 
@@ -42,7 +42,7 @@ public:
     size_t input_count() const { return model_.decoder_latents().size() + (settings_.noise_channels > 0 ? 1 : 0); }
 
 private:
-    FusedInput noise(const ec_core_container &file, const uint8_t *data) const;
+    FusedInput noise(const ec_file_info &file) const;
 
     const EntropyModel model_;
     const FusedSettings settings_;

@@ -1,7 +1,6 @@
 #include "runtime/decode_job.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <iterator>
 #include <string>
@@ -11,6 +10,7 @@
 #include "runtime/limits.h"
 #include "runtime/noise.h"
 #include "runtime/padding.h"
+#include "support/number_text.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -18,12 +18,6 @@ namespace edgecodec {
 namespace {
 
 uint32_t length(const Span &span) { return span.stop - span.start; }
-
-std::string hexadecimal(uint32_t id) {
-    char text[9];
-    std::snprintf(text, sizeof text, "%08x", static_cast<unsigned>(id));
-    return text;
-}
 
 std::string model_ids(const ec_bundle_info &bundle) {
     std::string ids;

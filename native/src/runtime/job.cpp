@@ -101,6 +101,7 @@ void Job::plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t 
         timings_.rest += watch_.lap();
         loaded_ = codec_.graphs()->get(graph, plan_.low_memory, [this] { check_cancelled(); });
         timings_.engine += watch_.lap();
+        engine_ = loaded_->report();
         shapes = loaded_->shapes();
     } else {
         shapes = codec_.shapes(graph.number);

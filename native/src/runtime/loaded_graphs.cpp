@@ -65,25 +65,33 @@ void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tenso
 
 std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_memory,
                                                const std::function<void()> &proceed) {
-    const std::lock_guard<std::mutex> lock(loading_);
+    const std::lock_guard<std::mutex> one_at_a_time(loading_);
     proceed();
-    Entry &entry = entries_[graph.number];
-    if (low_memory && !entry.low_memory) {
-        entry.graph.reset();  // whoever still runs it keeps it until then
-        entry.low_memory = true;
+    const std::shared_ptr<Entry> entry = this->entry(graph.number);
+    if (low_memory && !entry->low_memory) {
+        entry->graph.reset();  // whoever still runs it keeps it until then
+        entry->low_memory = true;
     }
-    if (entry.graph == nullptr) {
+    if (entry->graph == nullptr) {
         ec_engine_options options{};
         options.threads = threads_;
-        options.low_memory = entry.low_memory ? 1 : 0;
-        entry.graph = std::make_shared<LoadedGraph>(bundle_, engine_, graph, options);
+        options.low_memory = entry->low_memory ? 1 : 0;
+        entry->graph = std::make_shared<LoadedGraph>(bundle_, engine_, graph, options);
     }
-    return entry.graph;
+    return entry->graph;
+}
+
+std::shared_ptr<LoadedGraphs::Entry> LoadedGraphs::entry(uint32_t number) {
+    const std::lock_guard<std::mutex> lock(listing_);
+    std::shared_ptr<Entry> &entry = entries_[number];
+    if (entry == nullptr) entry = std::make_shared<Entry>();
+    return entry;
 }
 
 void LoadedGraphs::unload() {
-    const std::lock_guard<std::mutex> lock(loading_);
-    entries_.clear();
+    std::map<uint32_t, std::shared_ptr<Entry>> entries;
+    const std::lock_guard<std::mutex> lock(listing_);
+    entries_.swap(entries);
 }
 
 void LoadedGraphs::cancel() {

@@ -46,7 +46,7 @@ public:
     // proceed: as in LoadedGraph::run, for a load.
     std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory, const std::function<void()> &proceed);
     void cancel();
-    // Lets go of all; jobs that run one keep it until they end.
+    // Lets go of all; jobs that run one keep it until they end. Waits for no engine, which may be loading without end.
     void unload();
 
 private:
@@ -55,11 +55,14 @@ private:
         bool low_memory = false;
     };
 
+    std::shared_ptr<Entry> entry(uint32_t number);
+
     const Bundle &bundle_;
     const ec_engine &engine_;
     uint32_t threads_;
-    std::mutex loading_;
-    std::map<uint32_t, Entry> entries_;
+    std::mutex loading_;  // held while an engine loads, and for what is in entries
+    std::mutex listing_;  // for which entries there are
+    std::map<uint32_t, std::shared_ptr<Entry>> entries_;
 };
 
 }  // namespace edgecodec

@@ -103,4 +103,10 @@ std::string shortest_text(double value) {
     return sign + (std::isinf(value) ? "inf" : positive_text(std::fabs(value)));
 }
 
+std::string hexadecimal(uint32_t value) {
+    char text[9];
+    std::snprintf(text, sizeof text, "%08x", static_cast<unsigned>(value));
+    return text;
+}
+
 }  // namespace edgecodec

@@ -1,0 +1,28 @@
+"""`edgecodec fuse`: decoders of a bundle as graphs that take whole files. Options: edgecodec_export/options.py."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from edgecodec.cli.knob_options import FusedKnobs, lists
+from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.reporting import reporting
+from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.errors import EngineUnavailable
+from edgecodec_export.options import FuseOptions
+
+
+@with_groups
+def fuse(options: FuseOptions, knobs: FusedKnobs, talk: TalkOptions) -> None:
+    """Write decoders as ONNX graphs from bytes to pixels (needs edgecodec[export])."""
+    with reporting(talk) as console:
+        try:
+            from edgecodec_export.fused.writing import fuse_bundle
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"fuse needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
+            ) from error
+        for graph in fuse_bundle(replace(options, knobs=lists(knobs)), lambda name: console.say(name, level=1)):
+            output = options.folder() / graph.file
+            console.say(f"{output}  {graph.size / 1e6:.1f} MB")
+            console.record({"ok": True, "output": output, **asdict(graph)})
