@@ -68,6 +68,8 @@ CHOICES = [
     ["--knob", "alpha=1"],
     ["--alpha=0", "--tile", "off"],
     ["--precision", "fp32", "-j1"],
+    ["--tile", "32"],
+    ["-qv"],
 ]
 
 
@@ -112,7 +114,6 @@ FAILURES = [
     "a.edgc -b BUNDLE -o a.ppm --precision int4",
     "a.edgc -b BUNDLE -o a.ppm --tile large",
     "a.edgc -b BUNDLE -o a.ppm --tile 0",
-    "a.edgc -b BUNDLE -o a.ppm --tile 32",
     "a.edgc -b BUNDLE -o a.ppm --max-memory lots",
     "a.edgc -b BUNDLE -o a.ppm --max-memory 0",
     "a.edgc -b BUNDLE -o a.ppm --max-pixels 100",
@@ -131,7 +132,7 @@ def test_failures(tool: Tool, folder: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["a.edgc"], ["a.edgc", "-b", "x"], ["a.edgc", "b.edgc"], ["--nonsense"], ["a.edgc", "-b"], ["--force=1"]],
+    [[], ["a.edgc"], ["a.edgc", "-b", "x"], ["a.edgc", "b.edgc"], ["--nonsense"], ["a.edgc", "-b"], ["--force=1"], ["-fx"]],
     ids=" ".join,
 )
 def test_usage(tool: Tool, arguments: list[str]) -> None:
