@@ -85,6 +85,12 @@ class Job:
         """
         native.call(native.library().ec_job_run, self._owned.value)
 
+    def engine(self) -> interface.RunningEngine:
+        """What ran the last step of a job that ran on the codec's own engine."""
+        found = interface.RunningEngine()
+        native.call(native.library().ec_core_job_engine, self._owned.value, ctypes.byref(found))
+        return found
+
     def latents(self) -> Latents:
         """Decoder latents of a job that decodes, encoder latents of one that has encoded: by name, in their order.
 

@@ -25,17 +25,25 @@ class NativeGraphs:
         Raises what `Job.run` does. An interrupt ends the engine's work at its next node.
         """
         interruptible(job.run, self._cancel)
-        return self.load
+        running = self._running(job.engine())
+        return lambda number: running  # the same for all graphs
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
-        """Load a graph before it is needed. Raises EngineUnavailable, EngineFailed, OutOfMemory, BundleChanged."""
-        running, load = interface.RunningEngine(), native.library().ec_core_codec_load
-        native.call(load, self._codec.value, number, int(low_memory), ctypes.byref(running))
-        return RunningEngine(self._engine.name, running.version.decode(), running.device.decode(), self._passed_over)
+        """Load a graph before it is needed. Raises EngineUnavailable, EngineFailed, OutOfMemory, BundleChanged.
+
+        An interrupt ends it as it does in `run`.
+        """
+        load, found = native.library().ec_core_codec_load, interface.RunningEngine()
+        arguments = self._codec.value, number, int(low_memory), ctypes.byref(found)
+        interruptible(lambda: native.call(load, *arguments), self._cancel)
+        return self._running(found)
 
     def close(self) -> None:
         """Release the graphs, those in use as soon as they are not. A later call loads what it needs again."""
         native.library().ec_core_codec_unload(self._codec.value)
+
+    def _running(self, found: interface.RunningEngine) -> RunningEngine:
+        return RunningEngine(self._engine.name, found.version.decode(), found.device.decode(), self._passed_over)
 
     def _cancel(self) -> None:
         native.library().ec_codec_cancel(self._codec.value)

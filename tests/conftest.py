@@ -58,6 +58,12 @@ def bundle_copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(TINY, tmp_path / "copy.bundle"))
 
 
+@pytest.fixture
+def python_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor's ONNX Runtime through its Python package, as where that comes without the shared library."""
+    monkeypatch.setattr("edgecodec_engines.onnxruntime._package_library", lambda: None)
+
+
 @pytest.fixture(params=PHOTOS, ids=lambda path: path.stem)
 def photo(request: pytest.FixtureRequest) -> Path:
     """Each photograph's file in turn."""

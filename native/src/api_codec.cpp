@@ -11,6 +11,18 @@
 
 using namespace edgecodec;
 
+namespace {
+
+ec_core_running_engine running_engine(const ec_loaded_graph &loaded) {
+    ec_core_running_engine out;
+    static_assert(sizeof out.device == sizeof loaded.device && sizeof out.version == sizeof loaded.version);
+    std::memcpy(out.device, loaded.device, sizeof out.device);
+    std::memcpy(out.version, loaded.version, sizeof out.version);
+    return out;
+}
+
+}  // namespace
+
 ec_status ec_codec_open(const ec_bundle *bundle, const ec_codec_options *options, ec_codec **out, ec_error *error) {
     return guarded(error, [&] {
         if (bundle == nullptr || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "bundle or out missing");
@@ -48,10 +60,18 @@ ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memor
         if (graph >= opened.info().graph_count) {
             throw Failure(EC_INVALID_ARGUMENT, "there is no graph " + std::to_string(graph));
         }
-        const ec_loaded_graph &loaded = opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0)->report();
-        static_assert(sizeof out->device == sizeof loaded.device && sizeof out->version == sizeof loaded.version);
-        std::memcpy(out->device, loaded.device, sizeof out->device);
-        std::memcpy(out->version, loaded.version, sizeof out->version);
+        const uint64_t cancellations = opened.cancellations();
+        const auto proceed = [&] {
+            if (opened.cancellations() != cancellations) throw Failure(EC_CANCELLED, "cancelled");
+        };
+        *out = running_engine(opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0, proceed)->report());
+    });
+}
+
+ec_status ec_core_job_engine(const ec_job *job, ec_core_running_engine *out, ec_error *error) {
+    return guarded(error, [&] {
+        if (job == nullptr || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "job or out missing");
+        *out = running_engine(job->job->engine());
     });
 }
 

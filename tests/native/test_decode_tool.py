@@ -67,6 +67,7 @@ CHOICES = [
     ["--alpha", "0.5"],
     ["--knob", "alpha=1"],
     ["--alpha=0", "--tile", "off"],
+    ["--tile", "32"],
     ["--precision", "fp32", "-j1"],
     ["--tile", "32"],
     ["-qv"],
@@ -116,6 +117,7 @@ FAILURES = [
     "a.edgc -b BUNDLE -o a.ppm --tile 0",
     "a.edgc -b BUNDLE -o a.ppm --max-memory lots",
     "a.edgc -b BUNDLE -o a.ppm --max-memory 0",
+    "a.edgc -b BUNDLE -o a.ppm --max-memory 1000",
     "a.edgc -b BUNDLE -o a.ppm --max-pixels 100",
     "a.edgc -b BUNDLE -o a.ppm --max-pixels-per-byte 1",
 ]

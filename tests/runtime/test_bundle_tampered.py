@@ -106,7 +106,7 @@ def test_a_changed_entropy_model_is_never_used(bundle_copy: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"ECEM\1\0"])
 def test_an_entropy_model_that_is_none_is_named(bundle_copy: Path, data: bytes) -> None:
     (bundle_copy / "entropy.bin").write_bytes(data)
-    _reseal(bundle_copy, "entropy.bin")
+    reseal(bundle_copy)
     with pytest.raises(EdgecodecError) as caught:
         edgecodec.open_bundle(bundle_copy, "stub")
     assert caught.value.exit_status == 4 and caught.value.where == str(bundle_copy / "entropy.bin")

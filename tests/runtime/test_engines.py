@@ -13,12 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import edgecodec
 from edgecodec import engine_registry
-from edgecodec.engine import Graph, Options, Port
+from edgecodec.engine import Graph, NativeEngine, Options, Port
 from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfMemory, OutOfRange
+from edgecodec.loading import LoadedGraphs
+from edgecodec.native_engine import NativeGraphs
 from edgecodec_engines import onnxruntime as backend
 from edgecodec_engines.stub import Stub
 from support.command_line import run_command
@@ -27,6 +30,7 @@ from support.paths import ENVIRONMENT, TINY
 IMAGE = Port("image", 3, 1)
 LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
 ANALYSIS = Graph(TINY / "analysis.onnx", (TINY / "analysis.onnx").read_bytes(), (IMAGE,), LATENTS)
+FOUND = backend._package_library
 WARNING, FATAL = 2, 4
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -61,7 +65,7 @@ class FakeRuntime:
 
 
 @pytest.fixture(params=[True, False], ids=["starts", "falls back"])
-def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, python_backend: None) -> bool:
     monkeypatch.setattr(backend, "import_runtime", lambda: FakeRuntime(request.param))
     return bool(request.param)
 
@@ -80,6 +84,7 @@ def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> N
     assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
 
 
+@pytest.mark.usefixtures("python_backend")
 def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor needs no silence, and a host may listen."""
     for starts in (True, False):
@@ -100,16 +105,82 @@ def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
         edgecodec.open_bundle(TINY, "onnxruntime")
 
 
+@pytest.mark.usefixtures("python_backend")
 def test_an_old_onnxruntime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.__version__", "1.17.3")
     with pytest.raises(EngineUnavailable, match=r"1\.17\.3 is too old"):
         engine_registry.require_engine("onnxruntime")
 
 
+@pytest.mark.usefixtures("python_backend")
 @pytest.mark.parametrize("version", ["1.18.0rc1", "1.22rc1", "1.100+cu12", "2.0.dev20260101"])
 def test_versions_before_and_between_releases_will_do(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr("onnxruntime.__version__", version)
     engine_registry.require_engine("onnxruntime")
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a package onnxruntime with these libraries in front of the real one."""
+    folder = tmp_path / "onnxruntime" / "capi"
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(*libraries: str) -> None:
+        folder.mkdir(parents=True)
+        (folder.parent / "__init__.py").write_text("raise ImportError('it was imported')")
+        for name in libraries:
+            (folder / name).touch()
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("library", "taken"),
+    [
+        ("libonnxruntime.so.1.20.0", True),
+        ("libonnxruntime.so.1.100.1", True),
+        ("libonnxruntime.so.2.0.0", True),
+        ("libonnxruntime.so.1.19.2", False),
+        ("libonnxruntime.so.1.9.0", False),
+        ("libonnxruntime.so.dev", False),
+        ("libonnxruntime_providers_shared.so", False),
+    ],
+)
+def test_the_native_library_takes_a_package_by_the_version_of_its_library(
+    installed: Callable[..., None], tmp_path: Path, library: str, taken: bool
+) -> None:
+    installed(library)
+    path = tmp_path / "onnxruntime" / "capi" / library
+    assert backend.native("") == (NativeEngine("onnxruntime", path) if taken else None)
+    assert backend.native("cuda") is None and backend.native("tensorrt") is None
+
+
+def test_auto_passes_over_cuda_where_the_package_has_none(installed: Callable[..., None]) -> None:
+    """Without importing the package."""
+    installed("libonnxruntime.so.1.20.0")
+    found, passed_over = engine_registry.native_engine("auto")
+    assert found is not None and [name for name, _ in passed_over] == ["onnxruntime:cuda"]
+    with pytest.raises(EngineUnavailable, match="has no CUDAExecutionProvider"):
+        engine_registry.require_engine("onnxruntime:cuda")
+
+
+def test_both_ways_to_onnxruntime_give_the_same(
+    coded: bytes, pixels: npt.NDArray[np.uint8], python_backend: None
+) -> None:
+    with edgecodec.open_bundle(TINY, "onnxruntime", threads=1) as codec:
+        assert isinstance(codec.graphs, LoadedGraphs)
+        assert codec.encode(pixels).data == coded
+        decoded = codec.decode(coded)
+    with pytest.MonkeyPatch.context() as other:
+        other.setattr(backend, "_package_library", FOUND)
+        if backend.native("") is None:
+            pytest.skip("this ONNX Runtime comes without its shared library")
+        with edgecodec.open_bundle(TINY, "onnxruntime", threads=1) as codec:
+            assert isinstance(codec.graphs, NativeGraphs)
+            natively = codec.decode(coded)
+    np.testing.assert_array_equal(decoded.pixels, natively.pixels)
+    assert decoded.engine == natively.engine
 
 
 @pytest.mark.parametrize("name", ["", "cuda", "onnxruntime:", "onnxruntime:cpu", "Stub", "tensorflow"])

@@ -92,7 +92,7 @@ def test_a_map_in_place_of_a_picture(tmp_path: Path) -> None:
     decoder = entry, helper.make_model(graph, ir_version=8, opset_imports=model.opset_import)
     codec = opened(tmp_path, analysis(), decoder)
     data = codec.encode(PICTURE).data
-    with pytest.raises(EngineFailed, match=r"output 'image' is seq\(map\("):
+    with pytest.raises(EngineFailed, match=r"output 'image' is (a sequence|seq\(map\(.*), not "):
         codec.decode(data)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecodec_engines import onnxruntime
 from support.paths import ENVIRONMENT, PHOTOS, TINY
 
 BLOCK = """
@@ -55,7 +56,20 @@ edgecodec.inspect(sys.argv[1])
 edgecodec.inspect(sys.argv[2])
 edgecodec.open_bundle(sys.argv[1], threads=1, alpha=0.5).check_encoding()
 """
-    assert _loaded_by(code, str(TINY), str(file)) == {"edgecodec"}
+    assert _loaded_by(code, str(TINY), str(file)) == {"edgecodec", "edgecodec_engines"}
+
+
+@pytest.mark.skipif(onnxruntime.native("") is None, reason="this ONNX Runtime comes without its shared library")
+def test_a_picture_needs_no_numpy_either(tmp_path: Path, coded: bytes) -> None:
+    """Nor the Python package of ONNX Runtime."""
+    file = tmp_path / "a.edgc"
+    file.write_bytes(coded)
+    code = """
+import sys, edgecodec
+decoded = edgecodec.open_bundle(sys.argv[1], "onnxruntime", threads=1).decode(sys.argv[2])
+assert decoded.memory.nbytes == 64 * 96 * 3 and decoded.engine.version
+"""
+    assert _loaded_by(code, str(TINY), str(file)) == {"edgecodec", "edgecodec_engines"}
 
 
 @pytest.mark.parametrize("command", ["inspect", "decode"])

@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import edgecodec
 from edgecodec.cli import signals
 from edgecodec.interruptible import interruptible
 from edgecodec_engines.onnxruntime import TELEMETRY, import_runtime
@@ -27,19 +29,21 @@ from support.paths import ENDLESS, ENVIRONMENT, TINY
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 STARTED = "an engine call"
 
-#: The command line, which says when it calls ONNX Runtime.
+#: The command line, which says when it calls ONNX Runtime: the native library's or Python's.
 ANNOUNCING = f"""
 import sys
-from edgecodec import cli
+from edgecodec import cli, native_engine
 from edgecodec_engines import onnxruntime
 
+if sys.argv.pop(1) == "python":
+    onnxruntime._package_library = lambda: None
 direct = onnxruntime.interruptible
 
 def announced(call, cancel):
     print({STARTED!r}, flush=True)
     return direct(call, cancel)
 
-onnxruntime.interruptible = announced
+native_engine.interruptible = onnxruntime.interruptible = announced
 cli.main()
 """
 
@@ -76,31 +80,56 @@ def _command(code: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]
             process.kill()
 
 
+def _seconds_worked(process: subprocess.Popen[bytes]) -> float:
+    """Of the processor, by all its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize(
-    ("graph", "calls"), [("loop", 5), ("node", 5), ("constant", 4)], ids=["a loop", "one node", "while it loads"]
-)
+@pytest.mark.parametrize("face", ["native", "python"])
+@pytest.mark.parametrize("graph", ["loop", "node", "constant"], ids=["a loop", "one node", "while it loads"])
 def test_an_endless_graph_is_ended(
-    bundle: Callable[[str], Path], tmp_path: Path, coded: bytes, graph: str, calls: int, number: signal.Signals
+    bundle: Callable[[str], Path], tmp_path: Path, coded: bytes, graph: str, face: str, number: signal.Signals
 ) -> None:
-    """calls: which one to wait for; three imports come first, then load and run."""
-    if graph == "constant" and tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 24):
+    # The native library loads and runs in one call; of Python's, three imports come first, then load and run.
+    calls = 1 if face == "native" else 4 if graph == "constant" else 5
+    if (face, graph) == ("python", "constant") and tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 24):
         pytest.skip("this ONNX Runtime keeps Python's lock while it loads, so no signal is seen before it has")
     (tmp_path / "a.edgc").write_bytes(coded)
-    arguments = ["decode", tmp_path / "a.edgc", "-b", bundle(graph), "--engine", "onnxruntime", "-j", 1]
+    arguments = [face, "decode", tmp_path / "a.edgc", "-b", bundle(graph), "--engine", "onnxruntime", "-j", 1]
     with _command(ANNOUNCING, *arguments, "-o", tmp_path / "out.png", "--tile", "off") as process:
         assert process.stdout is not None and process.stderr is not None
         for _ in range(calls):
             while line := process.stdout.readline():
                 if line.decode().strip() == STARTED:
                     break
-        time.sleep(0.1)
+        begun = _seconds_worked(process)
+        while process.poll() is None and _seconds_worked(process) < begun + 0.3:  # by then it is in the graph
+            time.sleep(0.01)
         told = time.monotonic()
         process.send_signal(number)
         status = process.wait(timeout=30)
         assert time.monotonic() - told < 3  # about one, on a machine that has other work
         assert status == 128 + number and process.stderr.read() == b""
     assert {path.name for path in tmp_path.iterdir()} == {"a.edgc", f"{graph}.bundle"}
+
+
+def test_an_interrupted_codec_can_be_used_again(bundle: Callable[[str], Path], coded: bytes) -> None:
+    """Of Python's own kind: raised while the graph runs, and not a moment later."""
+    codec = edgecodec.open_bundle(bundle("loop"), "onnxruntime", threads=1)
+    expected = codec.decode(coded, alpha=0.5).pixels
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            codec.decode(coded)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [each.name for each in threading.enumerate() if each.name == "edgecodec-engine"] == []
+    np.testing.assert_array_equal(codec.decode(coded, alpha=0.5).pixels, expected)
 
 
 def test_a_signal_while_an_engine_starts_is_no_engine_error(tmp_path: Path, coded: bytes) -> None:
@@ -117,6 +146,7 @@ def import_runtime():
     except SystemExit as error:
         raise onnxruntime.EngineUnavailable("initialization failed") from error
 
+onnxruntime._package_library = lambda: None
 onnxruntime.import_runtime = import_runtime
 cli.main()
 """

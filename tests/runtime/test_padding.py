@@ -52,6 +52,7 @@ def test_the_encoder_sees_the_mirrored_picture(tmp_path: Path, height: int, widt
     np.testing.assert_array_equal(codec.decode(encoded.data).pixels, synthesised(np.rint(means))[:height, :width])
 
 
+@pytest.mark.usefixtures("python_backend")
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_graph_is_told_where_grey_begins(
     tmp_path: Path, height: int, width: int, monkeypatch: pytest.MonkeyPatch
@@ -130,6 +131,7 @@ def test_pictures_too_small_for_the_networks(tmp_path: Path, alignment: int, sma
         assert caught.value.exit_status == 5
 
 
+@pytest.mark.usefixtures("python_backend")
 def test_files_too_small_for_the_networks_never_reach_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,6 +196,7 @@ def test_a_fit_does_not_change_the_file(opened: Callable[[Any], Codec], share: f
         assert (led.data, led.notes) == (encoded.data, encoded.notes)
 
 
+@pytest.mark.usefixtures("python_backend")
 def test_a_fit_saves_encodes(opened: Callable[[Any], Codec], monkeypatch: pytest.MonkeyPatch) -> None:
     """Metadata, which the curve knows nothing of, is counted."""
     picture = Picture(synthesised(np.random.default_rng(0).integers(-128, 128, (3, 16, 24))), xmp=b"x" * 3000)

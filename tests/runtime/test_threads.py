@@ -48,6 +48,7 @@ def test_many_threads_load_a_graph_once(files: list[bytes], monkeypatch: pytest.
     assert len(loads) == 1
 
 
+@pytest.mark.usefixtures("python_backend")
 @pytest.mark.parametrize(("engine", "kind"), [("stub", Stub), ("onnxruntime", OnnxRuntime)])
 def test_closing_lets_other_threads_finish(
     files: list[bytes], monkeypatch: pytest.MonkeyPatch, engine: str, kind: type[Engine]
@@ -79,6 +80,18 @@ def test_closing_lets_other_threads_finish(
     assert len(closings) == 1
     codec.close()
     assert len(closings) == 1
+
+
+def test_closing_at_any_time_changes_no_picture(files: list[bytes]) -> None:
+    """Of an engine that loads and runs graphs where Python sees nothing of it."""
+    with edgecodec.open_bundle(TINY, "onnxruntime", threads=1) as codec, ThreadPoolExecutor(4) as pool:
+        expected = [codec.decode(data) for data in files]
+        decoding = [pool.submit(codec.decode, data) for data in files * 16]
+        while not all(each.done() for each in decoding):
+            codec.close()
+        for k, each in enumerate(decoding):
+            np.testing.assert_array_equal(each.result().pixels, expected[k % len(files)].pixels)
+            assert each.result().engine == expected[0].engine
 
 
 def test_a_signal_handler_may_close_what_it_interrupts(files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,8 @@ def onnxruntime_table(
     engine: str | None = None, library: Path | str | None = None, provider_library: Path | str | None = None
 ) -> Iterator[EngineTable]:
     """The engine that libedgecodec has for ONNX Runtime, as ec_codec_options choose it."""
-    core = native.library()
+    core = ctypes.CDLL(native.library()._name)  # a handle of its own, for functions that the package does not use
+    core.ec_core_onnxruntime_open.argtypes = [c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)]
     core.ec_core_onnxruntime_table.restype = POINTER(_Table)
     core.ec_core_onnxruntime_table.argtypes = core.ec_core_onnxruntime_close.argtypes = [c_void_p]
     core.ec_core_onnxruntime_close.restype = None

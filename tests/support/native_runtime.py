@@ -6,13 +6,14 @@ import ctypes
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from edgecodec import native
+from edgecodec import interface, native
 from edgecodec.description import BakedGraph, Description, Knob, Knobs, Model, PaddingRule, Side
 from edgecodec.errors import EdgecodecError
 from support.reference_runtime.windows import Plan, Range, Shape, Span
@@ -23,122 +24,6 @@ _SIDES = {"encode": 1, "decode": 2}
 _SOURCES = {"labels": 1, "mask": 2}
 _ROLES = {"image": 0, "latent": 1, "knob": 2, "size": 3, "noise": 4}
 _UNKNOWN = (1 << 64) - 1
-
-
-class _KnobValue(Structure):
-    _fields_ = [("name", c_char_p), ("value", c_double)]
-
-
-class _Knob(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("help", c_char_p),
-        ("side", c_int),
-        ("values", POINTER(c_double)),
-        ("value_count", c_size_t),
-        ("low", c_double),
-        ("high", c_double),
-        ("default_value", c_double),
-        ("fit", POINTER(c_double)),
-        ("fit_count", c_size_t),
-        ("fit_low", c_double),
-        ("fit_high", c_double),
-        ("fit_residual", c_double),
-    ]
-
-
-class _Latent(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("channels", c_uint32),
-        ("stride", c_uint32),
-        ("source", c_int),
-        ("classes", POINTER(c_char_p)),
-        ("class_count", c_size_t),
-    ]
-
-
-class _Model(Structure):
-    _fields_ = [
-        ("id", c_uint32),
-        ("file", c_char_p),
-        ("rate", c_double),
-        ("alignment", c_uint32),
-        ("padding_alignment", c_uint32),
-        ("smallest_side", c_uint32),
-        ("padding", c_int),
-        ("noise_channels", c_uint32),
-        ("noise_stride", c_uint32),
-        ("encoder_latents", POINTER(POINTER(_Latent))),
-        ("encoder_latent_count", c_size_t),
-        ("decoder_latents", POINTER(POINTER(_Latent))),
-        ("decoder_latent_count", c_size_t),
-    ]
-
-
-class _Port(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("role", c_int),
-        ("index", c_uint32),
-        ("type", c_int),
-        ("channels", c_uint32),
-        ("stride", c_uint32),
-    ]
-
-
-class _Graph(Structure):
-    _fields_ = [
-        ("number", c_uint32),
-        ("file", c_char_p),
-        ("side", c_int),
-        ("model", c_uint32),
-        ("precision", c_char_p),
-        ("knobs", POINTER(_KnobValue)),
-        ("knob_count", c_size_t),
-        ("inputs", POINTER(POINTER(_Port))),
-        ("input_count", c_size_t),
-        ("outputs", POINTER(POINTER(_Port))),
-        ("output_count", c_size_t),
-        ("tolerance_levels", c_uint32),
-        ("tolerance_db", c_double),
-        ("not_tiled", c_char_p),
-        ("halo_before", c_uint32),
-        ("halo_after", c_uint32),
-        ("bytes_per_pixel", c_double),
-    ]
-
-
-class _BundleInfo(Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("schema", c_uint32),
-        ("family", c_char_p),
-        ("preset", c_char_p),
-        ("models", POINTER(POINTER(_Model))),
-        ("model_count", c_size_t),
-        ("knobs", POINTER(POINTER(_Knob))),
-        ("knob_count", c_size_t),
-        ("graphs", POINTER(POINTER(_Graph))),
-        ("graph_count", c_size_t),
-        ("files", c_void_p),
-        ("file_count", c_size_t),
-    ]
-
-
-class _Limits(Structure):
-    _fields_ = [(name, c_uint64) for name in ("max_pixels", "max_side", "max_file_bytes", "max_pixels_per_byte")]
-
-
-class _Image(Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("pixels", c_void_p),
-        ("row_stride", c_size_t),
-        ("width", c_uint32),
-        ("height", c_uint32),
-        ("channels", c_uint32),
-    ]
 
 
 class _SideRange(Structure):
@@ -153,17 +38,13 @@ class _Window(Structure):
     _fields_ = [("start", c_uint32), ("stop", c_uint32), ("first", c_uint32), ("last", c_uint32)]
 
 
-class _Tiles(Structure):
-    _fields_ = [("count", c_uint32), ("height", c_uint32), ("width", c_uint32), ("overhead", c_double)]
-
-
 class _Plan(Structure):
     _fields_ = [
         ("row_count", c_uint32),
         ("column_count", c_uint32),
         ("low_memory", c_uint32),
         ("padded", c_uint32),
-        ("tiles", _Tiles),
+        ("tiles", interface.Tiles),
     ]
 
 
@@ -172,15 +53,15 @@ _SIGNATURES: dict[str, list[Any]] = {
     "decimal": [c_double, c_void_p],
     "memory_words": [c_double, c_void_p],
     "available_memory": [c_char_p, POINTER(c_uint64)],
-    "check_size": [POINTER(_Limits), c_uint64, c_uint64],
-    "check_bytes": [POINTER(_Limits), c_uint64],
-    "check_ratio": [POINTER(_Limits), c_uint64, c_uint64, c_uint64],
+    "check_size": [POINTER(interface.Limits), c_uint64, c_uint64],
+    "check_bytes": [POINTER(interface.Limits), c_uint64],
+    "check_ratio": [POINTER(interface.Limits), c_uint64, c_uint64, c_uint64],
     "noise": [c_uint64, c_void_p, c_size_t],
-    "check_room": [POINTER(_Model), c_uint32, c_uint32],
-    "pad": [POINTER(_Image), c_uint32, c_uint32, c_int, c_void_p],
+    "check_room": [POINTER(interface.Model), c_uint32, c_uint32],
+    "pad": [POINTER(interface.Image), c_uint32, c_uint32, c_int, c_void_p],
     "store_pixels": [c_void_p, c_size_t, c_void_p, c_size_t, c_uint32, c_uint32, c_uint32, c_uint32],
     "windows": [
-        POINTER(_Graph),
+        POINTER(interface.Graph),
         c_uint32,
         c_uint32,
         c_uint32,
@@ -193,18 +74,18 @@ _SIGNATURES: dict[str, list[Any]] = {
         POINTER(_Plan),
     ],
     "choose_graph": [
-        POINTER(_BundleInfo),
+        POINTER(interface.BundleInfo),
         c_int,
         c_uint32,
         c_char_p,
-        POINTER(_KnobValue),
+        POINTER(interface.KnobValue),
         c_size_t,
         c_uint32,
-        POINTER(POINTER(_Graph)),
+        POINTER(POINTER(interface.Graph)),
     ],
-    "input_value": [POINTER(_Knob), POINTER(_KnobValue), c_size_t, POINTER(c_double)],
+    "input_value": [POINTER(interface.Knob), POINTER(interface.KnobValue), c_size_t, POINTER(c_double)],
     "side_inputs": [
-        POINTER(_Model),
+        POINTER(interface.Model),
         c_uint32,
         c_uint32,
         c_void_p,
@@ -221,10 +102,21 @@ _SIGNATURES: dict[str, list[Any]] = {
 }
 
 
+@cache
+def _library() -> ctypes.CDLL:
+    """A handle of its own, so that the package's has the functions of the package alone."""
+    loaded = ctypes.CDLL(native.library()._name)
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(loaded, f"ec_core_{name}")
+        function.restype, function.argtypes = c_int, [*arguments, _ERROR]
+    side, close = loaded.ec_core_encoder_side, loaded.ec_core_search_close
+    side.restype, side.argtypes = c_uint32, [POINTER(interface.Model), c_uint32]
+    close.restype, close.argtypes = None, [c_void_p]
+    return loaded
+
+
 def _call(name: str, *arguments: object) -> None:
-    function = getattr(native.library(), f"ec_core_{name}")
-    function.restype, function.argtypes = c_int, [*_SIGNATURES[name], _ERROR]
-    native.call(function, *arguments)
+    native.call(getattr(_library(), f"ec_core_{name}"), *arguments)
 
 
 def outcome(call: Callable[[], Result]) -> Result | tuple[str, str, str | None, str | None]:
@@ -259,15 +151,15 @@ def available_memory(root: Path | str = "") -> int | None:
 
 
 def check_size(width: int, height: int, **limits: int) -> None:
-    _call("check_size", ctypes.byref(_Limits(**limits)), width, height)
+    _call("check_size", ctypes.byref(interface.Limits(**limits)), width, height)
 
 
 def check_bytes(size: int, **limits: int) -> None:
-    _call("check_bytes", ctypes.byref(_Limits(**limits)), size)
+    _call("check_bytes", ctypes.byref(interface.Limits(**limits)), size)
 
 
 def check_ratio(width: int, height: int, size: int, **limits: int) -> None:
-    _call("check_ratio", ctypes.byref(_Limits(**limits)), width, height, size)
+    _call("check_ratio", ctypes.byref(interface.Limits(**limits)), width, height, size)
 
 
 # ---- arrays --------------------------------------------------------------------------------------------------------
@@ -280,9 +172,7 @@ def normal_noise(seed: int, count: int) -> list[int]:
 
 
 def encoder_side(side: int, model: Model) -> int:
-    function = native.library().ec_core_encoder_side
-    function.restype, function.argtypes = c_uint32, [POINTER(_Model), c_uint32]
-    return int(function(_Memory().model(model), side))
+    return int(_library().ec_core_encoder_side(_Memory().model(model), side))
 
 
 def check_room(width: int, height: int, model: Model) -> None:
@@ -294,7 +184,9 @@ def pad(pixels: npt.NDArray[np.uint8], rows: int, columns: int, rule: PaddingRul
     """pixels may be a part of a larger array, but for its rows."""
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    image = _Image(ctypes.sizeof(_Image), pixels.ctypes.data, pixels.strides[0], width, height, channels)
+    image = interface.Image(
+        ctypes.sizeof(interface.Image), pixels.ctypes.data, pixels.strides[0], width, height, channels
+    )
     out = np.full((rows, columns, 3), 0x5A, np.uint8)
     _call("pad", ctypes.byref(image), rows, columns, {"reflect": 0, "grey": 1}[rule], out.ctypes.data)
     return out
@@ -398,7 +290,7 @@ def choose_graph(
 ) -> BakedGraph:
     """asked: by name, or pairs for what a mapping cannot say."""
     memory = _Memory()
-    chosen = POINTER(_Graph)()
+    chosen = POINTER(interface.Graph)()
     _call(
         "choose_graph",
         ctypes.byref(memory.bundle(description)),
@@ -429,9 +321,7 @@ class RateSearch:
         curve = None if expected is None else (c_double * len(expected))(*expected)
         handle = c_void_p()
         _call("search_open", points, target, curve, ctypes.byref(handle))
-        close = native.library().ec_core_search_close
-        close.restype, close.argtypes = None, [c_void_p]
-        weakref.finalize(self, close, handle.value)
+        weakref.finalize(self, _library().ec_core_search_close, handle.value)
         self._handle = handle
 
     def next(self) -> int | None:
@@ -476,11 +366,11 @@ class _Memory:
 
     def values(self, knobs: Knobs | Sequence[tuple[str | None, float]]) -> tuple[Any, int]:
         pairs = list(knobs.items()) if isinstance(knobs, Mapping) else list(knobs)
-        values = [_KnobValue(None if name is None else name.encode(), value) for name, value in pairs]
-        return self._array(_KnobValue, values), len(values)
+        values = [interface.KnobValue(None if name is None else name.encode(), value) for name, value in pairs]
+        return self._array(interface.KnobValue, values), len(values)
 
-    def knob(self, knob: Knob) -> _Knob:
-        return _Knob(
+    def knob(self, knob: Knob) -> interface.Knob:
+        return interface.Knob(
             name=knob.name.encode(),
             help=knob.help.encode(),
             side=_SIDES[knob.side],
@@ -491,31 +381,33 @@ class _Memory:
             default_value=knob.default,
         )
 
-    def model(self, model: Model) -> _Model:
+    def model(self, model: Model) -> interface.Model:
         latents = []
         for latent in model.encoder_latents:
             side_input = model.side_inputs.get(latent.name)
             classes = [each.encode() for each in side_input.classes] if side_input else []
             source = _SOURCES[side_input.kind] if side_input else 0
             names = self._array(c_char_p, classes)
-            latents.append(_Latent(latent.name.encode(), latent.channels, latent.stride, source, names, len(classes)))
-        return _Model(
+            latents.append(
+                interface.Latent(latent.name.encode(), latent.channels, latent.stride, source, names, len(classes))
+            )
+        return interface.Model(
             alignment=model.alignment,
             padding_alignment=model.padding.alignment,
             smallest_side=model.padding.smallest_side,
             padding={"reflect": 0, "grey": 1}[model.padding.rule],
-            encoder_latents=self._pointers(latents, _Latent),
+            encoder_latents=self._pointers(latents, interface.Latent),
             encoder_latent_count=len(latents),
         )
 
     def graph(
         self, graph: BakedGraph, latents: Sequence[str], knobs: Sequence[tuple[str, Side]], number: int = 0
-    ) -> _Graph:
+    ) -> interface.Graph:
         """latents, knobs: what the numbers of ports stand for."""
         values, count = self.values(graph.knobs)
         numbers = {"latent": latents, "knob": [name if side == graph.side else "" for name, side in knobs]}
         ports = [
-            _Port(
+            interface.Port(
                 name=port.name.encode(),
                 role=_ROLES[port.role],
                 index=numbers[port.role].index(port.of) if port.role in numbers else 0,
@@ -523,7 +415,7 @@ class _Memory:
             for port in graph.inputs
         ]
         halo = graph.tiling.halo
-        return _Graph(
+        return interface.Graph(
             number=number,
             file=graph.file.encode(),
             side=_SIDES[graph.side],
@@ -531,7 +423,7 @@ class _Memory:
             precision=graph.precision.encode(),
             knobs=values,
             knob_count=count,
-            inputs=self._pointers(ports, _Port),
+            inputs=self._pointers(ports, interface.Port),
             input_count=len(ports),
             not_tiled=graph.tiling.reason.encode() if halo is None else None,
             halo_before=halo[0] if halo else 0,
@@ -539,7 +431,7 @@ class _Memory:
             bytes_per_pixel=graph.bytes_per_pixel or 0.0,
         )
 
-    def bundle(self, description: Description) -> _BundleInfo:
+    def bundle(self, description: Description) -> interface.BundleInfo:
         knobs = [self.knob(each) for each in description.knobs]
         names = [(each.name, each.side) for each in description.knobs]
         latents = [
@@ -552,13 +444,13 @@ class _Memory:
             for number, graph in enumerate(description.graphs)
         ]
         models = [self.model(each) for each in description.models]
-        return _BundleInfo(
-            struct_size=ctypes.sizeof(_BundleInfo),
+        return interface.BundleInfo(
+            struct_size=ctypes.sizeof(interface.BundleInfo),
             schema=2,
-            models=self._pointers(models, _Model),
+            models=self._pointers(models, interface.Model),
             model_count=len(models),
-            knobs=self._pointers(knobs, _Knob),
+            knobs=self._pointers(knobs, interface.Knob),
             knob_count=len(knobs),
-            graphs=self._pointers(graphs, _Graph),
+            graphs=self._pointers(graphs, interface.Graph),
             graph_count=len(graphs),
         )

@@ -114,7 +114,7 @@ EC_API ec_status ec_core_graph_read(const uint8_t *data, size_t size, ec_core_we
 EC_API ec_status ec_core_check_encoding(const ec_codec *codec, const ec_encode_options *options, ec_error *error);
 /* What opening a job with these knobs would fail with, whatever the file. */
 EC_API ec_status ec_core_check_decoding(const ec_codec *codec, const ec_decode_options *options, ec_error *error);
-/* What runs a graph of a codec that has an engine. */
+/* What runs the graphs of a codec that has an engine. */
 typedef struct ec_core_running_engine {
     char device[64], version[64];
 } ec_core_running_engine;
@@ -122,6 +122,8 @@ typedef struct ec_core_running_engine {
 /* Loads a graph on the codec's engine, unless it is loaded. */
 EC_API ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memory, ec_core_running_engine *out,
                                     ec_error *error);
+/* What ran the graph of a job's last step, also where that is no longer loaded. */
+EC_API ec_status ec_core_job_engine(const ec_job *job, ec_core_running_engine *out, ec_error *error);
 /* Lets go of all loaded graphs, those in use as soon as they are not. A later job loads what it needs again. */
 EC_API void ec_core_codec_unload(ec_codec *codec);
 /* The shapes that the engine of a caller who runs jobs takes for a graph; a job that has begun keeps its plan. */

@@ -541,7 +541,8 @@ typedef struct ec_job ec_job;
 
 /* One call of an engine. graph: which graph; NULL after the last step. low_memory: as in ec_engine_options. inputs live
  * until the next call for the job. outputs: name, type and shape that are expected; the caller fills the memory that
- * `data` points to, or lets `data` point to memory of its own that lives until the next call for the job. */
+ * `data` points to, or lets `data` point to memory of its own that lives until the next call for the job. What else it
+ * writes into outputs is not looked at. */
 typedef struct ec_step {
     EC_STRUCT_SIZE(ec_step);
     const ec_graph *graph;
@@ -559,9 +560,10 @@ EC_API ec_status ec_job_decode(ec_codec *codec, const void *data, size_t size, c
 /* Checks and pads the picture, which is copied; so are labels, mask and sections. */
 EC_API ec_status ec_job_encode(ec_codec *codec, const ec_image *image, const ec_encode_options *options, ec_job **out,
                                ec_error *error);
-/* Takes the outputs of the step before, and gives the next. A search for a rate asks for as many as it needs. */
+/* Takes the outputs of the step before, and gives the next. A search for a rate asks for as many as it needs. A job of
+ * which this or ec_job_run has failed is over, and can only be closed. */
 EC_API ec_status ec_job_next(ec_job *job, ec_step *step, ec_error *error);
-/* Runs all steps that are left with the codec's own engine, instead. */
+/* Runs all steps with the codec's own engine, instead. */
 EC_API ec_status ec_job_run(ec_job *job, ec_error *error);
 /* After the last step. */
 EC_API ec_status ec_job_finish_decode(ec_job *job, ec_picture *picture, ec_error *error);
