@@ -80,6 +80,20 @@ void memory(const Bundle &bundle) {
         out.capacity -= 1;
         expect(ec_decode(codec.get(), data.data(), data.size(), nullptr, &out, &error) == EC_INVALID_ARGUMENT,
                "too little memory is refused");
+        out.row_stride = row - 1;
+        out.capacity = own.size();
+        expect(ec_decode(codec.get(), data.data(), data.size(), nullptr, &out, &error) == EC_INVALID_ARGUMENT &&
+                   std::string(error.message) == "rows of the picture overlap",
+               "rows that overlap are refused");
+
+        ec_picture again = EC_INIT(ec_picture);
+        must(ec_decode(codec.get(), data.data(), data.size(), nullptr, &again, &error), error);
+        uint8_t *first = again.pixels;
+        std::memset(first, 0, again.capacity);
+        must(ec_decode(codec.get(), data.data(), data.size(), nullptr, &again, &error), error);
+        expect(again.pixels == first && std::memcmp(first, expected.data(), expected.size()) == 0,
+               "a picture that is given again takes the next in the same memory");
+        ec_free(first);
 
         ec_file file = EC_INIT(ec_file);
         const std::vector<uint8_t> pixels = picture(150, 70, channels);
