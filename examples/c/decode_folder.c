@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "edgecodec/edgecodec.h"
+#include "failure.h"
 #include "files.h"
 
 /* A picture on its way from one thread to the other. The job reads the file, which therefore lives as long as it. */
@@ -93,7 +94,7 @@ static ec_status finish(parcel *one, const char *folder) {
         snprintf(path, sizeof path, "%s/%.*s.ppm", folder, (int)(strrchr(one->name, '.') - one->name), one->name);
         if (write_picture(path, picture.pixels, picture.width, picture.height, picture.channels, picture.row_stride) !=
             0) {
-            status = EC_INTERNAL;
+            status = EC_CANNOT_READ; /* or write */
         }
     }
     ec_free(picture.pixels);
@@ -115,7 +116,7 @@ int main(int count, char **arguments) {
     ec_status status = ec_bundle_open(arguments[2], &bundle, &error);
     if (status == EC_OK) status = ec_codec_open(bundle, NULL, &codec, &error);
     if (status != EC_OK) {
-        fprintf(stderr, "%s: %s\n", error.where, error.message);
+        complain(&error, arguments[2]);
         ec_bundle_close(bundle);
         return status / 10;
     }
@@ -124,11 +125,9 @@ int main(int count, char **arguments) {
     if (pthread_create(&thread, NULL, read_folder, &first) != 0) return 1;
     for (parcel *one; (one = take(&between)) != NULL;) {
         status = finish(one, arguments[3]);
-        if (status != EC_OK || one->file == NULL) {
-            /* A damaged picture ends its own work and nobody else's. */
-            fprintf(stderr, "%s: %s\n", one->name, one->error.message);
-            failed = 1;
-        }
+        /* A damaged picture ends its own work and nobody else's. */
+        if (one->error.message[0] != 0) fprintf(stderr, "%s: %s\n", one->name, one->error.message);
+        if (status != EC_OK || one->file == NULL) failed = 1;
         ec_job_close(one->job);
         free(one->file);
         free(one);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "edgecodec/edgecodec.h"
+#include "failure.h"
 #include "files.h"
 
 enum { ROW_ALIGNMENT = 64, CHANNELS = 3 };
@@ -34,7 +35,11 @@ int main(int count, char **arguments) {
         picture.row_stride = ((size_t)info.width * CHANNELS + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
         picture.capacity = picture.row_stride * info.height;
         picture.pixels = (uint8_t *)malloc(picture.capacity);
-        if (picture.pixels == NULL) status = EC_NO_MEMORY;
+        if (picture.pixels == NULL) {
+            perror(arguments[1]);
+            free(file);
+            return EC_NO_MEMORY / 10;
+        }
     }
 
     /* Always three channels, so that the buffer fits a grey picture too. */
@@ -43,10 +48,10 @@ int main(int count, char **arguments) {
     if (status == EC_OK) status = ec_codec_open(bundle, NULL, &codec, &error);
     if (status == EC_OK) status = ec_decode(codec, file, size, &options, &picture, &error);
     if (status != EC_OK) {
-        fprintf(stderr, "%s: %s\n", ec_status_text(status), error.message);
+        complain(&error, arguments[1]);
     } else if (write_picture(arguments[3], picture.pixels, picture.width, picture.height, CHANNELS,
                              picture.row_stride) != 0) {
-        status = EC_INTERNAL;
+        status = EC_CANNOT_READ; /* or write */
     }
     ec_codec_close(codec);
     ec_bundle_close(bundle);

@@ -7,13 +7,8 @@
 #include <string.h>
 
 #include "edgecodec/edgecodec.h"
+#include "failure.h"
 #include "files.h"
-
-/* What every program does with a failure: say what, where and what to do about it. */
-static void complain(const ec_error *error) {
-    fprintf(stderr, "%s%s%s", error->where, error->where[0] ? ": " : "", error->message);
-    fprintf(stderr, "%s%s\n", error->hint[0] ? ". Hint: " : "", error->hint);
-}
 
 int main(int count, char **arguments) {
     ec_error error = EC_INIT(ec_error);
@@ -45,10 +40,10 @@ int main(int count, char **arguments) {
     if (status == EC_OK) status = ec_codec_open(bundle, &options, &codec, &error);
     if (status == EC_OK) status = ec_decode(codec, file, size, NULL, &picture, &error);
     if (status != EC_OK) {
-        complain(&error);
+        complain(&error, arguments[1]);
     } else if (write_picture(arguments[3], picture.pixels, picture.width, picture.height, picture.channels,
                              picture.row_stride) != 0) {
-        status = EC_INTERNAL;
+        status = EC_CANNOT_READ; /* or write */
     }
 
     /* In the other order than they were opened; NULL is fine for each. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "edgecodec/edgecodec.h"
+#include "failure.h"
 #include "files.h"
 
 int main(int count, char **arguments) {
@@ -45,12 +46,12 @@ int main(int count, char **arguments) {
     if (status == EC_OK) status = ec_codec_open(bundle, NULL, &codec, &error);
     if (status == EC_OK) status = ec_encode(codec, &image, &options, &file, &error);
     if (status != EC_OK) {
-        fprintf(stderr, "%s: %s. %s\n", ec_status_text(status), error.message, error.hint);
+        complain(&error, arguments[1]);
     } else {
         if (options.target_bpp > 0) {
             printf("%s is %g: %s the target\n", file.knob, file.value, file.reached ? "within" : "still beyond");
         }
-        if (write_file(arguments[6], file.data, file.size) != 0) status = EC_INTERNAL;
+        if (write_file(arguments[6], file.data, file.size) != 0) status = EC_CANNOT_READ; /* or write */
     }
     ec_free(file.data);
     ec_codec_close(codec);

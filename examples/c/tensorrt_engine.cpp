@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "edgecodec/edgecodec.h"
+#include "failure.h"
 #include "files.h"
 
 namespace {
@@ -201,10 +202,10 @@ int main(int count, char **arguments) {
     if (status == EC_OK) status = ec_codec_open(bundle, &options, &codec, &error);
     if (status == EC_OK) status = ec_decode(codec, file, size, nullptr, &picture, &error);
     if (status != EC_OK) {
-        std::fprintf(stderr, "%s: %s\n", error.where, error.message);
+        complain(&error, arguments[1]);
     } else if (write_picture(arguments[4], picture.pixels, picture.width, picture.height, picture.channels,
                              picture.row_stride) != 0) {
-        status = EC_INTERNAL;
+        status = EC_CANNOT_READ;  // or write
     }
     ec_free(picture.pixels);
     ec_codec_close(codec);  // unloads the graphs, so the runtime must still be there

@@ -60,7 +60,12 @@ ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memor
         if (graph >= opened.info().graph_count) {
             throw Failure(EC_INVALID_ARGUMENT, "there is no graph " + std::to_string(graph));
         }
-        *out = running_engine(opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0)->report());
+        const uint64_t cancellations = opened.cancellations();
+        const auto proceed = [&] {
+            if (opened.cancellations() != cancellations) throw Failure(EC_CANCELLED, "cancelled");
+        };
+        const ec_graph &wanted = *opened.info().graphs[graph];
+        *out = running_engine(opened.graphs()->get(wanted, low_memory != 0, proceed)->report());
     });
 }
 

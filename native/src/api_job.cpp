@@ -1,8 +1,7 @@
 // The C functions of jobs, of decoding and of encoding.
+#include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
-#include <type_traits>
 
 #include "edgecodec/edgecodec.h"
 #include "runtime/decode_job.h"
@@ -36,12 +35,20 @@ Kind &as(ec_job *job, const char *wrong) {
     return *kind;
 }
 
-// Calls finish with a whole struct, and gives the caller the fields that it knows.
-template <class Struct, class Finish>
-void finish_into(Struct *out, const char *name, Finish &&finish) {
-    Struct whole = from_caller(out, name);
-    finish(whole);
-    to_caller(whole, out);
+// Results in memory that the caller could not find, or not free, are not made.
+constexpr size_t kPictureNeeded = offsetof(ec_picture, section_count), kFileNeeded = offsetof(ec_file, timings);
+
+void finish_decode(DecodeJob &job, ec_picture *picture) {
+    ec_picture whole = from_caller(picture, "picture");
+    job.finish(whole);
+    to_caller(whole, picture);
+}
+
+void finish_encode(EncodeJob &job, ec_file *file) {
+    ec_file whole = from_caller(file, "file");
+    if (whole.data != nullptr && job.size() > whole.capacity) file->size = job.size();
+    job.finish(whole);
+    to_caller(whole, file);
 }
 
 }  // namespace
@@ -90,24 +97,16 @@ ec_status ec_job_run(ec_job *job, ec_error *error) {
 ec_status ec_job_finish_decode(ec_job *job, ec_picture *picture, ec_error *error) {
     return guarded(error, [&] {
         DecodeJob &decode = as<DecodeJob>(job, "the job encodes");
-        check_struct(picture, "picture");
-        finish_into(picture, "picture", [&](ec_picture &whole) { decode.finish(whole); });
+        check_struct(picture, "picture", kPictureNeeded);
+        finish_decode(decode, picture);
     });
 }
 
 ec_status ec_job_finish_encode(ec_job *job, ec_file *file, ec_error *error) {
     return guarded(error, [&] {
         EncodeJob &encode = as<EncodeJob>(job, "the job decodes");
-        check_struct(file, "file");
-        // A file that is too large for the caller's memory says its size.
-        ec_file whole = from_caller(file, "file");
-        try {
-            encode.finish(whole);
-        } catch (...) {
-            file->size = whole.size;
-            throw;
-        }
-        to_caller(whole, file);
+        check_struct(file, "file", kFileNeeded);
+        finish_encode(encode, file);
     });
 }
 
@@ -123,24 +122,21 @@ void ec_job_close(ec_job *job) { delete job; }
 ec_status ec_decode(ec_codec *codec, const void *data, size_t size, const ec_decode_options *options,
                     ec_picture *picture, ec_error *error) {
     return guarded(error, [&] {
-        check_struct(picture, "picture");
+        check_struct(picture, "picture", kPictureNeeded);
         const std::unique_ptr<DecodeJob> job = decode_job(codec, data, size, options);
         job->place(from_caller(picture, "picture"));
         job->run();
-        finish_into(picture, "picture", [&](ec_picture &whole) { job->finish(whole); });
+        finish_decode(*job, picture);
     });
 }
 
 ec_status ec_encode(ec_codec *codec, const ec_image *image, const ec_encode_options *options, ec_file *file,
                     ec_error *error) {
     return guarded(error, [&] {
-        check_struct(file, "file");
-        ec_job job{encode_job(codec, image, options)};
-        job.job->run();
-        ec_error cause = EC_INIT(ec_error);
-        if (ec_job_finish_encode(&job, file, &cause) != EC_OK) {
-            throw Failure(static_cast<ec_status>(cause.status), cause.message);
-        }
+        check_struct(file, "file", kFileNeeded);
+        const std::unique_ptr<EncodeJob> job = encode_job(codec, image, options);
+        job->run();
+        finish_encode(*job, file);
     });
 }
 

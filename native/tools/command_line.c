@@ -36,8 +36,8 @@ typedef struct option {
 } option;
 
 static const option OPTIONS[] = {
-    {BUNDLE, 'b', "bundle", "BUNDLE", "Folder that export wrote."},
-    {OUTPUT, 'o', "output", "OUT", "File that ends in .ppm, .pgm or .pnm, or - for standard output."},
+    {BUNDLE, 'b', "bundle", "BUNDLE", "Folder that export wrote. [required]"},
+    {OUTPUT, 'o', "output", "OUT", "File that ends in .ppm, .pgm or .pnm, or - for standard output. [required]"},
     {ALPHA, 0, "alpha", "A", "Realism, as exported. [default: bundle's]"},
     {BETA, 0, "beta", "B", "Realism, as exported. [default: bundle's]"},
     {KNOB, 0, "knob", "NAME=VALUE", "Any knob of the decoder; may be repeated."},
@@ -228,6 +228,11 @@ ec_status read_command_line(int count, char **arguments, command_line *out, ec_e
             continue;
         }
         const option *found = find(argument, &value);
+        if (found != NULL && found->value == NULL && value != NULL && argument[1] != '-') { /* -fv is -f -v */
+            value[-1] = '-';
+            arguments[i--] = value - 1;
+            value = NULL;
+        }
         if (found == NULL || (found->value == NULL && value != NULL)) {
             return refuse(error, EC_INVALID_ARGUMENT, NULL, "try edgecodec-decode --help", "there is no option %s",
                           argument);

@@ -69,6 +69,8 @@ CHOICES = [
     ["--alpha=0", "--tile", "off"],
     ["--tile", "32"],
     ["--precision", "fp32", "-j1"],
+    ["--tile", "32"],
+    ["-qv"],
 ]
 
 
@@ -132,7 +134,7 @@ def test_failures(tool: Tool, folder: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["a.edgc"], ["a.edgc", "-b", "x"], ["a.edgc", "b.edgc"], ["--nonsense"], ["a.edgc", "-b"], ["--force=1"]],
+    [[], ["a.edgc"], ["a.edgc", "-b", "x"], ["a.edgc", "b.edgc"], ["--nonsense"], ["a.edgc", "-b"], ["--force=1"], ["-fx"]],
     ids=" ".join,
 )
 def test_usage(tool: Tool, arguments: list[str]) -> None:

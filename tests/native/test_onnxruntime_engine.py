@@ -337,8 +337,9 @@ def test_a_library_that_is_too_old_is_refused(tmp_path: Path, number: str) -> No
 
 def test_another_library_is_refused(tmp_path: Path) -> None:
     library = stub(tmp_path, "int other;")
-    with pytest.raises(EngineUnavailable, match="is not ONNX Runtime"), onnxruntime_table(library=library):
+    with pytest.raises(EngineUnavailable, match="is not ONNX Runtime") as caught, onnxruntime_table(library=library):
         pass
+    assert caught.value.hint is not None and "libonnxruntime.so" in caught.value.hint
 
 
 def test_a_library_that_cannot_be_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@
  *         ec_decode(codec, file, file_size, NULL, &picture, &error) == EC_OK) {
  *         use(picture.pixels, picture.width, picture.height, picture.channels);
  *     } else {
- *         fprintf(stderr, "%s\n", error.message);
+ *         fprintf(stderr, "%s: %s. %s\n", error.where[0] ? error.where : "photo.edgc", error.message, error.hint);
  *     }
  *     ec_free(picture.pixels);
  *     ec_codec_close(codec);
@@ -88,8 +88,9 @@ typedef enum ec_status {
     EC_CANCELLED = 130 /* ec_codec_cancel was called */
 } ec_status;
 
-/* message: what happened. where: the file, knob or tensor it happened in, or "". hint: what to do about it, or "".
- * offset: byte in the data that the call reads, or -1. Texts that are too long are cut. */
+/* where: the file, knob or tensor that it happened in, or "" for what the call was given, such as the coded picture.
+ * message: what happened, to be read after `where` or after the caller's own name for the data: "is damaged". hint:
+ * what to do about it, or "". offset: byte in the data that the call reads, or -1. Texts that are too long are cut. */
 typedef struct ec_error {
     EC_STRUCT_SIZE(ec_error);
     int32_t status;
@@ -149,8 +150,8 @@ typedef struct ec_knob_value {
     double value;
 } ec_knob_value;
 
-/* A knob of the encoders or of the decoders of a bundle. It was baked into graphs at `values`, ascending, which are then
- * all that there is; or, where value_count is 0, is an input of graphs and takes what lies from low to high.
+/* A knob of the encoders or of the decoders of a bundle. It was baked into graphs at `values`, ascending, which are
+ * then all that there is; or, where value_count is 0, is an input of graphs and takes what lies from low to high.
  * fit: how it changes the rate, where that was measured: log2(bits per pixel) is the sum of fit[k] * value^k, from
  * fit_low to fit_high; fit_residual: percent. */
 typedef struct ec_knob {
@@ -338,15 +339,17 @@ typedef struct ec_engine_options {
     uint32_t low_memory;
 } ec_engine_options;
 
-/* An inference engine of the caller's. Functions return a status, and write their message into `error`; other statuses
- * than these are reported as EC_ENGINE_FAILED: EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY, EC_CANCELLED.
- * They may be called by any thread that uses the codec. context: handed to each of them.
+/* An inference engine of the caller's. Functions return a status, and may write their message into `error`, which is
+ * never NULL. An engine's statuses are EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY and EC_CANCELLED; one that
+ * no engine can have is reported as EC_ENGINE_FAILED. Functions may be called by any thread that uses the codec, by
+ * several at a time. name: for people, or NULL. context: handed to each function.
  *
- * load: makes a graph ready to run. The data live until it returns, weights among them.
- * run: inputs and outputs have their final shapes; outputs[i].data has room for outputs[i].bytes. All outputs that the
- *   graph's description names are asked for.
+ * load: makes a graph ready to run when it is first needed, and again where memory has become scarce. The data live
+ *   until it returns, weights among them.
+ * run: inputs and outputs stand in the order of the graph's description, all of them, with their final shapes;
+ *   outputs[i].data has room for outputs[i].bytes.
  * cancel: asks the runs and loads that are under way to end soon; from any thread. May be NULL.
- * unload: frees what load made. */
+ * unload: frees what load made. NULL where there is nothing to free. */
 typedef struct ec_engine {
     EC_STRUCT_SIZE(ec_engine);
     const char *name;
@@ -387,17 +390,17 @@ typedef struct ec_allocator {
 
 /* engine: "onnxruntime" (also for NULL), "onnxruntime:cuda", "onnxruntime:tensorrt", "onnxruntime:NAME" of a plugin
  *   whose library is provider_library, or EC_NO_ENGINE. A named engine is that engine or an error.
- * engine_table: an engine of the caller's instead, which must outlive the codec.
+ * engine_table: an engine of the caller's instead, which must outlive the codec; `engine` is not looked at then.
  * onnxruntime_library: path of ONNX Runtime's shared library; NULL looks at the environment variable
  *   EDGECODEC_ONNXRUNTIME, beside this library, and where the system looks for libraries. It stays in memory once it is
  *   opened. From 1.29 on it sends facts about its use over the network, unless the environment variable
  *   ORT_DISABLE_TELEMETRY is 1; where that is not set, it is set to 1 before ONNX Runtime starts.
  * knobs: of decoders, for all pictures; those of a picture override them.
  * precision: of decoders, "fp32", "fp16"...; NULL for the bundle's first. encode_precision: of encoders, NULL for fp32.
- * threads: of the processor, for engine and entropy model; 0 for all that this process may use.
+ * threads: of the processor, for engine and entropy model, 256 at most; 0 for all that this process may use.
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
- * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part in
- *   pixels, without what overlaps; or EC_TILE_OFF. */
+ * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part
+ *   in pixels, without what overlaps; or EC_TILE_OFF. */
 typedef struct ec_codec_options {
     EC_STRUCT_SIZE(ec_codec_options);
     const char *engine;
@@ -415,7 +418,9 @@ typedef struct ec_codec_options {
     ec_allocator allocator;
 } ec_codec_options;
 
-/* options: NULL for the defaults. Graphs and entropy models are loaded when they are first needed. */
+/* options: NULL for the defaults; nothing that they point to is needed afterwards, but for the engine table and the
+ * allocator's context. Opens the engine, and the entropy model where the bundle has one; graphs, and one of several
+ * entropy models, are loaded when they are first needed. The codec must outlive its jobs. */
 EC_API ec_status ec_codec_open(const ec_bundle *bundle, const ec_codec_options *options, ec_codec **out,
                                ec_error *error);
 /* Lets every call and job of the codec that is under way end soon, with EC_CANCELLED; from any thread, though not from
@@ -447,10 +452,13 @@ typedef struct ec_tiles {
     double overhead;
 } ec_tiles;
 
-/* A decoded picture. The caller may give memory: pixels, capacity bytes of it, and row_stride bytes from row to row (0:
- * width * channels). Where pixels is NULL the library allocates, with the codec's allocator or, to be freed by ec_free,
- * without one. All else is filled in: channels 1 or 3, uint8, interleaved. sections: metadata, whose bytes lie in the
- * data that were decoded. graph: the decoder that was used. */
+/* A decoded picture: uint8, interleaved, red, green, blue or grey alone, from the top row down. The caller may give
+ * memory: pixels, capacity bytes of it, and row_stride bytes from row to row (0: width * channels); the last row may
+ * end where its pixels do. Where pixels is NULL the library allocates, with the codec's allocator or, to be freed by
+ * ec_free, without one, and fills in capacity and row_stride. So a picture that is given again as it is takes the next
+ * one in the same memory; for memory of its own, start with EC_INIT again. All else is filled in: channels 1 or 3.
+ * sections: metadata, whose bytes lie in the data that were decoded. graph: the decoder that was used; it lives as long
+ * as the bundle. */
 typedef struct ec_picture {
     EC_STRUCT_SIZE(ec_picture);
     uint8_t *pixels;
@@ -464,12 +472,14 @@ typedef struct ec_picture {
     const ec_graph *graph;
 } ec_picture;
 
+/* data: a whole coded picture, of `size` bytes. options: NULL for the defaults. */
 EC_API ec_status ec_decode(ec_codec *codec, const void *data, size_t size, const ec_decode_options *options,
                            ec_picture *picture, ec_error *error);
 
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
-/* uint8, interleaved; channels 1 or 3; row_stride: bytes from row to row, 0 for width * channels. */
+/* uint8, interleaved, from the top row down; channels: 3 for red, green, blue, 1 for grey; row_stride: bytes from row
+ * to row, 0 for width * channels. The last row may end where its pixels do. */
 typedef struct ec_image {
     EC_STRUCT_SIZE(ec_image);
     const uint8_t *pixels;
@@ -478,9 +488,9 @@ typedef struct ec_image {
 } ec_image;
 
 /* knobs: of encoders. target_bpp: instead of knobs, bits per pixel that the whole file may take; 0: none. seed: of the
- * decoder's noise, where has_seed is 1. labels: the class of every pixel, for bundles that need it, labels_row_stride
- * bytes from row to row (0: width). mask: not 0 where the picture must be kept, likewise; NULL keeps everything.
- * sections: metadata to be carried. */
+ * decoder's noise, where has_seed is 1. labels: the class of every pixel, as its number among the latent's classes, for
+ * bundles that need it, labels_row_stride bytes from row to row (0: width). mask: not 0 where the picture must be kept,
+ * likewise; NULL keeps everything. sections: metadata to be carried. */
 typedef struct ec_encode_options {
     EC_STRUCT_SIZE(ec_encode_options);
     const ec_knob_value *knobs;
@@ -497,8 +507,9 @@ typedef struct ec_encode_options {
 } ec_encode_options;
 
 /* A coded picture. The caller may give memory: data, capacity bytes of it; where that is too small, size says what is
- * needed, with EC_INVALID_ARGUMENT. Where data is NULL the library allocates, as for ec_picture. knob, value: for a target rate, which knob was chosen and how; NULL otherwise. reached: 1 where
- * the target was met, which not every picture can. graph: the encoder that was used. */
+ * needed, with EC_INVALID_ARGUMENT. Where data is NULL the library allocates, as for ec_picture. graph: the encoder
+ * that was used. knob, value: what was chosen for a target rate; NULL and 0 without one. reached: 1 where the target was
+ * met, which not every picture can. graph and knob live as long as the bundle. */
 typedef struct ec_file {
     EC_STRUCT_SIZE(ec_file);
     uint8_t *data;
@@ -512,6 +523,7 @@ typedef struct ec_file {
     uint32_t reached;
 } ec_file;
 
+/* options: NULL for the defaults. */
 EC_API ec_status ec_encode(ec_codec *codec, const ec_image *image, const ec_encode_options *options, ec_file *file,
                            ec_error *error);
 
@@ -529,7 +541,8 @@ typedef struct ec_job ec_job;
 
 /* One call of an engine. graph: which graph; NULL after the last step. low_memory: as in ec_engine_options. inputs live
  * until the next call for the job. outputs: name, type and shape that are expected; the caller fills the memory that
- * `data` points to, or lets `data` point to memory of its own that lives until the next call for the job. */
+ * `data` points to, or lets `data` point to memory of its own that lives until the next call for the job. What else it
+ * writes into outputs is not looked at. */
 typedef struct ec_step {
     EC_STRUCT_SIZE(ec_step);
     const ec_graph *graph;
@@ -547,9 +560,10 @@ EC_API ec_status ec_job_decode(ec_codec *codec, const void *data, size_t size, c
 /* Checks and pads the picture, which is copied; so are labels, mask and sections. */
 EC_API ec_status ec_job_encode(ec_codec *codec, const ec_image *image, const ec_encode_options *options, ec_job **out,
                                ec_error *error);
-/* Takes the outputs of the step before, and gives the next. A search for a rate asks for as many as it needs. */
+/* Takes the outputs of the step before, and gives the next. A search for a rate asks for as many as it needs. A job of
+ * which this or ec_job_run has failed is over, and can only be closed. */
 EC_API ec_status ec_job_next(ec_job *job, ec_step *step, ec_error *error);
-/* Runs all steps that are left with the codec's own engine, instead. */
+/* Runs all steps with the codec's own engine, instead. */
 EC_API ec_status ec_job_run(ec_job *job, ec_error *error);
 /* After the last step. */
 EC_API ec_status ec_job_finish_decode(ec_job *job, ec_picture *picture, ec_error *error);

@@ -12,6 +12,7 @@ namespace edgecodec::ort {
 namespace {
 
 constexpr char kPath[] = "EDGECODEC_ONNXRUNTIME", kTelemetry[] = "ORT_DISABLE_TELEMETRY";
+constexpr char kWhatToGive[] = "give the path of libonnxruntime.so, of ONNX Runtime 1.20 or newer";
 #if defined(__APPLE__)
 constexpr const char *kNames[] = {"libonnxruntime.1.dylib", "libonnxruntime.dylib"};
 #else
@@ -40,8 +41,7 @@ void *open_named(const std::string &path) {
     std::string problem;
     void *handle = open(path, problem);
     if (handle == nullptr) {
-        throw unavailable("ONNX Runtime cannot be opened: " + problem, path)
-            .advising("give the path of libonnxruntime.so, of ONNX Runtime 1.20 or newer");
+        throw unavailable("ONNX Runtime cannot be opened: " + problem, path).advising(kWhatToGive);
     }
     return handle;
 }
@@ -98,7 +98,9 @@ Library::Library(const std::string &given) : api_(nullptr), environment_(nullptr
     void *handle = find(path);
     const auto get_base = reinterpret_cast<GetApiBase *>(dlsym(handle, "OrtGetApiBase"));
     const ApiBase *base = get_base == nullptr ? nullptr : get_base();
-    if (base == nullptr) throw unavailable("is not ONNX Runtime: it has no OrtGetApiBase", path);
+    if (base == nullptr) {
+        throw unavailable("is not ONNX Runtime: it has no OrtGetApiBase", path).advising(kWhatToGive);
+    }
     version_ = base->get_version();
     minor_ = minor_version(version_.c_str());
     if (!has(kOldest)) {

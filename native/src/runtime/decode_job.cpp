@@ -114,8 +114,12 @@ void DecodeJob::place(const ec_picture &picture) {
     if (picture.pixels == nullptr) return;
     const size_t row = size_t{info_.width} * channels_;
     const size_t stride = picture.row_stride != 0 ? picture.row_stride : row;
-    const size_t needed = stride * (info_.height - 1) + row;
-    if (stride < row || needed > picture.capacity) {
+    if (stride < row) {
+        throw Failure(EC_INVALID_ARGUMENT, "rows of the picture overlap")
+            .advising("row_stride is in bytes, and a row takes " + std::to_string(row));
+    }
+    // As stride * (height - 1) + row <= capacity, which may not fit a size_t.
+    if (row > picture.capacity || (info_.height > 1 && stride > (picture.capacity - row) / (info_.height - 1))) {
         throw Failure(EC_INVALID_ARGUMENT, std::to_string(info_.width) + "x" + std::to_string(info_.height) + " with " +
                                                std::to_string(channels_) + " channels does not fit into " +
                                                std::to_string(picture.capacity) + " bytes")

@@ -299,7 +299,7 @@ void EncodeJob::take() {
         const size_t number = graph_->outputs[i]->index;
         const ec_latent &latent = *model_->encoder_latents[number];
         const float *values = static_cast<const float *>(outputs_[i].data);
-        const ValueRange range = range_of(values, outputs_[i].bytes / sizeof(float));
+        const ValueRange range = range_of(values, values_[i].size());
         if (!range.numbers) {
             throw Failure(EC_ENGINE_FAILED, "the encoder gave values that are not numbers")
                 .at(std::string("latent ") + latent.name);
@@ -408,10 +408,13 @@ ec_tensor EncodeJob::latent(size_t i) const {
     return out;
 }
 
-void EncodeJob::finish(ec_file &file) {
+size_t EncodeJob::size() const {
     require_finished();
-    const size_t size = attempt_.file.size();
-    file.size = size;
+    return attempt_.file.size();
+}
+
+void EncodeJob::finish(ec_file &file) {
+    const size_t size = this->size();
     if (file.data == nullptr) {
         file.data = codec_.allocate(size);
         file.capacity = size;
@@ -420,6 +423,7 @@ void EncodeJob::finish(ec_file &file) {
                                                std::to_string(file.capacity));
     }
     std::memcpy(file.data, attempt_.file.data(), size);
+    file.size = size;
     file.timings = timings();
     file.tiles = attempt_.tiles;
     file.graph = attempt_.graph;

@@ -25,6 +25,8 @@ public:
     EncodeJob(Codec &codec, const ec_image &image, const ec_encode_options &options);
 
     ec_tensor latent(size_t i) const override;
+    // Bytes of the file. After the last step.
+    size_t size() const;
     void finish(ec_file &file);
 
 private:

@@ -34,6 +34,7 @@ ec_tensor tensor(const char *name, ec_type type, const std::vector<int64_t> &sha
 }  // namespace
 
 void Job::next(ec_step &step) {
+    is_stepped_ = true;
     const bool more = advance();
     step.graph = more ? graph_ : nullptr;
     step.low_memory = more && plan_.low_memory ? 1 : 0;
@@ -48,25 +49,34 @@ void Job::run() {
         throw Failure(EC_INVALID_ARGUMENT, "the codec has no engine")
             .advising("run the job's steps, or name an engine");
     }
+    // Its windows are those that suit the caller's engine.
+    if (is_stepped_ && !finished_) {
+        throw Failure(EC_INVALID_ARGUMENT, "the job's steps are the caller's to run")
+            .advising("go on with ec_job_next");
+    }
     runs_itself_ = true;
-    while (advance()) loaded_->run(inputs_, outputs_);
+    while (advance()) {
+        failed_ = true;
+        loaded_->run(inputs_, outputs_, [this] { check_cancelled(); });
+        failed_ = false;
+    }
 }
 
 bool Job::advance() {
+    check_cancelled();
+    if (failed_) throw Failure(EC_INVALID_ARGUMENT, "the job has failed before").advising("begin another");
+    failed_ = true;  // unless it gets to the end of this
     if (under_way_) {
         timings_.engine += watch_.lap();
         under_way_ = false;
-        for (const ec_tensor &output : outputs_) {
-            if (output.data == nullptr) {
-                throw Failure(EC_INVALID_ARGUMENT, "a step's output has no data").at(output.name);
-            }
+        for (size_t i = 0; i < outputs_.size(); ++i) {
+            if (outputs_[i].data != nullptr) continue;
+            throw Failure(EC_INVALID_ARGUMENT, "a step's output has no data").at(graph_->outputs[i]->name);
         }
-        check_cancelled();
         take();
         ++window_;
     } else {
         watch_.lap();
-        check_cancelled();
     }
     inputs_.clear();
     outputs_.clear();
@@ -78,6 +88,7 @@ bool Job::advance() {
         loaded_.reset();
     }
     timings_.rest += watch_.lap();
+    failed_ = false;
     return under_way_;
 }
 
@@ -88,7 +99,7 @@ void Job::plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t 
     std::vector<ec_shape_range> shapes;
     if (runs_itself_) {
         timings_.rest += watch_.lap();
-        loaded_ = codec_.graphs()->get(graph, plan_.low_memory);
+        loaded_ = codec_.graphs()->get(graph, plan_.low_memory, [this] { check_cancelled(); });
         timings_.engine += watch_.lap();
         engine_ = loaded_->report();
         shapes = loaded_->shapes();

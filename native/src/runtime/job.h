@@ -19,7 +19,7 @@ public:
 
     // Takes the outputs of the step before, and gives the next; one without a graph after the last.
     void next(ec_step &step);
-    // All steps that are left, on the codec's own engine.
+    // All steps, on the codec's own engine. Throws Failure(EC_INVALID_ARGUMENT) where some have been given already.
     void run();
     // What the codec's own engine reported of the last graph that it ran.
     const ec_loaded_graph &engine() const { return engine_; }
@@ -56,9 +56,10 @@ private:
 
     uint64_t cancellations_;
     std::shared_ptr<LoadedGraph> loaded_;  // while the codec's own engine runs the job
-    ec_loaded_graph engine_{};
-    bool runs_itself_ = false;
-    bool under_way_ = false;  // a step has been given and its outputs are awaited
+    ec_loaded_graph engine_{};             // of the last graph that it ran
+    bool runs_itself_ = false, is_stepped_ = false;  // who runs the engine, once it is decided
+    bool under_way_ = false;                         // a step has been given and its outputs are awaited
+    bool failed_ = false;                            // it cannot go on from what the failure left
     bool finished_ = false;
 };
 

@@ -9,8 +9,17 @@ namespace edgecodec {
 
 namespace {
 
-// The engine may be anybody's: a status that an engine cannot have, or none with a message, becomes one that it can.
-[[noreturn]] void fail(ec_status status, const ec_error &error, const ec_graph &graph, const char *what) {
+template <size_t size>
+void end_text(char (&text)[size]) {
+    text[size - 1] = 0;
+}
+
+// The engine may be anybody's: a status that an engine cannot have, or none with a message, becomes one that it can,
+// and texts without an end get one.
+[[noreturn]] void fail(ec_status status, ec_error &error, const ec_graph &graph, const char *what) {
+    end_text(error.message);
+    end_text(error.where);
+    end_text(error.hint);
     const ec_status allowed[] = {EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY,     EC_CANCELLED,
                                  EC_BAD_MODEL,          EC_LIMIT,         EC_BUNDLE_CHANGED};
     const bool known = std::find(std::begin(allowed), std::end(allowed), status) != std::end(allowed);
@@ -34,15 +43,19 @@ LoadedGraph::LoadedGraph(const Bundle &bundle, const ec_engine &engine, const ec
         if (engine.unload != nullptr) engine.unload(engine.context, loaded_.graph);
         throw Failure(EC_ENGINE_FAILED, "the engine reports too many shapes").at(graph.file);
     }
+    end_text(loaded_.device);
+    end_text(loaded_.version);
 }
 
 LoadedGraph::~LoadedGraph() {
     if (engine_.unload != nullptr) engine_.unload(engine_.context, loaded_.graph);
 }
 
-void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs) {
+void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs,
+                      const std::function<void()> &proceed) {
     std::unique_lock<std::mutex> alone(running_, std::defer_lock);
     if (loaded_.serial != 0) alone.lock();
+    proceed();
     ec_error error{};
     error.offset = -1;
     const ec_status status = engine_.run(engine_.context, loaded_.graph, inputs.data(), inputs.size(), outputs.data(),
@@ -50,8 +63,10 @@ void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tenso
     if (status != EC_OK) fail(status, error, graph_, "the engine failed");
 }
 
-std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_memory) {
+std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_memory,
+                                               const std::function<void()> &proceed) {
     const std::lock_guard<std::mutex> one_at_a_time(loading_);
+    proceed();
     const std::shared_ptr<Entry> entry = this->entry(graph.number);
     if (low_memory && !entry->low_memory) {
         entry->graph.reset();  // whoever still runs it keeps it until then

@@ -1,6 +1,7 @@
 // Graphs of a bundle on an engine: each checked and loaded once, when it is first needed.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,7 +22,9 @@ public:
     LoadedGraph(const LoadedGraph &) = delete;
     LoadedGraph &operator=(const LoadedGraph &) = delete;
 
-    void run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs);
+    // proceed: called once nothing else is waited for; it throws where the run is not wanted any more.
+    void run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs,
+             const std::function<void()> &proceed);
     const ec_loaded_graph &report() const { return loaded_; }
     std::vector<ec_shape_range> shapes() const { return {loaded_.shapes, loaded_.shapes + loaded_.shape_count}; }
 
@@ -40,7 +43,8 @@ public:
     LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads)
         : bundle_(bundle), engine_(engine), threads_(threads) {}
 
-    std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory);
+    // proceed: as in LoadedGraph::run, for a load.
+    std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory, const std::function<void()> &proceed);
     void cancel();
     // Lets go of all; jobs that run one keep it until they end. Waits for no engine, which may be loading without end.
     void unload();

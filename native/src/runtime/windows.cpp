@@ -20,6 +20,10 @@ constexpr double kKeeping = 2.0, kLowMemory = 1.4;
 // Default share of the available memory that one call may take.
 constexpr double kShare = 0.5;
 
+// Pixels of a window's side, however large the pictures are that an engine takes: more than any padded picture has, and
+// so little that no product of sides, channels and bytes leaves 64 bits.
+constexpr uint32_t kLongestSide = 1 << 17;
+
 constexpr double kUnlimited = std::numeric_limits<double>::infinity();
 
 uint32_t units_of(uint32_t pixels, uint32_t unit) { return pixels / unit + (pixels % unit != 0 ? 1 : 0); }
@@ -124,7 +128,8 @@ bool takes(const ec_side_range &range, uint32_t pixels) {
 Lengths lengths_of(const ec_side_range &range, uint32_t unit, uint64_t least, uint64_t most) {
     Lengths lengths;
     lengths.least = std::max<uint64_t>(units_of(range.least, unit), least);
-    lengths.most = std::min<uint64_t>((range.most != 0 ? range.most : UINT32_MAX) / unit, most);
+    const uint32_t longest = range.most != 0 ? std::min(range.most, kLongestSide) : kLongestSide;
+    lengths.most = std::min<uint64_t>(longest / unit, most);
     if (range.multiple != 0) lengths.step = range.multiple / std::gcd(range.multiple, unit);
     return lengths;
 }

@@ -18,6 +18,16 @@ void check_struct(const Struct *given, const char *name) {
     }
 }
 
+// The same for a struct that is of no use without some of its fields: `needed` bytes of it, those of the first version.
+template <class Struct>
+void check_struct(const Struct *given, const char *name, size_t needed) {
+    check_struct(given, name);
+    if (given->struct_size < needed) {
+        throw Failure(EC_INVALID_ARGUMENT, std::string(name) + " is too small for what it is to hold")
+            .advising("start it with EC_INIT");
+    }
+}
+
 // The fields that the caller has, and defaults for the others. `given` may be NULL: all defaults.
 template <class Struct>
 Struct from_caller(const Struct *given, const char *name) {
