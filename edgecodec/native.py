@@ -238,9 +238,13 @@ class Owned:
 
     def __init__(self, release: Callable[[Any], None], value: Any, *needs: object) -> None:
         self.value = value
-        self.needs = needs
+        # The finalizer has the needs, because of a reference cycle that holds this and them any may be released first.
         # When the process ends its memory goes anyway, and a thread may still be at work.
-        weakref.finalize(self, release, value).atexit = False
+        weakref.finalize(self, _release, release, value, needs).atexit = False
+
+
+def _release(release: Callable[[Any], None], value: Any, needs: tuple[object, ...]) -> None:
+    release(value)
 
 
 def pointers(addresses: Iterable[int]) -> ctypes.Array[c_void_p]:

@@ -64,7 +64,8 @@ ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memor
         const auto proceed = [&] {
             if (opened.cancellations() != cancellations) throw Failure(EC_CANCELLED, "cancelled");
         };
-        *out = running_engine(opened.graphs()->get(*opened.info().graphs[graph], low_memory != 0, proceed)->report());
+        const ec_graph &wanted = *opened.info().graphs[graph];
+        *out = running_engine(opened.graphs()->get(wanted, low_memory != 0, proceed)->report());
     });
 }
 

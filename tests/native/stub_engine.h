@@ -68,7 +68,8 @@ private:
         ++self.runs;
         const int now = ++self.running;
         int most = self.most_running;
-        while (now > most && !self.most_running.compare_exchange_weak(most, now)) {}
+        while (now > most && !self.most_running.compare_exchange_weak(most, now)) {
+        }
         const int cancels = self.cancels;
         while (self.waits && self.cancels == cancels) std::this_thread::yield();
         if (self.run_status == EC_OK) {
@@ -126,8 +127,9 @@ private:
             for (int64_t x = 0; x < image.shape[1]; ++x) {
                 for (int64_t c = 0; c < kColours; ++c) {
                     const float value = values[(c * rows + y / stride) * columns + x / stride] + kGrey;
-                    pixels[(y * image.shape[1] + x) * 3 + c] =
-                        static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+                    pixels[(y * image.shape[1] + x) * 3 + c] = static_cast<uint8_t>(value < 0     ? 0
+                                                                                    : value > 255 ? 255
+                                                                                                  : value);
                 }
             }
         }

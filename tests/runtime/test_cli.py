@@ -166,7 +166,7 @@ def test_one_bad_file_does_not_stop_the_others(run: Run, photos: Path) -> None:
 
 def test_errors_in_the_bundle_say_which_picture_they_stopped(run: Run, file: Path) -> None:
     other = Path(shutil.copy(file, file.with_name("b.edgc")))
-    outcome = run("decode", file, other, *STUB, "--tile", "32", "--json")
+    outcome = run("decode", file, other, *STUB, "--max-memory", "1K", "--json")
     assert [line.split(": ")[2:4] for line in outcome.talk.splitlines()[:2]] == [
         [str(each), "synthesis-alpha1.onnx"] for each in (file, other)
     ]

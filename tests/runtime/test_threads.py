@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import edgecodec
+from edgecodec import native
 from edgecodec.codec import Codec, Decoded
 from edgecodec.engine import Engine
 from edgecodec.errors import Corrupt, EdgecodecError, InvalidArgument
@@ -211,3 +213,14 @@ def test_a_closed_codec_opens_its_engine_again(files: list[bytes]) -> None:
 def test_errors_on_the_worker_are_typed(codec: Codec) -> None:
     (error,) = codec.decode_many([b"nothing"], errors="return")
     assert isinstance(error, EdgecodecError)
+
+
+def test_what_is_released_last_outlives_a_reference_cycle() -> None:
+    released: list[str] = []
+    codec = native.Owned(released.append, "codec")
+    job = native.Owned(released.append, "job", codec)
+    cycle: list[object] = [codec, job]
+    cycle.append(cycle)
+    del codec, job, cycle
+    gc.collect()
+    assert released == ["job", "codec"]

@@ -152,16 +152,22 @@ class EngineTable:
         self._table.cancel(self._table.context)
 
 
+SIGNATURES: list[tuple[str, Any, list[Any]]] = [
+    ("ec_core_onnxruntime_open", c_int, [c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)]),
+    ("ec_core_onnxruntime_table", POINTER(_Table), [c_void_p]),
+    ("ec_core_onnxruntime_close", None, [c_void_p]),
+]
+
+
 @contextmanager
 def onnxruntime_table(
     engine: str | None = None, library: Path | str | None = None, provider_library: Path | str | None = None
 ) -> Iterator[EngineTable]:
     """The engine that libedgecodec has for ONNX Runtime, as ec_codec_options choose it."""
     core = ctypes.CDLL(native.library()._name)  # a handle of its own, for functions that the package does not use
-    core.ec_core_onnxruntime_open.argtypes = [c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)]
-    core.ec_core_onnxruntime_table.restype = POINTER(_Table)
-    core.ec_core_onnxruntime_table.argtypes = core.ec_core_onnxruntime_close.argtypes = [c_void_p]
-    core.ec_core_onnxruntime_close.restype = None
+    for name, result, arguments in SIGNATURES:
+        function = getattr(core, name)
+        function.restype, function.argtypes = result, arguments
     handle = c_void_p()
     texts = [None if text is None else str(text).encode() for text in (engine, library, provider_library)]
     native.call(core.ec_core_onnxruntime_open, *texts, ctypes.byref(handle))
