@@ -40,8 +40,7 @@ ec_status ec_core_net_open(const uint8_t *data, size_t size, ec_core_net **out, 
 
 void ec_core_net_close(ec_core_net *net) { delete net; }
 
-ec_status ec_core_net_shape(const ec_core_net *net, uint32_t rows, uint32_t columns, uint32_t out[3],
-                            ec_error *error) {
+ec_status ec_core_net_shape(const ec_core_net *net, uint32_t rows, uint32_t columns, uint32_t out[3], ec_error *error) {
     return guarded(error, [&] {
         const Shapes found = shapes(net, rows, columns);
         out[0] = static_cast<uint32_t>(found.channels);

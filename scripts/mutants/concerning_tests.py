@@ -17,6 +17,7 @@ _KNOBS = ["runtime/knobs", "runtime/knobs_as_data"]
 _ENGINES = ["runtime/graph_outputs", "runtime/engines", "runtime/threads"]
 
 #: The first pattern that a path matches decides.
+# fmt: off
 _TABLE: list[tuple[str, list[str]]] = [
     ("edgecodec/bundle.py", [*_BUNDLES, *_ENGINES]),
     ("edgecodec/codec.py", ["runtime/padding", "runtime/sizes", "runtime/noise_seed", *_KNOBS, "runtime/labels",
@@ -69,7 +70,7 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("native/src/runtime/side_inputs.*", ["native/exactness_side_inputs", "runtime/labels"]),
     ("native/src/runtime/windows.*", ["native/exactness_windows", "runtime/tiling"]),
     ("native/src/runtime/*", ["runtime/padding", "runtime/sizes", "runtime/tiling", "runtime/labels", "runtime/limits",
-                              "runtime/noise_seed", "runtime/rate_search", *_KNOBS, *_ENGINES]),  # fmt: skip
+                              "runtime/noise_seed", "runtime/rate_search", *_KNOBS, *_ENGINES]),
     ("native/src/onnxruntime/custom_op.*", ["native/fused_operator", "runtime/fused_graphs"]),
     ("native/src/onnxruntime/fused_decoder.*", ["native/fused_operator", "runtime/fused_graphs"]),
     ("native/src/onnxruntime/*", ["native/onnxruntime_engine", "native/fused_operator"]),
@@ -91,7 +92,8 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("native/src/support/parallel_rows.*", ["native/native_library", *_NETS]),
     ("native/src/*", ["native/missing_arguments", "native/native_library", *_CONTAINER, *_CODER, *_NETS, *_MODEL,
                       *_GOLDEN, "native/graph_reader"]),
-]  # fmt: skip
+]
+# fmt: on
 
 
 def concerning_tests(path: str) -> list[str]:

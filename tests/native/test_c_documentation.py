@@ -75,3 +75,6 @@ def test_the_first_program_decodes(installation: Installation, codec: Codec, cod
         subprocess.run([program, file, TINY], env=environment, stdout=stream, check=True, timeout=60)
     with Image.open(out) as picture:
         assert picture.tobytes() == codec.decode(coded).pixels.tobytes()
+    file.write_bytes(coded[:-1])
+    done = subprocess.run([program, file, TINY], env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 3 and done.stderr.startswith(f"{file}: is damaged".encode())

@@ -83,8 +83,10 @@ def test_decode_to_ppm(examples: Path, codec: Codec, file: Path, tmp_path: Path)
 def test_decode_to_ppm_names_what_is_wrong(examples: Path, file: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     done = _start(examples / "decode_to_ppm", file, TINY, tmp_path / "a.ppm")
-    assert done.returncode == 3 and b"damaged" in done.stderr
-    assert not (tmp_path / "a.ppm").exists()
+    assert done.returncode == 3 and done.stderr.startswith(f"{file}: is damaged".encode())
+    done = _start(examples / "decode_to_ppm", file, tmp_path / "none.bundle", tmp_path / "a.ppm")
+    assert done.returncode == 4 and done.stderr.startswith(f"{tmp_path / 'none.bundle'}: ".encode())
+    assert b". Hint: " in done.stderr and not (tmp_path / "a.ppm").exists()
 
 
 def test_decode_to_memory(examples: Path, codec: Codec, file: Path, tmp_path: Path) -> None:
@@ -113,6 +115,12 @@ def test_decode_folder(examples: Path, codec: Codec, file: Path, tmp_path: Path)
     assert done.returncode == 1 and done.stderr.startswith(b"b.edgc: ")
     expected = _ppm(codec.decode(file).pixels)
     assert {path.name: path.read_bytes() == expected for path in out.iterdir()} == {"a.ppm": True, "c.ppm": True}
+    done = _start(examples / "decode_folder", folder, TINY, tmp_path / "nowhere")
+    assert done.returncode == 1 and sorted(line.split(b":")[0] for line in done.stderr.splitlines()) == [
+        str(tmp_path / "nowhere" / "a.ppm").encode(),
+        str(tmp_path / "nowhere" / "c.ppm").encode(),
+        b"b.edgc",
+    ]
 
 
 def test_encode_camera(

@@ -134,7 +134,16 @@ def test_failures(tool: Tool, folder: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["a.edgc"], ["a.edgc", "-b", "x"], ["a.edgc", "b.edgc"], ["--nonsense"], ["a.edgc", "-b"], ["--force=1"], ["-fx"]],
+    [
+        [],
+        ["a.edgc"],
+        ["a.edgc", "-b", "x"],
+        ["a.edgc", "b.edgc"],
+        ["--nonsense"],
+        ["a.edgc", "-b"],
+        ["--force=1"],
+        ["-fx"],
+    ],
     ids=" ".join,
 )
 def test_usage(tool: Tool, arguments: list[str]) -> None:

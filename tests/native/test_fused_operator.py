@@ -181,6 +181,7 @@ def test_graphs_that_take_another_number_of_inputs_are_refused() -> None:
         (TINY.read_bytes(), {"noise_channels": 65536}, "noise_channels: is 65536"),
         (TINY.read_bytes(), {"noise_channels": 3}, "noise_stride: is 0, not 1 to 64"),
         (TINY.read_bytes(), {"noise_channels": 3, "noise_stride": 48}, "noise_stride: does not divide"),
+        (TINY.read_bytes(), {"noise_channels": 65, "noise_stride": 2}, "noise_channels: 65 planes of noise"),
     ],
 )
 def test_attributes_out_of_range_are_refused(model: bytes, settings: dict[str, int], problem: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import edgecodec
 from edgecodec import container
 from edgecodec.codec import Codec
-from edgecodec.errors import Corrupt, InvalidArgument, KnobUnavailable, OutOfMemory
+from edgecodec.errors import BadModel, Corrupt, InvalidArgument, KnobUnavailable, OutOfMemory
 from edgecodec.noise import ONE, normal_noise
 from support.make_bundles import BLOCK, plain, synthesised, with_noise
 
@@ -87,6 +87,13 @@ def test_a_seed_and_metadata(codec: Codec) -> None:
     )
     file = container.parse(data)
     assert (file.info.noise_seed, file.info.quality, file.icc, file.exif, file.xmp) == (7, 1.5, b"i", b"e", b"x")
+
+
+def test_more_noise_than_pictures_are_large(tmp_path: Path) -> None:
+    edgecodec.open_bundle(with_noise(16 * BLOCK**2).write(tmp_path / "much.bundle"), "onnxruntime")
+    with pytest.raises(BadModel, match="1025 planes of noise, .* are more than 16 values a pixel") as refused:
+        edgecodec.open_bundle(with_noise(16 * BLOCK**2 + 1).write(tmp_path / "more.bundle"), "onnxruntime")
+    assert refused.value.where == str(tmp_path / "more.bundle" / "index.bin")
 
 
 def test_noise_beyond_all_memory() -> None:

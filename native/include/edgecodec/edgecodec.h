@@ -31,7 +31,8 @@
  *   named as such, and freed by ec_free.
  *   Text. UTF-8, ended by a zero; NULL is allowed where an empty text is.
  *   Threads. A bundle may be used by several threads, and a codec too: each call or job works on its own picture. A job
- *   belongs to one thread at a time. Close is called once, when nobody uses the thing any more.
+ *   belongs to one thread at a time. Close is called once, when nobody uses the thing any more: of a bundle after its
+ *   codecs and graphs, of a codec after its jobs.
  *   The library never prints, never exits, changes no locale and no signal handler, and has no global state but for the
  *   choice of processor kernels, made once. Nothing in a bundle or a coded picture is trusted: both may come from
  *   strangers, and are refused, with a typed error, before anything large is allocated.
@@ -266,7 +267,8 @@ typedef struct ec_bundle_info {
 
 /* Opens the folder of a bundle: reads its index, and compares the size of every file with it. Contents are hashed when
  * they are used, and what is used is what was hashed. The folder may be written to by others: then a later call gives
- * EC_BUNDLE_CHANGED. The bundle must outlive its codecs. */
+ * EC_BUNDLE_CHANGED. Only weights in files of their own are mapped rather than copied: while a graph is open or being
+ * loaded, nobody may write into these or shorten them; replacing them is fine. The bundle must outlive its codecs. */
 EC_API ec_status ec_bundle_open(const char *path, ec_bundle **out, ec_error *error);
 EC_API ec_status ec_bundle_describe(const ec_bundle *bundle, ec_bundle_info *out, ec_error *error);
 EC_API void ec_bundle_close(ec_bundle *bundle); /* NULL is fine */

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "bundle/graph_file.h"
 #include "bundle/regular_file.h"
+#include "runtime/noise.h"
 
 namespace edgecodec {
 
@@ -128,6 +130,7 @@ void Bundle::check_entropy_model(const EntropyModel &found, const ec_model &list
         throw changed(file, "has alignment " + std::to_string(found.alignment()) + ", the index says " +
                                 std::to_string(listed.alignment));
     }
+    located(path_of(kIndex), [&] { check_noise(listed.noise_channels, listed.noise_stride); });
 }
 
 std::unique_ptr<GraphContents> Bundle::graph(uint32_t number) const {
@@ -139,6 +142,7 @@ std::unique_ptr<GraphContents> Bundle::graph(uint32_t number) const {
     const std::string name = graph.file;
     const std::string folder = name.substr(0, name.rfind('/') + 1);
     std::vector<const ec_bundle_file *> files;
+    std::set<const ec_bundle_file *> known;
     try {
         for (const WeightsElsewhere &each : read_graph(contents->data.data(), contents->data.size())) {
             const std::string location(each.location);
@@ -149,7 +153,7 @@ std::unique_ptr<GraphContents> Bundle::graph(uint32_t number) const {
             if (each.size > file->size || each.offset > file->size - each.size) {
                 throw Failure(EC_BAD_MODEL, "has weights beyond the end of '" + location + "'");
             }
-            if (std::find(files.begin(), files.end(), file) == files.end()) {
+            if (known.insert(file).second) {
                 files.push_back(file);
                 contents->locations.push_back(location);
             }

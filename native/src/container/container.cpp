@@ -17,7 +17,7 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr uint32_t kMaxSide = 65535;
 constexpr uint32_t kLanes[4] = {2, 8, 32, 64};
 constexpr uint32_t kKnownTags[] = {1, 2, 3, kNoiseSeedTag};  // ICC, EXIF, XMP
-constexpr uint32_t kFirstCriticalTag = 128;               // from here on, an unknown tag must not be skipped
+constexpr uint32_t kFirstCriticalTag = 128;                  // from here on, an unknown tag must not be skipped
 constexpr size_t kChecksumSize = 4;
 
 bool is_known(uint32_t tag) {
@@ -107,7 +107,8 @@ std::vector<uint8_t> write_container(const ec_core_container &head, const uint8_
             std::find(head.section_tag, head.section_tag + i, tag) != head.section_tag + i) {
             throw Failure(EC_INVALID_ARGUMENT, "a section has an unknown tag, comes twice or is too large");
         }
-        if (tag == kNoiseSeedTag && size != kNoiseSeedSize) throw Failure(EC_INVALID_ARGUMENT, "a noise seed is 8 bytes");
+        if (tag == kNoiseSeedTag && size != kNoiseSeedSize)
+            throw Failure(EC_INVALID_ARGUMENT, "a noise seed is 8 bytes");
         out.push_back(static_cast<uint8_t>(tag));
         put_varint(out, static_cast<uint32_t>(size));
         out.insert(out.end(), sections[i], sections[i] + size);

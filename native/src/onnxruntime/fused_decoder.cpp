@@ -48,6 +48,9 @@ FusedDecoder::FusedDecoder(const uint8_t *model, size_t size, const FusedSetting
                       "does not divide the model's alignment of " + std::to_string(model_.alignment()))
             .at("noise_stride");
     }
+    located("noise_channels", [&] {
+        check_noise(static_cast<uint32_t>(settings.noise_channels), static_cast<uint32_t>(settings.noise_stride));
+    });
 }
 
 FusedInput FusedDecoder::noise(const ec_file_info &file) const {

@@ -55,8 +55,8 @@ private:
     bool advance();
 
     uint64_t cancellations_;
-    std::shared_ptr<LoadedGraph> loaded_;  // while the codec's own engine runs the job
-    ec_loaded_graph engine_{};             // of the last graph that it ran
+    std::shared_ptr<LoadedGraph> loaded_;            // while the codec's own engine runs the job
+    ec_loaded_graph engine_{};                       // of the last graph that it ran
     bool runs_itself_ = false, is_stepped_ = false;  // who runs the engine, once it is decided
     bool under_way_ = false;                         // a step has been given and its outputs are awaited
     bool failed_ = false;                            // it cannot go on from what the failure left

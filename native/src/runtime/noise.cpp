@@ -1,8 +1,14 @@
 #include "runtime/noise.h"
 
+#include <string>
+
+#include "support/status.h"
+
 namespace edgecodec {
 
 namespace {
+
+constexpr uint64_t kMostValues = 16;  // of a pixel
 
 constexpr uint64_t kStep = 0x9E3779B97F4A7C15;
 constexpr int kMean = 24570;  // of a sum of twelve integers from 0 to 4095
@@ -19,6 +25,13 @@ uint64_t mix(uint64_t word) {
 uint64_t pairs_of_sums(uint64_t word) { return (word >> 16 & kEveryOther) + (word >> 28 & kEveryOther); }
 
 }  // namespace
+
+void check_noise(uint32_t channels, uint32_t stride) {
+    if (channels <= kMostValues * stride * stride) return;
+    throw Failure(EC_BAD_MODEL, std::to_string(channels) + " planes of noise, with one value every " +
+                                    std::to_string(stride) + " pixels, are more than " + std::to_string(kMostValues) +
+                                    " values a pixel");
+}
 
 std::vector<int16_t> normal_noise(uint64_t seed, size_t count) {
     std::vector<int16_t> noise(count);

@@ -11,6 +11,10 @@
 
 namespace edgecodec {
 
+// Throws Failure(EC_BAD_MODEL) for planes that would take more memory for a pixel than an entropy model may: 16 values a
+// pixel. Known generators take an eighth of one.
+void check_noise(uint32_t channels, uint32_t stride);
+
 // `count` values within -24570..24570. Value i uses words 3i, 3i + 1 and 3i + 2 of the sequence whose state starts at
 // mix(seed).
 std::vector<int16_t> normal_noise(uint64_t seed, size_t count);
