@@ -16,14 +16,15 @@ void end_text(char (&text)[size]) {
 
 // The engine may be anybody's: a status that an engine cannot have, or none with a message, becomes one that it can,
 // and texts without an end get one.
-[[noreturn]] void fail(ec_status status, ec_error &error, const ec_graph &graph, const char *what) {
+[[noreturn]] void fail(int32_t status, ec_error &error, const ec_graph &graph, const char *what) {
     end_text(error.message);
     end_text(error.where);
     end_text(error.hint);
-    const ec_status allowed[] = {EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY,     EC_CANCELLED,
-                                 EC_BAD_MODEL,          EC_LIMIT,         EC_BUNDLE_CHANGED};
+    const int32_t allowed[] = {EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY,     EC_CANCELLED,
+                               EC_BAD_MODEL,          EC_LIMIT,         EC_BUNDLE_CHANGED};
     const bool known = std::find(std::begin(allowed), std::end(allowed), status) != std::end(allowed);
-    Failure failure(known ? status : EC_ENGINE_FAILED, error.message[0] != 0 ? error.message : what, error.offset);
+    Failure failure(known ? static_cast<ec_status>(status) : EC_ENGINE_FAILED,
+                    error.message[0] != 0 ? error.message : what, error.offset);
     failure.where = error.where[0] != 0 ? error.where : graph.file;
     failure.hint = error.hint;
     throw failure;
@@ -37,7 +38,7 @@ LoadedGraph::LoadedGraph(const Bundle &bundle, const ec_engine &engine, const ec
     const std::unique_ptr<GraphContents> contents = bundle.graph(graph.number);
     ec_error error{};
     error.offset = -1;
-    const ec_status status = engine.load(engine.context, &contents->view, &options, &loaded_, &error);
+    const int32_t status = engine.load(engine.context, &contents->view, &options, &loaded_, &error);
     if (status != EC_OK) fail(status, error, graph, "the engine refuses the graph");
     if (loaded_.shape_count > EC_MAX_SHAPES) {
         if (engine.unload != nullptr) engine.unload(engine.context, loaded_.graph);
@@ -58,8 +59,8 @@ void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tenso
     proceed();
     ec_error error{};
     error.offset = -1;
-    const ec_status status = engine_.run(engine_.context, loaded_.graph, inputs.data(), inputs.size(), outputs.data(),
-                                         outputs.size(), &error);
+    const int32_t status = engine_.run(engine_.context, loaded_.graph, inputs.data(), inputs.size(), outputs.data(),
+                                       outputs.size(), &error);
     if (status != EC_OK) fail(status, error, graph_, "the engine failed");
 }
 
