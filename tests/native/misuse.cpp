@@ -1,7 +1,7 @@
 // Callers and engines that do not keep to edgecodec.h: each call is refused with a status, or has a result that is right,
 // and none touches memory that is not its own. To be run under the sanitizers.
 //
-//     misuse BUNDLE [order|failures|strides|structs|liars|waiting]...
+//     misuse BUNDLE [order|failures|strides|sections|structs|liars|waiting]...
 //
 // Without names all of them. The exit status is 1 if a check fails; the output then names it.
 #include <algorithm>
@@ -19,6 +19,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "edgecodec/edgecodec.h"
@@ -192,6 +193,31 @@ void strides(const Bundle &bundle) {
         out.row_stride = stride;
         expect(ec_decode(codec.get(), data.data(), data.size(), nullptr, &out, nullptr) == EC_INVALID_ARGUMENT,
                "rows " + std::to_string(stride) + " bytes apart");
+    }
+}
+
+// Metadata that no file can hold is refused before the engine works, and before it is copied.
+void sections(const Bundle &bundle) {
+    StubEngine engine;
+    const Codec codec(bundle, engine);
+    const std::vector<uint8_t> pixels = picture(40, 41, 3);
+    const ec_image image = image_of(pixels, 40, 41);
+    const ec_section twice[] = {{EC_ICC, pixels.data(), 5}, {EC_EXIF, pixels.data(), 5}, {EC_ICC, pixels.data(), 6}};
+    const ec_section large[] = {{EC_XMP, pixels.data(), size_t{UINT32_MAX} + 1}};
+    const ec_section unknown[] = {{128, pixels.data(), 8}};
+    const ec_section missing[] = {{EC_ICC, nullptr, 1}};
+    for (const auto &[given, count] : {std::pair{twice, size_t{3}},
+                                       {large, size_t{1}},
+                                       {unknown, size_t{1}},
+                                       {missing, size_t{1}},
+                                       {static_cast<const ec_section *>(nullptr), size_t{1}}}) {
+        ec_encode_options options = EC_INIT(ec_encode_options);
+        options.sections = given;
+        options.section_count = count;
+        ec_job *job = nullptr;
+        expect(ec_job_encode(codec.get(), &image, &options, &job, nullptr) == EC_INVALID_ARGUMENT && job == nullptr,
+               "sections that no file can hold");
+        ec_job_close(job);
     }
 }
 
@@ -477,6 +503,7 @@ int main(int count, char **arguments) {
         if (wanted("order")) order(bundle);
         if (wanted("failures")) failures(bundle);
         if (wanted("strides")) strides(bundle);
+        if (wanted("sections")) sections(bundle);
         if (wanted("structs")) structs(bundle);
         if (wanted("liars")) liars(bundle);
         if (wanted("waiting")) waiting(bundle);

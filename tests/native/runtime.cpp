@@ -6,6 +6,7 @@
 // Without names all of them. The exit status is 1 if a check fails; the output then names it.
 #include <stddef.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -95,6 +96,36 @@ void memory(const Bundle &bundle) {
                "a picture that is given again takes the next in the same memory");
         ec_free(first);
 
+        // A job that has made its own memory copies into the caller's, where there is some at the end.
+        ec_job *job = nullptr;
+        must(ec_job_decode(codec.get(), data.data(), data.size(), nullptr, &job, &error), error);
+        must(ec_job_run(job, &error), error);
+        out = EC_INIT(ec_picture);
+        out.pixels = own.data();
+        out.row_stride = stride;
+        out.capacity = own.size();
+        std::fill(own.begin(), own.end(), uint8_t{0xAA});
+        must(ec_job_finish_decode(job, &out, &error), error);
+        ec_job_close(job);
+        same = true;
+        for (size_t y = 0; y < 70; ++y)
+            same &= std::memcmp(own.data() + y * stride, expected.data() + y * row, row) == 0;
+        expect(same, "pixels of a finished job in the caller's memory");
+
+        ec_decode_options three = EC_INIT(ec_decode_options);
+        three.channels = 3;
+        out = EC_INIT(ec_picture);
+        must(ec_decode(codec.get(), data.data(), data.size(), &three, &out, &error), error);
+        bool spread = out.channels == 3 && out.row_stride == 450;
+        for (size_t i = 0; spread && i < size_t{150} * 70 * 3; ++i) {
+            spread &= out.pixels[i] == expected[channels == 3 ? i : i / 3];
+        }
+        expect(spread, "three channels on demand, equal where the picture is grey");
+        ec_free(out.pixels);
+        three.channels = 2;
+        expect(ec_decode(codec.get(), data.data(), data.size(), &three, &out, &error) == EC_INVALID_ARGUMENT,
+               "two channels are refused");
+
         ec_file file = EC_INIT(ec_file);
         const std::vector<uint8_t> pixels = picture(150, 70, channels);
         std::vector<uint8_t> small(5);
@@ -130,6 +161,12 @@ void memory(const Bundle &bundle) {
         --static_cast<Counter *>(context)->live;
         std::free(pixels);
     };
+    ec_codec_options half = options;
+    half.allocator.release = nullptr;
+    half.engine_table = engine.table();
+    ec_codec *none = nullptr;
+    expect(ec_codec_open(bundle.get(), &half, &none, nullptr) == EC_INVALID_ARGUMENT && none == nullptr,
+           "an allocator with one function of two is refused");
     const Codec counted(bundle, engine, options);
     const std::vector<uint8_t> data = encoded(codec.get(), 150, 70, 3);
     ec_error error = EC_INIT(ec_error);

@@ -91,7 +91,7 @@ def test_a_seed_and_metadata(codec: Codec) -> None:
 
 def test_more_noise_than_pictures_are_large(tmp_path: Path) -> None:
     edgecodec.open_bundle(with_noise(16 * BLOCK**2).write(tmp_path / "much.bundle"), "onnxruntime")
-    with pytest.raises(BadModel, match="1025 planes of noise, .* are more than 16 values a pixel") as refused:
+    with pytest.raises(BadModel, match=r"1025 planes of noise, .* are more than 16 values a pixel") as refused:
         edgecodec.open_bundle(with_noise(16 * BLOCK**2 + 1).write(tmp_path / "more.bundle"), "onnxruntime")
     assert refused.value.where == str(tmp_path / "more.bundle" / "index.bin")
 

@@ -190,6 +190,12 @@ void EncodeJob::take_sections(const ec_section *sections, size_t count) {
         }
         if (section.size == 0) continue;
         if (section.data == nullptr) throw Failure(EC_INVALID_ARGUMENT, "a section has no data");
+        // What the container would refuse, before any work and before it is copied.
+        const bool twice = std::any_of(sections_.begin(), sections_.end(),
+                                       [&](const auto &other) { return other.first == section.tag; });
+        if (twice || section.size > UINT32_MAX) {
+            throw Failure(EC_INVALID_ARGUMENT, "a section has an unknown tag, comes twice or is too large");
+        }
         sections_.emplace_back(section.tag, std::vector<uint8_t>(section.data, section.data + section.size));
     }
     std::stable_sort(sections_.begin(), sections_.end(),

@@ -15,7 +15,7 @@ void end_text(char (&text)[size]) {
 }
 
 // The engine may be anybody's: a status that an engine cannot have, or none with a message, becomes one that it can,
-// and texts without an end get one. An ec_status may not even hold what an engine in C returns as one.
+// and texts without an end get one.
 [[noreturn]] void fail(int32_t status, ec_error &error, const ec_graph &graph, const char *what) {
     end_text(error.message);
     end_text(error.where);
