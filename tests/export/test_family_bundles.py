@@ -372,8 +372,10 @@ def kilobytes(field):
 
 ports = tuple(Port(name, int(channels), int(stride)) for name, channels, stride in map(str.split, sys.argv[2:]))
 path = Path(sys.argv[1])
-data, weights = Bundle(path.parent).graph(path.name)
-graph = Graph(path, data, ports, (Port("image", 3, 1),), weights=weights)
+bundle = Bundle(path.parent)
+(number,) = (number for number, each in enumerate(bundle.info.graphs) if each.file == path.name)
+contents = bundle.graph(number)
+graph = Graph(path, contents.data, ports, (Port("image", 3, 1),), weights=contents.weights)
 engine = open_engine("onnxruntime", graph, Options(1, low_memory=True))
 maps = {port.name: np.ones((1, port.channels, SIDE // port.stride, SIDE // port.stride), np.float32) for port in ports}
 Path("/proc/self/clear_refs").write_text("5")
