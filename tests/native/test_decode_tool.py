@@ -21,19 +21,26 @@ Tool = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Started = Callable[..., "subprocess.Popen[bytes]"]
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @pytest.fixture
 def started(installation: Installation) -> Started:
-    """Starts the tool with these arguments."""
+    """Starts the tool with these arguments, as a terminal does: a shell in the background has interrupts ignored."""
     environment = {
         **ENVIRONMENT,
         "EDGECODEC_ONNXRUNTIME": str(onnxruntime_library()),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
 
+    def listen() -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
     def start(*arguments: object) -> subprocess.Popen[bytes]:
         command = [str(installation.tool), *map(str, arguments)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=listen)
 
     return start
 
@@ -190,7 +197,7 @@ def test_nobody_reads(started: Started, folder: Path) -> None:
         assert process.wait(60) == 141 and process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_signals(started: Started, folder: Path, number: signal.Signals) -> None:
     """While it waits for standard input."""
     with started("-", "-b", TINY, "-o", "there.ppm", "--force") as process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -130,11 +131,19 @@ def _in_a_shell(limits: str, root: Path | str) -> int:
     return int(subprocess.check_output(["sh", "-c", script], env={**ENVIRONMENT, "PYTHONPATH": path}))
 
 
+#: The address sanitizer reserves terabytes, which no such limit allows.
+without_sanitizer = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="the address sanitizer does not start under a limit"
+)
+
+
+@without_sanitizer
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say what a process has")
 def test_a_limit_of_a_real_shell() -> None:
     assert 100_000 << 10 < _in_a_shell("ulimit -v 400000", "") < 400_000 << 10
 
 
+@without_sanitizer
 @pytest.mark.parametrize(("limit", "left"), [("-v", 100), ("-d", 300)])
 def test_limits_of_the_process(root: Path, limit: str, left: int) -> None:
     """Less what the process has, of which the kernel tells in its status, in KiB."""
