@@ -342,9 +342,10 @@ typedef struct ec_engine_options {
 } ec_engine_options;
 
 /* An inference engine of the caller's. Functions return a status, and may write their message into `error`, which is
- * never NULL. An engine's statuses are EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY and EC_CANCELLED; one that
- * no engine can have is reported as EC_ENGINE_FAILED. Functions may be called by any thread that uses the codec, by
- * several at a time. name: for people, or NULL. context: handed to each function.
+ * never NULL. An engine's statuses are EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY and EC_CANCELLED, and those
+ * of the graph itself: EC_BAD_MODEL, EC_LIMIT, EC_BUNDLE_CHANGED. One that no engine can have is reported as
+ * EC_ENGINE_FAILED. Functions may be called by any thread that uses the codec, by several at a time. name: for people,
+ * or NULL. context: handed to each function.
  *
  * load: makes a graph ready to run when it is first needed, and again where memory has become scarce. The data live
  *   until it returns, weights among them.
