@@ -1,4 +1,4 @@
-"""Which tests concern a source file, cheapest first."""
+"""Which tests and native test programs concern a source file, cheapest first."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ _TABLE: list[tuple[str, list[str]]] = [
     ("native/src/runtime/rate_search.*", ["native/exactness_rate_search", "runtime/rate_search"]),
     ("native/src/runtime/side_inputs.*", ["native/exactness_side_inputs", "runtime/labels"]),
     ("native/src/runtime/windows.*", ["native/exactness_windows", "runtime/tiling"]),
-    ("native/src/runtime/*", ["runtime/padding", "runtime/sizes", "runtime/tiling", "runtime/labels", "runtime/limits",
-                              "runtime/noise_seed", "runtime/rate_search", *_KNOBS, *_ENGINES]),
+    ("native/src/runtime/*", ["runtime/limits", "runtime/noise_seed", "runtime/rate_search", "runtime/labels", *_KNOBS,
+                              *_ENGINES, "runtime/padding", "runtime/tiling", "runtime/sizes"]),
     ("native/src/onnxruntime/custom_op.*", ["native/fused_operator", "runtime/fused_graphs"]),
     ("native/src/onnxruntime/fused_decoder.*", ["native/fused_operator", "runtime/fused_graphs"]),
     ("native/src/onnxruntime/*", ["native/onnxruntime_engine", "native/fused_operator"]),
@@ -95,6 +95,9 @@ _TABLE: list[tuple[str, list[str]]] = [
 ]
 # fmt: on
 
+#: What the programs of tests/native drive through edgecodec.h, with an engine of their own.
+_DRIVEN_BY_PROGRAMS = ["native/src/runtime/*", "native/src/bundle/*", "native/src/api_*.cpp"]
+
 
 def concerning_tests(path: str) -> list[str]:
     """Paths of the test files that concern the source file at `path`; empty if it is none that is mutated."""
@@ -102,3 +105,8 @@ def concerning_tests(path: str) -> list[str]:
         if fnmatch(path, pattern):
             return ["tests/{}/test_{}.py".format(*name.split("/")) for name in names]
     return []
+
+
+def concerning_programs(path: str) -> list[str]:
+    """Names of the programs of tests/native, which take a bundle, that concern the source file at `path`."""
+    return ["misuse", "runtime"] if any(fnmatch(path, pattern) for pattern in _DRIVEN_BY_PROGRAMS) else []

@@ -13,12 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.mutants.concerning_tests import concerning_tests
+from scripts.mutants.concerning_tests import concerning_programs, concerning_tests
 from scripts.mutants.mutation import Mutation
 
 BUILD_SECONDS = 600
-_PASSED, _NO_TESTS = 0, 5  # exit statuses of pytest
+PROGRAM_SECONDS = 60
+_PASSED, _NO_TESTS = 0, 5  # exit statuses of pytest; those of programs agree about the first
 _FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED_CHECK = re.compile(r"^failed: (.*)", re.MULTILINE)
 
 
 class TrialError(Exception):
@@ -60,12 +62,19 @@ class Trials:
             return
         # -w: the compiler's warnings are errors, and a mutant that only makes it warn counts.
         configure = ["cmake", "-S", copy / "native", "-B", self._build_folder, "-DCMAKE_CXX_FLAGS=-w"]
+        configure.append("-DEDGECODEC_TESTS=ON")
         subprocess.run(list(map(str, configure)), check=True, stdout=subprocess.DEVNULL)
-        if not self._built():
+        if not self._built([]):
             raise TrialError("the native library does not compile without a mutation")
 
     def check_unmutated(self, paths: Sequence[str]) -> None:
         """Raises TrialError if a test that concerns one of these source files fails as it is."""
+        programs = list(dict.fromkeys(program for path in paths for program in concerning_programs(path)))
+        if programs and not self._built(programs):
+            raise TrialError("the native test programs do not compile without a mutation")
+        failed = self._verdict_of_programs(programs)
+        if failed is not None:
+            raise TrialError(f"a native test program fails without a mutation: {failed.name} {failed.test}")
         tests = dict.fromkeys(test for path in paths for test in concerning_tests(path))
         status, output = self._pytest(list(tests), len(tests) * self._seconds)
         if status != _PASSED:
@@ -77,25 +86,43 @@ class Trials:
         native = mutation.path.startswith("native/")
         source.write_bytes(mutation.applied(original))
         try:
-            if native and not self._built():
+            programs = concerning_programs(mutation.path)
+            if native and not self._built(programs):
                 return Verdict("invalid")
-            status, output = self._pytest(concerning_tests(mutation.path), self._seconds)
+            # They take seconds, where the tests in Python may take minutes.
+            return self._verdict_of_programs(programs) or self._verdict_of_tests(mutation.path)
         finally:
             source.write_bytes(original)
             if native:
                 # The next build must see that the file has changed again.
                 os.utime(source)
+
+    def _verdict_of_programs(self, programs: Sequence[str]) -> Verdict | None:
+        """The verdict if one of them fails, otherwise None: what they do not notice, tests may."""
+        for program in programs:
+            command = [str(self._build_folder / "tests" / program), "tests/data/tiny.bundle"]
+            status, output = self._run(command, PROGRAM_SECONDS)
+            if status is None:
+                return Verdict("timeout")
+            if status != _PASSED:
+                check = _FAILED_CHECK.search(output)
+                return Verdict("killed", f"{program}: {check[1] if check else f'ended with status {status}'}")
+        return None
+
+    def _verdict_of_tests(self, path: str) -> Verdict:
+        status, output = self._pytest(concerning_tests(path), self._seconds)
         if status is None:
             return Verdict("timeout")
         if status == _NO_TESTS:
-            raise TrialError(f"no test was run for {mutation.path}")
+            raise TrialError(f"no test was run for {path}")
         if status == _PASSED:
             return Verdict("survived")
         failed = _FAILED_TEST.search(output)
         return Verdict("killed", failed[1] if failed else f"pytest ended with status {status}")
 
-    def _built(self) -> bool:
-        status, _ = self._run(["cmake", "--build", str(self._build_folder)], BUILD_SECONDS)
+    def _built(self, programs: Sequence[str]) -> bool:
+        command = ["cmake", "--build", str(self._build_folder), "--target", "edgecodec", *programs]
+        status, _ = self._run(command, BUILD_SECONDS)
         return status == 0
 
     def _pytest(self, tests: list[str], seconds: int) -> tuple[int | None, str]:
