@@ -104,6 +104,17 @@ def test_every_mutation_of_the_runtime_is_valid_python_and_concerns_tests() -> N
             assert mutated != source and mutation.operator and mutation.line <= source.count(b"\n")
 
 
+def test_every_native_file_concerns_tests_and_programs_that_there_are() -> None:
+    paths = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "native/src").glob("**/*.cpp"))
+    assert len(paths) > 50
+    for path in paths:
+        tests = concerning_tests.concerning_tests(path)
+        assert tests and all((ROOT / test).is_file() for test in tests)
+        programs = concerning_tests.concerning_programs(path)
+        assert all((ROOT / "tests/native" / f"{program}.cpp").is_file() for program in programs)
+    assert concerning_tests.concerning_programs("native/src/runtime/job.cpp")
+
+
 def test_the_same_seed_chooses_the_same_mutants() -> None:
     paths = ["edgecodec/files.py", "native/src/rans/decoder.cpp"]
     first = command.chosen(ROOT, paths, 20, 1)
@@ -134,6 +145,25 @@ def test_verdicts_are_those_of_the_tests(trials: Trials, tmp_path: Path) -> None
         "return a > 1": Verdict("killed", "test_sign.py::test_positive"),
     }
     assert (tmp_path / "sign.py").read_bytes() == source
+
+
+def test_what_a_native_program_notices_needs_no_other_test(
+    trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "build/mutants/tests/bounds"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\ngrep -q 'a >= 0' sign.py || exit 0\necho 'failed: the bound'\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(trial, "concerning_programs", lambda path: ["bounds"])
+    source = (tmp_path / "sign.py").read_bytes()
+    verdicts = {
+        mutation.changed_lines(source)[1]: trials.verdict(mutation) for mutation in python_mutations("sign.py", source)
+    }
+    assert verdicts == {
+        "return a >= 0": Verdict("killed", "bounds: the bound"),
+        "return a > (-1)": Verdict("survived"),
+        "return a > 1": Verdict("killed", "test_sign.py::test_positive"),
+    }
 
 
 def test_a_mutant_that_never_ends_is_ended(trials: Trials, tmp_path: Path) -> None:
