@@ -276,6 +276,19 @@ def hide(proto: Any) -> None:
         each.ClearField("data_location")
 
 
+@pytest.mark.parametrize("siblings", [0, 10])
+def test_a_place_of_more_than_96_bytes_is_shortened_in_its_middle(siblings: int) -> None:
+    """So that a message has room for the problem. Ten siblings make the place one byte longer."""
+    place = f"node[{siblings}].attribute[0].sparse_tensor.indices"
+    nodes = [*[onnx.NodeProto()] * siblings, node(sparse_tensor=sparse(tensor(), tensor(OUTSIDE)))]
+    for _ in range(2):
+        place = f"node[10].attribute[0].g.{place}"
+        nodes = [*[onnx.NodeProto()] * 10, node(g=onnx.GraphProto(node=nodes))]
+    place = f"graph.{place}"
+    shown = place if len(place) == 96 else f"{place[:48]}...{place[-48:]}"
+    assert refused(model(nodes=nodes).SerializeToString()).startswith(f"{shown} has its values in another file")
+
+
 LISTED = "weights/0123.bin"
 
 
