@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -187,3 +188,46 @@ def test_graphs_that_take_another_number_of_inputs_are_refused() -> None:
 def test_attributes_out_of_range_are_refused(model: bytes, settings: dict[str, int], problem: str) -> None:
     with pytest.raises(Exception, match=f"edgecodec: {problem}"):
         fused(model, 2, **settings)
+
+
+def asked_for(version: str) -> tuple[int, str]:
+    """The interface that an ONNX Runtime of this version is asked for when the operator is registered, and the problem.
+
+    The library that is asked is made of the four functions that are called.
+    """
+    asked: list[int] = []
+    problems: list[str] = []
+
+    def problem(_: int, text: bytes) -> int:
+        problems.append(text.decode())
+        return 1  # a status
+
+    def interface(number: int) -> int:
+        asked.append(number)
+        return ctypes.addressof(functions)
+
+    failed = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)(problem)
+    done = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: None)
+    functions = (ctypes.c_void_p * 29)()
+    functions[0] = ctypes.cast(failed, ctypes.c_void_p)
+    for domain_function in (26, 27, 28):
+        functions[domain_function] = ctypes.cast(done, ctypes.c_void_p)
+    text = ctypes.create_string_buffer(version.encode())
+    get_api = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)(interface)
+    get_version = ctypes.CFUNCTYPE(ctypes.c_void_p)(lambda: ctypes.addressof(text))
+    base = (ctypes.c_void_p * 2)(*(ctypes.cast(each, ctypes.c_void_p) for each in (get_api, get_version)))
+    ctypes.CDLL(native.library()._name).RegisterCustomOps(None, base)
+    return asked[0], "".join(problems)
+
+
+@pytest.mark.parametrize("version", ["1.16.0", "1.17.3", "1.30.0", "2.0.0"])
+def test_the_operator_is_made_for_the_oldest_interface_that_has_what_it_needs(version: str) -> None:
+    assert asked_for(version) == (16, "")
+
+
+@pytest.mark.parametrize("version", ["1.15.1", "0.16.0", "dev"])
+def test_an_older_onnxruntime_is_not_asked_for_an_interface_that_it_does_not_have(version: str) -> None:
+    """It would print."""
+    asked, problem = asked_for(version)
+    assert asked == 1
+    assert problem == f"edgecodec: ONNX Runtime {version} is too old (hint: install 1.17 or newer)"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pytest
 
 from edgecodec import native
-from edgecodec.errors import Cancelled, EngineFailed, EngineUnavailable, InvalidArgument
+from edgecodec.errors import Cancelled, EngineFailed, EngineUnavailable, InvalidArgument, OutOfMemory
 from support.engine_table import EngineTable, LoadedGraph, Role, onnxruntime_table
 from support.paths import ENDLESS, ROOT, TINY
 
@@ -216,6 +216,7 @@ def test_an_output_of_another_shape_is_an_error(synthesis: LoadedGraph, shape: t
             "the index promises inputs ['noise', 'r', 'z'], the graph has ['r', 'z']",
         ),
         (LATENTS, {"it's": Role.IMAGE}, r"the index promises outputs ['it\'s'], the graph has ['image']"),
+        (LATENTS, {"é\x1f\x7f": Role.IMAGE}, r"the index promises outputs ['é\x1f\x7f'], the graph has ['image']"),
         ({**LATENTS, "z": Role.SIZE}, IMAGE, "input 'z' is tensor(float), not tensor(int64)"),
         (LATENTS, {"image": Role.LATENT}, "output 'image' is tensor(uint8), not tensor(float)"),
     ],
@@ -247,6 +248,18 @@ def test_what_is_no_graph_is_refused(engine: EngineTable, data: bytes) -> None:
 def test_a_failing_node_is_an_engine_error(synthesis: LoadedGraph) -> None:
     with pytest.raises(EngineFailed, match=r"^ONNX Runtime failed: "):
         synthesis.run({**latents(1, 1), "r": latents(1, 2)["r"]}, {"image": picture(1, 1)})
+
+
+@with_library
+@pytest.mark.parametrize("low_memory", [False, True])
+def test_too_little_memory_for_a_run_is_told_as_such(engine: EngineTable, low_memory: bool) -> None:
+    """Of 64 TiB, by the arena's words or those of the C++ library."""
+    shape = numpy_helper.from_array(np.array([1 << 44], np.int64), "shape")
+    model = graph([node("Expand", "x shape", "y")], [info("x", shape=[1])], [info("y")], [shape])
+    loaded = engine.load(model, {"x": Role.LATENT}, {"y": Role.LATENT}, low_memory=low_memory)
+    with pytest.raises(OutOfMemory, match="not enough memory to run the graph"):
+        loaded.run({"x": np.ones(1, np.float32)}, {"y": np.empty(1, np.float32)})
+    loaded.unload()
 
 
 # ---- ending it ------------------------------------------------------------------------------------------------------
