@@ -44,9 +44,9 @@ std::pair<const uint8_t *, size_t> bytes_of(const Api &api, const Value *value, 
     const Owned<ShapeAndType> description = api.make(GetTensorTypeAndShape, ReleaseTensorTypeAndShapeInfo, value);
     int32_t type = 0;
     size_t rank = 0, size = 0;
-    api.call(GetTensorElementType, static_cast<const ShapeAndType *>(description.get()), &type);
-    api.call(GetDimensionsCount, static_cast<const ShapeAndType *>(description.get()), &rank);
-    api.call(GetTensorShapeElementCount, static_cast<const ShapeAndType *>(description.get()), &size);
+    api.call(GetTensorElementType, description.get(), &type);
+    api.call(GetDimensionsCount, description.get(), &rank);
+    api.call(GetTensorShapeElementCount, description.get(), &size);
     if (type != kUint8 || rank != 1) {
         throw Failure(EC_INVALID_ARGUMENT, "is not uint8 of one dimension").at(name);
     }
@@ -98,14 +98,14 @@ void *output(const Api &api, KernelContext *context, size_t index, const int64_t
 void compute(const Kernel &kernel, KernelContext *context) {
     const Api api(kernel.table);
     size_t count = 0;
-    api.call(KernelContext_GetOutputCount, static_cast<const KernelContext *>(context), &count);
+    api.call(KernelContext_GetOutputCount, context, &count);
     if (count != kFixedOutputs + kernel.decoder.input_count()) {
         throw Failure(EC_INVALID_ARGUMENT, "the graph takes " + std::to_string(count) + " outputs of " + kOperator +
                                                ", its model has " +
                                                std::to_string(kFixedOutputs + kernel.decoder.input_count()));
     }
     const Value *file = nullptr;
-    api.call(KernelContext_GetInput, static_cast<const KernelContext *>(context), size_t{0}, &file);
+    api.call(KernelContext_GetInput, context, size_t{0}, &file);
     const auto [data, bytes] = bytes_of(api, file, "file");
     const FusedPicture picture = kernel.decoder.decode(data, bytes);
 

@@ -57,8 +57,7 @@ std::string type_name(int32_t type) {
 // Copies a value into the caller's memory. Throws Failure(EC_ENGINE_FAILED) for one of another type or shape: a graph
 // may give anything under its name.
 void store(const Api &api, Value *value, const ec_tensor &wanted) {
-    const Owned<ShapeAndType> description =
-        api.make(GetTensorTypeAndShape, ReleaseTensorTypeAndShapeInfo, static_cast<const Value *>(value));
+    const Owned<ShapeAndType> description = api.make(GetTensorTypeAndShape, ReleaseTensorTypeAndShapeInfo, value);
     const ShapeAndType *found = description.get();
     int32_t type = 0;
     size_t rank = 0;
@@ -191,9 +190,8 @@ Owned<Value> OnnxRuntimeEngine::value(const ec_tensor &tensor, const Graph &grap
             shape = kOnes;
         }
     }
-    return library_.api().make(CreateTensorWithDataAsOrtValue, ReleaseValue,
-                               static_cast<const MemoryInfo *>(memory_.get()), tensor.data, tensor.bytes, shape, rank,
-                               element_type(tensor.type));
+    return library_.api().make(CreateTensorWithDataAsOrtValue, ReleaseValue, memory_.get(), tensor.data, tensor.bytes,
+                               shape, rank, element_type(tensor.type));
 }
 
 void OnnxRuntimeEngine::run(const Graph &graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,

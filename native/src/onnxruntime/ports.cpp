@@ -54,15 +54,15 @@ std::string quoted(const std::string &name) {
 
 Found describe(const Api &api, char *name, Allocator *allocator, const Owned<TypeInfo> &info) {
     Found found{name, "", 0};
-    api.call(AllocatorFree, allocator, static_cast<void *>(name));
+    api.call(AllocatorFree, allocator, name);
     int32_t kind = 0;
-    api.call(GetOnnxTypeFromTypeInfo, static_cast<const TypeInfo *>(info.get()), &kind);
+    api.call(GetOnnxTypeFromTypeInfo, info.get(), &kind);
     if (kind != kTensor) {
         found.type = kind_of(kind);
         return found;
     }
     const ShapeAndType *shape = nullptr;  // the info's
-    api.call(CastTypeInfoToTensorInfo, static_cast<const TypeInfo *>(info.get()), &shape);
+    api.call(CastTypeInfoToTensorInfo, info.get(), &shape);
     int32_t type = 0;
     api.call(GetTensorElementType, shape, &type);
     api.call(GetDimensionsCount, shape, &found.rank);

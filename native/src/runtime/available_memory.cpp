@@ -85,7 +85,7 @@ std::optional<uint64_t> field(const std::string &path, std::string_view name, ui
     return std::nullopt;
 }
 
-uint64_t left_of(uint64_t limit, uint64_t used) { return limit > used ? limit - used : 0; }
+uint64_t left_of(uint64_t limit, uint64_t used) { return limit - std::min(limit, used); }
 
 // Keeps the least of the amounts that are known.
 class Least {

@@ -108,7 +108,7 @@ std::optional<Size> smallest(const std::vector<Cuts> &shapes) {
 // Windows of one length over `side` units. At the ends of the picture there is no halo, so the cores there are longer.
 std::vector<Span> spans(uint32_t side, uint64_t length, const Halo &halo) {
     if (length >= side) return {{0, static_cast<uint32_t>(length), 0, side}};
-    const uint32_t last_start = side - static_cast<uint32_t>(length);
+    const uint32_t last_start = static_cast<uint32_t>(side - length);
     const uint32_t core = static_cast<uint32_t>(length - halo.sum());
     std::vector<Span> found{{0, static_cast<uint32_t>(length), 0, side}};
     while (found.back().start < last_start) {
