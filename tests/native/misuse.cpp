@@ -12,9 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -35,33 +32,6 @@ ec_codec_options in_tiles() {
     options.tile = kTile;
     return options;
 }
-
-// A copy of a bundle in which every graph can be tiled, as the stub can: in its index a reason why not, a 0 and a text,
-// becomes a 1 and two halos of 0.
-class TiledCopy {
-public:
-    explicit TiledCopy(const std::string &bundle)
-        : folder_(std::filesystem::temp_directory_path() / "edgecodec-XXXXXX") {
-        std::string path = folder_.string();
-        if (mkdtemp(path.data()) == nullptr) throw std::runtime_error("no folder for a copy of the bundle");
-        folder_ = path;
-        std::filesystem::copy(bundle, folder_, std::filesystem::copy_options::recursive);
-        std::ifstream file(folder_ / "index.bin", std::ios::binary);
-        std::string index{std::istreambuf_iterator<char>(file), {}};
-        constexpr char kReason[] = "its export did not say how far it looks";
-        for (size_t at; (at = index.find(kReason)) != std::string::npos;) {
-            index.replace(at - 3, 3 + sizeof kReason - 1, std::string("\1\0\0\0\0", 5));
-        }
-        std::ofstream(folder_ / "index.bin", std::ios::binary) << index;
-    }
-    ~TiledCopy() { std::filesystem::remove_all(folder_); }
-    TiledCopy(const TiledCopy &) = delete;
-    TiledCopy &operator=(const TiledCopy &) = delete;
-    const char *path() const { return folder_.c_str(); }
-
-private:
-    std::filesystem::path folder_;
-};
 
 class Job {
 public:
@@ -498,8 +468,7 @@ int main(int count, char **arguments) {
         return named;
     };
     try {
-        const TiledCopy copy(arguments[1]);
-        const Bundle bundle(copy.path());
+        const Bundle bundle(arguments[1]);
         if (wanted("order")) order(bundle);
         if (wanted("failures")) failures(bundle);
         if (wanted("strides")) strides(bundle);

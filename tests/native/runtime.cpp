@@ -1,7 +1,7 @@
 // The runtime behind edgecodec.h on a real bundle with an engine that reads no graph: memory, threads, cancelling, and
 // what happens when any allocation fails.
 //
-//     runtime BUNDLE [memory|threads|cancel|allocations|growth]...
+//     runtime BUNDLE [memory|threads|cancel|shapes|allocations|growth]...
 //
 // Without names all of them. The exit status is 1 if a check fails; the output then names it.
 #include <stddef.h>
@@ -235,6 +235,41 @@ void cancel(const Bundle &bundle) {
     expect(decoded(codec.get(), data) == expected, "later calls work as before");
 }
 
+// Whether values (1, channels, rows, columns) beyond so many rows and columns are those of the last ones before.
+bool repeats_edges(const ec_tensor &tensor, int64_t rows, int64_t columns) {
+    const float *values = static_cast<const float *>(tensor.data);
+    bool same = tensor.shape[2] > rows && tensor.shape[3] > columns;
+    for (int64_t y = 0; y < tensor.shape[1] * tensor.shape[2]; ++y) {
+        const int64_t channel = y / tensor.shape[2], row = std::min(y % tensor.shape[2], rows - 1);
+        for (int64_t x = 0; x < tensor.shape[3]; ++x) {
+            const float *edge = values + (channel * tensor.shape[2] + row) * tensor.shape[3];
+            same &= values[y * tensor.shape[3] + x] == edge[std::min(x, columns - 1)];
+        }
+    }
+    return same;
+}
+
+// An engine that takes pictures of one size only gives what others give. A window that is larger than the picture holds
+// beyond it what is at its edges.
+void shapes(const Bundle &bundle) {
+    StubEngine any, one;
+    one.shapes = {{ec_side_range{640, 640, 0}, ec_side_range{704, 704, 0}}};
+    const Codec codec(bundle, any), of_one(bundle, one);
+    const std::vector<uint8_t> large = encoded(codec.get(), 1000, 900, 3), small = encoded(codec.get(), 100, 90, 3);
+    expect(encoded(of_one.get(), 1000, 900, 3) == large, "a picture that is larger than the engine takes, to encode");
+    expect(decoded(of_one.get(), large) == decoded(codec.get(), large), "the same, to decode");
+    expect(encoded(of_one.get(), 100, 90, 3) == small, "a picture that is smaller than the engine takes, to encode");
+    bool repeats = true;
+    one.watch = [&](const ec_graph &graph, const ec_tensor *inputs) {
+        for (size_t i = 0; i < graph.input_count; ++i) {
+            const int64_t side = 128 / graph.inputs[i]->stride;  // of a picture of whole units of 64 pixels
+            repeats &= repeats_edges(inputs[i], side, side);
+        }
+    };
+    expect(decoded(of_one.get(), small) == decoded(codec.get(), small), "the same, to decode");
+    expect(repeats, "what lies beyond a picture");
+}
+
 // Each allocation fails once: a typed error, nothing is left behind, and the next call works.
 void allocations(const char *path) {
     StubEngine engine;
@@ -331,6 +366,7 @@ int main(int count, char **arguments) {
         if (wanted("memory")) memory(bundle);
         if (wanted("threads")) threads(bundle);
         if (wanted("cancel")) cancel(bundle);
+        if (wanted("shapes")) shapes(bundle);
         if (wanted("growth")) growth(bundle);
     } catch (const std::exception &exception) {
         expect(false, exception.what());
