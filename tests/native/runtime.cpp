@@ -1,5 +1,5 @@
-// The runtime behind edgecodec.h on a real bundle with an engine that reads no graph: memory, threads, cancelling, and
-// what happens when any allocation fails.
+// The runtime behind edgecodec.h on a real bundle with an engine that reads no graph: memory, threads, cancelling,
+// engines that take some sizes only, and what happens when any allocation fails.
 //
 //     runtime BUNDLE [memory|threads|cancel|shapes|allocations|growth]...
 //

@@ -66,10 +66,12 @@ def test_latents_are_those_of_the_reference(
         np.testing.assert_array_equal(found[kind], values)
 
 
-def test_a_label_that_is_no_class() -> None:
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (0, 29), (19, 0), (19, 29)])
+def test_a_label_that_is_no_class(y: int, x: int) -> None:
+    """In any corner."""
     labels = np.zeros((20, 30), np.uint8)
     native_runtime.side_inputs(_model(35, None), 30, 20, labels, None)
-    labels[19, 29] = 35
+    labels[y, x] = 35
     with pytest.raises(InvalidArgument) as caught:
         native_runtime.side_inputs(_model(35, None), 30, 20, labels, None)
     assert (caught.value.message, caught.value.where, caught.value.hint) == (
