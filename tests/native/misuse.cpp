@@ -1,7 +1,7 @@
 // Callers and engines that do not keep to edgecodec.h: each call is refused with a status, or has a result that is right,
 // and none touches memory that is not its own. To be run under the sanitizers.
 //
-//     misuse BUNDLE [order|failures|strides|sections|structs|liars|waiting]...
+//     misuse BUNDLE [order|failures|images|strides|sections|structs|liars|waiting]...
 //
 // Without names all of them. The exit status is 1 if a check fails; the output then names it.
 #include <algorithm>
@@ -148,6 +148,28 @@ void failures(const Bundle &bundle) {
     expect(ec_job_next(encodes.get(), &step, nullptr) == EC_INVALID_ARGUMENT, "a step after values that are none");
     expect(ec_job_finish_encode(encodes.get(), &file, nullptr) == EC_INVALID_ARGUMENT && file.data == nullptr,
            "no file after values that are not numbers");
+}
+
+// Images that are none, each with the reason.
+void images(const Bundle &bundle) {
+    StubEngine engine;
+    const Codec codec(bundle, engine);
+    const std::vector<uint8_t> pixels = picture(40, 41, 3);
+    const auto refused = [&](const char *problem, auto &&change) {
+        ec_image image = image_of(pixels, 40, 41);
+        change(image);
+        ec_file file = EC_INIT(ec_file);
+        ec_error error = EC_INIT(ec_error);
+        expect(ec_encode(codec.get(), &image, nullptr, &file, &error) == EC_INVALID_ARGUMENT && file.data == nullptr &&
+                   std::strcmp(error.message, problem) == 0,
+               problem);
+    };
+    refused("the image has no pixels", [](ec_image &image) { image.pixels = nullptr; });
+    refused("the image is empty", [](ec_image &image) { image.width = 0; });
+    refused("the image is empty", [](ec_image &image) { image.height = 0; });
+    refused("the image has 2 channels", [](ec_image &image) { image.channels = 2; });
+    refused("the image has 4 channels", [](ec_image &image) { image.channels = 4; });
+    refused("rows of the image overlap", [](ec_image &image) { image.row_stride = 40 * 3 - 1; });
 }
 
 // Memory of the caller's whose size does not fit a size_t.
@@ -471,6 +493,7 @@ int main(int count, char **arguments) {
         const Bundle bundle(arguments[1]);
         if (wanted("order")) order(bundle);
         if (wanted("failures")) failures(bundle);
+        if (wanted("images")) images(bundle);
         if (wanted("strides")) strides(bundle);
         if (wanted("sections")) sections(bundle);
         if (wanted("structs")) structs(bundle);
