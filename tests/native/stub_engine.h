@@ -74,7 +74,6 @@ private:
         }
         const int cancels = self.cancels;
         while (self.waits && self.cancels == cancels) std::this_thread::yield();
-        if (self.watch) self.watch(*static_cast<const ec_graph *>(graph), inputs);
         if (self.run_status == EC_OK) {
             self.compute(*static_cast<const ec_graph *>(graph), inputs, input_count, outputs, output_count);
         }
@@ -84,6 +83,7 @@ private:
 
     void compute(const ec_graph &graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
                  size_t output_count) {
+        if (watch) watch(graph, inputs);
         size_t finest = input_count;
         for (size_t i = 0; i < input_count; ++i) {
             const ec_port &port = *graph.inputs[i];
