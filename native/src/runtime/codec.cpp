@@ -162,7 +162,7 @@ void Codec::release(uint8_t *memory) const {
 
 void Codec::cancel() {
     cancellations_.fetch_add(1, std::memory_order_relaxed);
-    if (graphs_ != nullptr) graphs_->cancel();
+    if (graphs_ != nullptr) graphs_->cancel(nullptr);
 }
 
 }  // namespace edgecodec
