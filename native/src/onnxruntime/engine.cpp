@@ -6,6 +6,7 @@
 
 #include "onnxruntime/ports.h"
 #include "support/caller_struct.h"
+#include "support/processors.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -14,8 +15,6 @@ using namespace ort;
 
 namespace {
 
-// More than help.
-constexpr uint32_t kMostThreads = 256;
 constexpr char kName[] = "onnxruntime", kCancelled[] = "was cancelled";
 
 std::string text(const char *given) { return given == nullptr ? "" : given; }
@@ -136,7 +135,7 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
     // Threads that spin after a call would take the processor from the entropy stage of the next picture.
     api.call(AddSessionConfigEntry, made.get(), "session.force_spinning_stop", "1");
     if (options.threads > 0)
-        api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMostThreads)));
+        api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMaxThreads)));
     api.call(AddSessionConfigEntry, made.get(), "session.load_model_format", "ONNX");
     // Where it would look for weights that it was not given: in no folder, rather than in the current one.
     api.call(AddSessionConfigEntry, made.get(), "session.model_external_initializers_file_folder_path", "/dev/null");
