@@ -408,8 +408,8 @@ typedef struct ec_allocator {
  * precision: of decoders, "fp32", "fp16"...; NULL for the bundle's first. encode_precision: of encoders, NULL for fp32.
  * threads: of the processor, for engine and entropy model, 256 at most; 0 for all that this process may use.
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
- * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part
- *   in pixels, without what overlaps; or EC_TILE_OFF. */
+ * tile: 0 (auto) works on a picture in parts where it would take more than max_memory otherwise; else the side of every
+ *   part in pixels, without what overlaps; or EC_TILE_OFF. */
 typedef struct ec_codec_options {
     EC_STRUCT_SIZE(ec_codec_options);
     const char *engine;
