@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -96,17 +94,6 @@ class RateFit:
     high: float
     coefficients: tuple[float, ...]
     residual_percent: float
-
-    def bits_per_pixel(self, value: float) -> float:
-        """The rate at a value of the knob; beyond low and high, where a polynomial knows nothing, that at the end.
-
-        Never an error, whatever the coefficients: an absurd curve gives 0, infinity or NaN.
-        """
-        value = min(max(value, self.low), self.high)
-        exponent = 0.0
-        for coefficient in reversed(self.coefficients):
-            exponent = exponent * value + coefficient
-        return math.inf if exponent >= sys.float_info.max_exp else 2.0**exponent
 
 
 @dataclass(frozen=True)

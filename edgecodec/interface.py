@@ -398,7 +398,6 @@ SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_graph_open", c_int, [c_void_p, c_uint32, POINTER(GraphData), _ERROR]),
     ("ec_graph_close", None, [POINTER(GraphData)]),
     ("ec_codec_open", c_int, [c_void_p, POINTER(CodecOptions), _HANDLE, _ERROR]),
-    ("ec_codec_cancel", None, [c_void_p]),
     ("ec_codec_close", None, [c_void_p]),
     ("ec_job_decode", c_int, [c_void_p, c_void_p, c_size_t, POINTER(DecodeOptions), _HANDLE, _ERROR]),
     ("ec_job_encode", c_int, [c_void_p, POINTER(Image), POINTER(EncodeOptions), _HANDLE, _ERROR]),
@@ -407,6 +406,7 @@ SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_job_finish_decode", c_int, [c_void_p, POINTER(Picture), _ERROR]),
     ("ec_job_finish_encode", c_int, [c_void_p, POINTER(File), _ERROR]),
     ("ec_job_latent", c_int, [c_void_p, c_size_t, POINTER(Tensor), _ERROR]),
+    ("ec_job_cancel", None, [c_void_p]),
     ("ec_job_close", None, [c_void_p]),
     ("ec_free", None, [c_void_p]),
 ]

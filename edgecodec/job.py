@@ -68,6 +68,13 @@ class Job:
         )
         return cls(codec, handle)
 
+    @classmethod
+    def load(cls, codec: native.Owned, number: int, low_memory: bool) -> Job:
+        """A job without steps, whose run loads a graph on the codec's own engine."""
+        handle = ctypes.c_void_p()
+        native.call(native.library().ec_core_job_load, codec.value, number, int(low_memory), ctypes.byref(handle))
+        return cls(codec, handle)
+
     def next(self) -> interface.Step | None:
         """Give back the outputs of the step before and take the next one, None after the last.
 
@@ -85,8 +92,12 @@ class Job:
         """
         native.call(native.library().ec_job_run, self._owned.value)
 
+    def cancel(self) -> None:
+        """End `run` soon, with Cancelled, and any later one. May be called by any thread."""
+        native.library().ec_job_cancel(self._owned.value)
+
     def engine(self) -> interface.RunningEngine:
-        """What ran the last step of a job that ran on the codec's own engine."""
+        """What loaded or ran the last graph of a job that ran on the codec's own engine."""
         found = interface.RunningEngine()
         native.call(native.library().ec_core_job_engine, self._owned.value, ctypes.byref(found))
         return found

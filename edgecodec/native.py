@@ -130,7 +130,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_check_bytes", c_int, [POINTER(interface.Limits), c_uint64, _ERROR]),
     ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),
     ("ec_core_check_decoding", c_int, [c_void_p, POINTER(interface.DecodeOptions), _ERROR]),
-    ("ec_core_codec_load", c_int, [c_void_p, c_uint32, c_uint32, POINTER(interface.RunningEngine), _ERROR]),
+    ("ec_core_job_load", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, _ERROR]),
     ("ec_core_job_engine", c_int, [c_void_p, POINTER(interface.RunningEngine), _ERROR]),
     ("ec_core_codec_unload", None, [c_void_p]),
     ("ec_core_check_encoding", c_int, [c_void_p, POINTER(interface.EncodeOptions), _ERROR]),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
-from edgecodec import interface, native
+from edgecodec import native
 from edgecodec.engine import NativeEngine, RunningEngine
 from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
@@ -22,10 +21,9 @@ class NativeGraphs:
     def run(self, job: Job) -> Callable[[int], RunningEngine]:
         """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
 
-        Raises what `Job.run` does. An interrupt ends the engine's work at its next node.
+        Raises what `Job.run` does. An interrupt ends the engine's work on this job at its next node.
         """
-        interruptible(job.run, self._cancel)
-        running = self._running(job.engine())
+        running = self._run(job)
         return lambda number: running  # the same for all graphs
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
@@ -33,17 +31,13 @@ class NativeGraphs:
 
         An interrupt ends it as it does in `run`.
         """
-        load, found = native.library().ec_core_codec_load, interface.RunningEngine()
-        arguments = self._codec.value, number, int(low_memory), ctypes.byref(found)
-        interruptible(lambda: native.call(load, *arguments), self._cancel)
-        return self._running(found)
+        return self._run(Job.load(self._codec, number, low_memory))
 
     def close(self) -> None:
         """Release the graphs, those in use as soon as they are not. A later call loads what it needs again."""
         native.library().ec_core_codec_unload(self._codec.value)
 
-    def _running(self, found: interface.RunningEngine) -> RunningEngine:
+    def _run(self, job: Job) -> RunningEngine:
+        interruptible(job.run, job.cancel)
+        found = job.engine()
         return RunningEngine(self._engine.name, found.version.decode(), found.device.decode(), self._passed_over)
-
-    def _cancel(self) -> None:
-        native.library().ec_codec_cancel(self._codec.value)

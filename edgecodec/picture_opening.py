@@ -63,7 +63,7 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
         raise LimitExceeded(
             f"holds more than the limit of {limits.max_pixels} pixels",
             where=where,
-            hint="raise max_pixels (--max-pixels) if the picture is meant to be this large",
+            hint="raise max_pixels if the picture is meant to be this large",
         ) from error
     except MemoryError as error:
         raise OutOfMemory("no memory for the picture", where=where) from error

@@ -52,7 +52,7 @@ class SideInputs:
         label_map: npt.NDArray[np.uint8] | None = None
         if self._labels is not None:
             if labels is None:
-                raise InvalidArgument("the bundle needs the class of every pixel", hint="give labels (--labels)")
+                raise InvalidArgument("the bundle needs the class of every pixel", hint="give labels")
             label_map = self._label_map(labels, picture)
         mask = None if keep is None else np.ascontiguousarray(self._kept(keep, label_map, picture), np.uint8)
         return Planes(label_map, mask)

@@ -94,8 +94,8 @@ ec_shape_range shapes_of(const nvinfer1::ICudaEngine &engine, const ec_port &lat
     return {side(2), side(3)};
 }
 
-ec_status load(void *context, const ec_graph_data *data, const ec_engine_options *, ec_loaded_graph *out,
-               ec_error *error) try {
+ec_status load(void *context, const ec_job *, const ec_graph_data *data, const ec_engine_options *,
+               ec_loaded_graph *out, ec_error *error) try {
     Context &self = *static_cast<Context *>(context);
     const std::string path = self.plans + "/" + data->graph->file + ".plan";
     std::ifstream file(path, std::ios::binary);
@@ -125,8 +125,8 @@ ec_status load(void *context, const ec_graph_data *data, const ec_engine_options
     return fail(error, EC_NO_MEMORY, "not enough memory");
 }
 
-ec_status run(void *context, void *graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
-              size_t output_count, ec_error *error) {
+ec_status run(void *context, const ec_job *, void *graph, const ec_tensor *inputs, size_t input_count,
+              ec_tensor *outputs, size_t output_count, ec_error *error) {
     Context &self = *static_cast<Context *>(context);
     LoadedPlan &plan = *static_cast<LoadedPlan *>(graph);
     bool fine = true;

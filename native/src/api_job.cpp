@@ -1,11 +1,13 @@
 // The C functions of jobs, of decoding and of encoding.
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
-#include "edgecodec/edgecodec.h"
+#include "edgecodec/core.h"
 #include "runtime/decode_job.h"
 #include "runtime/encode_job.h"
+#include "runtime/load_job.h"
 #include "support/caller_struct.h"
 #include "support/status.h"
 
@@ -26,11 +28,17 @@ std::unique_ptr<EncodeJob> encode_job(ec_codec *codec, const ec_image *image, co
     return std::make_unique<EncodeJob>(codec->codec, from_caller(image, "image"), from_caller(options, "options"));
 }
 
+Job &job_of(ec_job *job) {
+    if (job == nullptr) throw Failure(EC_INVALID_ARGUMENT, "job missing");
+    return *static_cast<Job *>(job);
+}
+
+const Job &job_of(const ec_job *job) { return job_of(const_cast<ec_job *>(job)); }
+
 // The job as one of its kinds.
 template <class Kind>
 Kind &as(ec_job *job, const char *wrong) {
-    if (job == nullptr) throw Failure(EC_INVALID_ARGUMENT, "job missing");
-    Kind *kind = dynamic_cast<Kind *>(job->job.get());
+    Kind *kind = dynamic_cast<Kind *>(&job_of(job));
     if (kind == nullptr) throw Failure(EC_INVALID_ARGUMENT, wrong);
     return *kind;
 }
@@ -65,7 +73,7 @@ ec_status ec_job_decode(ec_codec *codec, const void *data, size_t size, const ec
                         ec_error *error) {
     return guarded(error, [&] {
         if (out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "out missing");
-        *out = new ec_job{decode_job(codec, data, size, options)};
+        *out = decode_job(codec, data, size, options).release();
     });
 }
 
@@ -73,25 +81,22 @@ ec_status ec_job_encode(ec_codec *codec, const ec_image *image, const ec_encode_
                         ec_error *error) {
     return guarded(error, [&] {
         if (out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "out missing");
-        *out = new ec_job{encode_job(codec, image, options)};
+        *out = encode_job(codec, image, options).release();
     });
 }
 
 ec_status ec_job_next(ec_job *job, ec_step *step, ec_error *error) {
     return guarded(error, [&] {
-        if (job == nullptr) throw Failure(EC_INVALID_ARGUMENT, "job missing");
+        Job &stepped = job_of(job);
         check_struct(step, "step");
         ec_step whole{};
-        job->job->next(whole);
+        stepped.next(whole);
         to_caller(whole, step);
     });
 }
 
 ec_status ec_job_run(ec_job *job, ec_error *error) {
-    return guarded(error, [&] {
-        if (job == nullptr) throw Failure(EC_INVALID_ARGUMENT, "job missing");
-        job->job->run();
-    });
+    return guarded(error, [&] { job_of(job).run(); });
 }
 
 ec_status ec_job_finish_decode(ec_job *job, ec_picture *picture, ec_error *error) {
@@ -112,12 +117,35 @@ ec_status ec_job_finish_encode(ec_job *job, ec_file *file, ec_error *error) {
 
 ec_status ec_job_latent(const ec_job *job, size_t i, ec_tensor *out, ec_error *error) {
     return guarded(error, [&] {
-        if (job == nullptr || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "job or out missing");
-        *out = job->job->latent(i);
+        if (out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "out missing");
+        *out = job_of(job).latent(i);
     });
 }
 
-void ec_job_close(ec_job *job) { delete job; }
+void ec_job_cancel(ec_job *job) {
+    if (job != nullptr) job_of(job).cancel();
+}
+
+uint32_t ec_job_cancelled(const ec_job *job) { return job != nullptr && job_of(job).cancelled() ? 1 : 0; }
+
+void ec_job_close(ec_job *job) { delete static_cast<Job *>(job); }
+
+ec_status ec_core_job_load(ec_codec *codec, uint32_t graph, uint32_t low_memory, ec_job **out, ec_error *error) {
+    return guarded(error, [&] {
+        if (codec == nullptr || out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "codec or out missing");
+        *out = new LoadJob(codec->codec, graph, low_memory != 0);
+    });
+}
+
+ec_status ec_core_job_engine(const ec_job *job, ec_core_running_engine *out, ec_error *error) {
+    return guarded(error, [&] {
+        if (out == nullptr) throw Failure(EC_INVALID_ARGUMENT, "out missing");
+        const ec_loaded_graph &loaded = job_of(job).engine();
+        static_assert(sizeof out->device == sizeof loaded.device && sizeof out->version == sizeof loaded.version);
+        std::memcpy(out->device, loaded.device, sizeof out->device);
+        std::memcpy(out->version, loaded.version, sizeof out->version);
+    });
+}
 
 ec_status ec_decode(ec_codec *codec, const void *data, size_t size, const ec_decode_options *options,
                     ec_picture *picture, ec_error *error) {

@@ -31,7 +31,7 @@ class Warm(Hific):
 
     FAMILY = "warm"
     PRESETS: ClassVar = {"tiny": PRESET}
-    KNOBS = (Knob("warmth", "decoder", "larger values give a redder picture."),)
+    KNOBS = (Knob("warmth", "larger values give a redder picture."),)
 
     def decode(self, *latents: Tensor, warmth: float = 0.0, **knobs: Any) -> Tensor:
         return super().decode(*latents, **knobs) + warmth * RED * torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)

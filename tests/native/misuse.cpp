@@ -1,7 +1,7 @@
 // Callers and engines that do not keep to edgecodec.h: each call is refused with a status, or has a result that is right,
 // and none touches memory that is not its own. To be run under the sanitizers.
 //
-//     misuse BUNDLE [order|failures|images|strides|sections|structs|liars|waiting]...
+//     misuse BUNDLE [order|failures|images|strides|sections|structs|liars|waiting|one_of_several]...
 //
 // Without names all of them. The exit status is 1 if a check fails; the output then names it.
 #include <algorithm>
@@ -66,8 +66,8 @@ void run_steps(const StubEngine &engine, ec_job *job) {
         ec_step step = EC_INIT(ec_step);
         must(ec_job_next(job, &step, &error), error);
         if (step.graph == nullptr) return;
-        engine.table()->run(engine.table()->context, const_cast<ec_graph *>(step.graph), step.inputs, step.input_count,
-                            step.outputs, step.output_count, &error);
+        engine.table()->run(engine.table()->context, job, const_cast<ec_graph *>(step.graph), step.inputs,
+                            step.input_count, step.outputs, step.output_count, &error);
     }
 }
 
@@ -95,8 +95,8 @@ void order(const Bundle &bundle) {
         must(ec_job_next(job.get(), &step, nullptr), EC_INIT(ec_error));
         expect(ec_job_finish_decode(job.get(), &out, nullptr) == EC_INVALID_ARGUMENT, "finish after the first step");
         expect(ec_job_run(job.get(), nullptr) == EC_INVALID_ARGUMENT, "run after a step");
-        engine.table()->run(engine.table()->context, const_cast<ec_graph *>(step.graph), step.inputs, step.input_count,
-                            step.outputs, step.output_count, nullptr);
+        engine.table()->run(engine.table()->context, job.get(), const_cast<ec_graph *>(step.graph), step.inputs,
+                            step.input_count, step.outputs, step.output_count, nullptr);
         run_steps(engine, job.get());
         expect(ec_job_run(job.get(), nullptr) == EC_OK, "run after the last step has nothing to do");
         expect(ec_job_finish_encode(job.get(), &file, nullptr) == EC_INVALID_ARGUMENT, "a file of a job that decodes");
@@ -339,10 +339,10 @@ void liars(const Bundle &bundle) {
     ec_error error = EC_INIT(ec_error);
 
     const LyingCodec resizes(bundle, engine, nullptr,
-                             [](void *context, void *graph, const ec_tensor *inputs, size_t input_count,
-                                ec_tensor *outputs, size_t output_count, ec_error *problem) {
-                                 const ec_status status = LyingCodec::truthful->run(context, graph, inputs, input_count,
-                                                                                    outputs, output_count, problem);
+                             [](void *context, const ec_job *job, void *graph, const ec_tensor *inputs,
+                                size_t input_count, ec_tensor *outputs, size_t output_count, ec_error *problem) {
+                                 const ec_status status = LyingCodec::truthful->run(
+                                     context, job, graph, inputs, input_count, outputs, output_count, problem);
                                  for (size_t i = 0; i < output_count; ++i) {
                                      outputs[i].bytes *= 1000;
                                      outputs[i].shape[2] *= 1000;
@@ -357,36 +357,38 @@ void liars(const Bundle &bundle) {
     ec_free(file.data);
     file = EC_INIT(ec_file);
 
-    const LyingCodec hides(
-        bundle, engine, nullptr,
-        [](void *, void *, const ec_tensor *, size_t, ec_tensor *outputs, size_t output_count, ec_error *) {
-            for (size_t i = 0; i < output_count; ++i) {
-                const size_t count = outputs[i].bytes / sizeof(float);
-                float *values = static_cast<float *>(outputs[i].data);
-                for (size_t k = 0; k < count; ++k) values[k] = 1e30F;
-                outputs[i].bytes = 0;
-            }
-            return EC_OK;
-        });
+    const LyingCodec hides(bundle, engine, nullptr,
+                           [](void *, const ec_job *, void *, const ec_tensor *, size_t, ec_tensor *outputs,
+                              size_t output_count, ec_error *) {
+                               for (size_t i = 0; i < output_count; ++i) {
+                                   const size_t count = outputs[i].bytes / sizeof(float);
+                                   float *values = static_cast<float *>(outputs[i].data);
+                                   for (size_t k = 0; k < count; ++k) values[k] = 1e30F;
+                                   outputs[i].bytes = 0;
+                               }
+                               return EC_OK;
+                           });
     expect(ec_encode(hides.get(), &image, nullptr, &file, &error) == EC_OUT_OF_RANGE && file.data == nullptr,
            "an engine that hides values out of range");
 
-    const LyingCodec takes_away(bundle, engine, nullptr,
-                                [](void *, void *, const ec_tensor *, size_t, ec_tensor *outputs, size_t, ec_error *) {
-                                    outputs[0].data = nullptr;
-                                    outputs[0].name = nullptr;
-                                    return EC_OK;
-                                });
+    const LyingCodec takes_away(
+        bundle, engine, nullptr,
+        [](void *, const ec_job *, void *, const ec_tensor *, size_t, ec_tensor *outputs, size_t, ec_error *) {
+            outputs[0].data = nullptr;
+            outputs[0].name = nullptr;
+            return EC_OK;
+        });
     expect(ec_decode(takes_away.get(), data.data(), data.size(), nullptr, &out, &error) != EC_OK,
            "an engine that gives no output");
 
-    const LyingCodec shouts(bundle, engine, nullptr,
-                            [](void *, void *, const ec_tensor *, size_t, ec_tensor *, size_t, ec_error *problem) {
-                                std::memset(problem->message, 'A', sizeof problem->message);
-                                std::memset(problem->where, 'B', sizeof problem->where);
-                                std::memset(problem->hint, 'C', sizeof problem->hint);
-                                return EC_ENGINE_FAILED;
-                            });
+    const LyingCodec shouts(
+        bundle, engine, nullptr,
+        [](void *, const ec_job *, void *, const ec_tensor *, size_t, ec_tensor *, size_t, ec_error *problem) {
+            std::memset(problem->message, 'A', sizeof problem->message);
+            std::memset(problem->where, 'B', sizeof problem->where);
+            std::memset(problem->hint, 'C', sizeof problem->hint);
+            return EC_ENGINE_FAILED;
+        });
     expect(ec_decode(shouts.get(), data.data(), data.size(), nullptr, &out, &error) == EC_ENGINE_FAILED &&
                std::strlen(error.message) < sizeof error.message && error.message[0] == 'A' && error.where[0] == 'B' &&
                error.where[500] == 'B' && error.hint[0] == 'C',
@@ -407,9 +409,9 @@ void liars(const Bundle &bundle) {
     }
     const LyingCodec many(
         bundle, engine,
-        [](void *context, const ec_graph_data *graph, const ec_engine_options *options, ec_loaded_graph *loaded,
-           ec_error *problem) {
-            const ec_status status = LyingCodec::truthful->load(context, graph, options, loaded, problem);
+        [](void *context, const ec_job *job, const ec_graph_data *graph, const ec_engine_options *options,
+           ec_loaded_graph *loaded, ec_error *problem) {
+            const ec_status status = LyingCodec::truthful->load(context, job, graph, options, loaded, problem);
             loaded->shape_count = UINT32_MAX;
             return status;
         },
@@ -455,12 +457,12 @@ void waiting(const Bundle &bundle) {
     held = true;
     const LyingCodec slow(
         bundle, engine,
-        [](void *context, const ec_graph_data *graph, const ec_engine_options *options, ec_loaded_graph *loaded,
-           ec_error *problem) {
+        [](void *context, const ec_job *job, const ec_graph_data *graph, const ec_engine_options *options,
+           ec_loaded_graph *loaded, ec_error *problem) {
             ++loads;
             while (held) std::this_thread::yield();
             if (loads == 1) return EC_CANCELLED;
-            return LyingCodec::truthful->load(context, graph, options, loaded, problem);
+            return LyingCodec::truthful->load(context, job, graph, options, loaded, problem);
         },
         nullptr);
     workers.clear();
@@ -478,6 +480,97 @@ void waiting(const Bundle &bundle) {
     for (std::thread &worker : workers) worker.join();
     for (const ec_status status : statuses) expect(status == EC_CANCELLED, "all that wait for a load are cancelled");
     expect(loads == 1, "no load begins after a cancellation");
+}
+
+// A job that runs in a thread of its own.
+class RunningJob {
+public:
+    RunningJob(ec_codec *codec, const std::vector<uint8_t> &data) {
+        ec_error error = EC_INIT(ec_error);
+        must(ec_job_decode(codec, data.data(), data.size(), nullptr, &job_, &error), error);
+        thread_ = std::thread([this] { status_ = ec_job_run(job_, nullptr); });
+    }
+    ~RunningJob() {
+        if (thread_.joinable()) thread_.join();
+        ec_job_close(job_);
+    }
+    RunningJob(const RunningJob &) = delete;
+    RunningJob &operator=(const RunningJob &) = delete;
+    ec_job *get() const { return job_; }
+    ec_status wait() {
+        thread_.join();
+        return status_;
+    }
+
+private:
+    ec_job *job_ = nullptr;
+    ec_status status_ = EC_OK;
+    std::thread thread_;
+};
+
+// One of several jobs is cancelled: the others go on, whether it ran, loaded, or waited for one that does.
+void one_of_several(const Bundle &bundle) {
+    StubEngine engine;
+    engine.serial = 1;
+    const Codec codec(bundle, engine);
+    const std::vector<uint8_t> data = encoded(codec.get(), 100, 100, 3);
+    const std::vector<uint8_t> expected = decoded(codec.get(), data);
+    engine.waits = true;
+    {
+        RunningJob first(codec.get(), data);
+        while (engine.running == 0) std::this_thread::yield();
+        RunningJob second(codec.get(), data), third(codec.get(), data);
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));  // until they wait; no matter if they do not
+        const int before = engine.runs;
+        ec_job_cancel(second.get());
+        expect(second.wait() == EC_CANCELLED && engine.running == 1 && engine.runs == before,
+               "a job that is cancelled does not wait for another's run");
+        expect(ec_job_cancelled(second.get()) == 1 && ec_job_cancelled(first.get()) == 0, "whose cancellation it is");
+        ec_job_cancel(first.get());
+        expect(first.wait() == EC_CANCELLED, "a job that is cancelled while it runs");
+        expect(engine.cancels == 2 && engine.cancelled == first.get(), "the engine is told whose run to end");
+        engine.waits = false;
+        expect(third.wait() == EC_OK && pixels_of(third.get()) == expected, "the next in turn is not cancelled");
+    }
+
+    static std::atomic<int> loads{0};
+    static std::atomic<bool> held{true};
+    const LyingCodec slow(
+        bundle, engine,
+        [](void *context, const ec_job *job, const ec_graph_data *graph, const ec_engine_options *options,
+           ec_loaded_graph *loaded, ec_error *problem) {
+            ++loads;
+            while (held && ec_job_cancelled(job) == 0) std::this_thread::yield();
+            if (ec_job_cancelled(job) != 0) return EC_CANCELLED;
+            return LyingCodec::truthful->load(context, job, graph, options, loaded, problem);
+        },
+        nullptr);
+    RunningJob first(slow.get(), data);
+    while (loads == 0) std::this_thread::yield();
+    RunningJob second(slow.get(), data), third(slow.get(), data);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    ec_job_cancel(second.get());
+    expect(second.wait() == EC_CANCELLED && loads == 1, "a job that is cancelled does not wait for another's load");
+    ec_job_cancel(first.get());
+    expect(first.wait() == EC_CANCELLED, "a job that is cancelled while it loads");
+    held = false;
+    expect(third.wait() == EC_OK && pixels_of(third.get()) == expected && loads == 2, "who needs the graph loads it");
+
+    const Job stepped(codec, data), run(codec, data), late(codec, data);
+    ec_job_cancel(stepped.get());
+    ec_job_cancel(run.get());
+    ec_step step = EC_INIT(ec_step);
+    expect(ec_job_next(stepped.get(), &step, nullptr) == EC_CANCELLED, "no step of a job that was cancelled");
+    expect(ec_job_run(run.get(), nullptr) == EC_CANCELLED, "no run of a job that was cancelled");
+    run_steps(engine, late.get());
+    ec_job_cancel(late.get());
+    expect(pixels_of(late.get()) == expected, "a job that has finished keeps its picture");
+    const Job of_codec(codec, data);
+    ec_codec_cancel(codec.get());
+    expect(ec_job_cancelled(of_codec.get()) == 1, "a codec's cancellation is that of its jobs");
+    expect(ec_job_cancelled(Job(codec, data).get()) == 0, "but for those that begin later");
+    ec_job_cancel(nullptr);
+    expect(ec_job_cancelled(nullptr) == 0, "no job is not cancelled");
 }
 
 }  // namespace
@@ -499,6 +592,7 @@ int main(int count, char **arguments) {
         if (wanted("structs")) structs(bundle);
         if (wanted("liars")) liars(bundle);
         if (wanted("waiting")) waiting(bundle);
+        if (wanted("one_of_several")) one_of_several(bundle);
     } catch (const std::exception &exception) {
         expect(false, exception.what());
     }

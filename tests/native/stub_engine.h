@@ -31,6 +31,7 @@ public:
     const ec_engine *table() const { return &table_; }
 
     std::atomic<int> loaded{0}, runs{0}, running{0}, most_running{0}, cancels{0};
+    std::atomic<const ec_job *> cancelled{nullptr};  // what the last call of cancel was for
     std::atomic<int32_t> load_status{EC_OK}, run_status{EC_OK};
     std::atomic<bool> waits{false};  // runs wait until they are cancelled
     uint32_t serial = 0;
@@ -48,8 +49,8 @@ private:
         return static_cast<ec_status>(status);
     }
 
-    static ec_status load(void *context, const ec_graph_data *data, const ec_engine_options *, ec_loaded_graph *out,
-                          ec_error *error) {
+    static ec_status load(void *context, const ec_job *, const ec_graph_data *data, const ec_engine_options *,
+                          ec_loaded_graph *out, ec_error *error) {
         StubEngine &self = of(context);
         if (self.load_status != EC_OK) return report(error, self.load_status, "the stub was told not to load");
         out->graph = const_cast<ec_graph *>(data->graph);
@@ -62,18 +63,20 @@ private:
 
     static void unload(void *context, void *) { --of(context).loaded; }
 
-    static void cancel(void *context) { ++of(context).cancels; }
+    static void cancel(void *context, const ec_job *job) {
+        of(context).cancelled = job;
+        ++of(context).cancels;
+    }
 
-    static ec_status run(void *context, void *graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
-                         size_t output_count, ec_error *error) {
+    static ec_status run(void *context, const ec_job *job, void *graph, const ec_tensor *inputs, size_t input_count,
+                         ec_tensor *outputs, size_t output_count, ec_error *error) {
         StubEngine &self = of(context);
         ++self.runs;
         const int now = ++self.running;
         int most = self.most_running;
         while (now > most && !self.most_running.compare_exchange_weak(most, now)) {
         }
-        const int cancels = self.cancels;
-        while (self.waits && self.cancels == cancels) std::this_thread::yield();
+        while (self.waits && ec_job_cancelled(job) == 0) std::this_thread::yield();
         if (self.run_status == EC_OK) {
             self.compute(*static_cast<const ec_graph *>(graph), inputs, input_count, outputs, output_count);
         }

@@ -184,7 +184,7 @@ def test_too_little_memory_says_how_much_would_do() -> None:
         "there is room for 1 KB, where 160x128 pixels need 2.8 MB, and the smallest tile, 40x40, 218.8 KB"
     )
     assert caught.value.hint == (
-        "allow 218.8 KB (--max-memory), shrink the picture, or work on it whole whatever it takes (--tile off)"
+        "allow 218.8 KB (max_memory), shrink the picture, or work on it whole whatever it takes (tile off)"
     )
     enough = int(218.8 * 1024)
     assert native_runtime.windows(graph, 128, 160, UNIT, max_memory=enough)[1][0] > 1

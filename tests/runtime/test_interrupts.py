@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,9 @@ import pytest
 
 import edgecodec
 from edgecodec.cli import signals
+from edgecodec.errors import Cancelled
 from edgecodec.interruptible import interruptible
+from edgecodec.job import Job
 from edgecodec_engines.onnxruntime import TELEMETRY, import_runtime
 from support.bundle_editing import reseal
 from support.paths import ENDLESS, ENVIRONMENT, TINY
@@ -116,20 +119,50 @@ def test_an_endless_graph_is_ended(
     assert {path.name for path in tmp_path.iterdir()} == {"a.edgc", f"{graph}.bundle"}
 
 
-def test_an_interrupted_codec_can_be_used_again(bundle: Callable[[str], Path], coded: bytes) -> None:
-    """Of Python's own kind: raised while the graph runs, and not a moment later."""
-    codec = edgecodec.open_bundle(bundle("loop"), "onnxruntime", threads=1)
-    expected = codec.decode(coded, alpha=0.5).pixels
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    """The block ends with an interrupt of Python's own kind, which comes soon."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
-            codec.decode(coded)
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupted_codec_can_be_used_again(bundle: Callable[[str], Path], coded: bytes) -> None:
+    """The interrupt is raised while the graph runs, and not a moment later."""
+    codec = edgecodec.open_bundle(bundle("loop"), "onnxruntime", threads=1)
+    expected = codec.decode(coded, alpha=0.5).pixels
+    with _interrupted():
+        codec.decode(coded)
     assert [each.name for each in threading.enumerate() if each.name == "edgecodec-engine"] == []
     np.testing.assert_array_equal(codec.decode(coded, alpha=0.5).pixels, expected)
+
+
+def test_an_interrupt_ends_no_picture_of_another_thread(bundle: Callable[[str], Path], coded: bytes) -> None:
+    codec = edgecodec.open_bundle(bundle("loop"), "onnxruntime", threads=1)
+    job = Job.decode(codec._owned, coded, {})
+    with ThreadPoolExecutor(1) as others:
+        other = others.submit(codec.graphs.run, job)
+        try:
+            with _interrupted():
+                codec.decode(coded)
+            assert not wait([other], 0.3).done
+        finally:
+            job.cancel()
+        assert isinstance(other.exception(10), Cancelled)
+
+
+def test_a_load_can_be_cancelled() -> None:
+    codec = edgecodec.open_bundle(TINY, "onnxruntime", threads=1)
+    job = Job.load(codec._owned, 0, False)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.run()
+    assert codec.graphs.load(0).name == "onnxruntime"
 
 
 def test_a_signal_while_an_engine_starts_is_no_engine_error(tmp_path: Path, coded: bytes) -> None:

@@ -171,7 +171,7 @@ def test_label_files_that_are_damaged_or_too_large(labels: Pixels) -> None:
 def test_labels_are_needed(codec: Codec, picture: Pixels) -> None:
     with pytest.raises(InvalidArgument) as caught:
         codec.encode(picture)
-    assert "--labels" in (caught.value.hint or "")
+    assert "give labels" in (caught.value.hint or "")
 
 
 def test_labels_of_another_size(codec: Codec, picture: Pixels, labels: Pixels) -> None:

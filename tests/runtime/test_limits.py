@@ -63,7 +63,7 @@ def test_the_default_limit_refuses_the_largest_claim(coded: bytes) -> None:
     codec = edgecodec.open_bundle(TINY, "stub")
     with pytest.raises(LimitExceeded) as caught:
         codec.decode(_claiming(coded, 65535, 65535))
-    assert "--max-pixels" in (caught.value.hint or "")
+    assert "max_pixels" in (caught.value.hint or "")
 
 
 def test_exactly_at_the_limit(coded: bytes) -> None:
@@ -78,7 +78,7 @@ def test_few_bytes_cannot_claim_many_pixels(coded: bytes) -> None:
     width, height = 4096, 4000
     bomb = _claiming(coded, width, height)
     ratio = -(-width * height // len(bomb))
-    with pytest.raises(LimitExceeded, match=r"pixels a byte.*--max-pixels-per-byte"):
+    with pytest.raises(LimitExceeded, match=r"pixels a byte.*max_pixels_per_byte"):
         edgecodec.open_bundle(TINY, "stub", limits=Limits(max_pixels_per_byte=ratio - 1)).decode(bomb)
     with pytest.raises(Corrupt):  # the payload is one of a smaller picture
         edgecodec.open_bundle(TINY, "stub", limits=Limits(max_pixels_per_byte=ratio)).decode(bomb)

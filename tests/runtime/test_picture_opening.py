@@ -137,7 +137,7 @@ def test_our_limit_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         for most in (47, 10):
             with pytest.raises(LimitExceeded, match=f"limit of {most} pixels") as caught:
                 picture.read(_saved(picture_format), Limits(max_pixels=most))
-            assert "--max-pixels" in (caught.value.hint or "") and "PIL" not in str(caught.value)
+            assert "max_pixels" in (caught.value.hint or "") and "PIL" not in str(caught.value)
     assert Image.MAX_IMAGE_PIXELS == 10
 
 

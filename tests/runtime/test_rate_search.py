@@ -141,21 +141,6 @@ def test_a_wrong_curve_costs_its_guesses_at_most(wrong: npt.NDArray[np.float64])
     assert max(encodes(wrong.tolist())) <= 10 + GUESSES
 
 
-# ---- the fit -------------------------------------------------------------------------------------------------------
-
-
-@given(st.floats(-5, 5))
-def test_a_fit_is_its_polynomial_between_its_ends(value: float) -> None:
-    fit = RateFit(-2.0, 1.5, (-3.0, -0.5, 0.25, 0.125), 1.0)
-    exponent = np.polyval([0.125, 0.25, -0.5, -3.0], np.clip(value, -2.0, 1.5))
-    assert fit.bits_per_pixel(value) == pytest.approx(2**exponent)
-
-
-@given(st.lists(anything, min_size=1, max_size=8), st.floats(-2, 2))
-def test_no_fit_is_an_arithmetic_error(coefficients: list[float], value: float) -> None:
-    RateFit(-2.0, 2.0, tuple(coefficients), 0.0).bits_per_pixel(value)
-
-
 # ---- a bundle with a fit -------------------------------------------------------------------------------------------
 
 FIT = Fit([1.0, -0.9], -2.0, 2.0, 12.5)

@@ -118,7 +118,7 @@ def test_as_much_memory_as_the_hint_names_is_enough(tmp_path: Path, tiled: bool)
     picture = _picture(128, 160)
     with edgecodec.open_bundle(bundle, "onnxruntime", max_memory=1000) as codec, pytest.raises(LimitExceeded) as caught:
         codec.encode(picture)
-    amount = memory.parse((caught.value.hint or "").removeprefix("allow ").partition(" (--max-memory)")[0])
+    amount = memory.parse((caught.value.hint or "").removeprefix("allow ").partition(" (max_memory)")[0])
     with edgecodec.open_bundle(bundle, "onnxruntime", max_memory=amount) as codec:
         assert (codec.encode(picture).tiles.count > 1) == tiled
     less = edgecodec.open_bundle(bundle, "onnxruntime", max_memory=int(0.95 * amount))
@@ -186,7 +186,7 @@ def test_what_cannot_be_tiled_says_why(tmp_path: Path) -> None:
                 with pytest.raises(LimitExceeded, match=r"cannot be tiled: it takes statistics of whole maps") as error:
                     call()
                 hint = error.value.hint or ""
-                assert "--tile off" in hint and ("--max-memory" in hint) == ("max_memory" in options)
+                assert "tile off" in hint and ("max_memory" in hint) == ("max_memory" in options)
             assert codec.encode(picture[:20, :20]).tiles.count == 1
 
 

@@ -59,12 +59,27 @@ class _Table(Structure):
         ("struct_size", c_size_t),
         ("name", c_char_p),
         ("context", c_void_p),
-        ("load", CFUNCTYPE(c_int, c_void_p, POINTER(GraphData), POINTER(_Options), POINTER(_Loaded), POINTER(Error))),
+        (
+            "load",
+            CFUNCTYPE(
+                c_int, c_void_p, c_void_p, POINTER(GraphData), POINTER(_Options), POINTER(_Loaded), POINTER(Error)
+            ),
+        ),
         (
             "run",
-            CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(Tensor), c_size_t, POINTER(Tensor), c_size_t, POINTER(Error)),
+            CFUNCTYPE(
+                c_int,
+                c_void_p,
+                c_void_p,
+                c_void_p,
+                POINTER(Tensor),
+                c_size_t,
+                POINTER(Tensor),
+                c_size_t,
+                POINTER(Error),
+            ),
         ),
-        ("cancel", CFUNCTYPE(None, c_void_p)),
+        ("cancel", CFUNCTYPE(None, c_void_p, c_void_p)),
         ("unload", CFUNCTYPE(None, c_void_p, c_void_p)),
     ]
 
@@ -105,14 +120,14 @@ class LoadedGraph:
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write the outputs into these arrays, whose shapes are those that are expected."""
         given, wanted = _tensors(inputs), _tensors(outputs)
-        native.call(self._table.run, self._table.context, self._handle, given, len(given), wanted, len(wanted))
+        native.call(self._table.run, self._table.context, None, self._handle, given, len(given), wanted, len(wanted))
 
     def unload(self) -> None:
         self._table.unload(self._table.context, self._handle)
 
 
 class EngineTable:
-    """What a codec does with an engine."""
+    """What a codec does with an engine, for no job."""
 
     def __init__(self, table: _Table) -> None:
         self._table = table
@@ -145,11 +160,11 @@ class EngineTable:
         )
         options = start(_Options, threads=threads, low_memory=low_memory)
         loaded = start(_Loaded)
-        native.call(self._table.load, self._table.context, data, ctypes.byref(options), ctypes.byref(loaded))
+        native.call(self._table.load, self._table.context, None, data, ctypes.byref(options), ctypes.byref(loaded))
         return LoadedGraph(self._table, loaded)
 
     def cancel(self) -> None:
-        self._table.cancel(self._table.context)
+        self._table.cancel(self._table.context, None)
 
 
 SIGNATURES: list[tuple[str, Any, list[Any]]] = [

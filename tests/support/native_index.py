@@ -1,180 +1,31 @@
-"""index.bin and bundles through the C interface, with structs of these tests' own."""
+"""index.bin and bundles through the C interface."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import (
-    POINTER,
-    Structure,
-    byref,
-    c_char,
-    c_char_p,
-    c_double,
-    c_int,
-    c_int32,
-    c_int64,
-    c_size_t,
-    c_uint8,
-    c_uint32,
-    c_uint64,
-    c_void_p,
-    sizeof,
-)
+from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from edgecodec import native
+from edgecodec.interface import BundleInfo, Error, GraphData, Knob, start
 from support import index_file
-
-
-class Error(Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("status", c_int32),
-        ("offset", c_int64),
-        ("message", c_char * 512),
-        ("where", c_char * 1024),
-        ("hint", c_char * 512),
-    ]
-
-
-class KnobValue(Structure):
-    _fields_ = [("name", c_char_p), ("value", c_double)]
-
-
-class Knob(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("help", c_char_p),
-        ("side", c_int),
-        ("values", POINTER(c_double)),
-        ("value_count", c_size_t),
-        ("low", c_double),
-        ("high", c_double),
-        ("default_value", c_double),
-        ("fit", POINTER(c_double)),
-        ("fit_count", c_size_t),
-        ("fit_low", c_double),
-        ("fit_high", c_double),
-        ("fit_residual", c_double),
-    ]
-
-
-class Latent(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("channels", c_uint32),
-        ("stride", c_uint32),
-        ("source", c_int),
-        ("classes", POINTER(c_char_p)),
-        ("class_count", c_size_t),
-    ]
-
-
-class Model(Structure):
-    _fields_ = [
-        ("id", c_uint32),
-        ("file", c_char_p),
-        ("rate", c_double),
-        ("alignment", c_uint32),
-        ("padding_alignment", c_uint32),
-        ("smallest_side", c_uint32),
-        ("padding", c_int),
-        ("noise_channels", c_uint32),
-        ("noise_stride", c_uint32),
-        ("encoder_latents", POINTER(POINTER(Latent))),
-        ("encoder_latent_count", c_size_t),
-        ("decoder_latents", POINTER(POINTER(Latent))),
-        ("decoder_latent_count", c_size_t),
-    ]
-
-
-class Port(Structure):
-    _fields_ = [
-        ("name", c_char_p),
-        ("role", c_int),
-        ("index", c_uint32),
-        ("type", c_int),
-        ("channels", c_uint32),
-        ("stride", c_uint32),
-    ]
-
-
-class Graph(Structure):
-    _fields_ = [
-        ("number", c_uint32),
-        ("file", c_char_p),
-        ("side", c_int),
-        ("model", c_uint32),
-        ("precision", c_char_p),
-        ("knobs", POINTER(KnobValue)),
-        ("knob_count", c_size_t),
-        ("inputs", POINTER(POINTER(Port))),
-        ("input_count", c_size_t),
-        ("outputs", POINTER(POINTER(Port))),
-        ("output_count", c_size_t),
-        ("tolerance_levels", c_uint32),
-        ("tolerance_db", c_double),
-        ("not_tiled", c_char_p),
-        ("halo_before", c_uint32),
-        ("halo_after", c_uint32),
-        ("bytes_per_pixel", c_double),
-    ]
-
-
-class File(Structure):
-    _fields_ = [("name", c_char_p), ("size", c_uint64), ("sha256", c_uint8 * 32)]
-
-
-class Info(Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("schema", c_uint32),
-        ("family", c_char_p),
-        ("preset", c_char_p),
-        ("models", POINTER(POINTER(Model))),
-        ("model_count", c_size_t),
-        ("knobs", POINTER(POINTER(Knob))),
-        ("knob_count", c_size_t),
-        ("graphs", POINTER(POINTER(Graph))),
-        ("graph_count", c_size_t),
-        ("files", POINTER(POINTER(File))),
-        ("file_count", c_size_t),
-    ]
-
-
-class Weights(Structure):
-    _fields_ = [("location", c_char_p), ("data", c_void_p), ("size", c_size_t)]
-
-
-class GraphData(Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("graph", POINTER(Graph)),
-        ("path", c_char_p),
-        ("data", c_void_p),
-        ("size", c_size_t),
-        ("weights", POINTER(Weights)),
-        ("weight_count", c_size_t),
-        ("owner", c_void_p),
-    ]
-
 
 _HANDLE, _ERROR = POINTER(c_void_p), POINTER(Error)
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "ec_version": (c_char_p, []),
     "ec_status_text": (c_char_p, [c_int32]),
     "ec_bundle_open": (c_int, [c_char_p, _HANDLE, _ERROR]),
-    "ec_bundle_describe": (c_int, [c_void_p, POINTER(Info), _ERROR]),
+    "ec_bundle_describe": (c_int, [c_void_p, POINTER(BundleInfo), _ERROR]),
     "ec_bundle_close": (None, [c_void_p]),
     "ec_graph_open": (c_int, [c_void_p, c_uint32, POINTER(GraphData), _ERROR]),
     "ec_graph_close": (None, [POINTER(GraphData)]),
     "ec_core_index_open": (c_int, [c_char_p, c_size_t, _HANDLE, _ERROR]),
-    "ec_core_index_describe": (c_int, [c_void_p, POINTER(Info), _ERROR]),
+    "ec_core_index_describe": (c_int, [c_void_p, POINTER(BundleInfo), _ERROR]),
     "ec_core_index_close": (None, [c_void_p]),
     "ec_core_bundle_read": (c_int, [c_void_p, c_char_p, c_char_p, c_size_t, POINTER(c_size_t), _ERROR]),
     "ec_core_bundle_check": (c_int, [c_void_p, c_char_p, _ERROR]),
@@ -206,7 +57,7 @@ class Refusal(Exception):
 
 def call(name: str, *arguments: Any) -> None:
     """Raises Refusal."""
-    error = Error(sizeof(Error))
+    error = start(Error)
     status = getattr(library(), name)(*arguments, byref(error))
     if status != 0:
         assert status == error.status
@@ -256,7 +107,7 @@ def _ports(ports: Any, count: int, model: index_file.Model, latents: list[index_
     return found
 
 
-def records(info: Info) -> index_file.Index:
+def records(info: BundleInfo) -> index_file.Index:
     """The whole description, every pointer of it followed."""
     assert info.schema == index_file.SCHEMA
     files = [
@@ -307,7 +158,7 @@ def records(info: Info) -> index_file.Index:
 
 def read(data: bytes) -> index_file.Index:
     """Raises Refusal."""
-    handle, info = c_void_p(), Info(sizeof(Info))
+    handle, info = c_void_p(), start(BundleInfo)
     call("ec_core_index_open", data, len(data), byref(handle))
     try:
         call("ec_core_index_describe", handle, byref(info))
@@ -328,7 +179,7 @@ class Bundle:
         library().ec_bundle_close(self._handle)
 
     def describe(self) -> index_file.Index:
-        info = Info(sizeof(Info))
+        info = start(BundleInfo)
         call("ec_bundle_describe", self._handle, byref(info))
         return records(info)
 
@@ -345,7 +196,7 @@ class Bundle:
 
     def graph(self, number: int) -> tuple[bytes, dict[str, bytes]]:
         """Its contents, and those of its weights by location."""
-        data = GraphData(sizeof(GraphData))
+        data = start(GraphData)
         call("ec_graph_open", self._handle, number, byref(data))
         try:
             assert data.graph.contents.number == number

@@ -24,7 +24,7 @@ from edgecodec_export.text import first_few
 if TYPE_CHECKING:  # families import their bakings, not the other way round
     from edgecodec_export.families.codec import LearnedCodec
 
-ALPHA = Knob("alpha", "decoder", "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.")
+ALPHA = Knob("alpha", "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.")
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,10 @@ class Range:
 class Knob:
     """One knob.
 
-    side: who chooses its value. help: a line for people. range: of a knob that stays an input of the encoder's graph;
-    None for one that is baked into weights.
+    help: a line for people. range: of a knob that stays an input of the encoder's graph; None for one that is baked
+    into weights.
     """
 
     name: str
-    side: Literal["encoder", "decoder"]
     help: str
     range: Range | None = None

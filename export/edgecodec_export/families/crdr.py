@@ -59,12 +59,10 @@ from edgecodec_export.layers.residual import UNITS_PER_BLOCK, AttentionBlock, Re
 
 QUALITY = Knob(
     "quality",
-    "encoder",
     "quality is chosen when a picture is encoded, 0 for the smallest files; files carry it.",
 )
 BETA = Knob(
     "beta",
-    "decoder",
     "beta 0 is the most faithful picture; larger values are more realistic. The receiver chooses.",
 )
 DEFAULT_BETAS = (0.0, 3.84)  # those of the paper's figures

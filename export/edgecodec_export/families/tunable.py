@@ -54,7 +54,6 @@ STRIDE = 8
 SMALLEST_N, LARGEST_N = -2.0, 2.0
 RATE = Knob(
     "n",
-    "encoder",
     "n is chosen when a picture is encoded; larger values give smaller files.",
     Range(SMALLEST_N, LARGEST_N, 0.0),
 )

@@ -119,10 +119,9 @@ typedef struct ec_core_running_engine {
     char device[64], version[64];
 } ec_core_running_engine;
 
-/* Loads a graph on the codec's engine, unless it is loaded. */
-EC_API ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t low_memory, ec_core_running_engine *out,
-                                    ec_error *error);
-/* What ran the graph of a job's last step, also where that is no longer loaded. */
+/* A job without steps, which loads a graph on the codec's engine, unless it is loaded: ec_job_run does. */
+EC_API ec_status ec_core_job_load(ec_codec *codec, uint32_t graph, uint32_t low_memory, ec_job **out, ec_error *error);
+/* What loaded or ran the graph of a job's last step, also where that is no longer loaded. */
 EC_API ec_status ec_core_job_engine(const ec_job *job, ec_core_running_engine *out, ec_error *error);
 /* Lets go of all loaded graphs, those in use as soon as they are not. A later job loads what it needs again. */
 EC_API void ec_core_codec_unload(ec_codec *codec);

@@ -31,8 +31,8 @@
  *   named as such, and freed by ec_free.
  *   Text. UTF-8, ended by a zero; NULL is allowed where an empty text is.
  *   Threads. A bundle may be used by several threads, and a codec too: each call or job works on its own picture. A job
- *   belongs to one thread at a time. Close is called once, when nobody uses the thing any more: of a bundle after its
- *   codecs and graphs, of a codec after its jobs.
+ *   belongs to one thread at a time, but any may cancel it. Close is called once, when nobody uses the thing any more:
+ *   of a bundle after its codecs and graphs, of a codec after its jobs.
  *   The library never prints, never exits, changes no locale and no signal handler, and has no global state but for the
  *   choice of processor kernels, made once. Nothing in a bundle or a coded picture is trusted: both may come from
  *   strangers, and are refused, with a typed error, before anything large is allocated.
@@ -341,27 +341,33 @@ typedef struct ec_engine_options {
     uint32_t low_memory;
 } ec_engine_options;
 
+/* One picture on its way, whose work an engine does. What an engine may do with a job is compare it with another, and
+ * ask ec_job_cancelled. */
+typedef struct ec_job ec_job;
+
 /* An inference engine of the caller's. Functions return a status, and may write their message into `error`, which is
  * never NULL. An engine's statuses are EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY and EC_CANCELLED, and those
  * of the graph itself: EC_BAD_MODEL, EC_LIMIT, EC_BUNDLE_CHANGED. One that no engine can have is reported as
  * EC_ENGINE_FAILED. Functions may be called by any thread that uses the codec, by several at a time. name: for people,
- * or NULL. context: handed to each function.
+ * or NULL. context: handed to each function. job: whose work it is; NULL where it is nobody's.
  *
  * load: makes a graph ready to run when it is first needed, and again where memory has become scarce. The data live
  *   until it returns, weights among them.
  * run: inputs and outputs stand in the order of the graph's description, all of them, with their final shapes;
  *   outputs[i].data has room for outputs[i].bytes.
- * cancel: asks the runs and loads that are under way to end soon; from any thread. May be NULL.
+ * cancel: asks the runs and loads of a job that are under way to end soon, with EC_CANCELLED; those of all jobs for
+ *   NULL. From any thread. May be NULL. One that comes before a run has begun finds nothing to end, so a run that may
+ *   take long asks ec_job_cancelled first, or as it goes, instead of this function.
  * unload: frees what load made. NULL where there is nothing to free. */
 typedef struct ec_engine {
     EC_STRUCT_SIZE(ec_engine);
     const char *name;
     void *context;
-    ec_status (*load)(void *context, const ec_graph_data *data, const ec_engine_options *options, ec_loaded_graph *out,
-                      ec_error *error);
-    ec_status (*run)(void *context, void *graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
-                     size_t output_count, ec_error *error);
-    void (*cancel)(void *context);
+    ec_status (*load)(void *context, const ec_job *job, const ec_graph_data *data, const ec_engine_options *options,
+                      ec_loaded_graph *out, ec_error *error);
+    ec_status (*run)(void *context, const ec_job *job, void *graph, const ec_tensor *inputs, size_t input_count,
+                     ec_tensor *outputs, size_t output_count, ec_error *error);
+    void (*cancel)(void *context, const ec_job *job);
     void (*unload)(void *context, void *graph);
 } ec_engine;
 
@@ -402,8 +408,8 @@ typedef struct ec_allocator {
  * precision: of decoders, "fp32", "fp16"...; NULL for the bundle's first. encode_precision: of encoders, NULL for fp32.
  * threads: of the processor, for engine and entropy model, 256 at most; 0 for all that this process may use.
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
- * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part
- *   in pixels, without what overlaps; or EC_TILE_OFF. */
+ * tile: 0 (auto) works on a picture in parts where it would take more than max_memory otherwise; else the side of every
+ *   part in pixels, without what overlaps; or EC_TILE_OFF. */
 typedef struct ec_codec_options {
     EC_STRUCT_SIZE(ec_codec_options);
     const char *engine;
@@ -532,15 +538,14 @@ EC_API ec_status ec_encode(ec_codec *codec, const ec_image *image, const ec_enco
 
 /* ---- jobs: whoever holds one runs the engine -------------------------------------------------------------------- */
 
-/* One picture on its way, in steps. A codec that was opened with EC_NO_ENGINE works with jobs alone; with the codec's
- * engine they let the entropy stage of the next picture overlap the engine's work on the last (ec_job_run):
+/* A job is one picture on its way, in steps. A codec that was opened with EC_NO_ENGINE works with jobs alone; with the
+ * codec's engine they let the entropy stage of the next picture overlap the engine's work on the last (ec_job_run):
  *
  *     ec_job_decode(codec, file, file_size, NULL, &job, &error);
  *     while (ec_job_next(job, &step, &error) == EC_OK && step.graph != NULL) run(&step);
  *     ec_job_finish_decode(job, &picture, &error);
  *     ec_job_close(job);
  */
-typedef struct ec_job ec_job;
 
 /* One call of an engine. graph: which graph; NULL after the last step. low_memory: as in ec_engine_options. inputs live
  * until the next call for the job. outputs: name, type and shape that are expected; the caller fills the memory that
@@ -575,6 +580,10 @@ EC_API ec_status ec_job_finish_encode(ec_job *job, ec_file *file, ec_error *erro
  * latents for a job that decodes, at any time; of its encoder latents for one that has been finished. They live as long
  * as the job. EC_INVALID_ARGUMENT beyond the last. */
 EC_API ec_status ec_job_latent(const ec_job *job, size_t i, ec_tensor *out, ec_error *error);
+/* ec_codec_cancel for one job: ec_job_next and ec_job_run end soon, and fail from then on, with EC_CANCELLED. */
+EC_API void ec_job_cancel(ec_job *job);
+/* 1 once the job has been cancelled, or its codec since it began; else 0, also for NULL. From any thread. */
+EC_API uint32_t ec_job_cancelled(const ec_job *job);
 EC_API void ec_job_close(ec_job *job); /* NULL is fine */
 
 /* Frees what the library allocated for the caller. */

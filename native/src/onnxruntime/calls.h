@@ -1,98 +1,76 @@
 // The calls of ONNX Runtime that are under way, and how they are ended.
-//
-// Ending them takes no lock, because it may happen in a signal handler that has interrupted a thread which begins or
-// finishes a call.
 #pragma once
 
-#include <atomic>
-#include <thread>
+#include <mutex>
+#include <set>
 
+#include "edgecodec/edgecodec.h"
 #include "onnxruntime/api.h"
 
 namespace edgecodec::ort {
 
+// May be used by several threads at a time.
 class Calls {
 public:
     // can_end_loads: whether this ONNX Runtime has a way to.
     Calls(const Api &api, bool can_end_loads) : api_(api), can_end_loads_(can_end_loads) {}
-    Calls(const Calls &) = delete;
-    Calls &operator=(const Calls &) = delete;
-    ~Calls() {
-        for (Entry *entry = first_; entry != nullptr;) {
-            Entry *next = entry->next;
-            delete entry;
-            entry = next;
-        }
-    }
 
-private:
-    // Entries are used again, and stay in the list until its end.
-    struct Entry {
-        std::atomic<bool> taken{true}, cancelled{false};
-        std::atomic<RunOptions *> run{nullptr};
-        std::atomic<SessionOptions *> load{nullptr};
-        Entry *next = nullptr;
-    };
-
-public:
     // A call that is under way as long as this lives. The options must live longer.
     class Call {
     public:
-        Call(Calls &calls, RunOptions *options) : calls_(calls), entry_(calls.take()) { entry_->run = options; }
-        Call(Calls &calls, SessionOptions *options) : calls_(calls), entry_(calls.take()) { entry_->load = options; }
+        Call(Calls &calls, const ec_job *job, RunOptions *options) : Call(calls, job, options, nullptr) {}
+        Call(Calls &calls, const ec_job *job, SessionOptions *options) : Call(calls, job, nullptr, options) {}
         Call(const Call &) = delete;
         Call &operator=(const Call &) = delete;
         ~Call() {
-            entry_->run = nullptr;
-            entry_->load = nullptr;
-            // Whoever has seen the options may be using them.
-            while (calls_.cancelling_ > 0) std::this_thread::yield();
-            entry_->taken = false;
+            const std::lock_guard<std::mutex> lock(calls_.mutex_);
+            calls_.under_way_.erase(this);
         }
 
-        bool cancelled() const { return entry_->cancelled; }
+        // Also where its job had been cancelled before.
+        bool cancelled() const {
+            const std::lock_guard<std::mutex> lock(calls_.mutex_);
+            return cancelled_;
+        }
 
     private:
+        friend class Calls;
+
+        Call(Calls &calls, const ec_job *job, RunOptions *run, SessionOptions *load)
+            : calls_(calls), job_(job), run_(run), load_(load) {
+            const std::lock_guard<std::mutex> lock(calls_.mutex_);
+            calls_.under_way_.insert(this);
+            cancelled_ = ec_job_cancelled(job) != 0;
+        }
+
         Calls &calls_;
-        Entry *entry_;
+        const ec_job *const job_;
+        RunOptions *const run_;
+        SessionOptions *const load_;
+        bool cancelled_ = false;
     };
 
-    // Asks all of them to end at their next step.
-    void cancel() noexcept {
-        ++cancelling_;
-        for (Entry *entry = first_; entry != nullptr; entry = entry->next) {
+    // Asks those of a job, or for NULL all of them, to end at their next step.
+    void cancel(const ec_job *job) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (Call *call : under_way_) {
+            if (job != nullptr && call->job_ != job) continue;
+            call->cancelled_ = true;
             Status *status = nullptr;
-            if (RunOptions *run = entry->run) {
-                entry->cancelled = true;
-                status = api_[RunOptionsSetTerminate](run);
-            } else if (SessionOptions *load = entry->load) {
-                entry->cancelled = true;
-                if (can_end_loads_) status = api_[SessionOptionsSetLoadCancellationFlag](load, true);
+            if (call->run_ != nullptr) {
+                status = api_[RunOptionsSetTerminate](call->run_);
+            } else if (can_end_loads_) {
+                status = api_[SessionOptionsSetLoadCancellationFlag](call->load_, true);
             }
             if (status != nullptr) api_[ReleaseStatus](status);
         }
-        --cancelling_;
     }
 
 private:
-    Entry *take() {
-        for (Entry *entry = first_; entry != nullptr; entry = entry->next) {
-            if (!entry->taken.exchange(true)) {
-                entry->cancelled = false;
-                return entry;
-            }
-        }
-        Entry *entry = new Entry;
-        entry->next = first_;
-        while (!first_.compare_exchange_weak(entry->next, entry)) {
-        }
-        return entry;
-    }
-
     const Api &api_;
     const bool can_end_loads_;
-    std::atomic<Entry *> first_{nullptr};
-    std::atomic<int> cancelling_{0};
+    std::mutex mutex_;
+    std::set<Call *> under_way_;
 };
 
 }  // namespace edgecodec::ort

@@ -6,6 +6,7 @@
 
 #include "onnxruntime/ports.h"
 #include "support/caller_struct.h"
+#include "support/processors.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -14,8 +15,6 @@ using namespace ort;
 
 namespace {
 
-// More than help.
-constexpr uint32_t kMostThreads = 256;
 constexpr char kName[] = "onnxruntime", kCancelled[] = "was cancelled";
 
 std::string text(const char *given) { return given == nullptr ? "" : given; }
@@ -91,8 +90,8 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
       memory_(library_.api().make(CreateCpuMemoryInfo, ReleaseMemoryInfo, kDeviceAllocator, kDefaultMemory)) {
     table_.name = name_.c_str();
     table_.context = this;
-    table_.load = [](void *context, const ec_graph_data *data, const ec_engine_options *options, ec_loaded_graph *out,
-                     ec_error *error) {
+    table_.load = [](void *context, const ec_job *job, const ec_graph_data *data, const ec_engine_options *options,
+                     ec_loaded_graph *out, ec_error *error) {
         return guarded(error, [&] {
             const auto engine = static_cast<OnnxRuntimeEngine *>(context);
             check_struct(data, "data");
@@ -101,19 +100,21 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
             copy_text(loaded.device, engine->provider_.device().c_str());
             copy_text(loaded.version, engine->library_.version().c_str());
             const auto given = from_caller(data, "data");
-            loaded.graph =
-                located(file_name(*given.graph), [&] { return engine->load(given, from_caller(options, "options")); });
+            loaded.graph = located(file_name(*given.graph),
+                                   [&] { return engine->load(job, given, from_caller(options, "options")); });
             to_caller(loaded, out);
         });
     };
-    table_.run = [](void *context, void *graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
-                    size_t output_count, ec_error *error) {
+    table_.run = [](void *context, const ec_job *job, void *graph, const ec_tensor *inputs, size_t input_count,
+                    ec_tensor *outputs, size_t output_count, ec_error *error) {
         return guarded(error, [&] {
-            static_cast<OnnxRuntimeEngine *>(context)->run(*static_cast<const Graph *>(graph), inputs, input_count,
+            static_cast<OnnxRuntimeEngine *>(context)->run(job, *static_cast<const Graph *>(graph), inputs, input_count,
                                                            outputs, output_count);
         });
     };
-    table_.cancel = [](void *context) { static_cast<OnnxRuntimeEngine *>(context)->calls_.cancel(); };
+    table_.cancel = [](void *context, const ec_job *job) {
+        static_cast<OnnxRuntimeEngine *>(context)->calls_.cancel(job);
+    };
     table_.unload = [](void *, void *graph) { delete static_cast<Graph *>(graph); };
 }
 
@@ -133,7 +134,7 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
     // Threads that spin after a call would take the processor from the entropy stage of the next picture.
     api.call(AddSessionConfigEntry, made.get(), "session.force_spinning_stop", "1");
     if (options.threads > 0)
-        api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMostThreads)));
+        api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMaxThreads)));
     api.call(AddSessionConfigEntry, made.get(), "session.load_model_format", "ONNX");
     // Where it would look for weights that it was not given: in no folder, rather than in the current one.
     api.call(AddSessionConfigEntry, made.get(), "session.model_external_initializers_file_folder_path", "/dev/null");
@@ -154,7 +155,8 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
     return made;
 }
 
-OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_graph_data &data, const ec_engine_options &options) {
+OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_job *job, const ec_graph_data &data,
+                                                  const ec_engine_options &options) {
     const Api &api = library_.api();
     bool cancelled = false;
     try {
@@ -162,7 +164,8 @@ OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_graph_data &data, con
         provider_.append_to(made.get());
         auto graph = std::make_unique<Graph>(Graph{{nullptr, api[ReleaseSession]}, {}});
         {
-            const Calls::Call call(calls_, made.get());
+            const Calls::Call call(calls_, job, made.get());
+            if (call.cancelled()) throw Failure(EC_CANCELLED, kCancelled);
             Session *session = nullptr;
             Status *status =
                 api[CreateSessionFromArray](library_.environment(), data.data, data.size, made.get(), &session);
@@ -194,8 +197,8 @@ Owned<Value> OnnxRuntimeEngine::value(const ec_tensor &tensor, const Graph &grap
                                shape, rank, element_type(tensor.type));
 }
 
-void OnnxRuntimeEngine::run(const Graph &graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
-                            size_t output_count) {
+void OnnxRuntimeEngine::run(const ec_job *job, const Graph &graph, const ec_tensor *inputs, size_t input_count,
+                            ec_tensor *outputs, size_t output_count) {
     const Api &api = library_.api();
     std::vector<const char *> input_names, output_names;
     std::vector<Owned<Value>> owned;
@@ -215,7 +218,8 @@ void OnnxRuntimeEngine::run(const Graph &graph, const ec_tensor *inputs, size_t 
         const Owned<RunOptions> options = api.make(CreateRunOptions, ReleaseRunOptions);
         api.call(RunOptionsSetRunLogSeverityLevel, options.get(), kFatal);
         {
-            const Calls::Call call(calls_, options.get());
+            const Calls::Call call(calls_, job, options.get());
+            if (call.cancelled()) throw Failure(EC_CANCELLED, kCancelled);
             Status *status = api[Run](graph.session.get(), options.get(), input_names.data(), given.data(),
                                       given.size(), output_names.data(), results.size(), results.data());
             for (Value *result : results) owned.emplace_back(result, api[ReleaseValue]);

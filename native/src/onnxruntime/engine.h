@@ -31,9 +31,10 @@ public:
 private:
     struct Graph;
 
-    Graph *load(const ec_graph_data &data, const ec_engine_options &options);
+    Graph *load(const ec_job *job, const ec_graph_data &data, const ec_engine_options &options);
     ort::Owned<ort::SessionOptions> settings(const ec_graph_data &data, const ec_engine_options &options) const;
-    void run(const Graph &graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs, size_t output_count);
+    void run(const ec_job *job, const Graph &graph, const ec_tensor *inputs, size_t input_count, ec_tensor *outputs,
+             size_t output_count);
     ort::Owned<ort::Value> value(const ec_tensor &tensor, const Graph &graph) const;
 
     const std::string name_, provider_name_;

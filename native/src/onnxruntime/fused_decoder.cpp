@@ -1,8 +1,6 @@
 #include "onnxruntime/fused_decoder.h"
 
-#include <algorithm>
 #include <string>
-#include <thread>
 
 #include "container/container.h"
 #include "runtime/decode_job.h"
@@ -11,6 +9,7 @@
 #include "runtime/noise.h"
 #include "runtime/padding.h"
 #include "support/number_text.h"
+#include "support/processors.h"
 
 namespace edgecodec {
 namespace {
@@ -83,9 +82,8 @@ FusedPicture FusedDecoder::decode(const uint8_t *data, size_t size) const {
         picture.inputs.push_back({extent.channels, extent.rows, extent.columns, std::vector<int16_t>(extent.values())});
         latents.push_back(picture.inputs.back().values.data());
     }
-    const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
     model_.decode(file.width, file.height, file.lanes, data + file.payload_offset,
-                  static_cast<size_t>(file.payload_bytes), latents.data(), threads);
+                  static_cast<size_t>(file.payload_bytes), latents.data(), usable_processors());
     if (settings_.noise_channels > 0) picture.inputs.push_back(noise(file));
     return picture;
 }

@@ -3,30 +3,16 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
-
-#if defined(__linux__)
-#include <sched.h>
-#endif
 
 #include "onnxruntime/engine.h"
 #include "runtime/limits.h"
 #include "support/caller_struct.h"
+#include "support/processors.h"
 #include "support/status.h"
 
 namespace edgecodec {
 
 namespace {
-
-constexpr uint32_t kMaxThreads = 256;  // more than help, and no more than every system starts
-
-unsigned usable_processors() {
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(std::max(CPU_COUNT(&set), 1));
-#endif
-    return std::max(std::thread::hardware_concurrency(), 1u);
-}
 
 std::vector<const ec_graph *> decoders_of(const ec_bundle_info &info, const char *precision) {
     std::vector<const ec_graph *> decoders;
@@ -63,7 +49,7 @@ Codec::Codec(const Bundle &bundle, const ec_codec_options &options)
     : bundle_(bundle),
       limits_(with_defaults(options.limits)),
       tile_{options.tile, options.max_memory},
-      threads_(options.threads != 0 ? options.threads : std::min(usable_processors(), kMaxThreads)),
+      threads_(options.threads != 0 ? options.threads : usable_processors()),
       allocator_(options.allocator),
       asked_(knob_values(options.knobs, options.knob_count)) {
     if (options.threads > kMaxThreads) {
@@ -106,14 +92,14 @@ KnobValues Codec::decoder_knobs(const KnobValues &of_picture) const {
     return asked;
 }
 
-bool Codec::decoders_differ_in_quality() const { return !baked_values(decoders_, info(), QUALITY).empty(); }
+bool Codec::decoders_differ_in_quality() const { return !baked_values(decoders_, QUALITY).empty(); }
 
 const ec_graph &Codec::decoder(uint32_t model, const ec_file_info &file, const KnobValues &asked) const {
     std::vector<const ec_graph *> graphs;
     std::copy_if(decoders_.begin(), decoders_.end(), std::back_inserter(graphs),
                  [&](const ec_graph *graph) { return graph->model == model; });
     KnobValues knobs = asked;
-    if (!baked_values(graphs, info(), QUALITY).empty()) {
+    if (!baked_values(graphs, QUALITY).empty()) {
         if (file.has_quality == 0) {
             throw Failure(EC_KNOB_UNAVAILABLE, "the file does not say of which quality it is")
                 .advising("encode it again");
@@ -162,7 +148,7 @@ void Codec::release(uint8_t *memory) const {
 
 void Codec::cancel() {
     cancellations_.fetch_add(1, std::memory_order_relaxed);
-    if (graphs_ != nullptr) graphs_->cancel();
+    if (graphs_ != nullptr) graphs_->cancel(nullptr);
 }
 
 }  // namespace edgecodec

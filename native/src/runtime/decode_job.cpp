@@ -171,8 +171,12 @@ bool DecodeJob::prepare() {
     }
     const int64_t rows = int64_t{length(plan_.row(window_))} * plan_.unit;
     const int64_t columns = int64_t{length(plan_.column(window_))} * plan_.unit;
-    image_.resize(static_cast<size_t>(rows * columns * 3));
-    add_output(graph_->outputs[0]->name, EC_UINT8, {rows, columns, 3}, image_.data());
+    const auto bytes = static_cast<size_t>(rows * columns * 3);
+    if (bytes > image_room_) {
+        image_.reset(new uint8_t[bytes]);
+        image_room_ = bytes;
+    }
+    add_output(graph_->outputs[0]->name, EC_UINT8, {rows, columns, 3}, image_.get());
     return true;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "edgecodec/edgecodec.h"
@@ -43,7 +44,8 @@ private:
     uint32_t rows_ = 0, columns_ = 0;  // of the grid, in pixels
     uint32_t channels_;
     std::vector<std::vector<float>> values_;  // of the inputs of a step
-    std::vector<uint8_t> image_;              // the output of a step
+    std::unique_ptr<uint8_t[]> image_;        // the output of a step; the engine writes all of it
+    size_t image_room_ = 0;
     uint8_t *pixels_ = nullptr;
     size_t row_stride_ = 0;
     bool owns_pixels_ = false;

@@ -33,7 +33,7 @@ const ec_knob *find_knob(const ec_bundle_info &bundle, const char *name, ec_side
 // The knob that changes the rate: the quality that encoders were baked at, or else the first that is an input.
 const ec_knob &rate_knob(const Codec &codec) {
     const ec_bundle_info &bundle = codec.info();
-    if (!baked_values(codec.encoders(), bundle, QUALITY).empty()) return *find_knob(bundle, QUALITY, EC_ENCODE);
+    if (!baked_values(codec.encoders(), QUALITY).empty()) return *find_knob(bundle, QUALITY, EC_ENCODE);
     const ec_graph &graph = codec.encoder({});
     for (size_t i = 0; i < graph.input_count; ++i) {
         if (graph.inputs[i]->role == EC_KNOB) return *bundle.knobs[graph.inputs[i]->index];
@@ -43,7 +43,7 @@ const ec_knob &rate_knob(const Codec &codec) {
 
 // The values of a knob to choose from, ascending.
 std::vector<double> rate_points(const Codec &codec, const ec_knob &knob) {
-    if (knob.value_count > 0) return baked_values(codec.encoders(), codec.info(), knob.name);
+    if (knob.value_count > 0) return baked_values(codec.encoders(), knob.name);
     std::vector<double> points(kScalarPoints);
     const double step = (knob.high - knob.low) / (kScalarPoints - 1);
     for (size_t i = 0; i < points.size(); ++i) points[i] = static_cast<double>(i) * step + knob.low;

@@ -57,7 +57,7 @@ void Job::run() {
     runs_itself_ = true;
     while (advance()) {
         failed_ = true;
-        loaded_->run(inputs_, outputs_, [this] { check_cancelled(); });
+        loaded_->run(*this, inputs_, outputs_);
         failed_ = false;
     }
 }
@@ -98,15 +98,19 @@ void Job::plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t 
     plan_ = plan_windows(graph, height, width, unit, codec_.tile());
     std::vector<ec_shape_range> shapes;
     if (runs_itself_) {
-        timings_.rest += watch_.lap();
-        loaded_ = codec_.graphs()->get(graph, plan_.low_memory, [this] { check_cancelled(); });
-        timings_.engine += watch_.lap();
-        engine_ = loaded_->report();
+        load(graph, plan_.low_memory);
         shapes = loaded_->shapes();
     } else {
         shapes = codec_.shapes(graph.number);
     }
     if (!shapes.empty()) plan_ = plan_windows(graph, height, width, unit, codec_.tile(), shapes);
+}
+
+void Job::load(const ec_graph &graph, bool low_memory) {
+    timings_.rest += watch_.lap();
+    loaded_ = codec_.graphs()->get(*this, graph, low_memory);
+    timings_.engine += watch_.lap();
+    engine_ = loaded_->report();
 }
 
 void Job::add_input(const char *name, ec_type type, std::vector<int64_t> shape, const void *data) {
@@ -117,8 +121,17 @@ void Job::add_output(const char *name, ec_type type, std::vector<int64_t> shape,
     outputs_.push_back(tensor(name, type, shape, data));
 }
 
+void Job::cancel() {
+    cancelled_.store(true, std::memory_order_relaxed);
+    if (codec_.graphs() != nullptr) codec_.graphs()->cancel(this);
+}
+
+bool Job::cancelled() const {
+    return cancelled_.load(std::memory_order_relaxed) || codec_.cancellations() != cancellations_;
+}
+
 void Job::check_cancelled() const {
-    if (codec_.cancellations() != cancellations_) throw Failure(EC_CANCELLED, "cancelled");
+    if (cancelled()) throw Failure(EC_CANCELLED, "cancelled");
 }
 
 void Job::require_finished() const {

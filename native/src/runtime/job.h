@@ -1,6 +1,7 @@
 // One picture on its way, in steps: what an engine has to run, and what becomes of its outputs.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,9 +12,15 @@
 #include "runtime/stopwatch.h"
 #include "runtime/windows.h"
 
+// The handle of the C interface. All are of the class below.
+struct ec_job {
+protected:
+    ~ec_job() = default;
+};
+
 namespace edgecodec {
 
-class Job {
+class Job : public ec_job {
 public:
     virtual ~Job() = default;
 
@@ -25,6 +32,12 @@ public:
     const ec_loaded_graph &engine() const { return engine_; }
     virtual ec_tensor latent(size_t i) const = 0;
 
+    // These may be called by any thread.
+    void cancel();
+    bool cancelled() const;
+    // Throws Failure(EC_CANCELLED).
+    void check_cancelled() const;
+
 protected:
     explicit Job(Codec &codec) : codec_(codec), cancellations_(codec.cancellations()) {}
 
@@ -35,11 +48,12 @@ protected:
 
     // Makes `graph` the one to run, over a picture of this size in pixels; the first window is 0.
     void plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t unit);
+    // Has it loaded on the codec's own engine.
+    void load(const ec_graph &graph, bool low_memory);
     // An input of the next step; the memory lives until then.
     void add_input(const char *name, ec_type type, std::vector<int64_t> shape, const void *data);
     // An output of the next step: where the engine may write it, unless the caller brings memory of its own.
     void add_output(const char *name, ec_type type, std::vector<int64_t> shape, void *data);
-    void check_cancelled() const;
     void require_finished() const;
     ec_timings timings() const { return timings_; }
 
@@ -54,7 +68,8 @@ protected:
 private:
     bool advance();
 
-    uint64_t cancellations_;
+    std::atomic<bool> cancelled_{false};
+    const uint64_t cancellations_;                   // of the codec, when the job began
     std::shared_ptr<LoadedGraph> loaded_;            // while the codec's own engine runs the job
     ec_loaded_graph engine_{};                       // of the last graph that it ran
     bool runs_itself_ = false, is_stepped_ = false;  // who runs the engine, once it is decided
@@ -64,8 +79,3 @@ private:
 };
 
 }  // namespace edgecodec
-
-// The handle of the C interface.
-struct ec_job {
-    std::unique_ptr<edgecodec::Job> job;
-};

@@ -80,9 +80,9 @@ std::string joined(const Texts &texts, const char *between) {
     return all;
 }
 
-std::string list(const std::vector<const ec_graph *> &graphs, const ec_bundle_info &bundle, const std::string &knob) {
+std::string list(const std::vector<const ec_graph *> &graphs, const std::string &knob) {
     std::vector<std::string> texts;
-    for (const double value : baked_values(graphs, bundle, knob.c_str())) texts.push_back(decimal(value));
+    for (const double value : baked_values(graphs, knob.c_str())) texts.push_back(decimal(value));
     return joined(texts, ", ");
 }
 
@@ -102,7 +102,7 @@ std::map<std::string, std::string> offers_of(const ec_bundle_info &bundle, ec_si
     for (const ec_graph *graph : graphs) {
         for (size_t i = 0; i < graph->knob_count; ++i) {
             const std::string knob = graph->knobs[i].name;
-            if (offers.count(knob) == 0) offers[knob] = list(graphs, bundle, knob);
+            if (offers.count(knob) == 0) offers[knob] = list(graphs, knob);
         }
         for (const ec_knob *knob : inputs_of(*graph, bundle)) offers[knob->name] = range(*knob);
     }
@@ -154,14 +154,13 @@ std::string quoted(const std::string &text) {
 }
 
 // For a hint: the values of the first knob whose value was not exported, or else all exported points.
-std::string exported(const std::vector<const ec_graph *> &graphs, const ec_bundle_info &bundle,
-                     const KnobValues &asked) {
+std::string exported(const std::vector<const ec_graph *> &graphs, const KnobValues &asked) {
     for (const auto &[knob, value] : asked) {
-        const std::vector<double> values = baked_values(graphs, bundle, knob.c_str());
+        const std::vector<double> values = baked_values(graphs, knob.c_str());
         const bool found = std::any_of(values.begin(), values.end(), [&, &name = knob, wanted = value](double each) {
             return same_value(name, wanted, each);
         });
-        if (!values.empty() && !found) return knob + " " + list(graphs, bundle, knob);
+        if (!values.empty() && !found) return knob + " " + list(graphs, knob);
     }
     std::set<std::string> points;
     for (const ec_graph *graph : graphs) points.insert(describe(knob_values(graph->knobs, graph->knob_count)));
@@ -229,13 +228,12 @@ const ec_graph &choose_graph(const ec_bundle_info &bundle, const std::vector<con
                                     [&](const ec_graph *graph) { return matches(*graph, bundle, asked, any); });
     if (found == graphs.end()) {
         throw Failure(EC_KNOB_UNAVAILABLE, "nothing was exported for " + describe(asked))
-            .advising("the bundle has " + exported(graphs, bundle, asked));
+            .advising("the bundle has " + exported(graphs, asked));
     }
     return **found;
 }
 
-std::vector<double> baked_values(const std::vector<const ec_graph *> &graphs, const ec_bundle_info &,
-                                 const char *knob) {
+std::vector<double> baked_values(const std::vector<const ec_graph *> &graphs, const char *knob) {
     std::set<double> values;
     for (const ec_graph *graph : graphs) {
         if (const ec_knob_value *value = baked(*graph, knob)) values.insert(value->value);

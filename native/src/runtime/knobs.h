@@ -34,8 +34,7 @@ const ec_graph &choose_graph(const ec_bundle_info &bundle, const std::vector<con
                              const KnobValues &asked, bool any = false);
 
 // The values that a knob was baked at in these graphs, ascending.
-std::vector<double> baked_values(const std::vector<const ec_graph *> &graphs, const ec_bundle_info &bundle,
-                                 const char *knob);
+std::vector<double> baked_values(const std::vector<const ec_graph *> &graphs, const char *knob);
 
 // What an input of a graph gets for a knob that is not baked: the value that is asked for, or the default. Throws
 // Failure(EC_KNOB_UNAVAILABLE) for one out of range.

@@ -39,7 +39,7 @@ void check_picture_size(const ec_limits &limits, uint64_t width, uint64_t height
     if (width * height > limits.max_pixels) {
         throw Failure(EC_LIMIT, size_words(width, height) + " is more than the limit of " +
                                     std::to_string(limits.max_pixels) + " pixels")
-            .advising("raise max_pixels (--max-pixels) if the picture is meant to be this large");
+            .advising("raise max_pixels if the picture is meant to be this large");
     }
 }
 
@@ -49,7 +49,7 @@ void check_pixels_per_byte(const ec_limits &limits, uint64_t width, uint64_t hei
     if (pixels == 0 || (file_bytes != 0 && (pixels - 1) / file_bytes < limits.max_pixels_per_byte)) return;
     throw Failure(EC_LIMIT, size_words(width, height) + " pixels in " + std::to_string(file_bytes) +
                                 " bytes are more than " + std::to_string(limits.max_pixels_per_byte) + " pixels a byte")
-        .advising("raise max_pixels_per_byte (--max-pixels-per-byte) if the file is trusted");
+        .advising("raise max_pixels_per_byte if the file is trusted");
 }
 
 void check_file_bytes(const ec_limits &limits, uint64_t file_bytes) {

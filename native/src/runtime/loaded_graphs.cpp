@@ -1,8 +1,10 @@
 #include "runtime/loaded_graphs.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
+#include "runtime/job.h"
 #include "support/status.h"
 
 namespace edgecodec {
@@ -32,13 +34,13 @@ void end_text(char (&text)[size]) {
 
 }  // namespace
 
-LoadedGraph::LoadedGraph(const Bundle &bundle, const ec_engine &engine, const ec_graph &graph,
-                         const ec_engine_options &options)
-    : engine_(engine), graph_(graph) {
+LoadedGraph::LoadedGraph(const Job &job, const Bundle &bundle, const ec_engine &engine, const ec_graph &graph,
+                         const ec_engine_options &options, Turns &turns)
+    : engine_(engine), graph_(graph), turns_(turns) {
     const std::unique_ptr<GraphContents> contents = bundle.graph(graph.number);
     ec_error error{};
     error.offset = -1;
-    const int32_t status = engine.load(engine.context, &contents->view, &options, &loaded_, &error);
+    const int32_t status = engine.load(engine.context, &job, &contents->view, &options, &loaded_, &error);
     if (status != EC_OK) fail(status, error, graph, "the engine refuses the graph");
     if (loaded_.shape_count > EC_MAX_SHAPES) {
         if (engine.unload != nullptr) engine.unload(engine.context, loaded_.graph);
@@ -52,22 +54,19 @@ LoadedGraph::~LoadedGraph() {
     if (engine_.unload != nullptr) engine_.unload(engine_.context, loaded_.graph);
 }
 
-void LoadedGraph::run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs,
-                      const std::function<void()> &proceed) {
-    std::unique_lock<std::mutex> alone(running_, std::defer_lock);
-    if (loaded_.serial != 0) alone.lock();
-    proceed();
+void LoadedGraph::run(const Job &job, const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs) {
+    std::optional<Turns::Turn> alone;
+    if (loaded_.serial != 0) alone.emplace(turns_, running_, job);
+    job.check_cancelled();
     ec_error error{};
     error.offset = -1;
-    const int32_t status = engine_.run(engine_.context, loaded_.graph, inputs.data(), inputs.size(), outputs.data(),
-                                       outputs.size(), &error);
+    const int32_t status = engine_.run(engine_.context, &job, loaded_.graph, inputs.data(), inputs.size(),
+                                       outputs.data(), outputs.size(), &error);
     if (status != EC_OK) fail(status, error, graph_, "the engine failed");
 }
 
-std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_memory,
-                                               const std::function<void()> &proceed) {
-    const std::lock_guard<std::mutex> one_at_a_time(loading_);
-    proceed();
+std::shared_ptr<LoadedGraph> LoadedGraphs::get(const Job &job, const ec_graph &graph, bool low_memory) {
+    const Turns::Turn alone(turns_, loading_, job);
     const std::shared_ptr<Entry> entry = this->entry(graph.number);
     if (low_memory && !entry->low_memory) {
         entry->graph.reset();  // whoever still runs it keeps it until then
@@ -77,7 +76,7 @@ std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_m
         ec_engine_options options{};
         options.threads = threads_;
         options.low_memory = entry->low_memory ? 1 : 0;
-        entry->graph = std::make_shared<LoadedGraph>(bundle_, engine_, graph, options);
+        entry->graph = std::make_shared<LoadedGraph>(job, bundle_, engine_, graph, options, turns_);
     }
     return entry->graph;
 }
@@ -95,8 +94,9 @@ void LoadedGraphs::unload() {
     entries_.swap(entries);
 }
 
-void LoadedGraphs::cancel() {
-    if (engine_.cancel != nullptr) engine_.cancel(engine_.context);
+void LoadedGraphs::cancel(const Job *job) {
+    turns_.look_again();
+    if (engine_.cancel != nullptr) engine_.cancel(engine_.context, job);
 }
 
 }  // namespace edgecodec

@@ -1,7 +1,6 @@
 // Graphs of a bundle on an engine: each checked and loaded once, when it is first needed.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,21 +9,24 @@
 
 #include "bundle/bundle.h"
 #include "edgecodec/edgecodec.h"
+#include "runtime/turns.h"
 
 namespace edgecodec {
+
+class Job;
 
 // A graph that an engine has loaded; unloaded with its last user.
 class LoadedGraph {
 public:
-    // Throws what the engine reports, located at the graph's file.
-    LoadedGraph(const Bundle &bundle, const ec_engine &engine, const ec_graph &graph, const ec_engine_options &options);
+    // Throws what the engine reports, located at the graph's file. turns: of all runs on the engine.
+    LoadedGraph(const Job &job, const Bundle &bundle, const ec_engine &engine, const ec_graph &graph,
+                const ec_engine_options &options, Turns &turns);
     ~LoadedGraph();
     LoadedGraph(const LoadedGraph &) = delete;
     LoadedGraph &operator=(const LoadedGraph &) = delete;
 
-    // proceed: called once nothing else is waited for; it throws where the run is not wanted any more.
-    void run(const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs,
-             const std::function<void()> &proceed);
+    // Throws Failure(EC_CANCELLED) too, where the job is cancelled before.
+    void run(const Job &job, const std::vector<ec_tensor> &inputs, std::vector<ec_tensor> &outputs);
     const ec_loaded_graph &report() const { return loaded_; }
     std::vector<ec_shape_range> shapes() const { return {loaded_.shapes, loaded_.shapes + loaded_.shape_count}; }
 
@@ -32,7 +34,8 @@ private:
     const ec_engine &engine_;
     const ec_graph &graph_;
     ec_loaded_graph loaded_{};
-    std::mutex running_;  // of an engine that allows one run at a time
+    Turns &turns_;
+    bool running_ = false;  // where the engine allows one run at a time
 };
 
 // May be used by several threads at a time. A graph is loaded once only: where it is first wanted fast and then with low
@@ -43,9 +46,10 @@ public:
     LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads)
         : bundle_(bundle), engine_(engine), threads_(threads) {}
 
-    // proceed: as in LoadedGraph::run, for a load.
-    std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory, const std::function<void()> &proceed);
-    void cancel();
+    // Throws Failure(EC_CANCELLED) too.
+    std::shared_ptr<LoadedGraph> get(const Job &job, const ec_graph &graph, bool low_memory);
+    // After a job, or for NULL all of them, was marked as cancelled.
+    void cancel(const Job *job);
     // Lets go of all; jobs that run one keep it until they end. Waits for no engine, which may be loading without end.
     void unload();
 
@@ -60,8 +64,9 @@ private:
     const Bundle &bundle_;
     const ec_engine &engine_;
     uint32_t threads_;
-    std::mutex loading_;  // held while an engine loads, and for what is in entries
-    std::mutex listing_;  // for which entries there are
+    Turns turns_;
+    bool loading_ = false;  // a turn while an engine loads, and for what is in entries
+    std::mutex listing_;    // for which entries there are
     std::map<uint32_t, std::shared_ptr<Entry>> entries_;
 };
 

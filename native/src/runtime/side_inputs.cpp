@@ -42,8 +42,7 @@ void check_side_inputs(const ec_model &model, uint32_t width, uint32_t height, S
     }
     if (label_latent == nullptr) return;
     if (labels.data == nullptr) {
-        throw Failure(EC_INVALID_ARGUMENT, "the bundle needs the class of every pixel")
-            .advising("give labels (--labels)");
+        throw Failure(EC_INVALID_ARGUMENT, "the bundle needs the class of every pixel").advising("give labels");
     }
     const uint8_t highest = largest(labels, width, height);
     if (highest >= label_latent->class_count) {

@@ -174,7 +174,7 @@ private:
             throw Failure(EC_LIMIT, "the picture is larger than a tile of " + std::to_string(tile_) + " pixels, and " +
                                         cannot_be_tiled())
                 .at(graph_.file)
-                .advising("let memory decide (--tile auto), or work on it whole whatever it takes (--tile off)");
+                .advising("let memory decide (tile auto), or work on it whole whatever it takes (tile off)");
         }
         const uint64_t length = core + halo_.sum();
         if (shapes_.empty()) {
@@ -262,7 +262,7 @@ private:
                            " pixels need " + memory_words(needed * kLowMemory) + ", and " + what)
             .at(graph_.file)
             .advising("allow " + memory_words(enough) +
-                      " (--max-memory), shrink the picture, or work on it whole whatever it takes (--tile off)");
+                      " (max_memory), shrink the picture, or work on it whole whatever it takes (tile off)");
     }
 
     std::string cannot_be_tiled() const { return std::string("this network cannot be tiled: ") + graph_.not_tiled; }

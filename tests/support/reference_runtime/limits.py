@@ -27,7 +27,7 @@ class Limits:
         if width * height > self.max_pixels:
             raise LimitExceeded(
                 f"{width}x{height} is more than the limit of {self.max_pixels} pixels",
-                hint="raise max_pixels (--max-pixels) if the picture is meant to be this large",
+                hint="raise max_pixels if the picture is meant to be this large",
             )
 
     def check_ratio(self, width: int, height: int, size: int) -> None:
@@ -35,7 +35,7 @@ class Limits:
         if width * height > self.max_pixels_per_byte * size:
             raise LimitExceeded(
                 f"{width}x{height} pixels in {size} bytes are more than {self.max_pixels_per_byte} pixels a byte",
-                hint="raise max_pixels_per_byte (--max-pixels-per-byte) if the file is trusted",
+                hint="raise max_pixels_per_byte if the file is trusted",
             )
 
     def check_bytes(self, size: int) -> None:

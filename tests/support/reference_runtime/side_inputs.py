@@ -32,7 +32,7 @@ def latents(model: Model, width: int, height: int, labels: Plane | None, keep: P
         stride = strides[name]
         if side_input.kind == "labels":
             if labels is None:
-                raise InvalidArgument("the bundle needs the class of every pixel", hint="give labels (--labels)")
+                raise InvalidArgument("the bundle needs the class of every pixel", hint="give labels")
             if (highest := int(labels.max())) >= len(side_input.classes):
                 raise InvalidArgument(
                     f"there is a label {highest}",

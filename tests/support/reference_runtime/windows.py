@@ -111,7 +111,7 @@ def _plan_by_tile(graph: BakedGraph, height: int, width: int, unit: int, tile: i
         raise LimitExceeded(
             f"the picture is larger than a tile of {tile} pixels, and {_cannot_be_tiled(graph)}",
             where=graph.file,
-            hint="let memory decide (--tile auto), or work on it whole whatever it takes (--tile off)",
+            hint="let memory decide (tile auto), or work on it whole whatever it takes (tile off)",
         )
     halo = _halo(graph, height, width, shapes)
     if not shapes:
@@ -151,8 +151,8 @@ def _plan_by_memory(
             f"there is room for {memory.words(room)}, where {width}x{height} pixels need "
             f"{memory.words(needed * _LOW_MEMORY)}, and {what}",
             where=graph.file,
-            hint=f"allow {memory.words(enough)} (--max-memory), shrink the picture, "
-            "or work on it whole whatever it takes (--tile off)",
+            hint=f"allow {memory.words(enough)} (max_memory), shrink the picture, "
+            "or work on it whole whatever it takes (tile off)",
         )
 
     if taken and graph.tiling.halo is None:
