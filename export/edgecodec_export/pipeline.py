@@ -114,7 +114,7 @@ def write_bundle(
     with one_thread() as workers, appearing_whole(output, force) as folder:
         frozen = freeze_entropy(baking, pictures, kept, workers, progress)
         (folder / ENTROPY).write_bytes(frozen.data)
-        graphs = export_graphs(folder, baking, frozen, pictures.measuring, progress, precisions, leave_out=leave_out)
+        graphs = export_graphs(folder, baking, frozen, pictures, progress, precisions, leave_out=leave_out)
         model = ExportedModel(baking, frozen, graphs)
         description = describe(source, [model], indexed_files(folder))
         progress("golden pictures")
@@ -134,7 +134,7 @@ def write_bundle(
         size,
         kept_entropy=kept is not None,
         fused=fused_graphs,
-        psnr_to_fp32=graphs.psnr_to_fp32,
+        closeness=graphs.closeness,
         left_out=graphs.left_out,
     )
 

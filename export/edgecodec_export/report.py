@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.fused.writing import FusedGraph
+from edgecodec_export.graphs.closeness import Closeness
 from edgecodec_export.options import FUSED
 from edgecodec_export.text import label
 
@@ -17,8 +18,8 @@ class ExportReport:
     """What an export wrote.
 
     errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
-    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. psnr_to_fp32, left_out:
-    as `ExportedGraphs` has them.
+    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. closeness, left_out: as
+    `ExportedGraphs` has them.
     """
 
     path: Path
@@ -28,7 +29,7 @@ class ExportReport:
     size: int
     kept_entropy: bool = False
     fused: tuple[FusedGraph, ...] = ()
-    psnr_to_fp32: Mapping[str, float] = field(default_factory=dict)
+    closeness: Mapping[str, Closeness] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
@@ -36,8 +37,11 @@ def summary(report: ExportReport) -> list[str]:
     """Lines for people: what was written, how exact the graphs are, and what the integer entropy model costs."""
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
     for name, error in report.errors.items():
-        psnr = report.psnr_to_fp32.get(name)
-        lines.append(f"  {name}  largest error {error:.1e}{'' if psnr is None else f', {psnr:.1f} dB to fp32'}")
+        close = report.closeness.get(name)
+        measured = (
+            "" if close is None else f", {close.psnr:.1f} dB to fp32, {-close.mean_loss:+.3f} dB to the originals"
+        )
+        lines.append(f"  {name}  largest error {error:.1e}{measured}")
     lines += [f"  {FUSED}/{each.file}  {each.size / 1e6:.1f} MB" for each in report.fused]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")

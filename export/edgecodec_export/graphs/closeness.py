@@ -1,35 +1,62 @@
-"""How close a decoder in another precision comes to the one in single precision, on photographs."""
+"""How close a decoder in another precision comes to the one in single precision, and to the originals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from edgecodec.errors import VerificationFailed
-from edgecodec_export.graphs.onnx_export import SynthesisModule
+from edgecodec_export.calibration import Picture
+from edgecodec_export.graphs.sample_latents import SampleLatents
 from edgecodec_export.precisions import Precision
 
 EQUAL_DB = 200.0  # of pictures without any difference
 
+#: From decoder latents to a picture, (H, W, 3) bytes.
+Decode = Callable[[SampleLatents], Picture]
 
-@torch.no_grad()
-def least_psnr(
-    precision: Precision, single: nn.Module, converted: nn.Module, inputs: Sequence[Sequence[Tensor]]
-) -> float:
-    """The least PSNR in dB between the bytes of both decoders, of all `inputs`.
 
-    Raises VerificationFailed where it is below the precision's bound, and what its `run` raises.
+@dataclass(frozen=True)
+class Closeness:
+    """psnr: to the pictures of single precision, the least of all photographs, in dB.
+
+    mean_loss, largest_loss: by how much the PSNR to the originals falls, over all photographs and on any, in dB.
     """
-    least = min(_psnr(precision, single, converted, each) for each in inputs)
-    if least < precision.LEAST_DB:
-        raise VerificationFailed(f"is {least:.1f} dB from fp32 on a photograph, less than {precision.LEAST_DB:g}")
-    return least
+
+    psnr: float
+    mean_loss: float
+    largest_loss: float
 
 
-def _psnr(precision: Precision, single: nn.Module, converted: nn.Module, inputs: Sequence[Tensor]) -> float:
-    (expected,) = (SynthesisModule(single)(*inputs),)
-    (found,) = precision.run(SynthesisModule(converted), inputs)
-    squares = (found.double() - expected.double()).square().mean()
-    return EQUAL_DB if squares == 0 else float(20 * torch.tensor(255.0).log10() - 10 * squares.log10())
+def closeness(precision: Precision, single: Decode, found: Decode, samples: Iterable[SampleLatents]) -> Closeness:
+    """Of decoders in single precision and in `precision`.
+
+    Raises VerificationFailed where a bound of the precision is missed, and what the decoders raise.
+    """
+    between, losses = [], []
+    for sample in samples:
+        expected, picture = single(sample), found(sample)
+        between.append(_psnr(picture, expected))
+        losses.append(_psnr(expected, sample.picture) - _psnr(picture, sample.picture))
+    measured = Closeness(round(min(between), 2), round(sum(losses) / len(losses), 4), round(max(losses), 4))
+    if measured.psnr < precision.LEAST_DB:
+        raise VerificationFailed(
+            f"is {measured.psnr:.1f} dB from fp32 on a photograph, less than {precision.LEAST_DB:g}"
+        )
+    if measured.mean_loss > precision.LARGEST_MEAN_LOSS:
+        raise VerificationFailed(
+            f"loses {measured.mean_loss:.2f} dB on photographs, more than {precision.LARGEST_MEAN_LOSS:g}"
+        )
+    if measured.largest_loss > precision.LARGEST_LOSS:
+        raise VerificationFailed(
+            f"loses {measured.largest_loss:.2f} dB on a photograph, more than {precision.LARGEST_LOSS:g}"
+        )
+    return measured
+
+
+def _psnr(one: Picture, other: Picture) -> float:
+    squares = np.square(one.astype(np.float64) - other).mean()
+    return EQUAL_DB if squares == 0 else 20 * math.log10(255) - 10 * math.log10(squares)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,15 +18,24 @@ from torch import Tensor
 from edgecodec.description import BakedGraph, Knobs, Port, Side
 from edgecodec.errors import VerificationFailed
 from edgecodec_export.baking import Baking, Point
-from edgecodec_export.calibration import Picture, crop, to_tensor
+from edgecodec_export.calibration import CalibrationPictures, Picture, crop, to_tensor
 from edgecodec_export.entropy.freeze import Frozen
-from edgecodec_export.graphs.closeness import least_psnr
-from edgecodec_export.graphs.needs import GraphNeeds, analysis_needs, synthesis_needs
-from edgecodec_export.graphs.onnx_export import IMAGE, SIZE, export_analysis, export_synthesis, takes_size
+from edgecodec_export.graphs.closeness import Closeness, closeness
+from edgecodec_export.graphs.needs import GraphNeeds, analysis_needs, grids, synthesis_needs
+from edgecodec_export.graphs.onnx_export import (
+    IMAGE,
+    SIZE,
+    SynthesisModule,
+    export_analysis,
+    export_synthesis,
+    synthesis_inputs,
+    takes_size,
+)
 from edgecodec_export.graphs.parity import check_analysis_parity, check_synthesis_parity
 from edgecodec_export.graphs.sample_latents import SampleLatents, decoder_inputs, sample_latents
 from edgecodec_export.graphs.weights import remove_unused_weights
 from edgecodec_export.precisions import SINGLE, Precision
+from edgecodec_export.precisions.precision import Inputs
 from edgecodec_export.text import Progress, suffix
 
 CHECKED_SIZE = (128, 192)  # pixels, height and width; multiples of every alignment
@@ -37,13 +46,13 @@ MEASURED_SIDE = 384  # pixels of a photograph, and a multiple of every alignment
 class ExportedGraphs:
     """The graphs of a model in a bundle's folder: encoders, then decoders, each side in one precision after the other.
 
-    errors: largest difference of each from PyTorch, by file. psnr_to_fp32: of each decoder in another precision, in dB,
-    the least of all photographs, by file. left_out: a line for each side and precision that missed its bounds.
+    errors: largest difference of each from PyTorch, by file. closeness: of each decoder in another precision than
+    single, by file. left_out: a line for each side and precision that missed its bounds.
     """
 
     graphs: tuple[BakedGraph, ...]
     errors: Mapping[str, float]
-    psnr_to_fp32: Mapping[str, float] = field(default_factory=dict)
+    closeness: Mapping[str, Closeness] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
@@ -51,7 +60,7 @@ def export_graphs(
     folder: Path,
     baking: Baking,
     frozen: Frozen,
-    photographs: Sequence[Picture],
+    photographs: CalibrationPictures,
     progress: Progress,
     precisions: Sequence[Precision] = (SINGLE,),
     *,
@@ -59,9 +68,9 @@ def export_graphs(
 ) -> ExportedGraphs:
     """Write the graphs of every baked encoder and decoder to `folder` and compare them with PyTorch.
 
-    frozen: codes the sample latents for the decoders. photographs: (H, W, 3) bytes, which calibrate nothing; other
-    precisions than single are measured on them. leave_out: a side of a bundle goes without a precision in which one of
-    its graphs misses the bounds; otherwise, and for single precision, that is an error.
+    frozen: codes the sample latents for the decoders. photographs: integers are ranged on those that calibrate, and
+    other precisions than single are measured on the others. leave_out: a side of a bundle goes without a precision in
+    which one of its graphs misses the bounds; otherwise, and for single precision, that is an error.
 
     One baked network is in memory at a time, and a conversion of it. Raises VerificationFailed.
     """
@@ -92,18 +101,18 @@ def export_graphs(
     return ExportedGraphs(
         tuple(each.graph for each in exported),
         {each.graph.file: each.error for each in exported},
-        {each.graph.file: each.psnr for each in exported if each.psnr is not None},
+        {each.graph.file: each.closeness for each in exported if each.closeness is not None},
         tuple(left_out),
     )
 
 
 @dataclass(frozen=True)
 class _Exported:
-    """A graph as described, its largest error, and the least PSNR to the one in fp32, where that was measured."""
+    """A graph as described, its largest error, and how close it is to the one in fp32, where that was measured."""
 
     graph: BakedGraph
     error: float
-    psnr: float | None = None
+    closeness: Closeness | None = None
 
 
 class _Exporter(ABC):
@@ -112,7 +121,7 @@ class _Exporter(ABC):
     SIDE: ClassVar[Side]
     NAME: ClassVar[str]
 
-    def __init__(self, folder: Path, baking: Baking, photographs: Sequence[Picture]) -> None:
+    def __init__(self, folder: Path, baking: Baking, photographs: CalibrationPictures) -> None:
         self.folder, self.baking, self.model, self.photographs = folder, baking, baking.model, photographs
         self.share_weights = max(len(baking.encoder_knobs()), len(baking.decoder_knobs())) > 1
 
@@ -134,12 +143,12 @@ class _Exporter(ABC):
 
     def samples(self, alignment: int) -> list[Picture]:
         """Crops of two sizes, of which one is small and not square."""
-        picture = self.photographs[0]
+        picture = self.photographs.measuring[0]
         return [crop(picture, *CHECKED_SIZE), crop(picture, 3 * alignment, 2 * alignment)]
 
-    def measured(self) -> Iterator[Picture]:
-        """The part of every photograph that is measured."""
-        return (picture[:MEASURED_SIDE, :MEASURED_SIDE] for picture in self.photographs)
+    def measured(self) -> list[Picture]:
+        """The part that is used of every photograph on which graphs are measured."""
+        return _parts(self.photographs.measuring)
 
     def _described(
         self, path: Path, point: Point, precision: Precision, needs: GraphNeeds, ports: tuple[list[Port], list[Port]]
@@ -156,6 +165,10 @@ class _Exporter(ABC):
             tiling=needs.tiling,
             bytes_per_pixel=needs.bytes_per_pixel,
         )
+
+
+def _parts(photographs: Sequence[Picture]) -> list[Picture]:
+    return [picture[:MEASURED_SIDE, :MEASURED_SIDE] for picture in photographs]
 
 
 class _Encoders(_Exporter):
@@ -197,7 +210,7 @@ class _Encoders(_Exporter):
 class _Decoders(_Exporter):
     SIDE, NAME = "decode", "synthesis"
 
-    def __init__(self, folder: Path, baking: Baking, photographs: Sequence[Picture], frozen: Frozen) -> None:
+    def __init__(self, folder: Path, baking: Baking, photographs: CalibrationPictures, frozen: Frozen) -> None:
         super().__init__(folder, baking, photographs)
         self._frozen = frozen
 
@@ -213,17 +226,24 @@ class _Decoders(_Exporter):
 
     @cached_property
     def _measured(self) -> list[SampleLatents]:
-        return sample_latents(self.baking, self._frozen, list(self.measured()))
+        return sample_latents(self.baking, self._frozen, self.measured())
+
+    @cached_property
+    def _calibrating(self) -> list[SampleLatents]:
+        return sample_latents(self.baking, self._frozen, _parts(self.photographs.calibrating))
 
     def export(self, path: Path, point: Point, precision: Precision) -> _Exported:
         latents = [each.latents for each in self._checked if each.suit(point.knobs)]
         converted = precision.converted(point.module, self.SIDE, self._tensors(latents[0]))
-        psnr = None
-        if precision is not SINGLE:
-            inputs = [self._tensors(each.latents) for each in self._measured if each.suit(point.knobs)]
-            psnr = round(least_psnr(precision, point.module, converted, inputs), 2)
-        graph = export_synthesis(self.model, replace(point, module=converted), path, share_weights=self.share_weights)
+        graph = export_synthesis(
+            self.model,
+            replace(point, module=converted),
+            path,
+            share_weights=self.share_weights,
+            finish=precision.finish(grids(synthesis_inputs(self.model)), partial(self._ranging, point)),
+        )
         error = check_synthesis_parity(path, self.model, point, latents, precision.LARGEST_ERROR)
+        close = self._closeness(path, point, converted, precision) if precision is not SINGLE else None
         ports = [Port(latent.name, "latent", latent.name) for latent in self.model.decoder_latents()]
         noise = self.model.noise()
         if noise is not None:
@@ -231,7 +251,22 @@ class _Decoders(_Exporter):
         needs = synthesis_needs(graph, self.model)
         described = self._described(path, point, precision, needs, (ports, [Port(IMAGE, "image")]))
         described = replace(described, tolerance_levels=precision.LEVELS, tolerance_db=precision.LEAST_DB)
-        return _Exported(described, error, psnr)
+        return _Exported(described, error, close)
+
+    def _closeness(self, path: Path, point: Point, converted: torch.nn.Module, precision: Precision) -> Closeness:
+        """Of the graph that was written. Raises VerificationFailed where it misses a bound."""
+        single = SINGLE.decoder(SynthesisModule(point.module), path)
+        found = precision.decoder(SynthesisModule(converted), path)
+        return closeness(
+            precision,
+            lambda sample: single(decoder_inputs(self.model, sample.latents)),
+            lambda sample: found(decoder_inputs(self.model, sample.latents)),
+            (each for each in self._measured if each.suit(point.knobs)),
+        )
+
+    def _ranging(self, point: Point) -> list[Inputs]:
+        """What the graph takes for the photographs that calibrate."""
+        return [decoder_inputs(self.model, each.latents) for each in self._calibrating if each.suit(point.knobs)]
 
     def _tensors(self, latents: Mapping[str, npt.NDArray[np.int16]]) -> list[Tensor]:
         return [torch.from_numpy(each) for each in decoder_inputs(self.model, latents).values()]

@@ -21,9 +21,10 @@ from edgecodec_export.sample_labels import side_latents
 
 @dataclass(frozen=True)
 class SampleLatents:
-    """knobs: those of the encoder. latents: decoder latents by name, int16 (C, h, w)."""
+    """knobs: those of the encoder. picture: what was coded. latents: decoder latents by name, int16 (C, h, w)."""
 
     knobs: Knobs
+    picture: Picture
     latents: dict[str, npt.NDArray[np.int16]]
 
     def suit(self, decoder: Knobs) -> bool:
@@ -66,4 +67,4 @@ def _coded(baking: Baking, frozen: Frozen, knobs: Knobs, picture: Picture) -> Sa
     observation = frozen.freezer.observe(to_tensor(picture), **knobs, **side_inputs)
     width, height = size_of(frozen.entropy, observation)
     payload, lanes = frozen.entropy.encode(as_int16(observation), width=width, height=height)
-    return SampleLatents(knobs, frozen.entropy.decode(payload, width=width, height=height, lanes=lanes))
+    return SampleLatents(knobs, picture, frozen.entropy.decode(payload, width=width, height=height, lanes=lanes))

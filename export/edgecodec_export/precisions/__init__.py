@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.options import PRECISIONS as DEFAULT
 from edgecodec_export.precisions.half import Half
+from edgecodec_export.precisions.int8 import Int8
 from edgecodec_export.precisions.precision import Precision, Single
 
 __all__ = ["SINGLE", "Precision", "named"]
 
 SINGLE = Single()
-_KNOWN: dict[str, Precision] = {each.name: each for each in (SINGLE, Half())}
+_KNOWN: dict[str, Precision] = {each.name: each for each in (SINGLE, Half(), Int8())}
 
 
 def named(names: Sequence[str] | None) -> tuple[Precision, ...]:
