@@ -196,6 +196,19 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Closeness:
+    """What a decoder's precision costs, on photographs that calibrated nothing, in dB.
+
+    psnr: to the pictures of fp32, the least of all. mean_loss, largest_loss: by how much the PSNR to the originals
+    falls, over all and on any; below 0 where it rises.
+    """
+
+    psnr: float
+    mean_loss: float
+    largest_loss: float
+
+
+@dataclass(frozen=True)
 class BundleFile:
     """size: bytes. sha256: 64 hexadecimal digits."""
 
@@ -223,12 +236,12 @@ class Description:
 class Background:
     """What the manifest adds for people and for `verify`.
 
-    parity: largest difference of each graph from PyTorch, by file. psnr_to_fp32: of decoders in other precisions, the
-    least of photographs that calibrated nothing, in dB, by file. entropy_cost: ideal bits of `pictures` photographs
-    that did not calibrate the entropy model, under the float model and the integer one; `bound_percent` how many more
-    the integer one takes at most, as a rule; `by_setting` the same at each value of the encoder's knobs, and the whole
-    their sum. provenance: checkpoints with their notes, versions, and `entropy` where the entropy model was kept from
-    another export. files: every file of the bundle but the manifest.
+    parity: largest difference of each graph from PyTorch, by file. closeness: of decoders in other precisions than
+    fp32, by file. entropy_cost: ideal bits of `pictures` photographs that did not calibrate the entropy model,
+    under the float model and the integer one; `bound_percent` how many more the integer one takes at most, as a
+    rule; `by_setting` the same at each value of the encoder's knobs, and the whole their sum. provenance:
+    checkpoints with their notes, versions, and `entropy` where the entropy model was kept from another export.
+    files: every file of the bundle but the manifest.
     """
 
     golden: tuple[Golden, ...]
@@ -236,4 +249,4 @@ class Background:
     entropy_cost: Mapping[str, Any]
     provenance: Mapping[str, Any]
     files: Mapping[str, BundleFile]
-    psnr_to_fp32: Mapping[str, float] = field(default_factory=dict)
+    closeness: Mapping[str, Closeness] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from edgecodec.description import (
     Background,
     BakedGraph,
     BundleFile,
+    Closeness,
     Description,
     Golden,
     GoldenPicture,
@@ -184,9 +185,9 @@ def _manifest(value: JsonValue) -> Manifest:
                 for name, each in value["parity"].fields().items()
             },
             entropy_cost={key: each.value for key, each in value["entropy_cost"].fields().items()},
-            psnr_to_fp32={
-                _listed(JsonValue(name, each.where), files): each.number()
-                for name, each in value.get("psnr_to_fp32", {}).fields().items()
+            closeness={
+                _listed(JsonValue(name, each.where), files): _closeness(each)
+                for name, each in value.get("closeness", {}).fields().items()
             },
             provenance={key: each.value for key, each in value["provenance"].fields().items()},
             files=files,
@@ -204,6 +205,10 @@ def _golden(value: JsonValue, files: Mapping[str, BundleFile]) -> Golden:
             for each in value["pictures"].elements()
         ),
     )
+
+
+def _closeness(value: JsonValue) -> Closeness:
+    return Closeness(**{name: value[name].number() for name in ("psnr", "mean_loss", "largest_loss")})
 
 
 def _listed(value: JsonValue, files: Mapping[str, BundleFile]) -> str:

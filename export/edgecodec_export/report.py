@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgecodec.description import Closeness
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.fused.writing import FusedGraph
-from edgecodec_export.graphs.closeness import Closeness
 from edgecodec_export.options import FUSED
 from edgecodec_export.text import label
 

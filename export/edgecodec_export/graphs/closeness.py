@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
+from edgecodec.description import Closeness
 from edgecodec.errors import VerificationFailed
 from edgecodec_export.calibration import Picture
 from edgecodec_export.graphs.sample_latents import SampleLatents
@@ -17,18 +17,6 @@ EQUAL_DB = 200.0  # of pictures without any difference
 
 #: From decoder latents to a picture, (H, W, 3) bytes.
 Decode = Callable[[SampleLatents], Picture]
-
-
-@dataclass(frozen=True)
-class Closeness:
-    """psnr: to the pictures of single precision, the least of all photographs, in dB.
-
-    mean_loss, largest_loss: by how much the PSNR to the originals falls, over all photographs and on any, in dB.
-    """
-
-    psnr: float
-    mean_loss: float
-    largest_loss: float
 
 
 def closeness(precision: Precision, single: Decode, found: Decode, samples: Iterable[SampleLatents]) -> Closeness:

@@ -15,12 +15,12 @@ import onnx
 import torch
 from torch import Tensor
 
-from edgecodec.description import BakedGraph, Knobs, Port, Side
+from edgecodec.description import BakedGraph, Closeness, Knobs, Port, Side
 from edgecodec.errors import VerificationFailed
 from edgecodec_export.baking import Baking, Point
 from edgecodec_export.calibration import CalibrationPictures, Picture, crop, to_tensor
 from edgecodec_export.entropy.freeze import Frozen
-from edgecodec_export.graphs.closeness import Closeness, closeness
+from edgecodec_export.graphs.closeness import closeness
 from edgecodec_export.graphs.needs import GraphNeeds, analysis_needs, grids, synthesis_needs
 from edgecodec_export.graphs.onnx_export import (
     IMAGE,
