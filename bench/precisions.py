@@ -50,9 +50,8 @@ def encoders(bundle: Path, pictures: list[Pixels]) -> list[bytes]:
         shown[precision] = [psnr(one, other) for one, other in zip(pictures, decoded, strict=True)]
     single, half = (sum(map(len, each)) for each in coded.values())
     changes = [after - before for before, after in zip(*shown.values(), strict=True)]
-    print(
-        f"encoding in fp16: {100 * (half / single - 1):+.3f} % bytes, {mean(changes):+.4f} dB (worst {min(changes):+.4f})"
-    )
+    worse = f"{mean(changes):+.4f} dB (worst {min(changes):+.4f})"
+    print(f"encoding in fp16: {100 * (half / single - 1):+.3f} % bytes, {worse}")
     return coded["fp32"]
 
 
