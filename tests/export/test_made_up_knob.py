@@ -68,6 +68,7 @@ def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _exported(folder: Path, *options: str) -> tuple[int, str]:
     outcome = run(
         *("export", "--ckpt", folder / "warm.safetensors", "--calibration", folder / "photos"),
+        *("--precision", "fp32"),
         *("-o", folder / "warm.bundle", *options),
     )
     return outcome.status, outcome.talk
