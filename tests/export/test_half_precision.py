@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from edgecodec.description import Closeness
 from edgecodec.errors import InvalidArgument, VerificationFailed
 from edgecodec_export.baking import Baking, Point
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.graphs import closeness
-from edgecodec_export.graphs.closeness import least_psnr
-from edgecodec_export.graphs.onnx_export import synthesis_inputs
+from edgecodec_export.graphs.closeness import EQUAL_DB, Decode, closeness
+from edgecodec_export.graphs.onnx_export import SynthesisModule, synthesis_inputs
+from edgecodec_export.graphs.sample_latents import SampleLatents
 from edgecodec_export.layers.normalisation import GDN, ChannelNorm
-from edgecodec_export.precisions import SINGLE, named
+from edgecodec_export.precisions import SINGLE, Precision, named
 from edgecodec_export.precisions.half import LARGEST, Half
 from edgecodec_export.precisions.last_convolutions import last_convolutions
 from support.make_tiny_bundle import tiny_pictures
@@ -186,17 +190,55 @@ def test_the_last_convolutions_are_found_through_branches_and_comparisons() -> N
     assert last_convolutions(module, [torch.rand(1, 2, 2, 2)]) == {module.a, module.b, module.d}
 
 
+def decode_with(precision: Precision, module: nn.Module) -> Decode:
+    decoder = precision.decoder(SynthesisModule(module), Path("of no file"))
+    return lambda sample: decoder({name: values.astype(np.float32) for name, values in sample.latents.items()})
+
+
+def sample_of(inputs: Sequence[Tensor]) -> SampleLatents:
+    latents = {str(i): each.numpy().astype(np.int16) for i, each in enumerate(inputs)}
+    return SampleLatents({}, np.full((128, 128, 3), 90, np.uint8), latents)
+
+
 def test_a_decoder_that_is_too_far_from_single_precision_fails() -> None:
     point, inputs = decoder_of("hific")
+    sample = sample_of(inputs)
+    single = decode_with(SINGLE, point.module)
     half = HALF.converted(point.module, "decode", inputs)
-    psnr = least_psnr(HALF, point.module, half, [inputs])
-    assert HALF.LEAST_DB < psnr < closeness.EQUAL_DB
+    found = closeness(HALF, single, decode_with(HALF, half), [sample])
+    assert HALF.LEAST_DB < found.psnr < EQUAL_DB
+    assert found.mean_loss == found.largest_loss != 0
     for layer in half.modules():
         if isinstance(layer, nn.Conv2d):
             layer.weight.mul_(1.02)
     with pytest.raises(VerificationFailed, match="dB from fp32 on a photograph, less than 55"):
-        least_psnr(HALF, point.module, half, [inputs, inputs])
-    assert least_psnr(SINGLE, point.module, point.module, [inputs]) == closeness.EQUAL_DB
+        closeness(HALF, single, decode_with(HALF, half), [sample, sample])
+    assert closeness(SINGLE, single, single, [sample]) == Closeness(EQUAL_DB, 0, 0)
+
+
+def test_what_a_precision_loses_is_bounded_on_average_and_on_each_photograph() -> None:
+    """Against figures that are computed here: pictures that are off by one level, and by two."""
+    original = np.full((8, 8, 3), 100, np.uint8)
+    samples = [SampleLatents({}, original, {}), SampleLatents({}, original + np.uint8(10), {})]
+
+    def decode(offsets: Sequence[int]) -> Decode:
+        return lambda sample: sample.picture + np.uint8(offsets[sample.picture is not original])
+
+    step = 20 * math.log10(2)  # from an error of one level to one of two
+    found = closeness(HALF, decode([1, 1]), decode([1, 2]), samples[:1])
+    assert (found.psnr, found.mean_loss, found.largest_loss) == (EQUAL_DB, 0, 0)
+
+    class Bounded(Half):
+        LEAST_DB = 0.0
+
+    found = closeness(Bounded(), decode([1, 1]), decode([1, 2]), samples)
+    assert (found.mean_loss, found.largest_loss) == (round(step / 2, 4), round(step, 4))
+    Bounded.LARGEST_LOSS = 6.0
+    with pytest.raises(VerificationFailed, match=r"loses 6\.02 dB on a photograph, more than 6"):
+        closeness(Bounded(), decode([1, 1]), decode([1, 2]), samples)
+    Bounded.LARGEST_MEAN_LOSS = 3.0
+    with pytest.raises(VerificationFailed, match=r"loses 3\.01 dB on photographs, more than 3"):
+        closeness(Bounded(), decode([1, 1]), decode([1, 2]), samples)
 
 
 def test_precisions_are_named_once_and_in_their_own_order() -> None:
@@ -205,4 +247,4 @@ def test_precisions_are_named_once_and_in_their_own_order() -> None:
     for names in (["fp23"], ["fp32", ""], []):
         with pytest.raises(InvalidArgument) as caught:
             named(names)
-        assert caught.value.hint == "the precisions are fp32, fp16"
+        assert caught.value.hint == "the precisions are fp32, fp16, int8"

@@ -78,9 +78,9 @@ def test_every_graph_comes_in_both_with_its_bounds(exported: tuple[Path, ExportR
         ("synthesis.fp16.onnx", "fp16", 8, 55),
     ]
     assert len({(each.inputs, each.outputs) for each in info.graphs}) == 2, "ports are the same in all"
-    (psnr,) = info.background.psnr_to_fp32.values()
-    assert 55 < psnr < 90 and info.background.psnr_to_fp32.keys() == {"synthesis.fp16.onnx"}
-    assert report.left_out == () and f"{psnr:.1f} dB to fp32" in "\n".join(summary(report))
+    ((file, close),) = info.background.closeness.items()
+    assert file == "synthesis.fp16.onnx" and 55 < close.psnr < 90 and abs(close.mean_loss) <= close.largest_loss < 0.01
+    assert report.left_out == () and f"{close.psnr:.1f} dB to fp32" in "\n".join(summary(report))
     half, single = ((folder / f"synthesis{ending}.onnx").stat().st_size for ending in (".fp16", ""))
     assert half < 0.8 * single
 
