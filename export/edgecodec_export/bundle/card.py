@@ -24,7 +24,7 @@ def model_card(description: Description, background: Background, fused: Sequence
     sections = [
         _header(description),
         _use(description),
-        _graphs(description, background.parity),
+        _graphs(description, background),
         _fused(fused),
         _numbers(description, background),
         _origin(background.provenance),
@@ -96,11 +96,13 @@ def _classes(description: Description) -> list[str]:
     ]
 
 
-def _graphs(description: Description, errors: Mapping[str, float]) -> list[str]:
-    """errors: largest difference of each graph from PyTorch, by file."""
+def _graphs(description: Description, background: Background) -> list[str]:
     lines = ["## Graphs", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
     for graph in description.graphs:
-        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {graph.precision} | {errors[graph.file]:.1e} |")
+        error = f"{background.parity[graph.file]:.1e}"
+        if graph.file in background.psnr_to_fp32:
+            error += f", {background.psnr_to_fp32[graph.file]:.1f} dB to fp32 or more"
+        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {graph.precision} | {error} |")
     if description.knobs:
         lines += ["", f"Without a choice, {_knobs(_defaults(description))}."]
         help_lines = {knob.name: knob.help for knob in description.knobs}
