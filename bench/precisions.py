@@ -70,10 +70,9 @@ def compare(
         other = [decoded(baking, knobs, HALF, latents) for _, latents in single]
         apart = psnrs(one, other)
         levels = max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(one, other, strict=True))
+        change = changes(psnrs(pictures, one), psnrs(pictures, other))
         print(
-            f"decoding in fp16 {dict(knobs)}: {min(apart):.1f} to {max(apart):.1f} dB to fp32, {levels} levels at most, "
-            f"{changes(psnrs(pictures, one), psnrs(pictures, other))}",
-            flush=True,
+            f"decoding in fp16 {dict(knobs)}: {min(apart):.1f} to {max(apart):.1f} dB to fp32, {change}, {levels} levels"
         )
 
 
