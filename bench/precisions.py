@@ -21,7 +21,7 @@ from PIL import Image
 
 from edgecodec.bundle import Bundle
 from edgecodec.description import Knobs
-from edgecodec.entropy_model import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
@@ -31,6 +31,7 @@ from edgecodec_export.precisions import SINGLE, Precision
 from edgecodec_export.precisions.half import Half
 
 Pixels = npt.NDArray[np.uint8]
+Latents = Mapping[str, npt.NDArray[np.int16]]
 HALF = Half()
 
 
@@ -71,9 +72,8 @@ def compare(
         apart = psnrs(one, other)
         levels = max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(one, other, strict=True))
         change = changes(psnrs(pictures, one), psnrs(pictures, other))
-        print(
-            f"decoding in fp16 {dict(knobs)}: {min(apart):.1f} to {max(apart):.1f} dB to fp32, {change}, {levels} levels"
-        )
+        where = f"{dict(knobs)}: {min(apart):.1f} to {max(apart):.1f} dB to fp32, {levels} levels at most"
+        print(f"decoding in fp16 {where}, {change}", flush=True)
 
 
 def coded(
