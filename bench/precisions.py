@@ -1,16 +1,16 @@
-"""What graphs in half precision lose: decoders against those in fp32, and encoders by the files that they give.
+"""What half precision loses: encoders by the files that they give, decoders against those in fp32.
 
     python bench/precisions.py BUNDLE CHECKPOINT[+MSE_CHECKPOINT] PICTURE...
 
-The bundle is an export of the checkpoints in fp32 and fp16. Each picture is encoded with the default encoder in both
-precisions on ONNX Runtime. Each decoder then decodes the file of the first in PyTorch, in fp32 and in half precision
-with sums in single, as tensor cores compute it; engines on processors would hide what half precision loses inside.
-PSNR is that of bytes.
+The bundle is an export of the checkpoints in fp32 and fp16, and gives the entropy model and the knobs. Networks run in
+PyTorch, in half precision with sums in single as tensor cores compute it: engines on processors would hide what is lost
+between layers. Sides of the pictures are multiples of 64. PSNR is that of bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -19,13 +19,20 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-import edgecodec
+from edgecodec.bundle import Bundle
+from edgecodec.description import Knobs
+from edgecodec.entropy_model import EntropyModel
+from edgecodec_export.baking import Baking
+from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.graphs.onnx_export import SynthesisModule
 from edgecodec_export.graphs.sample_latents import decoder_inputs
+from edgecodec_export.precisions import SINGLE, Precision
 from edgecodec_export.precisions.half import Half
 
 Pixels = npt.NDArray[np.uint8]
+Latents = Mapping[str, npt.NDArray[np.int16]]
+HALF = Half()
 
 
 def main() -> None:
@@ -35,57 +42,70 @@ def main() -> None:
     arguments.add_argument("pictures", nargs="+", type=Path)
     given = arguments.parse_args()
     pictures = [np.array(Image.open(path).convert("RGB")) for path in given.pictures]
-    files = encoders(given.bundle, pictures)
-    decoders(given.bundle, given.checkpoints, pictures, files)
+    bundle = Bundle(given.bundle)
+    (entropy,) = (EntropyModel(bundle.read(model.entropy)) for model in bundle.info.models)
+    points = {
+        side: [each.knobs for each in bundle.info.graphs if (each.side, each.precision) == (side, "fp16")]
+        for side in ("encode", "decode")
+    }
+    asked = {
+        name: sorted({knobs[name] for side in points.values() for knobs in side if name in knobs})
+        for name in {name for side in points.values() for knobs in side for name in knobs}
+    }
+    model, *mse = (load_model(read_checkpoint(Path(each), None)) for each in given.checkpoints.split("+"))
+    with torch.no_grad():
+        compare(model.baking(asked, *mse), entropy, points["encode"], points["decode"], pictures)
 
 
-def encoders(bundle: Path, pictures: list[Pixels]) -> list[bytes]:
-    """Print what encoding in half precision changes. Returns the files of the encoder in fp32."""
-    coded: dict[str, list[bytes]] = {}
-    shown: dict[str, list[float]] = {}
-    for precision in ("fp32", "fp16"):
-        with edgecodec.open_bundle(bundle, "onnxruntime", precision="fp32", encode_precision=precision) as codec:
-            coded[precision] = [codec.encode(each).data for each in pictures]
-            decoded = [codec.decode(data).pixels for data in coded[precision]]
-        shown[precision] = [psnr(one, other) for one, other in zip(pictures, decoded, strict=True)]
-    single, half = (sum(map(len, each)) for each in coded.values())
-    changes = [after - before for before, after in zip(*shown.values(), strict=True)]
-    worse = f"{mean(changes):+.4f} dB (worst {min(changes):+.4f})"
-    print(f"encoding in fp16: {100 * (half / single - 1):+.3f} % bytes, {worse}")
-    return coded["fp32"]
+def compare(
+    baking: Baking, entropy: EntropyModel, encoders: Sequence[Knobs], decoders: Sequence[Knobs], pictures: list[Pixels]
+) -> None:
+    single = [coded(baking, entropy, encoders[0], SINGLE, each) for each in pictures]
+    half = [coded(baking, entropy, encoders[0], HALF, each) for each in pictures]
+    rate = sum(size for size, _ in half) / sum(size for size, _ in single) - 1
+    before = psnrs(pictures, [decoded(baking, decoders[-1], SINGLE, latents) for _, latents in single])
+    after = psnrs(pictures, [decoded(baking, decoders[-1], SINGLE, latents) for _, latents in half])
+    print(f"encoding in fp16: {100 * rate:+.3f} % bytes, {changes(before, after)}", flush=True)
+    for knobs in decoders:
+        one = [decoded(baking, knobs, SINGLE, latents) for _, latents in single]
+        other = [decoded(baking, knobs, HALF, latents) for _, latents in single]
+        apart = psnrs(one, other)
+        levels = max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(one, other, strict=True))
+        change = changes(psnrs(pictures, one), psnrs(pictures, other))
+        where = f"{dict(knobs)}: {min(apart):.1f} to {max(apart):.1f} dB to fp32, {levels} levels at most"
+        print(f"decoding in fp16 {where}, {change}", flush=True)
 
 
-def decoders(bundle: Path, checkpoints: str, pictures: list[Pixels], files: list[bytes]) -> None:
-    main_model, *mse = (load_model(read_checkpoint(Path(each), None)) for each in checkpoints.split("+"))
-    info = edgecodec.inspect(bundle)
-    knobs = [graph.knobs for graph in info.graphs if (graph.side, graph.precision) == ("decode", "fp16")]
-    asked = {name: sorted({each[name] for each in knobs}) for name in knobs[0]}
-    baking = main_model.baking(asked, *mse)
-    with edgecodec.open_bundle(bundle, "onnxruntime") as codec:
-        latents = [codec.decode_latents(data) for data in files]
-    for each in knobs:
-        point, half = baking.decoder(each), Half()
-        inputs = [[torch.from_numpy(value) for value in decoder_inputs(main_model, maps).values()] for maps in latents]
-        converted = half.converted(point.module, "decode", inputs[0])
-        to_single, changes, levels = [], [], []
-        for picture, values in zip(pictures, inputs, strict=True):
-            with torch.no_grad():
-                one = SynthesisModule(point.module)(*values).numpy()
-            (other,) = half.run(SynthesisModule(converted), values)
-            height, width = picture.shape[:2]
-            one, two = one[:height, :width], other.numpy()[:height, :width]
-            to_single.append(psnr(one, two))
-            changes.append(psnr(picture, two) - psnr(picture, one))
-            levels.append(int(np.abs(one.astype(int) - two).max()))
-        print(
-            f"decoding in fp16 {dict(each)}: {min(to_single):.1f} to {max(to_single):.1f} dB to fp32, "
-            f"{mean(changes):+.4f} dB to the picture (worst {min(changes):+.4f}), {max(levels)} levels",
-            flush=True,
-        )
+def coded(
+    baking: Baking, entropy: EntropyModel, knobs: Knobs, precision: Precision, picture: Pixels
+) -> tuple[int, Latents]:
+    """Bytes of a picture, and the latents that a decoder gets."""
+    point = baking.encoder(knobs)
+    inputs = [to_tensor(picture), *(torch.tensor(each.default) for each in point.scalars.values())]
+    outputs = precision.run(precision.converted(point.module, "encode", inputs), inputs)
+    specs = baking.model.encoder_latents()
+    symbols = {spec.name: each[0].numpy().astype(np.int16) for spec, each in zip(specs, outputs, strict=True)}
+    height, width = picture.shape[:2]
+    payload, lanes = entropy.encode(symbols, width=width, height=height)
+    return len(payload), entropy.decode(payload, width=width, height=height, lanes=lanes)
 
 
-def psnr(one: Pixels, other: Pixels) -> float:
-    return float(20 * np.log10(255) - 10 * np.log10(np.square(one.astype(float) - other).mean()))
+def decoded(baking: Baking, knobs: Knobs, precision: Precision, latents: Mapping[str, npt.NDArray[np.int16]]) -> Pixels:
+    point = baking.decoder(knobs)
+    inputs = [torch.from_numpy(each) for each in decoder_inputs(baking.model, latents).values()]
+    (picture,) = precision.run(SynthesisModule(precision.converted(point.module, "decode", inputs)), inputs)
+    pixels: Pixels = picture.numpy()
+    return pixels
+
+
+def psnrs(ones: Sequence[Pixels], others: Sequence[Pixels]) -> list[float]:
+    squares = [np.square(one.astype(float) - other).mean() for one, other in zip(ones, others, strict=True)]
+    return [float(10 * np.log10(255**2 / each)) for each in squares]
+
+
+def changes(before: Sequence[float], after: Sequence[float]) -> str:
+    found = [b - a for a, b in zip(before, after, strict=True)]
+    return f"{mean(found):+.4f} dB to the picture (worst {min(found):+.4f})"
 
 
 if __name__ == "__main__":

@@ -129,8 +129,6 @@ class Codec:
     notes: what a user should hear of the choice of precision.
     """
 
-    notes: tuple[str, ...] = ()
-
     def __init__(
         self,
         bundle: Bundle,
@@ -147,10 +145,11 @@ class Codec:
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
         own, passed_over = native_engine(engine)
+        self.notes: tuple[str, ...] = ()
         chosen_by_engine = precision is None
         if precision is None and own is None:
             preferred = preferred_precision(engine)
-            if preferred in self.info.precisions("decode"):
+            if all(preferred in self.info.precisions("decode", model) for model in range(len(self.info.models))):
                 precision = preferred
             elif preferred != SINGLE:
                 self.notes = (f"{engine} would decode in {preferred}, and the bundle has none: it decodes in fp32",)

@@ -227,9 +227,10 @@ class Description:
     graphs: tuple[BakedGraph, ...]
     files: Mapping[str, BundleFile]
 
-    def precisions(self, side: Side) -> list[str]:
-        """Those of the graphs of one side, each once."""
-        return list(dict.fromkeys(graph.precision for graph in self.graphs if graph.side == side))
+    def precisions(self, side: Side, model: int | None = None) -> list[str]:
+        """Those of the graphs of one side and model, by its number, or of all models; each once."""
+        graphs = (graph for graph in self.graphs if graph.side == side and model in (None, graph.model))
+        return list(dict.fromkeys(graph.precision for graph in graphs))
 
 
 @dataclass(frozen=True)

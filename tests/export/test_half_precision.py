@@ -140,9 +140,10 @@ def test_decoders_halve_every_convolution_and_end_in_single(name: str) -> None:
 def test_norms_of_halves_square_in_single_precision(norm: nn.Module) -> None:
     """Values whose squares are beyond its range."""
     torch.manual_seed(1)
-    network = nn.Sequential(nn.Conv2d(3, 6, 1), norm.eval(), nn.Conv2d(6, 3, 1)).requires_grad_(False)
+    first = nn.Conv2d(3, 6, 1)
+    network = nn.Sequential(first, norm.eval(), nn.Conv2d(6, 3, 1)).requires_grad_(False)
     x = 700 * torch.rand(1, 3, 8, 8)
-    assert network[0](x).square().max() > LARGEST
+    assert first(x).square().max() > LARGEST
     (found,) = HALF.run(HALF.converted(network, "decode", [x]), [x])
     expected = network(x)
     assert (found - expected).abs().mean() < 0.01 * expected.abs().mean()
@@ -150,8 +151,8 @@ def test_norms_of_halves_square_in_single_precision(norm: nn.Module) -> None:
 
 def test_values_that_leave_the_range_are_found() -> None:
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)).requires_grad_(False)
-    for layer in (network[0], network[1]):
-        layer.weight.fill_(300.0)
+    for weight in (each for name, each in network.named_parameters() if name.endswith("weight")):
+        weight.fill_(300.0)
     half = HALF.converted(network, "decode", [torch.ones(1, 1, 2, 2)])
     with pytest.raises(VerificationFailed, match="leaves the range of half precision, which ends at 65504"):
         HALF.run(half, [torch.ones(1, 1, 2, 2)])
@@ -159,8 +160,9 @@ def test_values_that_leave_the_range_are_found() -> None:
 
 
 def test_a_weight_beyond_the_range_is_named() -> None:
-    network = nn.Sequential(nn.ReLU(), nn.Conv2d(1, 1, 1)).requires_grad_(False)
-    network[1].weight.fill_(7e4)
+    convolution = nn.Conv2d(1, 1, 1).requires_grad_(False)
+    convolution.weight.fill_(7e4)
+    network = nn.Sequential(nn.ReLU(), convolution)
     with pytest.raises(VerificationFailed, match=r"a weight of 7e\+04 in 1"):
         HALF.converted(network, "decode", [torch.ones(1, 1, 2, 2)])
 

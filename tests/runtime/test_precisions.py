@@ -15,7 +15,7 @@ import pytest
 import edgecodec
 from edgecodec import engine_registry, interface, native
 from edgecodec.bundle import Bundle
-from edgecodec.engine import Backend, Engine, Graph, Options, RunningEngine, Variant
+from edgecodec.engine import Backend, Graph, Options, RunningEngine, Variant
 from edgecodec.errors import EngineUnavailable, KnobUnavailable
 from edgecodec_engines.onnxruntime import OnnxRuntime
 from support.command_line import run_command
@@ -55,7 +55,7 @@ class Gpu(OnnxRuntime):
         """Always there."""
 
     @classmethod
-    def load(cls, graph: Graph, variant: str, options: Options) -> Engine:
+    def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
         if not cls.starts:
             raise EngineUnavailable("the driver is too old")
         return super().load(graph, "", options)
@@ -135,10 +135,10 @@ def test_a_bundle_of_one_precision_needs_no_name(tmp_path: Path) -> None:
     assert decoded(path, "onnxruntime")[1] == "fp16"
 
 
-@pytest.mark.parametrize("option", ["precision", "encode_precision"])
-def test_a_named_precision_that_is_not_there_is_told_what_is(both: Path, option: str) -> None:
+@pytest.mark.parametrize("options", [{"precision": "int8"}, {"encode_precision": "int8"}])
+def test_a_named_precision_that_is_not_there_is_told_what_is(both: Path, options: dict[str, Any]) -> None:
     with pytest.raises(KnobUnavailable, match="nothing was exported in int8") as caught:
-        edgecodec.open_bundle(both, "onnxruntime", **{option: "int8"})
+        edgecodec.open_bundle(both, "onnxruntime", **options)
     assert caught.value.hint == "the bundle has fp16, fp32"
 
 
@@ -183,8 +183,9 @@ def in_c(path: Path, **options: Any) -> tuple[str, str]:
 def table(precision: bytes | None) -> Table:
     """An engine of the caller's, which is never called."""
     made = interface.start(Table, precision=precision)
+    types: dict[str, Any] = {name: kind for name, kind, *_ in Table._fields_}
     for name in ("load", "run"):
-        setattr(made, name, dict(Table._fields_)[name](lambda *arguments: 1))  # type: ignore[misc]
+        setattr(made, name, types[name](lambda *arguments: 1))
     return made
 
 
