@@ -246,6 +246,8 @@ def test_what_a_precision_loses_is_bounded_on_average_and_on_each_photograph() -
 def test_precisions_are_named_once_and_in_their_own_order() -> None:
     assert [each.name for each in named(None)] == ["fp32", "fp16"]
     assert [each.name for each in named(["fp16", "fp32", "fp16"])] == ["fp32", "fp16"]
+    assert [each.name for each in named(["int8", "fp16"])] == ["fp16", "int8"]
+    assert [each.name for each in named(["int8"])] == ["fp32", "int8"], "it has no encoders"
     for names in (["fp23"], ["fp32", ""], []):
         with pytest.raises(InvalidArgument) as caught:
             named(names)

@@ -173,8 +173,7 @@ def test_a_precision_that_misses_its_bounds_is_left_out_or_an_error(
     monkeypatch.setattr(Half, "converted", missing)
     frozen: Any = None  # encoders come first, and need no entropy model
     with pytest.raises(VerificationFailed, match="is bad to encode") as caught:
-        pictures = tiny_halves().measuring
-        export_graphs(tmp_path, tiny_codec("hyperprior").baking(), frozen, pictures, print, named(["fp16"]))
+        export_graphs(tmp_path, tiny_codec("hyperprior").baking(), frozen, tiny_halves(), print, named(["fp16"]))
     assert caught.value.where == "analysis.fp16.onnx" and not list(tmp_path.iterdir())
     report = write(tmp_path / "b", leave_out=True)
     assert report.left_out == (

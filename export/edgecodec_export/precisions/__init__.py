@@ -23,6 +23,8 @@ _KNOWN: dict[str, Precision] = {each.name: each for each in (SINGLE, Half(), Int
 def named(names: Sequence[str] | None) -> tuple[Precision, ...]:
     """The precisions of these names, each once, in their order of preference; None: those of every bundle.
 
+    Where none of them has encoders, those in single precision are exported too, and the decoders with them.
+
     Raises InvalidArgument for a name that there is not, and for none at all.
     """
     hint = f"the precisions are {', '.join(_KNOWN)}"
@@ -32,4 +34,5 @@ def named(names: Sequence[str] | None) -> tuple[Precision, ...]:
     for name in asked:
         if name not in _KNOWN:
             raise InvalidArgument(f"there is no precision {name!r}", hint=hint)
-    return tuple(precision for name, precision in _KNOWN.items() if name in asked)
+    chosen = tuple(precision for name, precision in _KNOWN.items() if name in asked)
+    return chosen if any("encode" in precision.SIDES for precision in chosen) else (SINGLE, *chosen)

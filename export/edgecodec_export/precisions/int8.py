@@ -34,7 +34,7 @@ class Int8(Half):
     name = "int8"
     SIDES = ("decode",)
     LEVELS = 48
-    LEAST_DB = 0.0
+    LEAST_DB = 40.0
     LARGEST_MEAN_LOSS = 0.2
     LARGEST_LOSS = 0.3
     LARGEST_ERROR = LEVELS / 255
