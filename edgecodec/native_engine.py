@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from edgecodec import native
+from edgecodec import interface, native
+from edgecodec.description import BakedGraph
 from edgecodec.engine import NativeEngine, RunningEngine
 from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
@@ -13,8 +14,16 @@ from edgecodec.job import Job
 class NativeGraphs:
     """Graphs of a codec that has its own engine. May be used by several threads at a time."""
 
-    def __init__(self, codec: native.Owned, engine: NativeEngine, passed_over: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        codec: native.Owned,
+        engine: NativeEngine,
+        passed_over: tuple[tuple[str, str], ...],
+        graphs: Sequence[BakedGraph],
+    ) -> None:
+        """graphs: those of the bundle."""
         self._codec = codec
+        self._precisions = [graph.precision for graph in graphs]
         self._engine = engine
         self._passed_over = passed_over
 
@@ -23,21 +32,29 @@ class NativeGraphs:
 
         Raises what `Job.run` does. An interrupt ends the engine's work on this job at its next node.
         """
-        running = self._run(job)
-        return lambda number: running  # the same for all graphs
+        found = self._run(job)
+        return lambda number: self._running(found, number)
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed. Raises EngineUnavailable, EngineFailed, OutOfMemory, BundleChanged.
 
         An interrupt ends it as it does in `run`.
         """
-        return self._run(Job.load(self._codec, number, low_memory))
+        return self._running(self._run(Job.load(self._codec, number, low_memory)), number)
 
     def close(self) -> None:
         """Release the graphs, those in use as soon as they are not. A later call loads what it needs again."""
         native.library().ec_core_codec_unload(self._codec.value)
 
-    def _run(self, job: Job) -> RunningEngine:
+    def _run(self, job: Job) -> interface.RunningEngine:
         interruptible(job.run, job.cancel)
-        found = job.engine()
-        return RunningEngine(self._engine.name, found.version.decode(), found.device.decode(), self._passed_over)
+        return job.engine()
+
+    def _running(self, found: interface.RunningEngine, number: int) -> RunningEngine:
+        return RunningEngine(
+            self._engine.name,
+            found.version.decode(),
+            found.device.decode(),
+            self._passed_over,
+            self._precisions[number],
+        )
