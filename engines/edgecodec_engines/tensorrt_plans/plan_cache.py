@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,10 @@ class Plan:
     sha256: str
     about: Mapping[str, Any]
     verification: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """As JSON has them."""
+        return {**{each.name: getattr(self, each.name) for each in fields(self)}, "key": self.key.values()}
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,16 @@ class PlanCache:
         except EdgecodecError:
             return None
         return plan if plan.key == key else None
+
+    def find_whole(self, key: PlanKey) -> Plan | None:
+        """The plan with this key if it is there, byte by byte."""
+        plan = self.find(key)
+        if plan is not None:
+            try:
+                self.load(plan)
+            except BadModel:
+                return None
+        return plan
 
     def plans_for(self, graph: str, tensorrt: TensorRT, target: Target) -> list[Plan]:
         """The plans of a graph, by its `graph_sha256`, that run on this TensorRT and target, the newest first.
@@ -166,6 +180,11 @@ class PlanCache:
         verified = replace(plan, verification=verification)
         self._write(verified)
         return verified
+
+    def timings(self, tensorrt: TensorRT, target: Target) -> Path:
+        """The file for what TensorRT has measured on a target: it makes later builds faster, and alike."""
+        of = hashlib.sha256(json.dumps([asdict(tensorrt), asdict(target)]).encode()).hexdigest()
+        return self.folder / f"{of[:_DIGITS]}.timings"
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
@@ -256,7 +275,7 @@ class PlanCache:
                 values = json.loads(file.read(_LARGEST_JSON))
             if values["key"]["schema"] != SCHEMA:
                 raise ValueError(f"it is of schema {values['key']['schema']}")
-            plan = Plan(key_of(values["key"]), values["file"], **{name: values[name] for name in _FIELDS})
+            plan = Plan(**{**values, "key": key_of(values["key"])})
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise BadModel(f"does not describe a plan: {error}", where=str(path)) from error
         named = re.fullmatch(rf"{plan.key.digest[:_DIGITS]}\.[0-9a-f]{{{_DIGITS}}}\.plan", str(plan.file))
@@ -267,8 +286,7 @@ class PlanCache:
         return plan
 
     def _write(self, plan: Plan) -> None:
-        values = {"key": plan.key.values(), "file": plan.file, **{name: getattr(plan, name) for name in _FIELDS}}
-        text = json.dumps(values, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(plan.values(), indent=1, sort_keys=True) + "\n"
         files.write(self._json(plan.key), text.encode(), force=True)
 
     def _remove_abandoned(self) -> None:
@@ -276,9 +294,6 @@ class PlanCache:
             with contextlib.suppress(OSError), open(work / _LOCK, "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(work, ignore_errors=True)
-
-
-_FIELDS = ("size", "sha256", "about", "verification")
 
 
 def _hash(path: Path) -> tuple[int, str]:

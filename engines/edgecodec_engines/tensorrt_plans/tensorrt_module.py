@@ -7,12 +7,13 @@ to build: its plans are compiled for a GPU when they are loaded.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from edgecodec.errors import EngineUnavailable
-from edgecodec_engines.tensorrt_plans.cuda_driver import Device
-from edgecodec_engines.tensorrt_plans.plan_key import Target, TensorRT
+from edgecodec_engines.tensorrt_plans.cuda_driver import Device, first_device
+from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, Target, TensorRT
 
 TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt_rtx"
 #: What people call them, and the oldest version of each that builds graphs whose types are fixed, as ours are.
@@ -47,6 +48,15 @@ def find_tensorrt(name: str | None = None) -> tuple[TensorRT, Any]:
     raise EngineUnavailable("; ".join(reasons), where="tensorrt", hint=_INSTALL_HINT)
 
 
+def installed() -> list[TensorRT]:
+    """Every TensorRT that can be used here."""
+    found = []
+    for name in _FLAVOURS:
+        with suppress(EngineUnavailable):
+            found.append(find_tensorrt(name)[0])
+    return found
+
+
 def title(tensorrt: TensorRT) -> str:
     """What people call it, with its version."""
     return f"{_FLAVOURS[tensorrt.name][0]} {tensorrt.version}"
@@ -63,3 +73,12 @@ def target_of(tensorrt: TensorRT, device: Device | None) -> Target:
             hint="build on the device itself; tensorrt-rtx-cu13 builds without a GPU",
         )
     return Target(device.name, device.compute_capability, device.multiprocessors, device.driver)
+
+
+def runs_here(key: PlanKey) -> bool:
+    """Whether a plan with this key is of a TensorRT that is installed, and for what it builds for here."""
+    for tensorrt in installed():
+        with suppress(EngineUnavailable):
+            if (tensorrt, target_of(tensorrt, first_device())) == (key.tensorrt, key.target):
+                return True
+    return False
