@@ -3,8 +3,8 @@
     FOLDER/DIGEST.json            what a plan is: its key, size and SHA-256, how it was built, whether it was verified
     FOLDER/DIGEST.SHA-256.plan    the plan
 
-DIGEST is that of the key. The JSON appears last and names its plan, so that several processes may store the same key
-at a time and each reader sees one of them whole. Plans carry code: none is given out but what this user stored there,
+DIGEST is that of the key. The JSON appears last and names its plan, so that a reader sees one plan whole while another
+process stores the next. Plans carry code: none is given out but what this user stored there,
 byte by byte.
 
 An engine asks for the plans of a graph, takes the one that covers the shapes at hand, and loads it:
@@ -26,7 +26,6 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -44,7 +43,7 @@ _BLOCK = 1 << 20  # bytes
 _DIGITS = 32  # of a digest in names of files
 _WORK = ".building-"
 _LOCK = "lock"
-_NEW_FOR = 3600  # seconds in which a file may belong to what another process is about to write
+_TIMINGS = ".timings"
 
 
 @dataclass(frozen=True)
@@ -162,29 +161,31 @@ class PlanCache:
         Another one with this key is replaced. Raises CannotWrite.
         """
         private_folder.make(self.folder)
-        before = self.find(key)
-        try:
+        with self._writing():
+            before = self.find(key)
             size, sha256 = _hash(built)
             plan = Plan(key, f"{key.digest[:_DIGITS]}.{sha256[:_DIGITS]}.plan", size, sha256, about)
             os.chmod(built, 0o600)
             os.replace(built, self.path(plan))
-        except OSError as error:
-            raise CannotWrite(error.strerror or str(error), where=str(self.folder)) from error
-        self._write(plan)
-        if before is not None and before.file != plan.file:
-            self.path(before).unlink(missing_ok=True)
+            self._write(plan)
+            if before is not None and before.file != plan.file:
+                with contextlib.suppress(OSError):
+                    self.path(before).unlink()
         return plan
 
     def record_verification(self, plan: Plan, verification: str) -> Plan:
-        """Write beside a plan what was found with it. Raises CannotWrite."""
+        """Write beside a plan what was found with it, unless it was replaced since. Raises CannotWrite."""
         verified = replace(plan, verification=verification)
-        self._write(verified)
+        with self._writing():
+            current = self.find(plan.key)
+            if current is not None and current.file == plan.file:
+                self._write(verified)
         return verified
 
     def timings(self, tensorrt: TensorRT, target: Target) -> Path:
         """The file for what TensorRT has measured on a target: it makes later builds faster, and alike."""
         of = hashlib.sha256(json.dumps([asdict(tensorrt), asdict(target)]).encode()).hexdigest()
-        return self.folder / f"{of[:_DIGITS]}.timings"
+        return self.folder / f"{of[:_DIGITS]}{_TIMINGS}"
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
@@ -210,34 +211,21 @@ class PlanCache:
     def prune(self, wanted: Callable[[Plan], bool]) -> Pruned:
         """Remove all plans but those that are `wanted`, and everything that is damaged or belongs to no plan.
 
-        What another process may be at work on stays. Raises CannotWrite.
+        What another process is building stays. Raises CannotWrite.
         """
         if not self._exists():
             return Pruned(0, 0)
         self._remove_abandoned()
-        kept: set[Path] = set()
-        unwanted: set[Path] = set()
-        for path in self._descriptions():
-            unwanted.add(path)
-            with contextlib.suppress(BadModel):
-                plan = self._described(path)
-                files_of_plan = {path, self.path(plan)}
-                if wanted(plan) and self._is_there(plan):
-                    kept |= files_of_plan
-                else:
-                    unwanted |= files_of_plan
         removed = freed = 0
-        for path in sorted(self.folder.iterdir()):
-            if path in kept or not (path in unwanted or self._is_left_over(path)):
-                continue
-            try:
-                size = path.lstat().st_size
-                path.unlink()
-            except FileNotFoundError:  # another process was faster
-                continue
-            except OSError as error:
-                raise CannotWrite(error.strerror or str(error), where=str(path)) from error
-            removed, freed = removed + 1, freed + size
+        with self._writing():
+            kept = {path for plan in self.plans() if wanted(plan) for path in self._files_of(plan)}
+            for path in sorted(self.folder.iterdir()):
+                found = path.lstat()
+                # What TensorRT has measured makes the plans to come like those that are there.
+                is_kept = path in kept or path.name == _LOCK or (kept and path.suffix == _TIMINGS)
+                if not is_kept and not stat.S_ISDIR(found.st_mode):
+                    path.unlink()
+                    removed, freed = removed + 1, freed + found.st_size
         return Pruned(removed, freed)
 
     # ---- inside ----
@@ -248,19 +236,23 @@ class PlanCache:
         private_folder.check(self.folder)
         return True
 
-    def _is_there(self, plan: Plan) -> bool:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One process at a time changes what is there; readers see it before or after. Raises CannotWrite."""
         try:
-            return self.path(plan).lstat().st_size == plan.size
-        except OSError:
-            return False
+            with open(self.folder / _LOCK, "ab", opener=_privately) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise CannotWrite(error.strerror or str(error), where=str(self.folder)) from error
 
-    def _is_left_over(self, path: Path) -> bool:
-        """Whether a file belongs to nothing. A new one may be a plan whose description is about to appear."""
+    def _files_of(self, plan: Plan) -> set[Path]:
+        """None for a plan that is not there as a whole."""
         try:
-            found = path.lstat()
+            whole = self.path(plan).lstat().st_size == plan.size
         except OSError:
-            return False
-        return stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _NEW_FOR
+            whole = False
+        return {self._json(plan.key), self.path(plan)} if whole else set()
 
     def _json(self, key: PlanKey) -> Path:
         return self.folder / f"{key.digest[:_DIGITS]}.json"
@@ -304,3 +296,7 @@ def _hash(path: Path) -> tuple[int, str]:
             size += len(block)
         os.fsync(file.fileno())
     return size, digest.hexdigest()
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -63,7 +63,7 @@ def covers(profile: Profile, shapes: Mapping[str, Shape]) -> bool:
 
 def parse_size(text: str, option: str) -> Size:
     """ "768x512", width by height. Raises InvalidArgument, naming the option."""
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
     if match is None or not int(match[1]) or not int(match[2]):
         raise InvalidArgument(f"{text!r} is not a size", where=option, hint="give width and height, like 768x512")
     return Size(int(match[1]), int(match[2]))
