@@ -30,9 +30,12 @@ def main(folder: str, pipe: str) -> None:
         teller = _Teller(stream)
         try:
             teller.tell(facts=_build(Path(folder), teller))
+            status = 0
         except Exception as error:
             teller.tell(error=teller.complaint() or str(error) or type(error).__name__)
-            raise
+            status = 1
+    # All is done and told. TensorRT has more to do at the end of a process, which may crash or hang.
+    os._exit(status)
 
 
 def _end_with_the_parent() -> None:
