@@ -189,6 +189,21 @@ def test_golden_pictures_are_decoded_with_the_plan(
     assert asked == [(TINY, "tensorrt:rtx", "synthesis-alpha1.onnx")]
     assert outcome.records[0]["verification"] == verdict
     assert [plan.verification for plan in cache.plans()] == [verdict]
+    # What was found stands: an engine does not take a plan that failed, which another try would only find out again.
+    assert run_command("build", TINY, "--alpha", "1").status == status
+    assert len(asked) == 1
+    assert [plan.verification for plan in cache.plans()] == [verdict]
+
+
+def test_what_could_not_be_verified_is_tried_again(
+    builder: list[PlanKey], cache: PlanCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_command("build", TINY, "--alpha", "1")
+    monkeypatch.setattr(cuda_driver, "first_device", lambda: replace(ORIN, compute_capability="8.6"))
+    monkeypatch.setattr(verification, "compare_golden_pixels", lambda *arguments: 1)
+    run_command("build", TINY, "--alpha", "1")
+    assert [plan.verification for plan in cache.plans()] == ["verified"]
+    assert len(builder) == 1
 
 
 def test_what_cannot_be_verified_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
