@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from edgecodec.bundle import Bundle
 from edgecodec.engine import Graph
 from edgecodec.errors import EdgecodecError, EngineFailed, EngineUnavailable, OutOfMemory
+from edgecodec.loading import graph_of
 from edgecodec_engines.tensorrt_plans import building
 from edgecodec_engines.tensorrt_plans.building import Built, Progress, build
 from edgecodec_engines.tensorrt_plans.plan_cache import PlanCache
 from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, graph_sha256
-from edgecodec_engines.tensorrt_plans.planning import PlanWish, plan_key
+from edgecodec_engines.tensorrt_plans.planning import PlanWish, plan_key, wanted_graphs
 from edgecodec_engines.tensorrt_plans.profiles import PictureSizes, ShapeRange, Size
 from edgecodec_engines.tensorrt_plans.tensorrt_module import find_tensorrt, target_of
 from support.paths import ENVIRONMENT, TINY
@@ -49,8 +51,6 @@ def misbehaving(cache: PlanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def _tiny_key(graph: Graph) -> PlanKey:
-    from edgecodec.bundle import Bundle
-
     bundle = Bundle(TINY)
     number = next(n for n, each in enumerate(bundle.info.graphs) if each.file == graph.path.name)
     tensorrt, _ = find_tensorrt("tensorrt_rtx")
@@ -216,6 +216,47 @@ def test_a_decoder_becomes_a_plan(cache: PlanCache) -> None:
     assert 0 < shares[-1] <= 1
     assert key.graph == graph_sha256(graph)
     assert not list(cache.folder.glob("*.timings"))  # TensorRT-RTX measures nothing
+
+
+@needs_tensorrt
+def test_weights_in_files_of_their_own_become_part_of_the_plan(cache: PlanCache) -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = tiny_graph()
+    model = onnx.load_from_string(graph.data)
+    weights = b""
+    for tensor in model.graph.initializer:
+        data = tensor.raw_data
+        if len(data) < 1024:
+            continue
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for name, value in {"location": "weights/a.bin", "offset": len(weights), "length": len(data)}.items():
+            tensor.external_data.add(key=name, value=str(value))
+        weights += data
+    outside = replace(graph, data=model.SerializeToString(), weights={"weights/a.bin": memoryview(weights)})
+    assert len(weights) > len(outside.data)
+    built = build(cache, _tiny_key(graph), outside, {})
+    assert built.warnings == ()
+    assert built.plan.size > len(weights)
+
+
+@needs_tensorrt
+def test_sizes_knobs_and_noise_become_inputs_of_plans(cache: PlanCache, tmp_path: Path) -> None:
+    from support import make_bundles
+    from support.index_file import GREY
+
+    recipe = replace(
+        make_bundles.with_noise(),
+        analysis=[make_bundles.analysis(grey=True, scalar_shape=[1])],
+        padding=(make_bundles.BLOCK, 1, GREY),
+    )
+    bundle = Bundle(recipe.write(tmp_path / "a.bundle"))
+    tensorrt, _ = find_tensorrt("tensorrt_rtx")
+    wish = PlanWish(SIZES, ("decode", "encode"))
+    for number in wanted_graphs(bundle.info, wish):
+        graph = graph_of(bundle, number)
+        key = plan_key(bundle, number, graph, wish, tensorrt, target_of(tensorrt, None))
+        assert build(cache, key, graph, {}).warnings == ()
 
 
 @needs_tensorrt

@@ -176,7 +176,7 @@ def test_a_plan_that_is_not_what_was_stored_is_never_loaded(
 ) -> None:
     plan = store(cache)
     damage[1](cache.path(plan))
-    with pytest.raises(BadModel, match=r"the plan (cannot be read|has not the 6 bytes|is not the one)") as caught:
+    with pytest.raises(BadModel, match=r"the plan (cannot be read|is not the one)") as caught:
         cache.load(plan)
     assert caught.value.where == str(cache.path(plan))
     assert "edgecodec build" in str(caught.value.hint)

@@ -149,8 +149,6 @@ class PlanCache:
                 data = file.read(plan.size + 1)
         except OSError as error:
             raise BadModel(f"the plan cannot be read: {error.strerror or error}", where=str(path), hint=hint) from error
-        if len(data) != plan.size:
-            raise BadModel(f"the plan has not the {plan.size} bytes that were stored", where=str(path), hint=hint)
         if hashlib.sha256(data).hexdigest() != plan.sha256:
             raise BadModel("the plan is not the one that was stored", where=str(path), hint=hint)
         return data
