@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -136,6 +137,16 @@ def test_what_was_verified_is_remembered(cache: PlanCache) -> None:
     assert cache.find(KEY) == verified
     assert verified.verification == "verified"
     assert cache.load(verified) == b"a plan"
+
+
+def test_what_was_found_with_a_plan_is_not_said_of_the_next(cache: PlanCache) -> None:
+    first = store(cache)
+    second = store(cache, data=b"another")
+    cache.record_verification(first, "verified")
+    assert cache.find(KEY) == second
+    cache.prune(lambda plan: False)
+    cache.record_verification(second, "verified")
+    assert cache.find(KEY) is None
 
 
 def test_plans_of_a_graph_are_those_for_this_tensorrt_and_target(cache: PlanCache) -> None:
@@ -373,6 +384,25 @@ def test_concurrent_writers_leave_one_whole_plan(cache: PlanCache) -> None:
     last = cache.find(KEY)
     assert last is not None
     assert cache.load(last) in contents
+
+
+@pytest.mark.parametrize("call", ["store", "record_verification", "prune"])
+def test_writers_wait_for_each_other(cache: PlanCache, call: str) -> None:
+    plan = store(cache)
+    calls: dict[str, Callable[[], object]] = {
+        "store": lambda: store(cache, data=b"another"),
+        "record_verification": lambda: cache.record_verification(plan, "verified"),
+        "prune": lambda: cache.prune(lambda plan: False),
+    }
+    writer = threading.Thread(target=calls[call])
+    with open(cache.folder / "lock", "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writer.start()
+        writer.join(0.3)
+        assert writer.is_alive()
+        assert cache.find(KEY) == plan  # readers do not wait
+    writer.join(20)
+    assert cache.find(KEY) != plan
 
 
 def test_a_work_folder_is_gone_afterwards(cache: PlanCache) -> None:
