@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecodec.cli.batch import Job, Tally
-from edgecodec.cli.knob_options import BuiltKnobs, lists
+from edgecodec.cli.knob_options import GraphKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
@@ -53,7 +53,7 @@ class PlanOptions:
         bool, typer.Option("--force", help="Build what is there already, overwrite, or prune everything.")
     ] = False
 
-    def wish(self, knobs: BuiltKnobs) -> PlanWish:
+    def wish(self, knobs: GraphKnobs) -> PlanWish:
         """Raises InvalidArgument."""
         from edgecodec import memory
         from edgecodec_engines.tensorrt_plans.plan_key import BuildOptions
@@ -79,7 +79,7 @@ class PlanOptions:
 def build(
     bundle: Annotated[Path | None, typer.Argument(metavar="BUNDLE", help="Folder that export wrote.")] = None,
     *,
-    knobs: BuiltKnobs,
+    knobs: GraphKnobs,
     options: PlanOptions,
     list_plans: Annotated[bool, typer.Option("--list", help="Show the plans that are there, and exit.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove plans that do not run here, and exit.")] = False,
