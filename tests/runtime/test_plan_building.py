@@ -21,7 +21,7 @@ from edgecodec.loading import graph_of
 from edgecodec_engines.tensorrt_plans import building
 from edgecodec_engines.tensorrt_plans.building import Built, Progress, build
 from edgecodec_engines.tensorrt_plans.plan_cache import PlanCache
-from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, graph_sha256
+from edgecodec_engines.tensorrt_plans.plan_key import BuildOptions, PlanKey, Target, TensorRT, graph_sha256
 from edgecodec_engines.tensorrt_plans.planning import PlanWish, plan_key, wanted_graphs
 from edgecodec_engines.tensorrt_plans.profiles import PictureSizes, ShapeRange, Size
 from edgecodec_engines.tensorrt_plans.tensorrt_module import find_tensorrt, target_of
@@ -193,6 +193,50 @@ def test_weights_are_written_into_the_work_folder_alone(cache: PlanCache, name: 
     with pytest.raises(EngineFailed, match="has weights in"):
         build(cache, KEY, graph, {})
     assert _left_in(cache) == []
+
+
+#: A builder that is done at once. Its plan is what was measured before.
+MEASURING = """
+import json, os, sys
+from pathlib import Path
+work, pipe = Path(sys.argv[2]), int(sys.argv[3])
+request = json.loads((work / "request.json").read_text())
+timings = work / "timings"
+before = timings.read_bytes() if timings.exists() else b"nothing"
+(work / "plan").write_bytes(before)
+timings.write_bytes(request["tensorrt"].encode())
+facts = {"layers": 7, "memory": 8, "workspace": request["workspace"]}
+for line in ({"phase": "a", "share": 0.5}, {"warning": "odd"}, {"facts": facts}):
+    os.write(pipe, json.dumps(line).encode() + b"\\n")
+os._exit(0)
+"""
+
+
+def test_what_was_measured_helps_the_next_build_for_the_same_target(
+    cache: PlanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(fake_polygraphy(tmp_path / "fake", MEASURING)))
+    key = replace(KEY, tensorrt=TensorRT("tensorrt", "10.3.0.30"), target=Target("Orin", "8.7"))
+    other_target = replace(key, target=Target("Thor", "11.0"))
+    other_version = replace(key, tensorrt=TensorRT("tensorrt", "10.3.0.31"))
+    other_graph = replace(key, graph="0" * 64)
+    for each, before in (
+        (key, b"nothing"),
+        (other_target, b"nothing"),
+        (other_version, b"nothing"),
+        (other_graph, b"tensorrt"),
+    ):
+        assert cache.load(build(cache, each, tiny_graph(), {}).plan) == before
+
+
+def test_what_the_builder_says_is_told(cache: PlanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(fake_polygraphy(tmp_path / "fake", MEASURING)))
+    heard: list[Progress] = []
+    built = build(cache, replace(KEY, options=BuildOptions(1 << 30)), tiny_graph(), {"a": 1}, report=heard.append)
+    assert [(each.phase, each.share) for each in heard] == [("a", 0.5)]
+    assert (built.warnings, built.layers, built.memory) == (("odd",), 7, 8)
+    assert built.plan.about["a"] == 1
+    assert built.plan.about["workspace"] == 1 << 30
 
 
 # ---- real ones ----
