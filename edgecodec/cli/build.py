@@ -169,15 +169,15 @@ class _Work:
             found = verify_plan(self.bundle.root, baked, self.tensorrt, self.device)
             plan = self.cache.record_verification(plan, found)
         where = self.cache.path(plan)
-        if self.options.output is not None:
-            where = write_copy(self.cache, plan, self.options.output, baked.file, force=self.options.force)
-        self._report(baked.file, plan, where, built)
         if (plan.verification or "").startswith(FAILED):
             raise VerificationFailed(
                 f"the plan does not give the golden pictures: {plan.verification}",
                 where=str(where),
                 hint="use --precision fp32, or another engine",
             )
+        if self.options.output is not None:
+            where = write_copy(self.cache, plan, self.options.output, baked.file, force=self.options.force)
+        self._report(baked.file, plan, where, built)
 
     def _tell(self, file: str, progress: Progress) -> None:
         phase = f", {progress.phase} {progress.share:.0%}" if progress.phase else ""
