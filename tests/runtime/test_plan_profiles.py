@@ -35,7 +35,7 @@ RECIPES = {
     "grey": lambda: replace(
         make_bundles.plain(), analysis=[make_bundles.analysis(grey=True)], padding=(BLOCK, 1, GREY)
     ),
-    "small": lambda: replace(make_bundles.plain(), padding=(BLOCK, 24, REFLECT)),
+    "small": lambda: replace(make_bundles.plain(), padding=(BLOCK, 32, REFLECT)),
     "labels": make_bundles.with_labels,
     "noise": make_bundles.with_noise,
     "knob": lambda: replace(make_bundles.plain(), analysis=[make_bundles.analysis(scalar_shape=[])]),
