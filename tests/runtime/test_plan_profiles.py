@@ -35,7 +35,12 @@ RECIPES = {
     "grey": lambda: replace(
         make_bundles.plain(), analysis=[make_bundles.analysis(grey=True)], padding=(BLOCK, 1, GREY)
     ),
-    "small": lambda: replace(make_bundles.plain(), padding=(BLOCK, 32, REFLECT)),
+    "two grids": lambda: replace(
+        make_bundles.plain(),
+        model=make_bundles.colour_model(4 * BLOCK),
+        analysis=[make_bundles.analysis(grown_to=4)],
+        padding=(BLOCK, 2 * BLOCK, REFLECT),
+    ),
     "labels": make_bundles.with_labels,
     "noise": make_bundles.with_noise,
     "knob": lambda: replace(make_bundles.plain(), analysis=[make_bundles.analysis(scalar_shape=[])]),
@@ -68,7 +73,7 @@ def test_shapes_are_those_that_the_graphs_name(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("recipe", [*RECIPES])
-@pytest.mark.parametrize("size", [(37, 21), (17, 24), (64, 80)])
+@pytest.mark.parametrize("size", [(37, 21), (7, 24), (64, 80)])
 def test_shapes_are_those_that_an_engine_is_given(
     recipe: str,
     size: tuple[int, int],
