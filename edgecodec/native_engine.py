@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 
 from edgecodec import interface, native
-from edgecodec.engine import NativeEngine, RunningEngine
+from edgecodec.engine import NativeEngine, Ran, RunningEngine
 from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
 
@@ -19,14 +18,14 @@ class NativeGraphs:
         self._engine = engine
         self._passed_over = passed_over
 
-    def run(self, job: Job) -> Callable[[int], RunningEngine]:
-        """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
+    def run(self, job: Job) -> Ran:
+        """Run all steps of a job. Raises what `Job.run` does.
 
-        Raises what `Job.run` does. An interrupt ends the engine's work at its next node.
+        An interrupt ends the engine's work at its next node.
         """
         interruptible(job.run, self._cancel)
         running = self._running(job.engine())
-        return lambda number: running  # the same for all graphs
+        return Ran(lambda number: running)  # the same for all graphs
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed. Raises EngineUnavailable, EngineFailed, OutOfMemory, BundleChanged.

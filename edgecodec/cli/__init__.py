@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import edgecodec
+from edgecodec.cli.bench import bench
 from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
 from edgecodec.cli.doctor import doctor
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, encode, decode, inspect, verify, doctor, train):
+for command in (export, fuse, encode, decode, inspect, verify, bench, doctor, train):
     app.command()(command)
 
 
