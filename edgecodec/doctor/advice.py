@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgecodec.cache_folder import VARIABLE
 from edgecodec.doctor.cache import Cache
 from edgecodec.doctor.engines import EngineState
 from edgecodec.doctor.jetson import Jetson
@@ -39,7 +38,7 @@ def advice(
         yield from _on_memory(memory)
     if cache is not None and not cache.writable:
         why = f": {cache.problem}" if cache.problem else ""
-        yield f"{cache.path} cannot be written to{why}. Set {VARIABLE} to a folder that can."
+        yield f"{cache.path} cannot be written to{why}. Set XDG_CACHE_HOME to a folder that can."
 
 
 def _on_library(software: Software, processor: Processor | None) -> Iterator[str]:

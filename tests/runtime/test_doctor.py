@@ -186,27 +186,24 @@ def test_a_driver_that_is_not_there() -> None:
 
 
 def test_the_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECODEC_CACHE", str(tmp_path / "cache"))
-    assert cache.look() == {"path": str(tmp_path / "cache"), "size": 0, "writable": True, "problem": None}
-    recorded(tmp_path / "cache", {"a": "12345", "b/c": "678"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.look() == {"path": str(tmp_path / "edgecodec"), "size": 0, "writable": True, "problem": None}
+    recorded(tmp_path / "edgecodec", {"a": "12345", "plans/c": "678"})
     assert cache.look()["size"] == 8
 
 
 def test_a_cache_in_the_place_of_a_file_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("EDGECODEC_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert cache.look()["writable"] is False
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EDGECODEC_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/tmp/mine")
     assert cache_folder() == Path("/var/tmp/mine/edgecodec")
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache_folder() == Path("/home/someone/.cache/edgecodec")
-    monkeypatch.setenv("EDGECODEC_CACHE", "/elsewhere")
-    assert cache_folder() == Path("/elsewhere")
 
 
 # ---- the whole report ----------------------------------------------------------------------------------------------
@@ -279,7 +276,7 @@ def test_what_is_unknown_gives_no_advice() -> None:
         ({"nvidia": replace(NO_GPU, present=True)}, "no driver"),
         ({"nvidia": replace(NO_GPU, present=True, driver="580.1")}, "--gpus all"),
         ({"memory": Memory(1 << 34, 1 << 33, 1 << 29)}, "Only 512 MB"),
-        ({"cache": Cache("/nowhere", 0, False)}, "/nowhere cannot be written to. Set EDGECODEC_CACHE"),
+        ({"cache": Cache("/nowhere", 0, False)}, "/nowhere cannot be written to. Set XDG_CACHE_HOME"),
         ({"jetson": Jetson("Orin", "36.4.3", "1 (7W)", ()), "nvidia": WITH_GPU}, "Power mode 1 (7W)"),
         (
             {"software": replace(SOFTWARE, library=replace(SOFTWARE.library, kernels="scalar"))},
