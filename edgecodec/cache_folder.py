@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """`edgecodec` in XDG_CACHE_HOME, or in ~/.cache. It may not exist yet. Raises RuntimeError where there is no home."""
+    """`edgecodec` in XDG_CACHE_HOME, or in ~/.cache. It may be missing. Raises RuntimeError without a home folder."""
     shared = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification has paths that are not absolute ignored.
     return (Path(shared) if os.path.isabs(shared) else Path.home() / ".cache") / "edgecodec"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 _PROGRAM = "from edgecodec.child_process import serve; serve()"
 #: Seconds that a process gets to disappear after it was killed. One that waits for a driver may never do.
 _FAREWELL = 0.5
+_PR_SET_PDEATHSIG = 1
 
 
 class ChildFailed(Exception):
@@ -54,6 +56,7 @@ def call_in_child(function: str, *arguments: Any, patience: float) -> Any:
 
 def serve() -> None:
     """In the child: call the function that its arguments name, and answer on standard output."""
+    _end_with_parent()
     # Only the answer may be there, whatever libraries print.
     answer = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
@@ -66,6 +69,12 @@ def serve() -> None:
     with answer:
         json.dump(result, answer)
     os._exit(0)  # without waiting for threads that a library has left behind
+
+
+def _end_with_parent() -> None:
+    """On Linux: an interrupt that ends the parent leaves nothing behind, whatever hangs here."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -71,7 +71,8 @@ def _on_gpu(nvidia: Nvidia, engines: tuple[EngineState, ...], *, is_jetson: bool
             "(docker run --gpus all)."
         )
     elif not any(engine.usable and engine.device != _ON_THE_PROCESSOR for engine in engines):
-        yield f"No engine uses the {nvidia.gpus[0].name}: install onnxruntime-gpu instead of onnxruntime."
+        build = "a build of onnxruntime-gpu for Jetson" if is_jetson else "onnxruntime-gpu"
+        yield f"No engine uses the {nvidia.gpus[0].name}: install {build} instead of onnxruntime."
 
 
 def _on_jetson(jetson: Jetson) -> Iterator[str]:

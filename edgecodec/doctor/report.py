@@ -52,7 +52,8 @@ class Machine:
 def examine(root: Path = _ROOT, patience: float = PATIENCE) -> Report:
     """Look at everything; nothing is raised. root: where files of the system are read. patience: seconds a probe."""
     probes = _Probes()
-    with ThreadPoolExecutor(max_workers=3, thread_name_prefix="edgecodec-doctor") as workers:
+    workers = ThreadPoolExecutor(max_workers=3, thread_name_prefix="edgecodec-doctor")
+    try:
         engines = workers.submit(probes.attempt, "engines", lambda: engine_states(patience))
         devices = workers.submit(probes.attempt, "nvidia", lambda: nvidia(root, patience))
         folder = workers.submit(probes.attempt, "cache", lambda: cache(patience))
@@ -65,6 +66,8 @@ def examine(root: Path = _ROOT, patience: float = PATIENCE) -> Report:
             "nvidia": devices.result(),
             "cache": folder.result(),
         }
+    finally:
+        workers.shutdown(wait=False)  # an interrupt does not wait for a library that hangs
     return Report(**found, failed=probes.failed, advice=tuple(advice(**found)))  # type: ignore[arg-type]
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from edgecodec.doctor.processor import Processor, processor
 from edgecodec.doctor.software import NativeLibrary, Software, software
 from edgecodec.errors import InternalError
 from support.command_line import run_command
+from support.paths import ENVIRONMENT
 
 #: What the kernel and the system say on a Jetson Orin Nano with Jetson Linux 36.4.3, its clocks following the load.
 JETSON = {
@@ -242,6 +247,37 @@ def test_the_command_says_it_in_words_and_in_json() -> None:
     (record,) = told.records
     assert told.status == 0 and json.dumps(record)
     assert record["software"]["library"]["kernels"] and record["engines"][0]["name"] == "onnxruntime"
+
+
+def test_an_interrupt_does_not_wait_for_an_engine_that_hangs(tmp_path: Path) -> None:
+    """And leaves no process behind."""
+    hanging = "import os, time\nopen(os.environ['PID_FILE'], 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    recorded(
+        tmp_path,
+        {
+            "hanging.py": hanging,
+            "hanging.dist-info/METADATA": "Metadata-Version: 2.1\nName: hanging\nVersion: 0\n",
+            "hanging.dist-info/entry_points.txt": "[edgecodec.engines]\nhanging = hanging:BACKEND\n",
+        },
+    )
+    pid_file = tmp_path / "pid"
+    path = os.pathsep.join([ENVIRONMENT["PYTHONPATH"], str(tmp_path)])
+    environment = {**ENVIRONMENT, "PYTHONPATH": path, "PID_FILE": str(pid_file)}
+    with subprocess.Popen([sys.executable, "-m", "edgecodec", "doctor", "-q"], env=environment) as command:
+        try:
+            deadline = time.monotonic() + 60
+            while not (pid_file.exists() and pid_file.read_text()):
+                assert time.monotonic() < deadline and command.poll() is None
+                time.sleep(0.01)
+            start = time.monotonic()
+            command.send_signal(signal.SIGINT)
+            assert command.wait(60) == 130
+            assert time.monotonic() - start < 10
+        finally:
+            command.kill()
+    while Path(f"/proc/{pid_file.read_text()}").exists():
+        assert time.monotonic() - start < 20
+        time.sleep(0.01)
 
 
 # ---- advice ------------------------------------------------------------------------------------------------------
