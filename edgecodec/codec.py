@@ -18,11 +18,11 @@ from edgecodec import container, files, interface, native
 from edgecodec import knobs as knob_rules
 from edgecodec.bundle import Bundle, BundleInfo
 from edgecodec.container import Container, FileInfo
-from edgecodec.description import Knobs, Model
+from edgecodec.description import SINGLE, Knobs, Model
 from edgecodec.encoding import Encoded, Wish
 from edgecodec.encoding import encode as encode_with
 from edgecodec.engine import MAX_THREADS, Options, RunningEngine
-from edgecodec.engine_registry import native_engine, require_engine
+from edgecodec.engine_registry import native_engine, preferred_precision, require_engine
 from edgecodec.errors import EdgecodecError, InvalidArgument, typed
 from edgecodec.job import Job, decode_options, knob_values
 from edgecodec.knobs import KnobChoice
@@ -92,6 +92,7 @@ def open_bundle(
     *,
     knobs: KnobChoice | None = None,
     precision: str | None = None,
+    encode_precision: str | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
     tile: TileChoice = "auto",
@@ -102,8 +103,10 @@ def open_bundle(
 
     engine: a name like "onnxruntime:cuda"; a named engine is that engine or an error. knobs: of the decoder, by name;
     any knob may be given by its own name instead, like alpha=0.5. None and what is not named mean the bundle's default.
-    precision: "fp32", "fp16", ... or None for the bundle's first. threads: processor threads of the engine and the
-    entropy model, None for all that this process may use. Graphs are loaded when they are first needed.
+    precision: of decoders, "fp32", "fp16"...; None for what suits the engine: fp16 on a GPU, fp32 otherwise and where
+    the bundle has no other. encode_precision: of encoders, None for fp32, because another may change what is coded. One
+    that is named and not there is an error. threads: processor threads of the engine and the entropy model, None for
+    all that this process may use. Graphs are loaded when they are first needed.
 
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
@@ -116,14 +119,17 @@ def open_bundle(
     require_engine(engine)
     asked = knob_rules.asked(knobs, shorthands)
     room = tile_option(tile), memory_option(max_memory)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room)
+    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room, encode_precision)
 
 
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
     info: what the bundle's index says. graphs: the bundle's graphs on the engine, to load one before it is needed.
+    notes: what a user should hear of the choice of precision.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -135,11 +141,19 @@ class Codec:
         threads: int | None = None,
         tile: int = interface.TILE_OFF,
         max_memory: int = 0,
+        encode_precision: str | None = None,
     ) -> None:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
         own, passed_over = native_engine(engine)
+        chosen_by_engine = precision is None
+        if precision is None and own is None:
+            preferred = preferred_precision(engine)
+            if preferred in self.info.precisions("decode"):
+                precision = preferred
+            elif preferred != SINGLE:
+                self.notes = (f"{engine} would decode in {preferred}, and the bundle has none: it decodes in fp32",)
         options = interface.start(
             interface.CodecOptions,
             engine=interface.NO_ENGINE if own is None else own.name.encode(),
@@ -147,6 +161,7 @@ class Codec:
             knobs=knob_values(asked),
             knob_count=len(asked),
             precision=None if precision is None else precision.encode(),
+            encode_precision=None if encode_precision is None else encode_precision.encode(),
             threads=threads or 0,
             tile=tile,
             max_memory=max_memory,
@@ -156,9 +171,9 @@ class Codec:
         native.call(library.ec_codec_open, bundle.handle, ctypes.byref(options), ctypes.byref(handle))
         self._owned = native.Owned(library.ec_codec_close, handle.value, bundle)
         self.graphs: LoadedGraphs | NativeGraphs = (
-            LoadedGraphs(bundle, engine, Options(threads))
+            LoadedGraphs(bundle, engine, Options(threads), chosen_by_engine=chosen_by_engine)
             if own is None
-            else NativeGraphs(self._owned, own, passed_over)
+            else NativeGraphs(self._owned, own, passed_over, self.info.graphs)
         )
 
     def __enter__(self) -> Codec:

@@ -12,6 +12,8 @@ SCHEMA = 2
 INDEX = "index.bin"
 MANIFEST = "manifest.json"
 LARGEST_RATE_FIT = 8  # coefficients
+#: The precision of graphs that every other is measured against.
+SINGLE = "fp32"
 
 Knobs = Mapping[str, float]
 Side = Literal["encode", "decode"]
@@ -152,7 +154,8 @@ class BakedGraph:
     """A network of an encoder or a decoder, at one value of each of `knobs`.
 
     model: its number among the bundle's models. tolerance_levels: how far a golden pixel may be off on another engine,
-    of 255. tolerance_db: PSNR to the fp32 graph, 0 where none is stated. bytes_per_pixel: of memory, weights not among
+    of 255. tolerance_db: least PSNR to the fp32 graph, and to golden pictures on another engine, both of bytes; 0 where
+    none is stated. bytes_per_pixel: of memory, weights not among
     them, or None where it was not estimated.
     """
 
@@ -171,10 +174,11 @@ class BakedGraph:
 
 @dataclass(frozen=True)
 class GoldenPicture:
-    """What `Golden.file` decodes to with these knobs."""
+    """What `Golden.file` decodes to with these knobs, in this precision."""
 
     knobs: Knobs
     file: str
+    precision: str = SINGLE
 
 
 @dataclass(frozen=True)
@@ -210,12 +214,17 @@ class Description:
     graphs: tuple[BakedGraph, ...]
     files: Mapping[str, BundleFile]
 
+    def precisions(self, side: Side) -> list[str]:
+        """Those of the graphs of one side, each once."""
+        return list(dict.fromkeys(graph.precision for graph in self.graphs if graph.side == side))
+
 
 @dataclass(frozen=True)
 class Background:
     """What the manifest adds for people and for `verify`.
 
-    parity: largest difference of each graph from PyTorch, by file. entropy_cost: ideal bits of `pictures` photographs
+    parity: largest difference of each graph from PyTorch, by file. psnr_to_fp32: of decoders in other precisions, the
+    least of photographs that calibrated nothing, in dB, by file. entropy_cost: ideal bits of `pictures` photographs
     that did not calibrate the entropy model, under the float model and the integer one; `bound_percent` how many more
     the integer one takes at most, as a rule; `by_setting` the same at each value of the encoder's knobs, and the whole
     their sum. provenance: checkpoints with their notes, versions, and `entropy` where the entropy model was kept from
@@ -227,3 +236,4 @@ class Background:
     entropy_cost: Mapping[str, Any]
     provenance: Mapping[str, Any]
     files: Mapping[str, BundleFile]
+    psnr_to_fp32: Mapping[str, float] = field(default_factory=dict)

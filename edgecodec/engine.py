@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgecodec.description import SINGLE
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -69,12 +71,15 @@ class Options:
 
 @dataclass(frozen=True)
 class RunningEngine:
-    """What really runs. passed_over: for `auto`, the faster engines and why each was not taken."""
+    """What really runs. passed_over: for `auto`, the faster engines and why each was not taken. precision: of the
+    graph.
+    """
 
     name: str
     version: str
     device: str
     passed_over: tuple[tuple[str, str], ...] = ()
+    precision: str = SINGLE
 
 
 @dataclass(frozen=True)
@@ -131,12 +136,13 @@ class Variant:
     """One way to run a backend. name: what follows the colon in the engine's name, "" for the backend alone.
 
     auto_rank: where `auto` tries it, the lowest first; None where it is taken only by name, as every engine of another
-    package is.
+    package is. precision: in which decoders run on it where nobody names one and the bundle has it; fp16 on a GPU.
     """
 
     name: str
     device: str
     auto_rank: int | None
+    precision: str = SINGLE
 
 
 @dataclass(frozen=True)

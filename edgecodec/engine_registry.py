@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
+from edgecodec.description import SINGLE
 from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
@@ -72,6 +73,23 @@ def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str]
         else:
             break
     return None, ()
+
+
+def preferred_precision(name: str) -> str:
+    """In which decoders run on the engine called `name`, or on the first that `auto` can use, where nobody names one.
+
+    Raises what `require_engine` does for a name.
+    """
+    if name != AUTO:
+        backend, variant = _find(name)
+        return next(each.precision for each in backend.variants if each.name == variant)
+    for candidate in _auto_order():
+        try:
+            require_engine(candidate)
+        except EngineError:
+            continue
+        return preferred_precision(candidate)
+    return SINGLE
 
 
 def open_engine(name: str, graph: Graph, options: Options) -> Engine:

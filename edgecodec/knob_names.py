@@ -9,12 +9,12 @@ from edgecodec.errors import InvalidArgument
 #: Names of other arguments and options, which therefore no knob can have.
 # fmt: off
 RESERVED = frozenset((
-    "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device", "engine",
-    "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs", "json", "keep",
-    "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "max_memory", "max_pixels",
-    "max_pixels_per_byte", "minutes", "no_cold", "output", "path", "picture", "precision", "quiet", "recipe",
-    "resume", "runs", "seconds", "seed", "self", "set", "show", "side", "source", "sources", "strip", "target_bpp",
-    "threads", "tile", "verbose", "version", "warm_up",
+    "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
+    "encode_precision", "engine", "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs",
+    "json", "keep", "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "max_memory",
+    "max_pixels", "max_pixels_per_byte", "minutes", "no_cold", "output", "path", "picture", "precision", "quiet",
+    "recipe", "resume", "runs", "seconds", "seed", "self", "set", "show", "side", "source", "sources", "strip",
+    "target_bpp", "threads", "tile", "verbose", "version", "warm_up",
 ))
 # fmt: on
 

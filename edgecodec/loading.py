@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from edgecodec import description
 from edgecodec.bundle import Bundle
-from edgecodec.description import BakedGraph, Model
+from edgecodec.description import SINGLE, BakedGraph, Model
 from edgecodec.engine import Copies, Engine, Graph, Options, Port, Ran, RunningEngine
 from edgecodec.engine_outputs import require_output
-from edgecodec.engine_registry import open_engine
+from edgecodec.engine_registry import open_engine, preferred_precision
 from edgecodec.job import DTYPES, Job, shape_of
 
 
@@ -24,12 +24,17 @@ class LoadedGraphs:
     it stays so from then on.
     """
 
-    def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
+    def __init__(self, bundle: Bundle, engine: str, options: Options, *, chosen_by_engine: bool = False) -> None:
+        """chosen_by_engine: whether nobody named the precision of decoders. Then one for GPUs is not run on a processor
+        where `auto` ends up on that after all: the same decoder in fp32 is.
+        """
         self._bundle = bundle
         self._engine_name = engine
         self._options = options
+        self._chosen_by_engine = chosen_by_engine
         self._engines: dict[int, Engine] = {}
         self._low_memory: set[int] = set()
+        self._taken: dict[int, int] = {}  # the place of another graph, by that graph
         self._users = 0
         self._retired: list[Engine] = []
         # A signal handler may close what the code that it interrupted is loading.
@@ -57,12 +62,12 @@ class LoadedGraphs:
                     )
                     taken.append(np.ascontiguousarray(found))
                     wanted.data = taken[i].ctypes.data
-            running = {number: engine.describe() for number, engine in engines.items()}
+            running = {number: self._describe(number, engine) for number, engine in engines.items()}
             return Ran(running.__getitem__, Copies(upload, download))
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed."""
-        return self.engine(number, low_memory=low_memory).describe()
+        return self._describe(number, self.engine(number, low_memory=low_memory))
 
     def engine(self, number: int, *, low_memory: bool = False) -> Engine:
         """The graph of this number among those of the bundle, loaded."""
@@ -73,8 +78,33 @@ class LoadedGraphs:
                 self._low_memory.add(number)
             if number not in self._engines:
                 options = replace(self._options, low_memory=number in self._low_memory)
-                self._engines[number] = open_engine(self._engine_name, self._graph(number), options)
+                self._engines[number] = self._open(number, options)
             return self._engines[number]
+
+    def _open(self, number: int, options: Options) -> Engine:
+        engine = open_engine(self._engine_name, self._graph(number), options)
+        in_single = self._in_single(number)
+        if in_single == number or preferred_precision(engine.describe().name) != SINGLE:
+            return engine
+        engine.close()
+        self._taken[number] = in_single
+        return open_engine(self._engine_name, self._graph(in_single), options)
+
+    def _in_single(self, number: int) -> int:
+        """The number of the graph that may take another's place on a processor; that of the graph itself for none.
+
+        Graphs that differ in precision alone have the same inputs and outputs.
+        """
+        graphs = self._bundle.info.graphs
+        if not self._chosen_by_engine or graphs[number].side == "encode":
+            return number
+        wanted = (graphs[number].model, "decode", graphs[number].knobs, SINGLE)
+        found = (i for i, each in enumerate(graphs) if (each.model, each.side, each.knobs, each.precision) == wanted)
+        return next(found, number)
+
+    def _describe(self, number: int, engine: Engine) -> RunningEngine:
+        graph = self._bundle.info.graphs[self._taken.get(number, number)]
+        return replace(engine.describe(), precision=graph.precision)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

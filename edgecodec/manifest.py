@@ -11,6 +11,7 @@ from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
 from edgecodec.description import (
     MANIFEST,
     SCHEMA,
+    SINGLE,
     Background,
     BakedGraph,
     BundleFile,
@@ -183,6 +184,10 @@ def _manifest(value: JsonValue) -> Manifest:
                 for name, each in value["parity"].fields().items()
             },
             entropy_cost={key: each.value for key, each in value["entropy_cost"].fields().items()},
+            psnr_to_fp32={
+                _listed(JsonValue(name, each.where), files): each.number()
+                for name, each in value.get("psnr_to_fp32", {}).fields().items()
+            },
             provenance={key: each.value for key, each in value["provenance"].fields().items()},
             files=files,
         ),
@@ -195,7 +200,8 @@ def _golden(value: JsonValue, files: Mapping[str, BundleFile]) -> Golden:
         knobs=_knobs(value["knobs"]),
         latents_sha256=value["latents_sha256"].hexadecimal(64),
         pictures=tuple(
-            GoldenPicture(_knobs(each["knobs"]), _listed(each["file"], files)) for each in value["pictures"].elements()
+            GoldenPicture(_knobs(each["knobs"]), _listed(each["file"], files), each.get("precision", SINGLE).text())
+            for each in value["pictures"].elements()
         ),
     )
 

@@ -161,9 +161,9 @@ BACKEND = Backend(
     "onnxruntime",
     (
         Variant("", "cpu", auto_rank=1),
-        Variant("cuda", "cuda", auto_rank=0),
+        Variant("cuda", "cuda", auto_rank=0, precision="fp16"),
         # It compiles for minutes at first use, so it has to be asked for.
-        Variant("tensorrt", "tensorrt", auto_rank=None),
+        Variant("tensorrt", "tensorrt", auto_rank=None, precision="fp16"),
     ),
     OnnxRuntime,
     native,

@@ -12,6 +12,8 @@ from typer import Argument, Option
 
 #: Folder of a bundle for fused graphs.
 FUSED = "fused"
+#: Of every bundle, where the graphs stay within the bounds of each.
+PRECISIONS = ("fp32", "fp16")
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,9 @@ class ExportOptions:
     between the two. knobs: the values to bake by name; knobs that are not named get the family's own choice. family:
     the checkpoint's family, for files that are not recognised. calibration: a folder of photographs. entropy_from: a
     bundle of the same checkpoint whose entropy model to keep, so that the files it has coded decode with the new one.
-    fused: write the decoders as fused graphs too, to the folder FUSED of the bundle. force: replace a bundle that is
-    already there.
+    precision: those of the graphs; None for PRECISIONS, of which those whose graphs miss their bounds are left out. One
+    that is named is exported, or is an error. fused: write the decoders as fused graphs too, to the folder FUSED of the
+    bundle. force: replace a bundle that is already there.
     """
 
     checkpoint: Annotated[Path, Option("--ckpt", metavar="FILE", help="Trained weights, as their authors saved them.")]
@@ -46,6 +49,7 @@ class ExportOptions:
     ] = None
     fused: Annotated[bool, Option("--fused", help="Write the decoders as fused graphs too; see fuse.")] = False
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
+    precision: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

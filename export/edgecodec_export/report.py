@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecodec_export.entropy.cost import EntropyCost
@@ -17,7 +17,8 @@ class ExportReport:
     """What an export wrote.
 
     errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
-    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED.
+    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. psnr_to_fp32, left_out:
+    as `ExportedGraphs` has them.
     """
 
     path: Path
@@ -27,16 +28,21 @@ class ExportReport:
     size: int
     kept_entropy: bool = False
     fused: tuple[FusedGraph, ...] = ()
+    psnr_to_fp32: Mapping[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def summary(report: ExportReport) -> list[str]:
     """Lines for people: what was written, how exact the graphs are, and what the integer entropy model costs."""
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
-    lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
+    for name, error in report.errors.items():
+        psnr = report.psnr_to_fp32.get(name)
+        lines.append(f"  {name}  largest error {error:.1e}{'' if psnr is None else f', {psnr:.1f} dB to fp32'}")
     lines += [f"  {FUSED}/{each.file}  {each.size / 1e6:.1f} MB" for each in report.fused]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
+    lines += [f"warning: {line}" for line in report.left_out]
     return lines + _warnings(cost, report.kept_entropy)
 
 

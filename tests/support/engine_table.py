@@ -52,7 +52,7 @@ class _Loaded(Structure):
     ]
 
 
-class _Table(Structure):
+class Table(Structure):
     """ec_engine"""
 
     _fields_ = [
@@ -66,6 +66,7 @@ class _Table(Structure):
         ),
         ("cancel", CFUNCTYPE(None, c_void_p)),
         ("unload", CFUNCTYPE(None, c_void_p, c_void_p)),
+        ("precision", c_char_p),
     ]
 
 
@@ -96,7 +97,7 @@ def _tensors(arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
 class LoadedGraph:
     """A graph on an engine. device, version: as the engine reports them."""
 
-    def __init__(self, table: _Table, loaded: _Loaded) -> None:
+    def __init__(self, table: Table, loaded: _Loaded) -> None:
         self._table = table
         self._handle = loaded.graph
         self.device = loaded.device.decode()
@@ -114,7 +115,7 @@ class LoadedGraph:
 class EngineTable:
     """What a codec does with an engine."""
 
-    def __init__(self, table: _Table) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
         self.name = table.name.decode()
 
@@ -154,7 +155,7 @@ class EngineTable:
 
 SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_onnxruntime_open", c_int, [c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)]),
-    ("ec_core_onnxruntime_table", POINTER(_Table), [c_void_p]),
+    ("ec_core_onnxruntime_table", POINTER(Table), [c_void_p]),
     ("ec_core_onnxruntime_close", None, [c_void_p]),
 ]
 

@@ -110,6 +110,7 @@ def background(
     return Background(
         golden=golden,
         parity=model.exported.errors,
+        psnr_to_fp32=model.exported.psnr_to_fp32,
         entropy_cost=_cost_values(model.frozen.cost),
         provenance=_provenance(source, model.frozen),
         files=files,

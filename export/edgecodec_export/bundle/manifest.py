@@ -22,6 +22,7 @@ def manifest_values(description: Description, background: Background) -> dict[st
         **description_values(description),
         "golden": [_golden_values(golden) for golden in background.golden],
         "parity": {file: float(f"{error:.1e}") for file, error in background.parity.items()},
+        "psnr_to_fp32": dict(background.psnr_to_fp32),
         "entropy_cost": dict(background.entropy_cost),
         "provenance": dict(background.provenance),
         "files": {name: {"size": file.size, "sha256": file.sha256} for name, file in background.files.items()},
@@ -33,5 +34,8 @@ def _golden_values(golden: Golden) -> dict[str, Any]:
         "file": golden.file,
         "knobs": dict(golden.knobs),
         "latents_sha256": golden.latents_sha256,
-        "pictures": [{"file": picture.file, "knobs": dict(picture.knobs)} for picture in golden.pictures],
+        "pictures": [
+            {"file": picture.file, "knobs": dict(picture.knobs), "precision": picture.precision}
+            for picture in golden.pictures
+        ],
     }

@@ -100,3 +100,7 @@ class _OutputSlice(nn.Conv2d):
         del self.weight, self.bias
         self.weight = whole.weight[start : start + count]
         self.bias = bias_of(whole)[start : start + count]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The layers before may have been converted to another precision than the one that is viewed."""
+        return super().forward(input.to(self.weight.dtype))

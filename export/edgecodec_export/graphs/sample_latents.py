@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from edgecodec.description import Knobs
+from edgecodec.noise import normal_noise
 from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import Picture, to_tensor
 from edgecodec_export.entropy.cost import as_int16, size_of
 from edgecodec_export.entropy.freeze import Frozen
+from edgecodec_export.families.codec import LearnedCodec
+from edgecodec_export.graphs.onnx_export import synthesis_inputs
 from edgecodec_export.sample_labels import side_latents
 
 
@@ -36,6 +39,19 @@ def sample_latents(baking: Baking, frozen: Frozen, pictures: Sequence[Picture]) 
     settings = baking.settings()
     settings += [knobs for knobs in baking.encoder_knobs() if knobs not in settings]
     return [_coded(baking, frozen, knobs, picture) for knobs, picture in _covering(settings, pictures)]
+
+
+def decoder_inputs(
+    model: LearnedCodec, latents: Mapping[str, npt.NDArray[np.int16]]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """What a synthesis graph takes for decoder latents (C, h, w), by name and in its order: noise of seed 0 too."""
+    maps = dict(latents)
+    noise = model.noise()
+    if noise:
+        last = model.decoder_latents()[-1]
+        height, width = (side * last.stride // noise.stride for side in maps[last.name].shape[1:])
+        maps[noise.name] = normal_noise(0, noise.channels, height, width)
+    return {latent.name: maps[latent.name][None].astype(np.float32) for latent in synthesis_inputs(model)}
 
 
 def _covering(settings: Sequence[Knobs], pictures: Sequence[Picture]) -> Iterator[tuple[Knobs, Picture]]:

@@ -345,7 +345,8 @@ typedef struct ec_engine_options {
  * never NULL. An engine's statuses are EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY and EC_CANCELLED, and those
  * of the graph itself: EC_BAD_MODEL, EC_LIMIT, EC_BUNDLE_CHANGED. One that no engine can have is reported as
  * EC_ENGINE_FAILED. Functions may be called by any thread that uses the codec, by several at a time. name: for people,
- * or NULL. context: handed to each function.
+ * or NULL. context: handed to each function. precision: in which it decodes where the caller names none and the bundle
+ * has it, "fp16" for most GPUs; NULL for fp32.
  *
  * load: makes a graph ready to run when it is first needed, and again where memory has become scarce. The data live
  *   until it returns, weights among them.
@@ -363,6 +364,7 @@ typedef struct ec_engine {
                      size_t output_count, ec_error *error);
     void (*cancel)(void *context);
     void (*unload)(void *context, void *graph);
+    const char *precision;
 } ec_engine;
 
 /* ---- codecs ---------------------------------------------------------------------------------------------------- */
@@ -399,7 +401,10 @@ typedef struct ec_allocator {
  *   opened. From 1.29 on it sends facts about its use over the network, unless the environment variable
  *   ORT_DISABLE_TELEMETRY is 1; where that is not set, it is set to 1 before ONNX Runtime starts.
  * knobs: of decoders, for all pictures; those of a picture override them.
- * precision: of decoders, "fp32", "fp16"...; NULL for the bundle's first. encode_precision: of encoders, NULL for fp32.
+ * precision: of decoders, "fp32", "fp16"...; a precision that the bundle lacks is an error. NULL for that of the engine:
+ *   fp16 on the GPUs that ONNX Runtime reaches by the names cuda, tensorrt, nvtensorrtrtx, rocm, migraphx, dml and
+ *   webgpu, else fp32, and fp32 where the bundle has nothing else. What was used stands in ec_picture. encode_precision:
+ *   of encoders, likewise; NULL for fp32 on every engine, because it may change what is coded.
  * threads: of the processor, for engine and entropy model, 256 at most; 0 for all that this process may use.
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
  * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part

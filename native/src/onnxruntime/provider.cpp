@@ -63,6 +63,11 @@ const EpDevice *find_device(const Library &library, const std::string &name) {
 
 }  // namespace
 
+bool is_gpu(const std::string &name) {
+    const char *const gpus[] = {"cuda", "dml", "migraphx", "nvtensorrtrtx", "rocm", "tensorrt", "webgpu"};
+    return std::any_of(std::begin(gpus), std::end(gpus), [&](const char *gpu) { return means(gpu, name); });
+}
+
 Provider::Provider(const Library &library, const std::string &name, const std::string &plugin)
     : library_(library), name_(name), device_(name.empty() ? "cpu" : name) {
     located("onnxruntime:" + name, [&] {

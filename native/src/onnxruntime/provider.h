@@ -7,6 +7,9 @@
 
 namespace edgecodec::ort {
 
+// Whether a provider, by its name as below, computes on a GPU.
+bool is_gpu(const std::string &name);
+
 class Provider {
 public:
     // name: "" for the processor, "cuda", "tensorrt", or the name of another provider, with or without
