@@ -11,10 +11,11 @@ from edgecodec.errors import InvalidArgument
 RESERVED = frozenset((
     "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
     "encode_precision", "engine", "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs",
-    "json", "keep", "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "max_memory",
-    "max_pixels", "max_pixels_per_byte", "minutes", "no_cold", "output", "path", "picture", "precision", "quiet",
-    "recipe", "resume", "runs", "seconds", "seed", "self", "set", "show", "side", "source", "sources", "strip",
-    "target_bpp", "threads", "tile", "verbose", "version", "warm_up",
+    "json", "keep", "keep_classes", "knob", "knobs", "labels", "largest", "limits", "list", "list_plans",
+    "list_recipes", "max", "max_memory", "max_pixels", "max_pixels_per_byte", "min", "minutes", "no_cold", "opt",
+    "output", "path", "picture", "precision", "prune", "quiet", "recipe", "resume", "rtx", "runs", "seconds", "seed",
+    "self", "set", "show", "side", "smallest", "source", "sources", "strip", "target_bpp", "threads", "tile",
+    "typical", "verbose", "version", "warm_up", "workspace",
 ))
 # fmt: on
 

@@ -82,13 +82,13 @@ class LoadedGraphs:
             return self._engines[number]
 
     def _open(self, number: int, options: Options) -> Engine:
-        engine = open_engine(self._engine_name, self._graph(number), options)
+        engine = open_engine(self._engine_name, graph_of(self._bundle, number), options)
         in_single = self._in_single(number)
         if in_single == number or preferred_precision(engine.describe().name) != SINGLE:
             return engine
         engine.close()
         self._taken[number] = in_single
-        return open_engine(self._engine_name, self._graph(in_single), options)
+        return open_engine(self._engine_name, graph_of(self._bundle, in_single), options)
 
     def _in_single(self, number: int) -> int:
         """The number of the graph that may take another's place on a processor; that of the graph itself for none.
@@ -130,20 +130,23 @@ class LoadedGraphs:
         while self._retired and not self._users:
             self._retired.pop().close()
 
-    def _graph(self, number: int) -> Graph:
-        info = self._bundle.info
-        graph = info.graphs[number]
-        model = info.models[graph.model]
-        contents = self._bundle.graph(number)
-        return Graph(
-            path=contents.path,
-            data=contents.data,
-            inputs=_ports(graph.inputs, graph, model),
-            outputs=_ports(graph.outputs, graph, model),
-            scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
-            size=next((port.name for port in graph.inputs if port.role == "size"), None),
-            weights=contents.weights,
-        )
+
+def graph_of(bundle: Bundle, number: int) -> Graph:
+    """The graph of this number among those of a bundle, as engines take it. Raises BundleChanged, BadModel,
+    LimitExceeded.
+    """
+    graph = bundle.info.graphs[number]
+    model = bundle.info.models[graph.model]
+    contents = bundle.graph(number)
+    return Graph(
+        path=contents.path,
+        data=contents.data,
+        inputs=_ports(graph.inputs, graph, model),
+        outputs=_ports(graph.outputs, graph, model),
+        scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
+        size=next((port.name for port in graph.inputs if port.role == "size"), None),
+        weights=contents.weights,
+    )
 
 
 def _ports(ports: tuple[description.Port, ...], graph: BakedGraph, model: Model) -> tuple[Port, ...]:

@@ -82,7 +82,19 @@ class FusedKnobs:
     ] = None
 
 
-_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | FusedKnobs
+@dataclass(frozen=True)
+class BuiltKnobs:
+    """Lists of values of graphs to build plans of. None: any value."""
+
+    alpha: Annotated[str | None, Option(metavar="A,A...", help="Decoders of this realism.")] = None
+    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Encoders and decoders of this quality.")] = None
+    beta: Annotated[str | None, Option(metavar="B,B...", help="Decoders of this realism.")] = None
+    knob: Annotated[
+        list[str] | None, Option(metavar="NAME=V,V...", help="Graphs with these values of any knob; see inspect.")
+    ] = None
+
+
+_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | BuiltKnobs | FusedKnobs
 
 
 def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, float]:
@@ -92,7 +104,7 @@ def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, floa
     return _merged(shorthands, general)
 
 
-def lists(options: BakedKnobs | FusedKnobs) -> dict[str, tuple[float, ...]]:
+def lists(options: BakedKnobs | BuiltKnobs | FusedKnobs) -> dict[str, tuple[float, ...]]:
     """Lists of values by knob. Raises InvalidArgument."""
     shorthands = {name: parse_numbers(text, f"--{name}") for name, text in _shorthands(options) if text is not None}
     general = {name: parse_numbers(text, f"--knob {name}") for name, text in _general(options).items()}
