@@ -106,8 +106,6 @@ def _check(paths: Sequence[str], contenders: Sequence[Contender], settings: Sett
     labels = [contender.label for contender in contenders]
     if twice := next((label for label in labels if labels.count(label) > 1), None):
         raise InvalidArgument(f"{twice} is named twice", hint="name each engine and precision once")
-    if settings.side == "encode" and any(contender.precision for contender in contenders):
-        raise InvalidArgument("a precision chooses a decoder", where="--precision", hint="leave it out for encoding")
     if settings.side == "encode" and (coded := next(filter(is_coded, paths), None)):
         raise InvalidArgument("is coded already", where=coded, hint="give a picture to encode")
     if settings.runs < 1 or settings.warm_up < 0 or (settings.seconds is not None and settings.seconds <= 0):
@@ -118,7 +116,7 @@ def _options(contender: Contender, settings: Settings) -> dict[str, object]:
     """Of `open_bundle`, but for the limits: what JSON can carry."""
     return {
         "engine": contender.engine,
-        "precision": contender.precision,
+        "precision" if settings.side == "decode" else "encode_precision": contender.precision,
         "knobs": dict(settings.knobs or {}) if settings.side == "decode" else None,
         "threads": settings.threads,
         "tile": settings.tile,

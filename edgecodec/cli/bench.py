@@ -105,7 +105,7 @@ def _lines(found: Benchmark) -> Iterator[str]:
 def _result(found: Result, *, first: bool) -> Iterator[str]:
     engine = found.engine
     yield ""
-    yield f"{found.contender.label}: {engine.name} {engine.version} on {engine.device}"
+    yield f"{found.contender.label}: {engine.name} {engine.version} on {engine.device}, {engine.precision}"
     if found.cold is not None:
         cold = found.cold
         yield (

@@ -20,6 +20,7 @@ from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import LearnedCodec, build
 from edgecodec_export.families.hific import Hific, Preset
 from edgecodec_export.pipeline import write_bundle
+from edgecodec_export.precisions import named
 from gpu_check import torch_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,14 +81,15 @@ def _loaded(model: Model) -> LearnedCodec:
 
 
 def make_bundle(model: Model, folder: Path) -> None:
-    """Export it, with little calibration."""
+    """Export it in every precision that it bears, with little calibration."""
     baking = baking_of(model)
     aligned = load_calibration_pictures(None, baking.model.latent_alignment(), baking.model.SMALLEST_SIDE)
     side = _SMALL_SIDE if model.preset == "tiny" else _CALIBRATION_SIDE
     few = CalibrationPictures(
         *([crop(picture, side, side) for picture in half[:2]] for half in (aligned.calibrating, aligned.measuring))
     )
-    write_bundle(folder, Source(model.family, model.preset), baking, few, force=True)
+    source = Source(model.family, model.preset)
+    write_bundle(folder, source, baking, few, precisions=named(None), leave_out=True, force=True)
 
 
 def offer_decoders(model: Model, bundle: Path) -> None:

@@ -17,7 +17,7 @@ from edgecodec.benchmark.pictures import files_of
 from edgecodec.benchmark.results import Benchmark, Contender, Sample, result, spread
 from edgecodec.codec import Codec
 from edgecodec.engine import Copies, RunningEngine
-from edgecodec.errors import EngineFailed, InvalidArgument
+from edgecodec.errors import EngineFailed, InvalidArgument, KnobUnavailable
 from edgecodec.timings import Timings
 from edgecodec_engines.stub import Stub
 from support.command_line import run_command
@@ -133,6 +133,8 @@ def test_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Codec, "decode", refused)
     found = benchmark(str(TINY), [str(PHOTOS[0])], [STUB], replace(QUICK, side="encode"))
     assert found.side == "encode" and found.pixels == 64 * 96 and found.results[0].samples == 2
+    with pytest.raises(KnobUnavailable, match="fp8"):
+        benchmark(str(TINY), [str(PHOTOS[0])], [Contender("stub", "fp8")], replace(QUICK, side="encode"))
 
 
 def test_rounds_go_on_until_the_time_is_over(file: str) -> None:
@@ -170,7 +172,6 @@ def test_a_folder_stands_for_its_coded_pictures_or_else_for_its_pictures(tmp_pat
     [
         ([], QUICK, "nothing to measure"),
         ([STUB, STUB], QUICK, "stub is named twice"),
-        ([PROCESSOR], replace(QUICK, side="encode"), "a precision chooses a decoder"),
         ([STUB], replace(QUICK, side="encode"), "is coded already"),
         ([STUB], replace(QUICK, runs=0), "that many rounds"),
         ([STUB], replace(QUICK, seconds=0.0), "that many rounds"),
