@@ -326,7 +326,7 @@ class Codec:
         planes = SideInputs(self._encoder_model().side_inputs, self._limits).planes(picture, labels, keep)
         encoded = encode_with(self._owned, self.graphs, picture, planes, wish)
         spent = encoded.timings
-        rest = perf_counter() - start - (spent.parse + spent.entropy + spent.engine)
+        rest = perf_counter() - start - (spent.total - spent.rest)
         return replace(encoded, timings=replace(spent, rest=rest))
 
     def _encoder_model(self) -> Model:
@@ -355,7 +355,7 @@ class Codec:
     def _synthesise(self, begun: _Begun) -> Decoded:
         """Latents to pixels."""
         with _located(begun.where):
-            engine_of = self.graphs.run(begun.job)
+            ran = self.graphs.run(begun.job)
             picture, memory = begun.job.finish_decode()
         file = begun.file
         return Decoded(
@@ -364,9 +364,9 @@ class Codec:
             exif=file.exif,
             xmp=file.xmp,
             info=file.info,
-            timings=timings_of(picture.timings),
+            timings=timings_of(picture.timings, ran.copies),
             tiles=tiles_of(picture.tiles),
-            engine=engine_of(picture.graph.contents.number),
+            engine=ran.engine(picture.graph.contents.number),
         )
 
 

@@ -82,6 +82,22 @@ class RunningEngine:
     precision: str = SINGLE
 
 
+@dataclass(frozen=True)
+class Copies:
+    """Seconds that a call took to copy inputs to a device, and outputs back. 0 for an engine that works in place."""
+
+    upload: float = 0.0
+    download: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What ran a job. engine: tells which engine ran a graph, by its number. copies: those of all steps together."""
+
+    engine: Callable[[int], RunningEngine]
+    copies: Copies = Copies()
+
+
 class Engine(ABC):
     """One loaded graph. `run` may be called by several threads at a time; arrays it is given are not kept."""
 
@@ -109,6 +125,10 @@ class Engine(ABC):
     @abstractmethod
     def describe(self) -> RunningEngine:
         """What runs, for reports."""
+
+    def copies(self) -> Copies:
+        """Of the last `run` on the calling thread. An engine on another device than the processor may tell."""
+        return Copies()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Engine, Graph, Options, RunningEngine
+from edgecodec.engine import Copies, Engine, Graph, Options, RunningEngine
 from edgecodec.errors import EdgecodecError, EngineFailed
 
 if TYPE_CHECKING:
@@ -54,3 +54,7 @@ class ForeignEngine(Engine):
     def describe(self) -> RunningEngine:
         with failures_of(self._name):
             return self._engine.describe()
+
+    def copies(self) -> Copies:
+        with failures_of(self._name):
+            return self._engine.copies()

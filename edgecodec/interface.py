@@ -391,6 +391,7 @@ _ERROR = POINTER(Error)
 
 #: Name, result, arguments. Data buffers and handles are plain addresses.
 SIGNATURES: list[tuple[str, Any, list[Any]]] = [
+    ("ec_version", c_char_p, []),
     ("ec_peek", c_int, [c_void_p, c_size_t, POINTER(FileInfo), _ERROR]),
     ("ec_bundle_open", c_int, [c_char_p, _HANDLE, _ERROR]),
     ("ec_bundle_describe", c_int, [c_void_p, POINTER(BundleInfo), _ERROR]),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from edgecodec import description
 from edgecodec.bundle import Bundle
 from edgecodec.description import SINGLE, BakedGraph, Model
-from edgecodec.engine import Engine, Graph, Options, Port, RunningEngine
+from edgecodec.engine import Copies, Engine, Graph, Options, Port, Ran, RunningEngine
 from edgecodec.engine_outputs import require_output
 from edgecodec.engine_registry import open_engine, preferred_precision
 from edgecodec.job import DTYPES, Job, shape_of
@@ -40,20 +40,20 @@ class LoadedGraphs:
         # A signal handler may close what the code that it interrupted is loading.
         self._lock = threading.RLock()
 
-    def run(self, job: Job) -> Callable[[int], RunningEngine]:
-        """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
-
-        Raises OutOfMemory and OutOfRange too.
-        """
+    def run(self, job: Job) -> Ran:
+        """Run all steps of a job. Raises OutOfMemory and OutOfRange too."""
         import numpy as np
 
         engines = {}
+        upload = download = 0.0
         with self.in_use():
             while step := job.next():
                 graph = step.graph.contents
                 engine = self.engine(graph.number, low_memory=bool(step.low_memory))
                 engines[graph.number] = engine
                 outputs = engine.run({each.name.decode(): job.array(each) for each in step.inputs[: step.input_count]})
+                copies = engine.copies()
+                upload, download = upload + copies.upload, download + copies.download
                 taken = []  # until the next step has been asked for
                 for i in range(step.output_count):
                     wanted = step.outputs[i]
@@ -62,7 +62,8 @@ class LoadedGraphs:
                     )
                     taken.append(np.ascontiguousarray(found))
                     wanted.data = taken[i].ctypes.data
-            return {number: self._describe(number, engine) for number, engine in engines.items()}.__getitem__
+            running = {number: self._describe(number, engine) for number, engine in engines.items()}
+            return Ran(running.__getitem__, Copies(upload, download))
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edgecodec import interface, native
 from edgecodec.description import BakedGraph
-from edgecodec.engine import NativeEngine, RunningEngine
+from edgecodec.engine import NativeEngine, Ran, RunningEngine
 from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
 
@@ -27,13 +27,13 @@ class NativeGraphs:
         self._engine = engine
         self._passed_over = passed_over
 
-    def run(self, job: Job) -> Callable[[int], RunningEngine]:
-        """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
+    def run(self, job: Job) -> Ran:
+        """Run all steps of a job. Raises what `Job.run` does.
 
-        Raises what `Job.run` does. An interrupt ends the engine's work on this job at its next node.
+        An interrupt ends the engine's work on this job at its next node.
         """
         found = self._run(job)
-        return lambda number: self._running(found, number)
+        return Ran(lambda number: self._running(found, number))
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed. Raises EngineUnavailable, EngineFailed, OutOfMemory, BundleChanged.

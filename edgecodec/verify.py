@@ -69,7 +69,7 @@ def compare_golden_pixels(path: str | os.PathLike[str], engine: str, graph: str)
     """
     require_engine(engine)
     bundle = Bundle(path)
-    verified = _Verified(bundle, read_manifest(bundle.root), engine, None)
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, None, None)
     return sum(bool(check()) for _, check in verified.pixel_checks(graph))
 
 

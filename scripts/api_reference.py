@@ -58,6 +58,7 @@ SECTIONS = (
             "edgecodec.engine.Port",
             "edgecodec.engine.Options",
             "edgecodec.engine.RunningEngine",
+            "edgecodec.engine.Copies",
         ),
     ),
     (

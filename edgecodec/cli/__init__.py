@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 import edgecodec
+from edgecodec.cli.bench import bench
 from edgecodec.cli.build import build
 from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
+from edgecodec.cli.doctor import doctor
 from edgecodec.cli.encode import encode
 from edgecodec.cli.export import export
 from edgecodec.cli.fuse import fuse
@@ -28,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, build, encode, decode, inspect, verify, train):
+for command in (export, fuse, build, encode, decode, inspect, verify, bench, doctor, train):
     app.command()(command)
 
 

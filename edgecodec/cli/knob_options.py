@@ -45,6 +45,15 @@ class DecoderKnobs:
 
 
 @dataclass(frozen=True)
+class EitherKnobs:
+    """Knobs of the encoder or the decoder, whichever is at work."""
+
+    knob: Annotated[
+        list[str] | None, Option(metavar="NAME=VALUE", help="Any knob of what is measured; see inspect.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class BakedKnobs:
     """Lists of values to bake. None: the family's choice."""
 
@@ -73,7 +82,10 @@ class GraphKnobs:
     ] = None
 
 
-def chosen(options: EncoderKnobs | DecoderKnobs) -> dict[str, float]:
+_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | BuiltKnobs | FusedKnobs
+
+
+def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, float]:
     """Values by knob. Raises InvalidArgument."""
     shorthands = {name: value for name, value in _shorthands(options) if value is not None}
     general = {name: parse_number(text, f"--knob {name}") for name, text in _general(options).items()}
@@ -103,13 +115,11 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
         raise InvalidArgument(f"{text!r} is not a list of numbers", where=option, hint="like 0,0.5,1") from error
 
 
-def _shorthands(
-    options: EncoderKnobs | DecoderKnobs | BakedKnobs | GraphKnobs,
-) -> Iterator[tuple[str, Any]]:
+def _shorthands(options: _Options) -> Iterator[tuple[str, Any]]:
     return ((field.name, getattr(options, field.name)) for field in fields(options) if field.name != _GENERAL)
 
 
-def _general(options: EncoderKnobs | DecoderKnobs | BakedKnobs | GraphKnobs) -> dict[str, str]:
+def _general(options: _Options) -> dict[str, str]:
     """Texts by knob, of what --knob was given. Raises InvalidArgument."""
     texts: dict[str, str] = {}
     for given in options.knob or ():
