@@ -82,7 +82,7 @@ class GraphKnobs:
     ] = None
 
 
-_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | BuiltKnobs | FusedKnobs
+_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | GraphKnobs
 
 
 def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, float]:
