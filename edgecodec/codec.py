@@ -108,8 +108,8 @@ def open_bundle(
 
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
-    beside the weights, None for half of what is available. one_shot: whether one picture is coming rather than many;
-    graphs with large weights then start at once, with little memory, and run a few hundredths slower.
+    beside the weights, None for half of what is available. one_shot: whether one small picture is coming rather than
+    many; graphs with large weights then start sooner and take less memory, and run up to a fifth slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """

@@ -87,12 +87,7 @@ def encode(
 
         values = chosen(knobs)
         with edgecodec.open_bundle(
-            bundle,
-            engine.checked_name(),
-            limits=limits,
-            threads=engine.threads,
-            one_shot=len(jobs) == 1,
-            **size.room(),
+            bundle, engine.checked_name(), limits=limits, threads=engine.threads, **size.room()
         ) as codec:
             say_what_opened(codec, console)
             codec.check_encoding(knobs=values, target_bpp=target_bpp, seed=seed)

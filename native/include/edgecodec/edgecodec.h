@@ -406,8 +406,8 @@ typedef struct ec_allocator {
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
  * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part
  *   in pixels, without what overlaps; or EC_TILE_OFF.
- * one_shot: 1 where one picture is coming rather than many: graphs with large weights then start at once, with little
- *   memory, and run a few hundredths slower. */
+ * one_shot: 1 where one small picture is coming rather than many: graphs with large weights then start sooner and take
+ *   less memory, and run up to a fifth slower. */
 typedef struct ec_codec_options {
     EC_STRUCT_SIZE(ec_codec_options);
     const char *engine;
