@@ -100,7 +100,6 @@ def test_large_weights_are_not_optimised_for_one_picture(
     engine: str,
     level: str | None,
     monkeypatch: pytest.MonkeyPatch,
-    python_backend: None,
 ) -> None:
     levels = []
 
@@ -118,6 +117,7 @@ def test_large_weights_are_not_optimised_for_one_picture(
     assert levels == [level]
 
 
+@pytest.mark.usefixtures("python_backend")
 def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor needs no silence, and a host may listen."""
     for starts in (True, False):
