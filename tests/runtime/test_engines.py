@@ -85,6 +85,39 @@ def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> N
 
 
 @pytest.mark.usefixtures("python_backend")
+@pytest.mark.parametrize(
+    ("one_shot", "size", "engine", "level"),
+    [
+        (True, 11, "onnxruntime", "none"),
+        (True, 10, "onnxruntime", None),
+        (False, 11, "onnxruntime", None),
+        (True, 11, "onnxruntime:cuda", None),
+    ],
+)
+def test_large_weights_are_not_optimised_for_one_picture(
+    one_shot: bool,
+    size: int,
+    engine: str,
+    level: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    levels = []
+
+    class Runtime(FakeRuntime):
+        GraphOptimizationLevel = SimpleNamespace(ORT_DISABLE_ALL="none")
+
+        def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
+            levels.append(getattr(sess_options, "graph_optimization_level", None))
+            return super().InferenceSession(data, sess_options, providers, enable_fallback)
+
+    monkeypatch.setattr(backend, "import_runtime", lambda: Runtime(starts=True))
+    monkeypatch.setattr(backend, "_LARGE_WEIGHTS", 10)
+    graph = replace(ANALYSIS, weights={"weights/a.bin": bytes(size)})
+    engine_registry.open_engine(engine, graph, Options(one_shot=one_shot))
+    assert levels == [level]
+
+
+@pytest.mark.usefixtures("python_backend")
 def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor needs no silence, and a host may listen."""
     for starts in (True, False):
