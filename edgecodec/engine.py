@@ -61,15 +61,17 @@ class Options:
     """threads: of the processor, 1 to MAX_THREADS, or None for the engine's own choice.
 
     low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
+    one_picture: whether one picture is all that is to come, so that a quick start counts for more than fast calls.
     """
 
     threads: int | None = None
     low_memory: bool = False
+    one_picture: bool = False
 
 
 @dataclass(frozen=True)
 class RunningEngine:
-    """What really runs. passed_over: for `auto`, the faster engines and why each was not taken."""
+    """What really runs. passed_over: for `auto`, the engines that it would rather take and why each was not taken."""
 
     name: str
     version: str
@@ -107,16 +109,27 @@ class Engine(ABC):
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """How far the pixels of an engine may be from those of fp32: at most `levels` of 255, at least `psnr_db`."""
+
+    levels: int
+    psnr_db: float
+
+
+@dataclass(frozen=True)
 class Variant:
     """One way to run a backend. name: what follows the colon in the engine's name, "" for the backend alone.
 
     auto_rank: where `auto` tries it, the lowest first; None where it is taken only by name, as every engine of another
-    package is.
+    package is. slow_start: `auto` tries it after all others where one picture is to come. tolerance: of arithmetic that
+    is coarser than the graph's own, None for what computes as exactly as the graph says.
     """
 
     name: str
     device: str
     auto_rank: int | None
+    slow_start: bool = False
+    tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Tolerance
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
 
@@ -18,7 +18,8 @@ AUTO = "auto"
 ENTRY_POINTS = "edgecodec.engines"
 
 #: Where each backend that comes with edgecodec lives, in a variable called BACKEND.
-_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime"}
+_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime", "openvino": "edgecodec_engines.openvino"}
+_SLOW_START = "starting takes longer than one picture gains"
 #: Those that are no use for decoding; no help, hint or message names them.
 _FOR_TESTS = {"stub": "edgecodec_engines.stub"}
 
@@ -53,13 +54,13 @@ def require_engine(name: str) -> None:
             backend.engine.require(variant)
 
 
-def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+def native_engine(name: str, *, one_picture: bool = False) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
     """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
 
-    And for `auto` the engines that cannot be used, and why. Raises what `require_engine` does for a name.
+    And for `auto` the engines that were passed over, and why. Raises what `require_engine` does for a name.
     """
-    passed_over: list[tuple[str, str]] = []
-    for candidate in _auto_order() if name == AUTO else [name]:
+    order, passed_over = _auto_order(one_picture) if name == AUTO else ([name], [])
+    for candidate in order:
         backend, variant = _find(candidate)
         if backend.native is not None and (found := backend.native(variant)) is not None:
             return found, tuple(passed_over)
@@ -82,8 +83,8 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
             backend.engine.require(variant)
             engine = backend.engine.load(graph, variant, options)
         return ForeignEngine(engine, name) if _is_foreign(name) else engine
-    passed_over: list[tuple[str, str]] = []
-    for candidate in _auto_order():
+    order, passed_over = _auto_order(options.one_picture)
+    for candidate in order:
         try:
             engine = open_engine(candidate, graph, options)
         except EngineError as error:
@@ -118,14 +119,21 @@ def _of_module(module: str) -> Backend:
     return backend
 
 
-def _auto_order() -> list[str]:
-    ranked = [
-        (variant.auto_rank, name)
+def _auto_order(one_picture: bool) -> tuple[list[str], list[tuple[str, str]]]:
+    """The engines that `auto` tries in turn, and those that it puts last for one picture, with the reason."""
+    ranked = sorted(
+        (one_picture and variant.slow_start, variant.auto_rank, name)
         for backend in _built_in()
         for variant, name in zip(backend.variants, backend.engine_names(), strict=True)
         if variant.auto_rank is not None
-    ]
-    return [name for _, name in sorted(ranked)]
+    )
+    return [name for *_, name in ranked], [(name, _SLOW_START) for put_last, _, name in ranked if put_last]
+
+
+def tolerance(name: str) -> Tolerance | None:
+    """What the arithmetic of an engine may change in the pixels, None where it is that of the graph."""
+    backend, variant = _find(name)
+    return next(each.tolerance for each in backend.variants if each.name == variant)
 
 
 def _find(name: str) -> tuple[Backend, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from edgecodec import bundle_files, container, knobs
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
 from edgecodec.description import MANIFEST, BakedGraph, Golden, GoldenPicture, Knobs
-from edgecodec.engine_registry import require_engine
+from edgecodec.engine import Tolerance
+from edgecodec.engine_registry import require_engine, tolerance
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Manifest, differences, read_manifest
 
 if TYPE_CHECKING:
     from edgecodec.entropy_model import Latents
+    from edgecodec.picture import Pixels
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,31 @@ class _Verified:
         if pixels.shape != reference.shape:
             raise VerificationFailed(f"decodes to {pixels.shape}, the golden picture is {reference.shape}")
         difference = int(np.abs(pixels.astype(np.int16) - reference).max())
-        if difference > graph.tolerance_levels:
+        coarser = tolerance(name) or Tolerance(0, 0.0)
+        levels, least = max(graph.tolerance_levels, coarser.levels), coarser.psnr_db
+        if difference > levels:
             raise VerificationFailed(
-                f"{name} is off by {difference} levels, {graph.tolerance_levels} are allowed",
+                f"{name} is off by {difference} levels, {levels} are allowed",
                 hint="use another engine or precision on this device",
             )
-        return f"{name} is off by {difference} of {graph.tolerance_levels} levels"
+        found = f"{name} is off by {difference} of {levels} levels"
+        if not least:
+            return found
+        psnr = _psnr(pixels, reference)
+        if psnr < least:
+            raise VerificationFailed(
+                f"{name} is at {psnr:.1f} dB, {least:g} dB are wanted",
+                hint="use another engine or precision on this device",
+            )
+        return f"{found}, {psnr:.1f} dB of at least {least:g}"
+
+
+def _psnr(pixels: Pixels, reference: Pixels) -> float:
+    """In dB, for a peak of 255."""
+    import numpy as np
+
+    error = float(np.square(pixels.astype(np.float64) - reference).mean())
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def _no_decoder(point: Knobs) -> NoReturn:

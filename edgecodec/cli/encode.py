@@ -87,7 +87,12 @@ def encode(
 
         values = chosen(knobs)
         with edgecodec.open_bundle(
-            bundle, engine.checked_name(), limits=limits, threads=engine.threads, **size.room()
+            bundle,
+            engine.checked_name(),
+            limits=limits,
+            threads=engine.threads,
+            one_picture=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
+            **size.room(),
         ) as codec:
             say_what_opened(codec, console)
             codec.check_encoding(knobs=values, target_bpp=target_bpp, seed=seed)
