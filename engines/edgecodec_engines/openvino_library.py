@@ -31,7 +31,7 @@ _TYPES = (
 
 
 class OpenVinoError(Exception):
-    """A call failed: with the last line of OpenVINO's message, which says why."""
+    """A call failed: with the line of OpenVINO's message that says why."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,16 @@ _CALLS: dict[str, list[Any]] = {
     "ov_compiled_model_create_infer_request": [c_void_p, _HANDLE],
     "ov_infer_request_set_tensor": [c_void_p, c_char_p, c_void_p],
     "ov_infer_request_get_tensor": [c_void_p, c_char_p, _HANDLE],
-    "ov_infer_request_infer": [c_void_p],
+    "ov_infer_request_start_async": [c_void_p],
+    "ov_infer_request_wait": [c_void_p],
     "ov_infer_request_cancel": [c_void_p],
     "ov_tensor_create_from_host_ptr": [c_int, Shape, c_void_p, _HANDLE],
     "ov_tensor_get_shape": [c_void_p, POINTER(Shape)],
-    "ov_tensor_get_element_type": [c_void_p, POINTER(c_int)],
     "ov_tensor_get_byte_size": [c_void_p, _SIZE],
     "ov_tensor_data": [c_void_p, _HANDLE],
-    "ov_shape_free": [POINTER(Shape)],
 }
 
-#: What releases an object. One of them returns a status, the others nothing.
+#: What releases an object, and its argument.
 _RELEASES = {
     "ov_free": c_void_p,
     "ov_version_free": POINTER(_Version),
@@ -113,6 +112,7 @@ _RELEASES = {
     "ov_compiled_model_free": c_void_p,
     "ov_infer_request_free": c_void_p,
     "ov_tensor_free": c_void_p,
+    "ov_shape_free": POINTER(Shape),
 }
 
 
@@ -144,7 +144,7 @@ class Library:
             message = self._taken(self._functions.ov_get_last_err_msg())
             if "bad_alloc" in message:
                 raise MemoryError(message)
-            raise OpenVinoError((message.strip().splitlines() or ["it does not say why"])[-1])
+            raise OpenVinoError(_reason(message))
 
     def make(self, name: str, *arguments: Any, release: str, needs: object = None) -> Owned:
         """What a function stores through its last argument. release: its function. needs: what must outlive it."""
@@ -185,7 +185,7 @@ class Library:
             self.call("ov_port_get_partial_shape", port.value, ctypes.byref(shape))
             rank = shape.rank.least if shape.rank.least == shape.rank.largest else None
             self._functions.ov_partial_shape_free(ctypes.byref(shape))
-            yield ModelPort(self._taken(name.value), type_name(kind.value), rank)
+            yield ModelPort(self._taken(name.value), _type_name(kind.value), rank)
 
     def tensor(self, array: Any) -> Owned:
         """On the memory of a contiguous array, which it keeps alive."""
@@ -196,19 +196,19 @@ class Library:
             needs=array,
         )
 
-    def values(self, tensor: Owned) -> Any:
-        """A copy as an array, float32 or of bytes: nothing else has passed the check of the ports."""
+    def values(self, tensor: Owned, port: ModelPort) -> Any:
+        """A copy of what is at this port, float32 or bytes: nothing else has passed the check of the ports."""
         import numpy as np
 
-        kind, shape, size, memory = c_int(), Shape(), c_size_t(), c_void_p()
-        self.call("ov_tensor_get_element_type", tensor.value, ctypes.byref(kind))
+        shape, size, memory = Shape(), c_size_t(), c_void_p()
         self.call("ov_tensor_get_byte_size", tensor.value, ctypes.byref(size))
         self.call("ov_tensor_data", tensor.value, ctypes.byref(memory))
-        self.call("ov_tensor_get_shape", tensor.value, ctypes.byref(shape))
+        if port.rank != 0:  # for which there is no ov_shape_t
+            self.call("ov_tensor_get_shape", tensor.value, ctypes.byref(shape))
         sides = shape.sides[: shape.rank]
-        self.call("ov_shape_free", ctypes.byref(shape))
+        self._functions.ov_shape_free(ctypes.byref(shape))
         data = ctypes.string_at(memory.value or 0, size.value)
-        return np.frombuffer(bytearray(data), type_name(kind.value)).reshape(sides)
+        return np.frombuffer(bytearray(data), port.type).reshape(sides)
 
     def _taken(self, address: int | None) -> str:
         """Text of the library's, which is then released."""
@@ -219,7 +219,13 @@ class Library:
         return text
 
 
-def type_name(number: int) -> str:
+def _reason(message: str) -> str:
+    """The last line, but for advice to programmers; those before it say where in OpenVINO the error arose."""
+    lines = [line for line in message.strip().splitlines() if not line.startswith("To facilitate")]
+    return lines[-1].strip() if lines else "it does not say why"
+
+
+def _type_name(number: int) -> str:
     return _TYPES[number] if 0 <= number < len(_TYPES) else f"type {number}"
 
 
