@@ -82,7 +82,7 @@ class OpenVino(Engine):
             tensors = [self._set(request, name, array) for name, array in inputs.items()]
 
             def infer() -> list[Owned]:
-                """Keeps the tensors, also where an interrupt leaves it behind. Only what is started so can be cancelled."""
+                """Keeps the tensors, also where an interrupt leaves it behind. Other calls take no cancel."""
                 self._library.call("ov_infer_request_start_async", request.value)
                 self._library.call("ov_infer_request_wait", request.value)
                 return tensors

@@ -19,7 +19,7 @@ from typing import Any
 from edgecodec.errors import EngineUnavailable
 from edgecodec.native import Owned
 
-#: Older versions lack a function of the C interface, or read weights differently.
+#: Older versions lack functions of the C interface.
 OLDEST = (2026, 4)
 _INSTALL = "pip install 'edgecodec[openvino]'"
 
