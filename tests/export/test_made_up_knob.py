@@ -47,7 +47,7 @@ class WarmthBaking(Baking):
     def default_knobs(self) -> Knobs:
         return {"warmth": 0.0}
 
-    def decoder(self, knobs: Knobs) -> Point:
+    def baked_decoder(self, knobs: Knobs) -> Point:
         module = Decoder(self.model, knobs)
         return Point(knobs, module, module)
 

@@ -387,10 +387,10 @@ class RateAndRealism(Baking):
         """All trained qualities, whichever are baked: the entropy model is that of the checkpoint."""
         return [{"quality": float(level)} for level in range(self.model.levels)]
 
-    def encoder(self, knobs: Knobs) -> Point:
+    def baked_encoder(self, knobs: Knobs) -> Point:
         return Point(knobs, bake_encoder(self.model, knobs["quality"]), Encoder(self.model, knobs))
 
-    def decoder(self, knobs: Knobs) -> Point:
+    def baked_decoder(self, knobs: Knobs) -> Point:
         baked = bake_decoder(self.model, knobs["quality"], knobs.get("beta", 0.0))
         return Point(knobs, baked, Decoder(self.model, knobs))
 
