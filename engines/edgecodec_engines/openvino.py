@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from edgecodec.engine import Backend, Engine, Graph, Options, RunningEngine, Tolerance, Variant
@@ -24,22 +25,19 @@ _DEVICES = {"": "CPU", "bf16": "CPU", "gpu": "GPU"}
 class OpenVino(Engine):
     """A compiled model. Each call has an infer request to itself; they wait for each other where all threads work."""
 
-    def __init__(
-        self,
-        library: Library,
-        model: Owned,
-        variant: str,
-        inputs: dict[str, ModelPort],
-        outputs: dict[str, ModelPort],
-        scalars: tuple[str, ...],
-    ) -> None:
+    def __init__(self, library: Library, graph: Graph, variant: str, options: Options) -> None:
+        """Raises OpenVinoError, MemoryError, EngineFailed."""
         self._library = library
-        self._model: Owned | None = model
+        self._graph = graph
         self._variant = variant
-        self._inputs = inputs
-        self._outputs = outputs
-        self._scalars = scalars
+        self._properties = _properties(variant, options)
+        self._loading = RLock()  # a signal handler may run what it interrupts
+        self._closed = False
+        self._model: Owned | None = None
         self._idle: list[Owned] = []
+        self._inputs: dict[str, ModelPort] = {}
+        self._outputs: dict[str, ModelPort] = {}
+        self._loaded()
 
     @classmethod
     def require(cls, variant: str) -> None:
@@ -58,27 +56,20 @@ class OpenVino(Engine):
 
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> OpenVino:
-        library = openvino_library.library()
         try:
-            model = interruptible(lambda: _read(library, graph), lambda: None)
-            inputs = _checked(graph, "input", _promised_inputs(graph), [*library.ports(model, "input")])
-            outputs = _checked(graph, "output", _promised_outputs(graph), [*library.ports(model, "output")])
-            properties = _properties(variant, options)
-            compiled = interruptible(lambda: library.compile(model, _DEVICES[variant], properties), lambda: None)
+            return cls(openvino_library.library(), graph, variant, options)
         except MemoryError as error:
             raise OutOfMemory("there is not enough memory for the graph", where=graph.path.name) from error
         except OpenVinoError as error:
             raise EngineFailed(f"OpenVINO refuses the graph: {error}", where=graph.path.name) from error
-        return cls(library, compiled, variant, inputs, outputs, graph.scalars)
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
-        model = self._model  # which `close` on another thread may take away
-        if model is None:
+        if self._closed:
             raise EngineFailed("the engine is closed")
         if inputs.keys() != self._inputs.keys():
             raise EngineFailed(f"the inputs are {sorted(self._inputs)}, not {sorted(inputs)}")
         try:
-            request = self._request(model)
+            request = self._request()
             tensors = [self._set(request, name, array) for name, array in inputs.items()]
 
             def infer() -> list[Owned]:
@@ -90,6 +81,9 @@ class OpenVino(Engine):
             interruptible(infer, lambda: self._library.call("ov_infer_request_cancel", request.value))
             outputs = {name: self._output(request, port) for name, port in self._outputs.items()}
         except MemoryError as error:
+            # It would try to get the same memory in each later call.
+            self._model = None
+            self._idle.clear()
             raise OutOfMemory("there is not enough memory to run the graph") from error
         except OpenVinoError as error:
             raise EngineFailed(f"OpenVINO failed: {error}") from error
@@ -97,6 +91,7 @@ class OpenVino(Engine):
         return outputs
 
     def close(self) -> None:
+        self._closed = True
         self._model = None
         self._idle.clear()
 
@@ -104,11 +99,25 @@ class OpenVino(Engine):
         device = _DEVICES[self._variant].lower()
         return RunningEngine(_name(self._variant), self._library.version(), device, self.passed_over)
 
-    def _request(self, model: Owned) -> Owned:
+    def _loaded(self) -> Owned:
+        """The compiled model, again where it was given up."""
+        with self._loading:
+            if self._model is not None:
+                return self._model
+            library, graph = self._library, self._graph
+            model = interruptible(lambda: _read(library, graph), lambda: None)
+            self._inputs = _checked(graph, "input", _promised_inputs(graph), [*library.ports(model, "input")])
+            self._outputs = _checked(graph, "output", _promised_outputs(graph), [*library.ports(model, "output")])
+            device, properties = _DEVICES[self._variant], self._properties
+            self._model = interruptible(lambda: library.compile(model, device, properties), lambda: None)
+            return self._model
+
+    def _request(self) -> Owned:
         """One that no call works with. A call that an interrupt left behind keeps its own."""
         try:
             return self._idle.pop()
         except IndexError:
+            model = self._loaded()
             return self._library.make(
                 "ov_compiled_model_create_infer_request", model.value, release="ov_infer_request_free", needs=model
             )
@@ -116,7 +125,7 @@ class OpenVino(Engine):
     def _set(self, request: Owned, name: str, array: npt.NDArray[Any]) -> Owned:
         import numpy as np
 
-        shape = (1,) * (self._inputs[name].rank or 0) if name in self._scalars else array.shape
+        shape = (1,) * (self._inputs[name].rank or 0) if name in self._graph.scalars else array.shape
         tensor = self._library.tensor(np.ascontiguousarray(array).reshape(shape))
         self._library.call("ov_infer_request_set_tensor", request.value, name.encode(), tensor.value)
         return tensor

@@ -142,7 +142,7 @@ class Library:
         """Raises OpenVinoError, and MemoryError where OpenVINO found too little."""
         if getattr(self._functions, name)(*arguments):
             message = self._taken(self._functions.ov_get_last_err_msg())
-            if "bad_alloc" in message:
+            if re.search("bad_alloc|failed to allocate|out.of.memory", message, re.IGNORECASE):
                 raise MemoryError(message)
             raise OpenVinoError(_reason(message))
 

@@ -144,6 +144,33 @@ def test_inputs_that_are_missing_or_of_another_type_are_typed_errors() -> None:
     assert {*engine.run({"image": np.zeros((64, 64, 3), np.uint8)})} == {"z", "r"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
+def test_too_little_memory_is_said_to_be_that_and_is_no_end() -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from edgecodec import engine_registry
+from edgecodec.engine import Graph, Options, Port
+from edgecodec.errors import OutOfMemory
+
+path = Path(sys.argv[1])
+graph = Graph(path, path.read_bytes(), (Port("image", 3, 1),), (Port("z", 8, 64), Port("r", 8, 16)))
+engine = engine_registry.open_engine("openvino", graph, Options(threads=1))
+small, large = np.zeros((64, 64, 3), np.uint8), np.zeros((4096, 4096, 3), np.uint8)
+engine.run({"image": small})
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
+try:
+    engine.run({"image": large})
+except OutOfMemory:
+    print(*engine.run({"image": small}))
+"""
+    command = [sys.executable, "-c", code, str(TINY / "analysis.onnx")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (sorted(done.stdout.split()), done.stderr) == (["r", "z"], "")
+
+
 @pytest.fixture
 def without_library(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Lets a test put something else in the library's place."""
