@@ -79,7 +79,8 @@ class Baking:
     def decoder(self, knobs: Knobs) -> Point:
         """The decoder at one of `decoder_knobs`, in the form that is exported."""
         point = self.baked_decoder(knobs)
-        return replace(point, module=rewritten_decoder(point.module))
+        module = rewritten_decoder(point.module, splits_doublings=self.model.SPLITS_DOUBLINGS)
+        return replace(point, module=module)
 
     def baked_encoder(self, knobs: Knobs) -> Point:
         """The encoder at one of `encoder_knobs`, in the form of the model."""

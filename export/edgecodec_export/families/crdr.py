@@ -119,6 +119,7 @@ class Crdr(LearnedCodec):
     KNOBS: ClassVar[tuple[Knob, ...]] = (QUALITY, BETA)
     ALIGNMENT = 64
     DECODER_PREFIXES = ("synthesis.", "realism.")
+    SPLITS_DOUBLINGS = True
     #: Weight of the distortion at each level, relative to the middle one: from 3.6 to 0.1 on the rate in the original.
     DISTORTION_RATIOS: ClassVar = (0.8 / 3.6, 0.8 / 1.8, 1.0, 0.8 / 0.4, 0.8 / 0.1)
 

@@ -35,7 +35,7 @@ from edgecodec_export.graphs.weights import store_weights, weight_bytes
 OPSET = 18
 IR_VERSION = 8
 LARGEST_PICTURE = 65536  # pixels a side
-LARGEST_FILE = 1 << 30  # bytes of weights inside a graph's own file; protobuf ends at 2 GiB
+LARGEST_FILE = 64 << 20  # bytes of weights inside a graph's own file; what is in files of their own can be mapped
 
 #: Names of inputs and outputs that are not latents.
 IMAGE, SIZE = "image", "size"

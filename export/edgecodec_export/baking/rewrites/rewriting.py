@@ -11,6 +11,7 @@ from torch import nn
 from edgecodec_export.baking.rewrites.fold import fold
 from edgecodec_export.baking.rewrites.pack import pack
 from edgecodec_export.baking.rewrites.reciprocal import reciprocal
+from edgecodec_export.baking.rewrites.split import split
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -25,10 +26,12 @@ def rewritten_encoder(encoder: Network) -> Network:
 
 
 @torch.no_grad()
-def rewritten_decoder(decoder: Network) -> Network:
-    """The same function of latents in another form."""
+def rewritten_decoder(decoder: Network, *, splits_doublings: bool) -> Network:
+    """The same function of latents in another form. splits_doublings: as families have it."""
     rewritten = rewritten_encoder(decoder)
     pack(rewritten)
+    if splits_doublings:
+        split(rewritten)
     return rewritten
 
 
