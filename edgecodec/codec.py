@@ -96,7 +96,7 @@ def open_bundle(
     threads: int | None = None,
     tile: TileChoice = "auto",
     max_memory: int | None = None,
-    one_picture: bool = False,
+    one_shot: bool = False,
     **shorthands: float | None,
 ) -> Codec:
     """Open a bundle for decoding and encoding.
@@ -110,7 +110,7 @@ def open_bundle(
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
     beside the weights, None for half of what is available.
 
-    one_picture: that one picture is all that will be coded, so that "auto" takes an engine that starts quickly.
+    one_shot: that one picture is all that will be coded, so that "auto" takes an engine that starts quickly.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """
@@ -119,7 +119,7 @@ def open_bundle(
     require_engine(engine)
     asked = knob_rules.asked(knobs, shorthands)
     room = tile_option(tile), memory_option(max_memory)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room, one_picture=one_picture)
+    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room, one_shot=one_shot)
 
 
 class Codec:
@@ -139,12 +139,12 @@ class Codec:
         tile: int = interface.TILE_OFF,
         max_memory: int = 0,
         *,
-        one_picture: bool = False,
+        one_shot: bool = False,
     ) -> None:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
-        own, passed_over = native_engine(engine, one_picture=one_picture)
+        own, passed_over = native_engine(engine, one_shot=one_shot)
         options = interface.start(
             interface.CodecOptions,
             engine=interface.NO_ENGINE if own is None else own.name.encode(),
@@ -161,7 +161,7 @@ class Codec:
         native.call(library.ec_codec_open, bundle.handle, ctypes.byref(options), ctypes.byref(handle))
         self._owned = native.Owned(library.ec_codec_close, handle.value, bundle)
         self.graphs: LoadedGraphs | NativeGraphs = (
-            LoadedGraphs(bundle, engine, Options(threads, one_picture=one_picture))
+            LoadedGraphs(bundle, engine, Options(threads, one_shot=one_shot))
             if own is None
             else NativeGraphs(self._owned, own, passed_over)
         )

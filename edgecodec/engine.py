@@ -61,12 +61,12 @@ class Options:
     """threads: of the processor, 1 to MAX_THREADS, or None for the engine's own choice.
 
     low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
-    one_picture: whether one picture is all that is to come, so that a quick start counts for more than fast calls.
+    one_shot: whether one picture is all that is to come, so that a quick start counts for more than fast calls.
     """
 
     threads: int | None = None
     low_memory: bool = False
-    one_picture: bool = False
+    one_shot: bool = False
 
 
 @dataclass(frozen=True)

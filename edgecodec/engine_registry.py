@@ -54,12 +54,12 @@ def require_engine(name: str) -> None:
             backend.engine.require(variant)
 
 
-def native_engine(name: str, *, one_picture: bool = False) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+def native_engine(name: str, *, one_shot: bool = False) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
     """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
 
     And for `auto` the engines that were passed over, and why. Raises what `require_engine` does for a name.
     """
-    order, passed_over = _auto_order(one_picture) if name == AUTO else ([name], [])
+    order, passed_over = _auto_order(one_shot) if name == AUTO else ([name], [])
     for candidate in order:
         backend, variant = _find(candidate)
         if backend.native is not None and (found := backend.native(variant)) is not None:
@@ -83,7 +83,7 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
             backend.engine.require(variant)
             engine = backend.engine.load(graph, variant, options)
         return ForeignEngine(engine, name) if _is_foreign(name) else engine
-    order, passed_over = _auto_order(options.one_picture)
+    order, passed_over = _auto_order(options.one_shot)
     for candidate in order:
         try:
             engine = open_engine(candidate, graph, options)
@@ -119,10 +119,10 @@ def _of_module(module: str) -> Backend:
     return backend
 
 
-def _auto_order(one_picture: bool) -> tuple[list[str], list[tuple[str, str]]]:
+def _auto_order(one_shot: bool) -> tuple[list[str], list[tuple[str, str]]]:
     """The engines that `auto` tries in turn, and those that it puts last for one picture, with the reason."""
     ranked = sorted(
-        (one_picture and variant.slow_start, variant.auto_rank, name)
+        (one_shot and variant.slow_start, variant.auto_rank, name)
         for backend in _built_in()
         for variant, name in zip(backend.variants, backend.engine_names(), strict=True)
         if variant.auto_rank is not None

@@ -65,7 +65,7 @@ def decode(
             precision=precision,
             limits=limits,
             threads=engine.threads,
-            one_picture=len(jobs) == 1,
+            one_shot=len(jobs) == 1,
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

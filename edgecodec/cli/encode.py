@@ -91,7 +91,7 @@ def encode(
             engine.checked_name(),
             limits=limits,
             threads=engine.threads,
-            one_picture=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
+            one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

@@ -104,13 +104,13 @@ def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> N
 
 @needs_openvino
 @pytest.mark.skipif(not BEFORE_THE_PROCESSOR, reason="on this processor auto does not take it")
-@pytest.mark.parametrize("one_picture", [False, True])
-def test_auto_takes_openvino_for_more_than_one_picture(coded: bytes, one_picture: bool) -> None:
-    with edgecodec.open_bundle(TINY, threads=1, one_picture=one_picture) as codec:
+@pytest.mark.parametrize("one_shot", [False, True])
+def test_auto_takes_openvino_for_more_than_one_shot(coded: bytes, one_shot: bool) -> None:
+    with edgecodec.open_bundle(TINY, threads=1, one_shot=one_shot) as codec:
         engine = codec.decode(coded).engine
-    assert engine.name == ("onnxruntime" if one_picture else "openvino")
+    assert engine.name == ("onnxruntime" if one_shot else "openvino")
     passed_over = dict(engine.passed_over)
-    assert ("starting takes longer" in passed_over["openvino"]) if one_picture else "openvino" not in passed_over
+    assert ("starting takes longer" in passed_over["openvino"]) if one_shot else "openvino" not in passed_over
 
 
 @needs_openvino
@@ -126,15 +126,15 @@ def test_the_command_line_knows_how_many_pictures_there_are(coded: bytes, tmp_pa
 
 
 @pytest.mark.usefixtures("no_openvino")
-def test_auto_takes_what_starts_slowly_for_one_picture_where_nothing_else_is_installed(
+def test_auto_takes_what_starts_slowly_for_one_shot_where_nothing_else_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     if BEFORE_THE_PROCESSOR:
         monkeypatch.setattr(OpenVino, "require", lambda variant: None)
         monkeypatch.setattr(OpenVino, "load", lambda *arguments: Stub(ANALYSIS))
-        for one_picture in (False, True):
-            engine = engine_registry.open_engine("auto", ANALYSIS, Options(one_picture=one_picture))
+        for one_shot in (False, True):
+            engine = engine_registry.open_engine("auto", ANALYSIS, Options(one_shot=one_shot))
             assert engine.describe().name == "stub"
 
 
