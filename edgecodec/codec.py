@@ -108,9 +108,9 @@ def open_bundle(
 
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
-    beside the weights, None for half of what is available.
-
-    one_shot: that one picture is all that will be coded, so that "auto" takes an engine that starts quickly.
+    beside the weights, None for half of what is available. one_shot: whether one picture is coming rather than many;
+    "auto" then takes an engine that starts quickly, and graphs with large weights start at once, with little memory,
+    and run a few hundredths slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """
@@ -119,7 +119,7 @@ def open_bundle(
     require_engine(engine)
     asked = knob_rules.asked(knobs, shorthands)
     room = tile_option(tile), memory_option(max_memory)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room, one_shot=one_shot)
+    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room, one_shot)
 
 
 class Codec:
@@ -138,7 +138,6 @@ class Codec:
         threads: int | None = None,
         tile: int = interface.TILE_OFF,
         max_memory: int = 0,
-        *,
         one_shot: bool = False,
     ) -> None:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
@@ -156,6 +155,7 @@ class Codec:
             tile=tile,
             max_memory=max_memory,
             limits=self._limits.struct(),
+            one_shot=int(one_shot),
         )
         library, handle = native.library(), ctypes.c_void_p()
         native.call(library.ec_codec_open, bundle.handle, ctypes.byref(options), ctypes.byref(handle))

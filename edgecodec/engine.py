@@ -61,7 +61,8 @@ class Options:
     """threads: of the processor, 1 to MAX_THREADS, or None for the engine's own choice.
 
     low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
-    one_shot: whether one picture is all that is to come, so that a quick start counts for more than fast calls.
+    one_shot: whether the graph is wanted for one picture, so that it matters more how soon it starts than how fast it
+    runs.
     """
 
     threads: int | None = None
