@@ -111,8 +111,9 @@ def open_bundle(
 
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
-    beside the weights, None for half of what is available. one_shot: whether one small picture is coming rather than
-    many; graphs with large weights then start sooner and take less memory, and run up to a fifth slower.
+    beside the weights, None for half of what is available. one_shot: whether one picture is coming rather than many;
+    "auto" then takes an engine that starts quickly, and graphs with large weights start at once, with little memory,
+    and run a few hundredths slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """
@@ -147,11 +148,11 @@ class Codec:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
-        own, passed_over = native_engine(engine)
+        own, passed_over = native_engine(engine, one_shot=one_shot)
         self.notes: tuple[str, ...] = ()
         chosen_by_engine = precision is None
         if precision is None and own is None:
-            preferred = preferred_precision(engine)
+            preferred = preferred_precision(engine, one_shot=one_shot)
             if all(preferred in self.info.precisions("decode", model) for model in range(len(self.info.models))):
                 precision = preferred
             elif preferred != SINGLE:

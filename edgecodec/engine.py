@@ -74,8 +74,8 @@ class Options:
 
 @dataclass(frozen=True)
 class RunningEngine:
-    """What really runs. passed_over: for `auto`, the faster engines and why each was not taken. precision: of the
-    graph.
+    """What really runs. passed_over: for `auto`, the engines that it would rather take and why each was not taken.
+    precision: of the graph.
     """
 
     name: str
@@ -135,17 +135,29 @@ class Engine(ABC):
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """How far the pixels of an engine may be from those of fp32: at most `levels` of 255, at least `psnr_db`."""
+
+    levels: int
+    psnr_db: float
+
+
+@dataclass(frozen=True)
 class Variant:
     """One way to run a backend. name: what follows the colon in the engine's name, "" for the backend alone.
 
     auto_rank: where `auto` tries it, the lowest first; None where it is taken only by name, as every engine of another
     package is. precision: in which decoders run on it where nobody names one and the bundle has it; fp16 on a GPU.
+    slow_start: `auto` tries it after all others where one picture is to come. tolerance: of arithmetic that is coarser
+    than the graph's own, None for what computes as exactly as the graph says.
     """
 
     name: str
     device: str
     auto_rank: int | None
     precision: str = SINGLE
+    slow_start: bool = False
+    tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
 from edgecodec.description import SINGLE
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Tolerance
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
 
@@ -19,7 +19,8 @@ AUTO = "auto"
 ENTRY_POINTS = "edgecodec.engines"
 
 #: Where each backend that comes with edgecodec lives, in a variable called BACKEND.
-_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime"}
+_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime", "openvino": "edgecodec_engines.openvino"}
+_SLOW_START = "starting takes longer than one picture gains"
 #: Those that are no use for decoding; no help, hint or message names them.
 _FOR_TESTS = {"stub": "edgecodec_engines.stub"}
 
@@ -54,13 +55,13 @@ def require_engine(name: str) -> None:
             backend.engine.require(variant)
 
 
-def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+def native_engine(name: str, *, one_shot: bool = False) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
     """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
 
-    And for `auto` the engines that cannot be used, and why. Raises what `require_engine` does for a name.
+    And for `auto` the engines that were passed over, and why. Raises what `require_engine` does for a name.
     """
-    passed_over: list[tuple[str, str]] = []
-    for candidate in _auto_order() if name == AUTO else [name]:
+    order, passed_over = _auto_order(one_shot) if name == AUTO else ([name], [])
+    for candidate in order:
         backend, variant = _find(candidate)
         if backend.native is not None and (found := backend.native(variant)) is not None:
             return found, tuple(passed_over)
@@ -75,7 +76,7 @@ def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str]
     return None, ()
 
 
-def preferred_precision(name: str) -> str:
+def preferred_precision(name: str, *, one_shot: bool = False) -> str:
     """In which decoders run on the engine called `name`, or on the first that `auto` can use, where nobody names one.
 
     Raises what `require_engine` does for a name.
@@ -83,7 +84,7 @@ def preferred_precision(name: str) -> str:
     if name != AUTO:
         backend, variant = _find(name)
         return next(each.precision for each in backend.variants if each.name == variant)
-    for candidate in _auto_order():
+    for candidate in _auto_order(one_shot)[0]:
         try:
             require_engine(candidate)
         except EngineError:
@@ -100,8 +101,8 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
             backend.engine.require(variant)
             engine = backend.engine.load(graph, variant, options)
         return ForeignEngine(engine, name) if _is_foreign(name) else engine
-    passed_over: list[tuple[str, str]] = []
-    for candidate in _auto_order():
+    order, passed_over = _auto_order(options.one_shot)
+    for candidate in order:
         try:
             engine = open_engine(candidate, graph, options)
         except EngineError as error:
@@ -136,14 +137,21 @@ def _of_module(module: str) -> Backend:
     return backend
 
 
-def _auto_order() -> list[str]:
-    ranked = [
-        (variant.auto_rank, name)
+def _auto_order(one_shot: bool) -> tuple[list[str], list[tuple[str, str]]]:
+    """The engines that `auto` tries in turn, and those that it puts last for one picture, with the reason."""
+    ranked = sorted(
+        (one_shot and variant.slow_start, variant.auto_rank, name)
         for backend in _built_in()
         for variant, name in zip(backend.variants, backend.engine_names(), strict=True)
         if variant.auto_rank is not None
-    ]
-    return [name for _, name in sorted(ranked)]
+    )
+    return [name for *_, name in ranked], [(name, _SLOW_START) for put_last, _, name in ranked if put_last]
+
+
+def tolerance(name: str) -> Tolerance | None:
+    """What the arithmetic of an engine may change in the pixels, None where it is that of the graph."""
+    backend, variant = _find(name)
+    return next(each.tolerance for each in backend.variants if each.name == variant)
 
 
 def _find(name: str) -> tuple[Backend, str]:

@@ -164,7 +164,7 @@ def _in_package(pattern: str) -> list[Path]:
 BACKEND = Backend(
     "onnxruntime",
     (
-        Variant("", "cpu", auto_rank=1),
+        Variant("", "cpu", auto_rank=2),
         Variant("cuda", "cuda", auto_rank=0, precision="fp16"),
         # It compiles for minutes at first use, so it has to be asked for.
         Variant("tensorrt", "tensorrt", auto_rank=None, precision="fp16"),
