@@ -120,11 +120,27 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Plugin:
+    """A library that brings providers to a backend. library: its path, or the name of the Python package that has it.
+
+    device: "cpu", "gpu" or "npu", and "gpu:1" for the second of the kind; None for the first that the plugin lists.
+    """
+
+    library: str
+    device: str | None = None
+
+
+@dataclass(frozen=True)
 class NativeEngine:
-    """An engine that the native library can run by itself. name: the engine's. library: of ONNX Runtime."""
+    """An engine that the native library can run by itself. name: the engine's. library: of ONNX Runtime.
+
+    plugin, device: the library that brings the provider, and which of its devices; None where there is none.
+    """
 
     name: str
     library: Path
+    plugin: Path | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,13 +148,16 @@ class Backend:
     """What a backend says of itself. name: that of its engines, before the colon.
 
     native: finds out, by the name of a variant and without importing anything large, whether the native library can run
-    it; then `engine` is not needed. None where it never can.
+    it; then `engine` is not needed. None where it never can. plugin: the engine of a provider, by the name after the
+    colon, that a plugin brings. It raises EngineUnavailable and InvalidArgument. None where the backend takes no
+    plugins.
     """
 
     name: str
     variants: tuple[Variant, ...]
     engine: type[Engine]
     native: Callable[[str], NativeEngine | None] | None = None
+    plugin: Callable[[str, Plugin], NativeEngine] | None = None
 
     def engine_names(self) -> list[str]:
         """The name of the engine for each variant, like "onnxruntime:cuda"."""

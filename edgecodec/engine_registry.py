@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Plugin
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
 
@@ -43,9 +43,20 @@ def unknown_engine(name: str) -> InvalidArgument:
     return InvalidArgument(f"there is no engine {name!r}", hint=hint)
 
 
-def require_engine(name: str) -> None:
+def plugin_of(library: str | None, device: str | None) -> Plugin | None:
+    """What is asked of a plugin, if anything. Raises InvalidArgument for a device without one."""
+    if library is None and device is not None:
+        raise InvalidArgument(
+            f"there is no plugin that could have a device {device!r}", hint="give the plugin's library too"
+        )
+    return None if library is None else Plugin(library, device)
+
+
+def require_engine(name: str, plugin: Plugin | None = None) -> None:
     """Fail early, before any graph is read. Raises InvalidArgument for an unknown name, EngineUnavailable."""
-    if name != AUTO:
+    if plugin is not None:
+        _engine_of_plugin(name, plugin)
+    elif name != AUTO:
         backend, variant = _find(name)
         if backend.native is not None and backend.native(variant) is not None:
             return
@@ -53,11 +64,13 @@ def require_engine(name: str) -> None:
             backend.engine.require(variant)
 
 
-def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+def native_engine(name: str, plugin: Plugin | None = None) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
     """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
 
     And for `auto` the engines that cannot be used, and why. Raises what `require_engine` does for a name.
     """
+    if plugin is not None:
+        return _engine_of_plugin(name, plugin), ()
     passed_over: list[tuple[str, str]] = []
     for candidate in _auto_order() if name == AUTO else [name]:
         backend, variant = _find(candidate)
@@ -97,6 +110,18 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
         where=AUTO,
         hint=cause.hint,
     ) from cause
+
+
+def _engine_of_plugin(name: str, plugin: Plugin) -> NativeEngine:
+    backend_name, _, provider = name.partition(":")
+    takes_plugins = [each for each in _built_in() if each.plugin is not None]
+    for backend in takes_plugins:
+        if backend.plugin is not None and backend.name == backend_name and provider:
+            return backend.plugin(provider, plugin)
+    wanted = " or ".join(f"{backend.name}:NAME" for backend in takes_plugins)
+    raise InvalidArgument(
+        f"the engine {name!r} takes no plugin", hint=f"name the engine {wanted}, with the name of the plugin's provider"
+    )
 
 
 def _is_foreign(name: str) -> bool:

@@ -264,6 +264,7 @@ class CodecOptions(Structure):
         ("max_memory", c_uint64),
         ("limits", Limits),
         ("allocator", Allocator),
+        ("provider_device", c_char_p),
     ]
 
 
@@ -362,6 +363,12 @@ class RunningEngine(Structure):
     """ec_core_running_engine"""
 
     _fields_ = [("device", c_char * 64), ("version", c_char * 64)]
+
+
+class Device(Structure):
+    """ec_core_device"""
+
+    _fields_ = [("provider", c_char * 64), ("name", c_char * 16), ("vendor", c_char * 64)]
 
 
 class Step(Structure):

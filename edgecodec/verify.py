@@ -13,7 +13,8 @@ from edgecodec import bundle_files, container, knobs
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
 from edgecodec.description import MANIFEST, BakedGraph, Golden, GoldenPicture, Knobs
-from edgecodec.engine_registry import require_engine
+from edgecodec.engine import Plugin
+from edgecodec.engine_registry import plugin_of, require_engine
 from edgecodec.errors import EdgecodecError, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Manifest, differences, read_manifest
@@ -31,16 +32,26 @@ class Check:
     detail: str
 
 
-def verify(path: str | os.PathLike[str], engine: str = "auto", threads: int | None = None) -> Iterator[Check]:
+def verify(
+    path: str | os.PathLike[str],
+    engine: str = "auto",
+    threads: int | None = None,
+    *,
+    engine_library: str | os.PathLike[str] | None = None,
+    engine_device: str | None = None,
+) -> Iterator[Check]:
     """Run the checks of a bundle one by one: the manifest against the index, hashes of all files, golden latents
     exactly, golden pixels of every baked decoder on `engine` within the tolerance that the index gives it.
+
+    engine, engine_library, engine_device, threads: as in `open_bundle`.
 
     Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable or
     InvalidArgument if there is nothing to check it with.
     """
-    require_engine(engine)
+    plugin = plugin_of(None if engine_library is None else os.fspath(engine_library), engine_device)
+    require_engine(engine, plugin)
     bundle = Bundle(path)
-    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads)
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads, plugin)
     for subject, check in verified.checks():
         try:
             yield Check(subject, True, check())
@@ -64,6 +75,7 @@ class _Verified:
     manifest: Manifest
     engine: str
     threads: int | None
+    plugin: Plugin | None
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Each subject with its check, which returns the detail or raises."""
@@ -133,7 +145,7 @@ class _Verified:
 
         # A file carries its quality.
         asked = {name: value for name, value in graph.knobs.items() if name != knobs.QUALITY}
-        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads) as codec:
+        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads, plugin=self.plugin) as codec:
             decoded = codec.decode(self._read(golden.file))
         pixels, name = decoded.pixels, decoded.engine.name
         try:

@@ -87,7 +87,13 @@ def encode(
 
         values = chosen(knobs)
         with edgecodec.open_bundle(
-            bundle, engine.checked_name(), limits=limits, threads=engine.threads, **size.room()
+            bundle,
+            engine.checked_name(),
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
+            limits=limits,
+            threads=engine.threads,
+            **size.room(),
         ) as codec:
             say_what_opened(codec, console)
             codec.check_encoding(knobs=values, target_bpp=target_bpp, seed=seed)

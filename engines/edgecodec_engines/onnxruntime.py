@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Port, RunningEngine, Variant
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Plugin, Port, RunningEngine, Variant
 from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec.interruptible import interruptible
 
@@ -132,6 +132,16 @@ def native(variant: str) -> NativeEngine | None:
     return None if variant or library is None else NativeEngine("onnxruntime", library)
 
 
+def plugin_engine(provider: str, plugin: Plugin) -> NativeEngine:
+    """The engine of a provider that a plugin brings; whether the plugin has it is seen when it is opened.
+
+    Raises EngineUnavailable where there is nothing to run it with.
+    """
+    from edgecodec_engines.onnxruntime_plugins import path_of_library, runtime_library
+
+    return NativeEngine(f"onnxruntime:{provider}", runtime_library(), path_of_library(plugin.library), plugin.device)
+
+
 def _package_library() -> Path | None:
     """ONNX Runtime's shared library, of a version that the native library takes, in the folder of the Python package.
 
@@ -167,6 +177,7 @@ BACKEND = Backend(
     ),
     OnnxRuntime,
     native,
+    plugin_engine,
 )
 
 

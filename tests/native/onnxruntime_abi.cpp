@@ -104,7 +104,10 @@ SLOT(SessionOptionsSetLoadCancellationFlag);
 SLOT(RegisterExecutionProviderLibrary);
 SLOT(GetEpDevices);
 SLOT(SessionOptionsAppendExecutionProvider_V2);
+SLOT(HardwareDevice_Type);
+SLOT(HardwareDevice_Vendor);
 SLOT(EpDevice_EpName);
+SLOT(EpDevice_Device);
 #endif
 #undef SLOT
 

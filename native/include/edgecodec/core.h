@@ -225,13 +225,26 @@ EC_API ec_status ec_core_search_report(ec_core_search *search, size_t point, uin
 /* After a report. */
 EC_API ec_status ec_core_search_best(const ec_core_search *search, size_t *point, ec_error *error);
 EC_API void ec_core_search_close(ec_core_search *search);
-/* ---- ONNX Runtime, for tests ------------------------------------------------------------------------------------ */
+/* ---- ONNX Runtime ------------------------------------------------------------------------------------------------ */
+
+/* A device that a provider of ONNX Runtime can use. name: "gpu", and "gpu:1" for the second of the kind. vendor: of the
+ * hardware. */
+typedef struct ec_core_device {
+    char provider[64], name[16], vendor[64];
+} ec_core_device;
+
+/* The devices that a plugin finds here, or, for NULL, those of ONNX Runtime's own providers that say. library,
+ * provider_library: as in ec_codec_options. *count may exceed capacity; the first `capacity` are written then. */
+EC_API ec_status ec_core_onnxruntime_devices(const char *library, const char *provider_library, ec_core_device *out,
+                                             size_t capacity, size_t *count, ec_error *error);
+
+/* For tests. */
 
 typedef struct ec_core_onnxruntime ec_core_onnxruntime;
 
-/* engine, library, provider_library: as in ec_codec_options. */
+/* engine, library, provider_library, provider_device: as in ec_codec_options. */
 EC_API ec_status ec_core_onnxruntime_open(const char *engine, const char *library, const char *provider_library,
-                                          ec_core_onnxruntime **out, ec_error *error);
+                                          const char *provider_device, ec_core_onnxruntime **out, ec_error *error);
 /* Lives as long as the engine. */
 EC_API const ec_engine *ec_core_onnxruntime_table(const ec_core_onnxruntime *engine);
 EC_API void ec_core_onnxruntime_close(ec_core_onnxruntime *engine); /* NULL is fine */

@@ -87,7 +87,7 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
     : name_(choice.engine == nullptr ? kName : choice.engine),
       provider_name_(provider_name(name_)),
       library_(text(choice.library)),
-      provider_(library_, provider_name_, text(choice.provider_library)),
+      provider_(library_, {provider_name_, text(choice.provider_library), text(choice.device)}),
       calls_(library_.api(), library_.has(22)),
       memory_(library_.api().make(CreateCpuMemoryInfo, ReleaseMemoryInfo, kDeviceAllocator, kDefaultMemory)) {
     table_.name = name_.c_str();
