@@ -11,10 +11,11 @@ from edgecodec.errors import InvalidArgument
 RESERVED = frozenset((
     "alpha_channel", "bundle", "calibration", "changes", "ckpt", "ckpt_mse", "data", "device", "engine",
     "engine_device", "engine_library", "entropy_from", "errors", "family", "force", "format", "fused", "help",
-    "inputs", "json", "keep", "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes",
-    "max_memory", "max_pixels", "max_pixels_per_byte", "minutes", "output", "path", "picture", "precision",
-    "quiet", "recipe", "resume", "seed", "self", "set", "show", "source", "sources", "strip", "target_bpp",
-    "threads", "tile", "verbose", "version",
+    "inputs", "json", "keep", "keep_classes", "knob", "knobs", "labels", "largest", "limits", "list", "list_plans",
+    "list_recipes", "max", "max_memory", "max_pixels", "max_pixels_per_byte", "min", "minutes", "opt", "output",
+    "path", "picture", "precision", "prune", "quiet", "recipe", "resume", "rtx", "seed", "self", "set", "show",
+    "side", "smallest", "source", "sources", "strip", "target_bpp", "threads", "tile", "typical", "verbose",
+    "version", "workspace",
 ))
 # fmt: on
 

@@ -72,7 +72,7 @@ class LoadedGraphs:
                 self._low_memory.add(number)
             if number not in self._engines:
                 options = replace(self._options, low_memory=number in self._low_memory)
-                self._engines[number] = open_engine(self._engine_name, self._graph(number), options)
+                self._engines[number] = open_engine(self._engine_name, graph_of(self._bundle, number), options)
             return self._engines[number]
 
     @contextmanager
@@ -99,20 +99,23 @@ class LoadedGraphs:
         while self._retired and not self._users:
             self._retired.pop().close()
 
-    def _graph(self, number: int) -> Graph:
-        info = self._bundle.info
-        graph = info.graphs[number]
-        model = info.models[graph.model]
-        contents = self._bundle.graph(number)
-        return Graph(
-            path=contents.path,
-            data=contents.data,
-            inputs=_ports(graph.inputs, graph, model),
-            outputs=_ports(graph.outputs, graph, model),
-            scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
-            size=next((port.name for port in graph.inputs if port.role == "size"), None),
-            weights=contents.weights,
-        )
+
+def graph_of(bundle: Bundle, number: int) -> Graph:
+    """The graph of this number among those of a bundle, as engines take it. Raises BundleChanged, BadModel,
+    LimitExceeded.
+    """
+    graph = bundle.info.graphs[number]
+    model = bundle.info.models[graph.model]
+    contents = bundle.graph(number)
+    return Graph(
+        path=contents.path,
+        data=contents.data,
+        inputs=_ports(graph.inputs, graph, model),
+        outputs=_ports(graph.outputs, graph, model),
+        scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
+        size=next((port.name for port in graph.inputs if port.role == "size"), None),
+        weights=contents.weights,
+    )
 
 
 def _ports(ports: tuple[description.Port, ...], graph: BakedGraph, model: Model) -> tuple[Port, ...]:

@@ -59,6 +59,17 @@ def verify(
             yield Check(subject, False, str(error))
 
 
+def compare_golden_pixels(path: str | os.PathLike[str], engine: str, graph: str) -> int:
+    """Decode the golden pictures of the decoder in the file `graph`, and return how many there are.
+
+    Raises VerificationFailed where one comes out wrong, and what opening a bundle and decoding raise.
+    """
+    require_engine(engine)
+    bundle = Bundle(path)
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, None)
+    return sum(bool(check()) for _, check in verified.pixel_checks(graph))
+
+
 def latents_sha256(latents: Latents) -> str:
     """`Golden.latents_sha256` of decoder latents."""
     digest = hashlib.sha256()
@@ -87,11 +98,20 @@ class _Verified:
             yield f"{golden.file}: latents", partial(self._latents, golden)
             for expected in golden.pictures:
                 graphs = self._decoders(golden, expected)
-                for graph in graphs:
-                    yield f"{golden.file}: {graph.file}", partial(self._pixels, golden, expected, graph)
+                yield from (self._pixel_check(golden, expected, graph) for graph in graphs)
                 if not graphs:
                     point = self._decoder_knobs(golden, expected)
                     yield f"{golden.file}: {expected.file}", partial(_no_decoder, point)
+
+    def pixel_checks(self, file: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Those of the decoder in this file."""
+        for golden in self.manifest.background.golden:
+            for expected in golden.pictures:
+                graphs = self._decoders(golden, expected)
+                yield from (self._pixel_check(golden, expected, graph) for graph in graphs if graph.file == file)
+
+    def _pixel_check(self, golden: Golden, expected: GoldenPicture, graph: BakedGraph) -> tuple[str, Callable[[], str]]:
+        return f"{golden.file}: {graph.file}", partial(self._pixels, golden, expected, graph)
 
     def _read(self, name: str) -> bytes:
         return bundle_files.read(self.bundle.root / name, self.manifest.background.files[name])

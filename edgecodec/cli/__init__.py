@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import edgecodec
+from edgecodec.cli.build import build
 from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
 from edgecodec.cli.encode import encode
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, encode, decode, inspect, verify, train):
+for command in (export, fuse, build, encode, decode, inspect, verify, train):
     app.command()(command)
 
 

@@ -73,6 +73,18 @@ class FusedKnobs:
     ] = None
 
 
+@dataclass(frozen=True)
+class BuiltKnobs:
+    """Lists of values of graphs to build plans of. None: any value."""
+
+    alpha: Annotated[str | None, Option(metavar="A,A...", help="Decoders of this realism.")] = None
+    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Encoders and decoders of this quality.")] = None
+    beta: Annotated[str | None, Option(metavar="B,B...", help="Decoders of this realism.")] = None
+    knob: Annotated[
+        list[str] | None, Option(metavar="NAME=V,V...", help="Graphs with these values of any knob; see inspect.")
+    ] = None
+
+
 def chosen(options: EncoderKnobs | DecoderKnobs) -> dict[str, float]:
     """Values by knob. Raises InvalidArgument."""
     shorthands = {name: value for name, value in _shorthands(options) if value is not None}
@@ -80,7 +92,7 @@ def chosen(options: EncoderKnobs | DecoderKnobs) -> dict[str, float]:
     return _merged(shorthands, general)
 
 
-def lists(options: BakedKnobs | FusedKnobs) -> dict[str, tuple[float, ...]]:
+def lists(options: BakedKnobs | BuiltKnobs | FusedKnobs) -> dict[str, tuple[float, ...]]:
     """Lists of values by knob. Raises InvalidArgument."""
     shorthands = {name: parse_numbers(text, f"--{name}") for name, text in _shorthands(options) if text is not None}
     general = {name: parse_numbers(text, f"--knob {name}") for name, text in _general(options).items()}
@@ -103,11 +115,13 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
         raise InvalidArgument(f"{text!r} is not a list of numbers", where=option, hint="like 0,0.5,1") from error
 
 
-def _shorthands(options: EncoderKnobs | DecoderKnobs | BakedKnobs | FusedKnobs) -> Iterator[tuple[str, Any]]:
+def _shorthands(
+    options: EncoderKnobs | DecoderKnobs | BakedKnobs | BuiltKnobs | FusedKnobs,
+) -> Iterator[tuple[str, Any]]:
     return ((field.name, getattr(options, field.name)) for field in fields(options) if field.name != _GENERAL)
 
 
-def _general(options: EncoderKnobs | DecoderKnobs | BakedKnobs | FusedKnobs) -> dict[str, str]:
+def _general(options: EncoderKnobs | DecoderKnobs | BakedKnobs | BuiltKnobs | FusedKnobs) -> dict[str, str]:
     """Texts by knob, of what --knob was given. Raises InvalidArgument."""
     texts: dict[str, str] = {}
     for given in options.knob or ():

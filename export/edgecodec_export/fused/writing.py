@@ -11,8 +11,9 @@ from edgecodec import files
 from edgecodec.bundle import Bundle
 from edgecodec.description import Knobs
 from edgecodec.errors import BadModel, CannotWrite, InvalidArgument
+from edgecodec.graph_choice import choose
 from edgecodec_export.fused import weights
-from edgecodec_export.fused.choice import choose, file_name
+from edgecodec_export.fused.file_names import file_name
 from edgecodec_export.fused.graph import fuse
 from edgecodec_export.options import FuseOptions
 from edgecodec_export.text import Progress
@@ -41,7 +42,7 @@ def fuse_bundle(options: FuseOptions, progress: Progress = lambda line: None) ->
     if not 1 <= options.max_pixels < 1 << 63:
         raise InvalidArgument(f"max_pixels is {options.max_pixels}", hint="give 1 or more")
     bundle = Bundle(options.bundle)
-    chosen = choose(bundle.info, options.knobs, options.precision)
+    chosen = choose(bundle.info, ["decode"], options.knobs, options.precision)
     folder = options.folder()
     names = [file_name(bundle.info, number) for number in chosen]
     for name in names if not options.force else ():
