@@ -61,10 +61,29 @@ class Options:
     """threads: of the processor, 1 to MAX_THREADS, or None for the engine's own choice.
 
     low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
+    only_verified: for `auto`, whether what was compiled ahead is taken only where it gave the golden pictures.
     """
 
     threads: int | None = None
     low_memory: bool = False
+    only_verified: bool = False
+
+
+@dataclass(frozen=True)
+class SideRange:
+    """The lengths of a side that an engine takes, in pixels: from `least` to `most`, in steps of `multiple` from 0."""
+
+    least: int
+    most: int
+    multiple: int
+
+
+@dataclass(frozen=True)
+class SizeRange:
+    """Sizes of pictures that an engine takes."""
+
+    height: SideRange
+    width: SideRange
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,13 @@ class Engine(ABC):
     @abstractmethod
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Every output of the graph by name. Raises EngineFailed."""
+
+    def allowed_sizes(self) -> tuple[SizeRange, ...]:
+        """The sizes of pictures that the graph can be run for, 16 ranges at most; none for every size.
+
+        Pictures are padded or cut into windows to fit.
+        """
+        return ()
 
     @abstractmethod
     def close(self) -> None:

@@ -8,6 +8,7 @@ the order of `auto` come from what backends say of themselves; help and `auto` k
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib import import_module
 
 from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Plugin
@@ -18,7 +19,7 @@ AUTO = "auto"
 ENTRY_POINTS = "edgecodec.engines"
 
 #: Where each backend that comes with edgecodec lives, in a variable called BACKEND.
-_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime"}
+_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime", "tensorrt": "edgecodec_engines.tensorrt"}
 #: Those that are no use for decoding; no help, hint or message names them.
 _FOR_TESTS = {"stub": "edgecodec_engines.stub"}
 
@@ -98,7 +99,7 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
     passed_over: list[tuple[str, str]] = []
     for candidate in _auto_order():
         try:
-            engine = open_engine(candidate, graph, options)
+            engine = open_engine(candidate, graph, replace(options, only_verified=True))
         except EngineError as error:
             passed_over.append((candidate, error.message))
             cause = error

@@ -365,6 +365,18 @@ class RunningEngine(Structure):
     _fields_ = [("device", c_char * 64), ("version", c_char * 64)]
 
 
+class SideRange(Structure):
+    """ec_side_range"""
+
+    _fields_ = [("least", c_uint32), ("most", c_uint32), ("multiple", c_uint32)]
+
+
+class ShapeRange(Structure):
+    """ec_shape_range"""
+
+    _fields_ = [("height", SideRange), ("width", SideRange)]
+
+
 class Device(Structure):
     """ec_core_device"""
 

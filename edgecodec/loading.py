@@ -47,6 +47,8 @@ class LoadedGraphs:
             while step := job.next():
                 graph = step.graph.contents
                 engine = self.engine(graph.number, low_memory=bool(step.low_memory))
+                if graph.number not in engines and not job.fit(engine.allowed_sizes()):
+                    continue
                 engines[graph.number] = engine
                 outputs = engine.run({each.name.decode(): job.array(each) for each in step.inputs[: step.input_count]})
                 taken = []  # until the next step has been asked for

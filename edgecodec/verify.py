@@ -86,7 +86,7 @@ class _Verified:
     manifest: Manifest
     engine: str
     threads: int | None
-    plugin: Plugin | None
+    plugin: Plugin | None = None
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Each subject with its check, which returns the detail or raises."""

@@ -126,9 +126,11 @@ EC_API ec_status ec_core_codec_load(ec_codec *codec, uint32_t graph, uint32_t lo
 EC_API ec_status ec_core_job_engine(const ec_job *job, ec_core_running_engine *out, ec_error *error);
 /* Lets go of all loaded graphs, those in use as soon as they are not. A later job loads what it needs again. */
 EC_API void ec_core_codec_unload(ec_codec *codec);
-/* The shapes that the engine of a caller who runs jobs takes for a graph; a job that has begun keeps its plan. */
-EC_API ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
-                                      ec_error *error);
+/* For a caller who runs a job's steps: the shapes that the engine takes for the graph of the step that was given, the
+ * graph's first. *again: 1 where the job planned with others; ec_job_next gives the graph's first step once more then.
+ * The codec's other jobs plan with these shapes too. count: 0 means all shapes. */
+EC_API ec_status ec_core_job_shapes(ec_job *job, const ec_shape_range *shapes, size_t count, uint32_t *again,
+                                    ec_error *error);
 /* ---- bundles (docs/format.md, section 6) ------------------------------------------------------------------------ */
 
 /* The index of a bundle alone. What its description points to lives until it is closed. */
