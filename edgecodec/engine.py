@@ -44,7 +44,7 @@ class Graph:
     data: the file's bytes. weights: the contents of the files that hold weights of it, by the graph's names for them.
     An engine takes both from here: these bytes were checked. path: for messages, and for what takes no bytes; the files
     may have changed since, and may be links to anywhere. scalars: inputs of one number, of whatever rank the graph
-    declares. size: the input that takes a picture's size.
+    declares. size: the input that takes a picture's size. precision: "fp32", "fp16" or "int8", that of its layers.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class Graph:
     scalars: tuple[str, ...] = ()
     size: str | None = None
     weights: Mapping[str, bytes | memoryview] = field(default_factory=dict)
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

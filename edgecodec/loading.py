@@ -117,6 +117,7 @@ def graph_of(bundle: Bundle, number: int) -> Graph:
         scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
         size=next((port.name for port in graph.inputs if port.role == "size"), None),
         weights=contents.weights,
+        precision=graph.precision,
     )
 
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from edgecodec.engine import Backend, Engine, Graph, Options, RunningEngine, SideRange, SizeRange, Variant
 from edgecodec.errors import EdgecodecError, EngineFailed, EngineUnavailable
 from edgecodec_engines.tensorrt_plans.cuda_driver import first_device
-from edgecodec_engines.tensorrt_plans.tensorrt_module import TENSORRT, TENSORRT_RTX, find_tensorrt, target_of, title
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     Shapes = dict[str, tuple[int, ...]]
 
-_MODULES = {"": TENSORRT, "rtx": TENSORRT_RTX}
+_MODULES = {"": "tensorrt", "rtx": "tensorrt_rtx"}
 _MOST_LINES = 8  # of TensorRT's log that are kept
 _MOST_PROFILES = 16  # that the planner of windows takes
 
@@ -47,6 +46,8 @@ class TensorRTEngine(Engine):
 
     @classmethod
     def require(cls, variant: str) -> None:
+        from edgecodec_engines.tensorrt_plans.tensorrt_module import find_tensorrt
+
         if first_device() is None:
             raise EngineUnavailable(
                 "no CUDA driver answers here",
@@ -58,6 +59,7 @@ class TensorRTEngine(Engine):
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> TensorRTEngine:
         from edgecodec_engines.tensorrt_plans.choosing import take_plan
+        from edgecodec_engines.tensorrt_plans.tensorrt_module import find_tensorrt, target_of
 
         tensorrt, module = find_tensorrt(_MODULES[variant])
         device = first_device()
@@ -110,6 +112,7 @@ class _Plan:
 
     def __init__(self, gpu: Gpu, module: Any, tensorrt: TensorRT, data: bytes, graph: Graph) -> None:
         from edgecodec_engines.cuda_memory import Stream
+        from edgecodec_engines.tensorrt_plans.tensorrt_module import title
 
         self._gpu = gpu
         self._graph = graph

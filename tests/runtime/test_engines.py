@@ -54,9 +54,10 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
-        assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
-        running = providers if self._starts or providers == [CPU] else [CPU]
+    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[Any], enable_fallback: int) -> Any:
+        names = [each if isinstance(each, str) else each[0] for each in providers]
+        assert self.severities[-1] == (WARNING if names == [CPU] else FATAL)
+        running = names if self._starts or names == [CPU] else [CPU]
         image = SimpleNamespace(name=IMAGE.name, type="tensor(uint8)")
         latents = [SimpleNamespace(name=port.name, type="tensor(float)") for port in LATENTS]
         ports = {"get_inputs": [image], "get_outputs": latents, "get_providers": running}
@@ -81,7 +82,8 @@ def test_a_named_provider_never_falls_back(cuda_starts: bool) -> None:
 def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> None:
     description = engine_registry.open_engine("auto", ANALYSIS, Options()).describe()
     assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
-    assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
+    passed_over = ["tensorrt", "tensorrt:rtx", *([] if cuda_starts else ["onnxruntime:cuda"])]
+    assert [name for name, _ in description.passed_over] == passed_over
 
 
 @pytest.mark.usefixtures("python_backend")
@@ -160,7 +162,7 @@ def test_auto_passes_over_cuda_where_the_package_has_none(installed: Callable[..
     """Without importing the package."""
     installed("libonnxruntime.so.1.20.0")
     found, passed_over = engine_registry.native_engine("auto")
-    assert found is not None and [name for name, _ in passed_over] == ["onnxruntime:cuda"]
+    assert found is not None and [name for name, _ in passed_over] == ["tensorrt", "tensorrt:rtx", "onnxruntime:cuda"]
     with pytest.raises(EngineUnavailable, match="has no CUDAExecutionProvider"):
         engine_registry.require_engine("onnxruntime:cuda")
 
@@ -390,9 +392,10 @@ from edgecodec import engine_registry
 print(*engine_registry.engine_names())
 """
     names = subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT, text=True).split()
-    assert names == ["auto", "onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"]
+    assert names == ["auto", "onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt", "tensorrt", "tensorrt:rtx"]
     help_text = run_command("decode", "--help").output.decode()
-    assert "auto, onnxruntime, onnxruntime:cuda or onnxruntime:tensorrt" in re.sub(r"\s+", " ", help_text)
+    listed = "auto, onnxruntime, onnxruntime:cuda, onnxruntime:tensorrt, tensorrt or tensorrt:rtx"
+    assert listed in re.sub(r"\s+", " ", help_text)
 
 
 def test_an_unknown_name_is_told_what_there_is() -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib.util
 import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,14 +33,14 @@ from edgecodec.engine import Graph, Options, SideRange, SizeRange
 from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec.loading import graph_of
 from edgecodec_engines import cuda_memory, tensorrt
-from edgecodec_engines.tensorrt_plans import choosing, cuda_driver
+from edgecodec_engines.tensorrt_plans import choosing, cuda_driver, tensorrt_module
 from edgecodec_engines.tensorrt_plans.copies import write_copy
 from edgecodec_engines.tensorrt_plans.plan_cache import Plan, PlanCache
 from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, TensorRT, graph_sha256
 from edgecodec_engines.tensorrt_plans.profiles import ShapeRange
 from edgecodec_engines.tensorrt_plans.tensorrt_module import target_of
 from support.fake_tensorrt import VERSIONS, build_driver, fake_module, plan_bytes
-from support.paths import TINY
+from support.paths import ENVIRONMENT, TINY
 
 ENGINES = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt:rtx"}
 ALL = [(name, version) for name, versions in VERSIONS.items() for version in versions]
@@ -197,7 +200,8 @@ def test_shapes_that_repeat_are_recorded_once(machine_10: Machine, driver: ctype
     """And a call allocates nothing."""
     machine_10.store(graph := DECODERS[0], profile(graph, (64, 64), (128, 192)))
     engine = machine_10.load(graph)
-    allocated, runs = driver.fake_allocations(), []
+    allocated = driver.fake_allocations()
+    runs: list[int] = []
     for height, width in [(64, 64)] * 4 + [(128, 64)] * 3 + [(64, 64)] * 2:
         given = inputs_of(graph, height, width, seed=len(runs))
         (expected,) = engine_registry.open_engine("stub", graph, Options()).run(given).values()
@@ -422,7 +426,7 @@ def test_without_a_driver_tensorrt_is_not_even_imported(
 ) -> None:
     """Some of its libraries end a process without one."""
     monkeypatch.setattr(cuda_driver, "_LIBRARY", "libcuda-that-is-missing.so")
-    monkeypatch.setattr(tensorrt, "find_tensorrt", None)
+    monkeypatch.setattr(tensorrt_module, "find_tensorrt", None)
     with pytest.raises(EngineUnavailable, match="no CUDA driver answers here"):
         edgecodec.open_bundle(TINY, "tensorrt")
     assert capfd.readouterr() == ("", "")
@@ -540,3 +544,36 @@ def test_what_the_fake_modules_have_is_there_in_a_real_one(driver: ctypes.CDLL) 
         assert set(getattr(fake, kind).__members__) <= set(getattr(real, kind).__members__)
     assert real.nptype(real.uint8) is np.uint8 and real.nptype(real.float32) is np.float32
     assert [each.name for each in fake.ILogger.Severity] == list(real.ILogger.Severity.__members__)
+
+
+REAL = """
+import sys
+from edgecodec_engines import cuda_memory, tensorrt
+from edgecodec_engines.tensorrt_plans import cuda_driver
+
+class Graph:
+    path = type("Path", (), {"name": "graph.onnx"})
+    inputs = outputs = scalars = ()
+    size = None
+
+import tensorrt_rtx
+from edgecodec_engines.tensorrt_plans.plan_key import TensorRT
+cuda_memory._LIBRARY = sys.argv[1]
+gpu = cuda_memory.Gpu()
+try:
+    with gpu.current():
+        tensorrt._Plan(gpu, tensorrt_rtx, TensorRT("tensorrt_rtx", tensorrt_rtx.__version__), b"no plan", Graph)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_real_tensorrt_refuses_what_is_no_plan_in_its_own_words(driver: ctypes.CDLL) -> None:
+    """Without a GPU it refuses every plan. In a process of its own, which ends by itself."""
+    sys.modules.pop("tensorrt_rtx", None)
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        pytest.skip("tensorrt_rtx is not installed")
+    command = [sys.executable, "-c", REAL, driver._name]
+    ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=True)
+    assert re.match(r"EngineUnavailable graph\.onnx: TensorRT-RTX [0-9.]+ refuses the plan: ", ran.stdout), ran.stdout
+    assert "it does not say why" not in ran.stdout and ran.stderr == ""
