@@ -79,7 +79,11 @@ def plan_bytes(graph: Graph, *profiles: Mapping[str, tuple[Any, Any, Any]], **ch
 
 
 def fake_module(name: str, version: str, driver: ctypes.CDLL, graphs: Mapping[str, Graph]) -> ModuleType:
-    """graphs: by path, those whose plans it takes. The module counts the runs in `runs` and has the engines made."""
+    """graphs: by path, those whose plans it takes.
+
+    The module counts in `runs` how often a graph was given to a stream, and in `contexts` what lives; `seen` has the
+    inputs of the last run, and `fails` names a function that is to fail.
+    """
     module: Any = ModuleType(name)
     module.__version__ = version
     module.ILogger, module.DataType, module.nptype = ILogger, DataType, nptype
@@ -140,6 +144,7 @@ def fake_module(name: str, version: str, driver: ctypes.CDLL, graphs: Mapping[st
 
             def work() -> None:
                 inputs = {name: self._array(name, shape).copy() for name, shape in shapes.items()}
+                module.seen = inputs
                 for name, values in Stub(self._graph).run(inputs).items():
                     self._array(name, values.shape)[...] = values
 

@@ -128,10 +128,15 @@ inline constexpr Slot<Status *(SessionOptions *, const char *key, const char *va
 inline constexpr Slot<Status *(SessionOptions *, const TensorrtOptions *), 170>
     SessionOptionsAppendExecutionProvider_TensorRT_V2;
 inline constexpr Slot<Status *(TensorrtOptions **out), 171> CreateTensorRTProviderOptions;
+inline constexpr Slot<Status *(TensorrtOptions *, const char *const *keys, const char *const *values, size_t count),
+                      172>
+    UpdateTensorRTProviderOptions;
 inline constexpr Slot<void(TensorrtOptions *), 174> ReleaseTensorRTProviderOptions;
 inline constexpr Slot<Status *(SessionOptions *, const CudaOptions *), 204>
     SessionOptionsAppendExecutionProvider_CUDA_V2;
 inline constexpr Slot<Status *(CudaOptions **out), 205> CreateCUDAProviderOptions;
+inline constexpr Slot<Status *(CudaOptions *, const char *const *keys, const char *const *values, size_t count), 206>
+    UpdateCUDAProviderOptions;
 inline constexpr Slot<void(CudaOptions *), 208> ReleaseCUDAProviderOptions;
 inline constexpr Slot<Status *(SessionOptions *, const char *provider, const char *const *keys,
                                const char *const *values, size_t count),

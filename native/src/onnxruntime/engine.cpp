@@ -104,6 +104,9 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
             const auto given = from_caller(data, "data");
             loaded.graph =
                 located(file_name(*given.graph), [&] { return engine->load(given, from_caller(options, "options")); });
+            for (const ec_shape_range &shape : engine->provider_.shapes(*given.graph)) {
+                loaded.shapes[loaded.shape_count++] = shape;
+            }
             to_caller(loaded, out);
         });
     };
@@ -160,7 +163,7 @@ OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_graph_data &data, con
     bool cancelled = false;
     try {
         const Owned<SessionOptions> made = settings(data, options);
-        provider_.append_to(made.get());
+        provider_.append_to(made.get(), data);
         auto graph = std::make_unique<Graph>(Graph{{nullptr, api[ReleaseSession]}, {}});
         {
             const Calls::Call call(calls_, made.get());

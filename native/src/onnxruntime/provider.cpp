@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "onnxruntime/plugin.h"
+#include "onnxruntime/provider_options.h"
 #include "support/status.h"
 
 namespace edgecodec::ort {
@@ -30,6 +31,17 @@ std::vector<std::string> built_in_providers(const Api &api) {
     const std::vector<std::string> providers(names, names + count);
     api.call(ReleaseAvailableProviders, names, count);
     return providers;
+}
+
+template <class Function, class Settings>
+void update(const Api &api, Function function, Settings *settings, const ProviderOptions &options) {
+    std::vector<const char *> keys, values;
+    for (const auto &option : options) {
+        keys.push_back(option.first.c_str());
+        values.push_back(option.second.c_str());
+    }
+    api.call(function, settings, static_cast<const char *const *>(keys.data()),
+             static_cast<const char *const *>(values.data()), keys.size());
 }
 
 }  // namespace
@@ -74,7 +86,7 @@ void Provider::find_in_plugin(const ProviderChoice &choice) {
     device_ = name_ + " " + plugin_device_->name();
 }
 
-void Provider::append_to(SessionOptions *options) const {
+void Provider::append_to(SessionOptions *options, const ec_graph_data &data) const {
     const Api &api = library_.api();
     try {
         if (plugin_device_.has_value()) {
@@ -84,9 +96,11 @@ void Provider::append_to(SessionOptions *options) const {
                      size_t{1}, nullptr, nullptr, size_t{0});
         } else if (provider_ == kCuda) {
             const auto settings = api.make(CreateCUDAProviderOptions, ReleaseCUDAProviderOptions);
+            update(api, UpdateCUDAProviderOptions, settings.get(), cuda_options());
             api.call(SessionOptionsAppendExecutionProvider_CUDA_V2, options, settings.get());
         } else if (provider_ == kTensorrt) {
             const auto settings = api.make(CreateTensorRTProviderOptions, ReleaseTensorRTProviderOptions);
+            update(api, UpdateTensorRTProviderOptions, settings.get(), tensorrt_options(data, library_.version()));
             api.call(SessionOptionsAppendExecutionProvider_TensorRT_V2, options, settings.get());
         } else if (!provider_.empty() && provider_ != "CPUExecutionProvider") {
             api.call(SessionOptionsAppendExecutionProvider, options, name_.c_str(), nullptr, nullptr, size_t{0});
@@ -96,6 +110,11 @@ void Provider::append_to(SessionOptions *options) const {
             .at("onnxruntime:" + name_)
             .advising("check the driver and the libraries that this onnxruntime build wants");
     }
+}
+
+std::vector<ec_shape_range> Provider::shapes(const ec_graph &graph) const {
+    if (plugin_device_.has_value() || provider_ != kTensorrt) return {};
+    return {tensorrt_shapes(graph)};
 }
 
 }  // namespace edgecodec::ort

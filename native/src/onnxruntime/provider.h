@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "edgecodec/edgecodec.h"
 #include "onnxruntime/devices.h"
 #include "onnxruntime/library.h"
 
@@ -24,8 +26,11 @@ public:
     // place.
     Provider(const Library &library, const ProviderChoice &choice);
 
-    // Lets sessions with these options run on it. Throws Failure(EC_ENGINE_UNAVAILABLE) where it cannot start.
-    void append_to(SessionOptions *options) const;
+    // Lets sessions with these options run this graph on it. Throws Failure(EC_ENGINE_UNAVAILABLE) where it cannot
+    // start.
+    void append_to(SessionOptions *options, const ec_graph_data &data) const;
+    // The pictures that it takes of a graph; none for all.
+    std::vector<ec_shape_range> shapes(const ec_graph &graph) const;
     // "cpu", "cuda", "tensorrt", or its name as it was given and the device, as in "openvino gpu".
     const std::string &device() const { return device_; }
 
