@@ -145,7 +145,7 @@ class _Work:
         from edgecodec_engines.tensorrt_plans.building import build as build_plan
         from edgecodec_engines.tensorrt_plans.copies import write_copy
         from edgecodec_engines.tensorrt_plans.planning import about, plan_key
-        from edgecodec_engines.tensorrt_plans.verification import FAILED, verify_plan
+        from edgecodec_engines.tensorrt_plans.verification import FAILED, NOT_VERIFIED, verify_plan
 
         baked = self.bundle.info.graphs[number]
         graph = graph_of(self.bundle, number)
@@ -165,7 +165,7 @@ class _Work:
             plan = built.plan
             for warning in built.warnings:
                 self.console.say(f"{baked.file}: TensorRT warns: {warning}")
-        if plan.verification is None or self.device is not None:
+        if plan.verification is None or (self.device is not None and plan.verification.startswith(NOT_VERIFIED)):
             found = verify_plan(self.bundle.root, baked, self.tensorrt, self.device)
             plan = self.cache.record_verification(plan, found)
         where = self.cache.path(plan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import resource
 import sys
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 MODEL, GRAPH = "model", "model/graph.onnx"
 REQUEST, PLAN, TIMINGS = "request.json", "plan", "timings"
+ANY = -1  # of a side that is not fixed
 #: What the parser says of every input of that type, in the manner of a warning; engines feed it as int64.
 _NOTICE = "has Int64 binding."
 _UNIT = 1024  # bytes, in which Linux tells how much memory a process took
@@ -30,9 +32,12 @@ def main(folder: str, pipe: str) -> None:
         teller = _Teller(stream)
         try:
             teller.tell(facts=_build(Path(folder), teller))
+            status = 0
         except Exception as error:
             teller.tell(error=teller.complaint() or str(error) or type(error).__name__)
-            raise
+            status = 1
+    # All is done and told. TensorRT has more to do at the end of a process, which may crash or hang.
+    os._exit(status)
 
 
 def _end_with_the_parent() -> None:
@@ -81,10 +86,12 @@ def _build(folder: Path, teller: _Teller) -> dict[str, Any]:
     log.addHandler(teller)
 
     builder, network, parser = trt.network_from_onnx_path(str(folder / GRAPH), strongly_typed=True)
-    _check_inputs(network, request["profile"])
+    inputs = {each.name: tuple(each.shape) for each in map(network.get_input, range(network.num_inputs))}
+    _check_inputs(inputs, request["profile"])
     profile = trt.Profile()
     for name, shapes in request["profile"].items():
-        profile.add(name, *(tuple(shapes[end]) for end in ("smallest", "typical", "largest")))
+        if ANY in inputs[name]:
+            profile.add(name, *(tuple(shapes[end]) for end in ("smallest", "typical", "largest")))
     module = sys.modules[request["tensorrt"]]
     timings = folder / TIMINGS
     settings: dict[str, Any] = {
@@ -106,17 +113,20 @@ def _build(folder: Path, teller: _Teller) -> dict[str, Any]:
     return {"layers": network.num_layers, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT}
 
 
-def _check_inputs(network: Any, profile: dict[str, Any]) -> None:
+def _check_inputs(inputs: dict[str, tuple[int, ...]], profile: dict[str, Any]) -> None:
     """TensorRT forgives much that would be found out only when the plan runs."""
-    inputs = {each.name: tuple(each.shape) for each in map(network.get_input, range(network.num_inputs))}
     if inputs.keys() != profile.keys():
         raise ValueError(f"the index promises inputs {sorted(profile)}, the graph has {sorted(inputs)}")
     for name, shape in inputs.items():
-        promised = profile[name]["typical"]
-        if len(shape) != len(promised) or any(
-            side not in (-1, wanted) for side, wanted in zip(shape, promised, strict=True)
-        ):
-            raise ValueError(f"the index promises input {name!r} of shape {promised}, the graph has {list(shape)}")
+        promised = tuple(profile[name]["typical"])
+        alike = len(shape) == len(promised) and all(
+            side in (ANY, wanted) for side, wanted in zip(shape, promised, strict=True)
+        )
+        # A knob is one number, of whatever rank the graph declares.
+        if not alike and not (promised == () and ANY not in shape and math.prod(shape) == 1):
+            raise ValueError(
+                f"the index promises input {name!r} of shape {list(promised)}, the graph has {list(shape)}"
+            )
 
 
 def _progress_monitor(module: Any, teller: _Teller) -> Any:

@@ -141,7 +141,7 @@ class _BuilderProcess:
         latest, beat = Progress(0.0), 0.0
         error = facts = None
         with self._started() as (process, pipe):
-            for line in _lines(pipe, 1.0 if limit is None else min(1.0, limit)):
+            for line in _lines(pipe, HEARTBEAT if limit is None else min(HEARTBEAT, limit)):
                 seconds = monotonic() - start
                 if limit is not None and seconds > limit:
                     raise EngineFailed(

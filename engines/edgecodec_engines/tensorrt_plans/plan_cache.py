@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecodec import files
-from edgecodec.errors import BadModel, CannotRead, CannotWrite, EdgecodecError
+from edgecodec.errors import BadModel, CannotRead, CannotWrite
 from edgecodec_engines.tensorrt_plans import private_folder
 from edgecodec_engines.tensorrt_plans.plan_key import SCHEMA, PlanKey, Target, TensorRT, key_of
 
@@ -101,10 +101,9 @@ class PlanCache:
         if not self._exists():
             return None
         try:
-            plan = self._described(self._json(key))
-        except EdgecodecError:
+            return self._described(self._json(key))
+        except BadModel:
             return None
-        return plan if plan.key == key else None
 
     def find_whole(self, key: PlanKey) -> Plan | None:
         """The plan with this key if it is there, byte by byte."""
@@ -131,7 +130,7 @@ class PlanCache:
         """All that can be read, the newest first."""
         found = []
         for path in self._descriptions():
-            with contextlib.suppress(EdgecodecError, OSError):
+            with contextlib.suppress(BadModel, OSError):
                 found.append((path.stat().st_mtime_ns, self._described(path)))
         return [plan for _, plan in sorted(found, key=lambda each: -each[0])]
 
@@ -149,8 +148,6 @@ class PlanCache:
                 data = file.read(plan.size + 1)
         except OSError as error:
             raise BadModel(f"the plan cannot be read: {error.strerror or error}", where=str(path), hint=hint) from error
-        if len(data) != plan.size:
-            raise BadModel(f"the plan has not the {plan.size} bytes that were stored", where=str(path), hint=hint)
         if hashlib.sha256(data).hexdigest() != plan.sha256:
             raise BadModel("the plan is not the one that was stored", where=str(path), hint=hint)
         return data
@@ -261,7 +258,7 @@ class PlanCache:
         return sorted(self.folder.glob("*.json")) if self._exists() else []
 
     def _described(self, path: Path) -> Plan:
-        """What a JSON file says. Raises BadModel where it is damaged, of another schema, or of another key."""
+        """What a JSON file says. Raises BadModel where it is damaged, of another schema, or named after another key."""
         try:
             with private_folder.opened(path) as file:
                 values = json.loads(file.read(_LARGEST_JSON))

@@ -10,7 +10,7 @@ from edgecodec.verify import compare_golden_pixels
 from edgecodec_engines.tensorrt_plans.cuda_driver import Device
 from edgecodec_engines.tensorrt_plans.plan_key import TensorRT
 
-VERIFIED, FAILED = "verified", "failed"
+VERIFIED, FAILED, NOT_VERIFIED = "verified", "failed", "not verified"
 #: The engine that runs plans of each TensorRT.
 _ENGINES = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt:rtx"}
 
@@ -21,13 +21,13 @@ def verify_plan(bundle: Path, graph: BakedGraph, tensorrt: TensorRT, device: Dev
     The plan is the newest of its graph in the user's cache, which is the one that the engine takes.
     """
     if graph.side == "encode":
-        return "not verified: golden pictures are for decoders"
+        return f"{NOT_VERIFIED}: golden pictures are for decoders"
     if device is None:
-        return "not verified: no GPU"
+        return f"{NOT_VERIFIED}: no GPU"
     try:
         found = compare_golden_pixels(bundle, _ENGINES[tensorrt.name], graph.file)
     except VerificationFailed as error:
         return f"{FAILED}: {error.message}"
     except EdgecodecError as error:
-        return f"not verified: {error.message}"
-    return VERIFIED if found else "not verified: the bundle has no golden picture of it"
+        return f"{NOT_VERIFIED}: {error.message}"
+    return VERIFIED if found else f"{NOT_VERIFIED}: the bundle has no golden picture of it"
