@@ -313,9 +313,9 @@ def test_a_plan_of_another_gpu_is_named(machine_10: Machine, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda data: data[:-1], "has not the"),
-        (lambda data: b"", "has not the"),
-        (lambda data: data + b" ", "has not the"),
+        (lambda data: data[:-1], "is not the one that was stored"),
+        (lambda data: b"", "is not the one that was stored"),
+        (lambda data: data + b" ", "is not the one that was stored"),
         (lambda data: data.replace(b"UINT8", b"UINT9"), "is not the one that was stored"),
     ],
 )
@@ -509,7 +509,7 @@ def changed(values: Mapping[str, Any], **key: Any) -> dict[str, Any]:
         (lambda values: changed(values, target={**values["key"]["target"], "device": "X"}), "it is for X"),
         (lambda values: {**values, "file": "../other.plan"}, "no plan beside it|not describe a plan"),
         (lambda values: {**values, "sha256": "0" * 64}, "not the one that was stored"),
-        (lambda values: {**values, "size": 1}, "has not the 1 bytes"),
+        (lambda values: {**values, "size": 1}, "is not the one that was stored"),
         (lambda values: {"key": 1}, "does not describe a plan"),
     ],
 )
