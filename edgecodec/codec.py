@@ -21,8 +21,8 @@ from edgecodec.container import Container, FileInfo
 from edgecodec.description import SINGLE, Knobs, Model
 from edgecodec.encoding import Encoded, Wish
 from edgecodec.encoding import encode as encode_with
-from edgecodec.engine import MAX_THREADS, Options, RunningEngine
-from edgecodec.engine_registry import native_engine, preferred_precision, require_engine
+from edgecodec.engine import MAX_THREADS, Options, Plugin, RunningEngine
+from edgecodec.engine_registry import native_engine, plugin_of, preferred_precision, require_engine
 from edgecodec.errors import EdgecodecError, InvalidArgument, typed
 from edgecodec.job import Job, decode_options, knob_values
 from edgecodec.knobs import KnobChoice
@@ -90,6 +90,8 @@ def open_bundle(
     path: str | os.PathLike[str],
     engine: str = "auto",
     *,
+    engine_library: str | os.PathLike[str] | None = None,
+    engine_device: str | None = None,
     knobs: KnobChoice | None = None,
     precision: str | None = None,
     encode_precision: str | None = None,
@@ -102,7 +104,10 @@ def open_bundle(
 ) -> Codec:
     """Open a bundle for decoding and encoding.
 
-    engine: a name like "onnxruntime:cuda"; a named engine is that engine or an error. knobs: of the decoder, by name;
+    engine: a name like "onnxruntime:cuda"; a named engine is that engine or an error. engine_library: a plugin of ONNX
+    Runtime whose provider `engine` names, as in "onnxruntime:openvino": the path of its library, or the name of the
+    Python package that has it. engine_device: of the plugin's devices, "cpu", "gpu", "npu", and "gpu:1" for the second
+    of a kind; None for the first that the plugin lists. knobs: of the decoder, by name;
     any knob may be given by its own name instead, like alpha=0.5. None and what is not named mean the bundle's default.
     precision: of decoders, "fp32", "fp16"...; None for what suits the engine: fp16 on a GPU, fp32 otherwise and where
     the bundle has no other. encode_precision: of encoders, None for fp32, because another may change what is coded. One
@@ -119,10 +124,22 @@ def open_bundle(
     """
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise InvalidArgument(f"threads is {threads}", hint=f"give 1 to {MAX_THREADS}")
-    require_engine(engine)
+    plugin = plugin_of(None if engine_library is None else os.fspath(engine_library), engine_device)
+    require_engine(engine, plugin)
     asked = knob_rules.asked(knobs, shorthands)
     room = tile_option(tile), memory_option(max_memory)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room, encode_precision, one_shot)
+    return Codec(
+        Bundle(path),
+        engine,
+        asked,
+        precision,
+        limits or Limits(),
+        threads,
+        *room,
+        encode_precision=encode_precision,
+        one_shot=one_shot,
+        plugin=plugin,
+    )
 
 
 class Codec:
@@ -144,11 +161,12 @@ class Codec:
         max_memory: int = 0,
         encode_precision: str | None = None,
         one_shot: bool = False,
+        plugin: Plugin | None = None,
     ) -> None:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
-        own, passed_over = native_engine(engine, one_shot=one_shot)
+        own, passed_over = native_engine(engine, plugin, one_shot=one_shot)
         self.notes: tuple[str, ...] = ()
         chosen_by_engine = precision is None
         if precision is None and own is None:
@@ -161,6 +179,8 @@ class Codec:
             interface.CodecOptions,
             engine=interface.NO_ENGINE if own is None else own.name.encode(),
             onnxruntime_library=None if own is None else os.fsencode(own.library),
+            provider_library=None if own is None or own.plugin is None else os.fsencode(own.plugin),
+            provider_device=None if own is None or own.device is None else own.device.encode(),
             knobs=knob_values(asked),
             knob_count=len(asked),
             precision=None if precision is None else precision.encode(),

@@ -8,10 +8,11 @@ the order of `auto` come from what backends say of themselves; help and `auto` k
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib import import_module
 
 from edgecodec.description import SINGLE
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Tolerance
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Plugin, Tolerance
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
 
@@ -19,7 +20,11 @@ AUTO = "auto"
 ENTRY_POINTS = "edgecodec.engines"
 
 #: Where each backend that comes with edgecodec lives, in a variable called BACKEND.
-_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime", "openvino": "edgecodec_engines.openvino"}
+_BUILT_IN = {
+    "onnxruntime": "edgecodec_engines.onnxruntime",
+    "openvino": "edgecodec_engines.openvino",
+    "tensorrt": "edgecodec_engines.tensorrt",
+}
 _SLOW_START = "starting takes longer than one picture gains"
 #: Those that are no use for decoding; no help, hint or message names them.
 _FOR_TESTS = {"stub": "edgecodec_engines.stub"}
@@ -45,9 +50,20 @@ def unknown_engine(name: str) -> InvalidArgument:
     return InvalidArgument(f"there is no engine {name!r}", hint=hint)
 
 
-def require_engine(name: str) -> None:
+def plugin_of(library: str | None, device: str | None) -> Plugin | None:
+    """What is asked of a plugin, if anything. Raises InvalidArgument for a device without one."""
+    if library is None and device is not None:
+        raise InvalidArgument(
+            f"there is no plugin that could have a device {device!r}", hint="give the plugin's library too"
+        )
+    return None if library is None else Plugin(library, device)
+
+
+def require_engine(name: str, plugin: Plugin | None = None) -> None:
     """Fail early, before any graph is read. Raises InvalidArgument for an unknown name, EngineUnavailable."""
-    if name != AUTO:
+    if plugin is not None:
+        _engine_of_plugin(name, plugin)
+    elif name != AUTO:
         backend, variant = _find(name)
         if backend.native is not None and backend.native(variant) is not None:
             return
@@ -55,11 +71,15 @@ def require_engine(name: str) -> None:
             backend.engine.require(variant)
 
 
-def native_engine(name: str, *, one_shot: bool = False) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+def native_engine(
+    name: str, plugin: Plugin | None = None, *, one_shot: bool = False
+) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
     """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
 
     And for `auto` the engines that were passed over, and why. Raises what `require_engine` does for a name.
     """
+    if plugin is not None:
+        return _engine_of_plugin(name, plugin), ()
     order, passed_over = _auto_order(one_shot) if name == AUTO else ([name], [])
     for candidate in order:
         backend, variant = _find(candidate)
@@ -104,7 +124,7 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
     order, passed_over = _auto_order(options.one_shot)
     for candidate in order:
         try:
-            engine = open_engine(candidate, graph, options)
+            engine = open_engine(candidate, graph, replace(options, only_verified=True))
         except EngineError as error:
             passed_over.append((candidate, error.message))
             cause = error
@@ -116,6 +136,18 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
         where=AUTO,
         hint=cause.hint,
     ) from cause
+
+
+def _engine_of_plugin(name: str, plugin: Plugin) -> NativeEngine:
+    backend_name, _, provider = name.partition(":")
+    takes_plugins = [each for each in _built_in() if each.plugin is not None]
+    for backend in takes_plugins:
+        if backend.plugin is not None and backend.name == backend_name and provider:
+            return backend.plugin(provider, plugin)
+    wanted = " or ".join(f"{backend.name}:NAME" for backend in takes_plugins)
+    raise InvalidArgument(
+        f"the engine {name!r} takes no plugin", hint=f"name the engine {wanted}, with the name of the plugin's provider"
+    )
 
 
 def _is_foreign(name: str) -> bool:

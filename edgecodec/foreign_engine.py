@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Copies, Engine, Graph, Options, RunningEngine
+from edgecodec.engine import Copies, Engine, Graph, Options, RunningEngine, SizeRange
 from edgecodec.errors import EdgecodecError, EngineFailed
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class ForeignEngine(Engine):
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         with failures_of(self._name):
             return self._engine.run(inputs)
+
+    def allowed_sizes(self) -> tuple[SizeRange, ...]:
+        with failures_of(self._name):
+            return self._engine.allowed_sizes()
 
     def close(self) -> None:
         with failures_of(self._name):

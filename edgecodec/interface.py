@@ -265,6 +265,7 @@ class CodecOptions(Structure):
         ("limits", Limits),
         ("allocator", Allocator),
         ("one_shot", c_uint32),
+        ("provider_device", c_char_p),
     ]
 
 
@@ -363,6 +364,24 @@ class RunningEngine(Structure):
     """ec_core_running_engine"""
 
     _fields_ = [("device", c_char * 64), ("version", c_char * 64)]
+
+
+class SideRange(Structure):
+    """ec_side_range"""
+
+    _fields_ = [("least", c_uint32), ("most", c_uint32), ("multiple", c_uint32)]
+
+
+class ShapeRange(Structure):
+    """ec_shape_range"""
+
+    _fields_ = [("height", SideRange), ("width", SideRange)]
+
+
+class Device(Structure):
+    """ec_core_device"""
+
+    _fields_ = [("provider", c_char * 64), ("name", c_char * 16), ("vendor", c_char * 64)]
 
 
 class Step(Structure):

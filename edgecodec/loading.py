@@ -50,6 +50,8 @@ class LoadedGraphs:
             while step := job.next():
                 graph = step.graph.contents
                 engine = self.engine(graph.number, low_memory=bool(step.low_memory))
+                if graph.number not in engines and not job.fit(engine.allowed_sizes()):
+                    continue
                 engines[graph.number] = engine
                 outputs = engine.run({each.name.decode(): job.array(each) for each in step.inputs[: step.input_count]})
                 copies = engine.copies()
@@ -146,6 +148,7 @@ def graph_of(bundle: Bundle, number: int) -> Graph:
         scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
         size=next((port.name for port in graph.inputs if port.role == "size"), None),
         weights=contents.weights,
+        precision=graph.precision,
     )
 
 

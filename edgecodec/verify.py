@@ -15,8 +15,8 @@ from edgecodec import bundle_files, container, knobs
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
 from edgecodec.description import MANIFEST, SINGLE, BakedGraph, Golden, GoldenPicture, Knobs
-from edgecodec.engine import Tolerance
-from edgecodec.engine_registry import preferred_precision, require_engine, tolerance
+from edgecodec.engine import Plugin, Tolerance
+from edgecodec.engine_registry import plugin_of, preferred_precision, require_engine, tolerance
 from edgecodec.errors import EdgecodecError, KnobUnavailable, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Manifest, differences, read_manifest
@@ -38,25 +38,32 @@ class Check:
 
 
 def verify(
-    path: str | os.PathLike[str], engine: str = "auto", threads: int | None = None, *, precision: str | None = None
+    path: str | os.PathLike[str],
+    engine: str = "auto",
+    threads: int | None = None,
+    *,
+    engine_library: str | os.PathLike[str] | None = None,
+    engine_device: str | None = None,
+    precision: str | None = None,
 ) -> Iterator[Check]:
     """Run the checks of a bundle one by one: the manifest against the index, hashes of all files, golden latents
     exactly, golden pixels of every baked decoder on `engine` within the tolerances that the index gives it.
 
-    precision: of the decoders whose pixels are compared. None for all, but on ARM processors, where ONNX Runtime has
-    computed convolutions in fp16 wrongly, for those in fp32.
-
+    engine, engine_library, engine_device, threads: as in `open_bundle`. precision: of the decoders whose pixels are
+    compared. None for all, but on ARM processors, where ONNX Runtime has computed convolutions in fp16 wrongly, for
+    those in fp32.
     Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable,
     InvalidArgument, or KnobUnavailable for a precision that the bundle lacks, if there is nothing to check it with.
     """
-    require_engine(engine)
+    plugin = plugin_of(None if engine_library is None else os.fspath(engine_library), engine_device)
+    require_engine(engine, plugin)
     bundle = Bundle(path)
     available = bundle.info.precisions("decode")
     if precision is not None and precision not in available:
         raise KnobUnavailable(f"nothing was exported in {precision}", hint=f"the bundle has {', '.join(available)}")
-    if precision is None and preferred_precision(engine) == SINGLE and platform.machine() in _ARM:
+    if precision is None and plugin is None and preferred_precision(engine) == SINGLE and platform.machine() in _ARM:
         precision = SINGLE
-    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads, precision)
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads, precision, plugin)
     for subject, check in verified.checks():
         try:
             yield Check(subject, True, check())
@@ -92,6 +99,7 @@ class _Verified:
     engine: str
     threads: int | None
     precision: str | None
+    plugin: Plugin | None = None
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Each subject with its check, which returns the detail or raises."""
@@ -173,7 +181,7 @@ class _Verified:
 
         # A file carries its quality.
         asked = {name: value for name, value in graph.knobs.items() if name != knobs.QUALITY}
-        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads) as codec:
+        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads, plugin=self.plugin) as codec:
             decoded = codec.decode(self._read(golden.file))
         pixels, name = decoded.pixels, decoded.engine.name
         try:

@@ -67,6 +67,8 @@ def decode(
             precision=precision,
             limits=limits,
             threads=engine.threads,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

@@ -91,6 +91,8 @@ def encode(
             bundle,
             engine.checked_name(),
             encode_precision=precision,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
             limits=limits,
             threads=engine.threads,
             one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times

@@ -28,7 +28,15 @@ def verify(
         from edgecodec.verify import verify as checks_of
 
         failed = 0
-        for check in checks_of(bundle, engine.checked_name(), engine.threads, precision=precision):
+        checks = checks_of(
+            bundle,
+            engine.checked_name(),
+            engine.threads,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
+            precision=precision,
+        )
+        for check in checks:
             failed += not check.passed
             console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}")
             console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})

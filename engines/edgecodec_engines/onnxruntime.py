@@ -12,7 +12,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Port, RunningEngine, Variant
+from edgecodec.engine import (
+    Backend,
+    Engine,
+    Graph,
+    NativeEngine,
+    Options,
+    Plugin,
+    Port,
+    RunningEngine,
+    SizeRange,
+    Variant,
+)
 from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec.interruptible import interruptible
 
@@ -34,11 +45,12 @@ TELEMETRY = "ORT_DISABLE_TELEMETRY"
 class OnnxRuntime(Engine):
     """A session on one provider, checked to be the one that was asked for."""
 
-    def __init__(self, session: Any, graph: Graph, variant: str, runtime: Any) -> None:
+    def __init__(self, session: Any, graph: Graph, variant: str, runtime: Any, sizes: tuple[SizeRange, ...]) -> None:
         self._session: Any = session
         self._runtime = runtime
         self._scalars = {port.name: port.shape for port in session.get_inputs() if port.name in graph.scalars}
         self._variant = variant
+        self._allowed_sizes = sizes
         self._outputs = [output.name for output in session.get_outputs()]
 
     @classmethod
@@ -60,6 +72,8 @@ class OnnxRuntime(Engine):
 
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
+        from edgecodec_engines.onnxruntime_options import allowed_sizes, provider_options
+
         runtime = import_runtime()
         provider = _PROVIDERS[variant]
         settings = runtime.SessionOptions()
@@ -75,12 +89,17 @@ class OnnxRuntime(Engine):
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
 
+        chosen = provider_options(variant, graph, runtime.__version__)
+
         def start() -> Any:
             with _silenced(runtime) if variant else nullcontext():
                 # A fallback is a second try on the processor, whatever the first was on, and is announced on standard
                 # output.
                 return runtime.InferenceSession(
-                    _source(settings, graph), sess_options=settings, providers=[provider], enable_fallback=0
+                    _source(settings, graph),
+                    sess_options=settings,
+                    providers=[(provider, chosen)] if chosen else [provider],
+                    enable_fallback=0,
                 )
 
         try:
@@ -101,7 +120,7 @@ class OnnxRuntime(Engine):
         session._model_bytes = None  # kept for a fallback alone, and as large as the weights
         _check_ports(graph, "input", _promised_inputs(graph), session.get_inputs())
         _check_ports(graph, "output", _promised(graph.outputs), session.get_outputs())
-        return cls(session, graph, variant, runtime)
+        return cls(session, graph, variant, runtime, allowed_sizes(variant, graph))
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         session = self._session  # which `close` on another thread may take away
@@ -121,6 +140,9 @@ class OnnxRuntime(Engine):
             raise EngineFailed(f"ONNX Runtime failed: {_first_line(error)}") from error
         return dict(zip(self._outputs, results, strict=True))
 
+    def allowed_sizes(self) -> tuple[SizeRange, ...]:
+        return self._allowed_sizes
+
     def close(self) -> None:
         self._session = None
 
@@ -134,6 +156,16 @@ def native(variant: str) -> NativeEngine | None:
     os.environ.setdefault(TELEMETRY, "1")
     library = _package_library()
     return None if variant or library is None else NativeEngine("onnxruntime", library)
+
+
+def plugin_engine(provider: str, plugin: Plugin) -> NativeEngine:
+    """The engine of a provider that a plugin brings; whether the plugin has it is seen when it is opened.
+
+    Raises EngineUnavailable where there is nothing to run it with.
+    """
+    from edgecodec_engines.onnxruntime_plugins import path_of_library, runtime_library
+
+    return NativeEngine(f"onnxruntime:{provider}", runtime_library(), path_of_library(plugin.library), plugin.device)
 
 
 def _package_library() -> Path | None:
@@ -171,6 +203,7 @@ BACKEND = Backend(
     ),
     OnnxRuntime,
     native,
+    plugin_engine,
 )
 
 

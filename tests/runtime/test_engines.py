@@ -36,6 +36,7 @@ ANALYSIS = Graph(TINY / "analysis.onnx", (TINY / "analysis.onnx").read_bytes(), 
 FOUND = backend._package_library
 WARNING, FATAL = 2, 4
 #: What `auto` tries before ONNX Runtime on the processor.
+BEFORE_THE_PROVIDERS = ["tensorrt", "tensorrt:rtx"]
 BEFORE_THE_PROCESSOR = ["openvino"] if platform.machine() in ("x86_64", "AMD64") else []
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -59,9 +60,10 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
-        assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
-        running = providers if self._starts or providers == [CPU] else [CPU]
+    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[Any], enable_fallback: int) -> Any:
+        names = [each if isinstance(each, str) else each[0] for each in providers]
+        assert self.severities[-1] == (WARNING if names == [CPU] else FATAL)
+        running = names if self._starts or names == [CPU] else [CPU]
         image = SimpleNamespace(name=IMAGE.name, type="tensor(uint8)")
         latents = [SimpleNamespace(name=port.name, type="tensor(float)") for port in LATENTS]
         ports = {"get_inputs": [image], "get_outputs": latents, "get_providers": running}
@@ -99,7 +101,8 @@ def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> N
     description = engine_registry.open_engine("auto", ANALYSIS, Options()).describe()
     assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
     passed_over = [name for name, _ in description.passed_over]
-    assert passed_over == ([] if cuda_starts else ["onnxruntime:cuda", *BEFORE_THE_PROCESSOR])
+    providers = [] if cuda_starts else ["onnxruntime:cuda", *BEFORE_THE_PROCESSOR]
+    assert passed_over == [*BEFORE_THE_PROVIDERS, *providers]
 
 
 @needs_openvino
@@ -249,7 +252,8 @@ def test_auto_passes_over_cuda_where_the_package_has_none(installed: Callable[..
     """Without importing the package."""
     installed("libonnxruntime.so.1.20.0")
     found, passed_over = engine_registry.native_engine("auto")
-    assert found is not None and [name for name, _ in passed_over] == ["onnxruntime:cuda", *BEFORE_THE_PROCESSOR]
+    assert found is not None
+    assert [name for name, _ in passed_over] == [*BEFORE_THE_PROVIDERS, "onnxruntime:cuda", *BEFORE_THE_PROCESSOR]
     with pytest.raises(EngineUnavailable, match="has no CUDAExecutionProvider"):
         engine_registry.require_engine("onnxruntime:cuda")
 
@@ -481,9 +485,9 @@ print(*engine_registry.engine_names())
 """
     names = subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT, text=True).split()
     onnxruntime, openvino = ["onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"], ["openvino", "openvino:bf16"]
-    assert names == ["auto", *onnxruntime, *openvino, "openvino:gpu"]
+    assert names == ["auto", *onnxruntime, *openvino, "openvino:gpu", "tensorrt", "tensorrt:rtx"]
     help_text = run_command("decode", "--help").output.decode()
-    assert ", ".join(names[:-1]) + " or openvino:gpu." in re.sub(r"\s+", " ", help_text)
+    assert ", ".join(names[:-1]) + " or tensorrt:rtx." in re.sub(r"\s+", " ", help_text)
 
 
 def test_an_unknown_name_is_told_what_there_is() -> None:

@@ -174,7 +174,7 @@ class EngineTable:
 
 
 SIGNATURES: list[tuple[str, Any, list[Any]]] = [
-    ("ec_core_onnxruntime_open", c_int, [c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)]),
+    ("ec_core_onnxruntime_open", c_int, [c_char_p] * 4 + [POINTER(c_void_p), POINTER(Error)]),
     ("ec_core_onnxruntime_table", POINTER(Table), [c_void_p]),
     ("ec_core_onnxruntime_close", None, [c_void_p]),
 ]
@@ -182,7 +182,10 @@ SIGNATURES: list[tuple[str, Any, list[Any]]] = [
 
 @contextmanager
 def onnxruntime_table(
-    engine: str | None = None, library: Path | str | None = None, provider_library: Path | str | None = None
+    engine: str | None = None,
+    library: Path | str | None = None,
+    provider_library: Path | str | None = None,
+    provider_device: str | None = None,
 ) -> Iterator[EngineTable]:
     """The engine that libedgecodec has for ONNX Runtime, as ec_codec_options choose it."""
     core = ctypes.CDLL(native.library()._name)  # a handle of its own, for functions that the package does not use
@@ -190,7 +193,9 @@ def onnxruntime_table(
         function = getattr(core, name)
         function.restype, function.argtypes = result, arguments
     handle = c_void_p()
-    texts = [None if text is None else str(text).encode() for text in (engine, library, provider_library)]
+    texts = [
+        None if text is None else str(text).encode() for text in (engine, library, provider_library, provider_device)
+    ]
     native.call(core.ec_core_onnxruntime_open, *texts, ctypes.byref(handle))
     try:
         yield EngineTable(core.ec_core_onnxruntime_table(handle).contents)

@@ -403,6 +403,8 @@ typedef struct ec_allocator {
 
 /* engine: "onnxruntime" (also for NULL), "onnxruntime:cuda", "onnxruntime:tensorrt", "onnxruntime:NAME" of a plugin
  *   whose library is provider_library, or EC_NO_ENGINE. A named engine is that engine or an error.
+ * provider_device: of a plugin, "cpu", "gpu" or "npu", and "gpu:1" for the second of the kind; NULL for the first that
+ *   the plugin lists.
  * engine_table: an engine of the caller's instead, which must outlive the codec; `engine` is not looked at then.
  * onnxruntime_library: path of ONNX Runtime's shared library; NULL looks at the environment variable
  *   EDGECODEC_ONNXRUNTIME, beside this library, and where the system looks for libraries. It stays in memory once it is
@@ -435,6 +437,7 @@ typedef struct ec_codec_options {
     ec_limits limits;
     ec_allocator allocator;
     uint32_t one_shot;
+    const char *provider_device;
 } ec_codec_options;
 
 /* options: NULL for the defaults; nothing that they point to is needed afterwards, but for the engine table and the

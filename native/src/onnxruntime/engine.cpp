@@ -94,7 +94,7 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
     : name_(choice.engine == nullptr ? kName : choice.engine),
       provider_name_(provider_name(name_)),
       library_(text(choice.library)),
-      provider_(library_, provider_name_, text(choice.provider_library)),
+      provider_(library_, {provider_name_, text(choice.provider_library), text(choice.device)}),
       calls_(library_.api(), library_.has(22)),
       memory_(library_.api().make(CreateCpuMemoryInfo, ReleaseMemoryInfo, kDeviceAllocator, kDefaultMemory)) {
     table_.name = name_.c_str();
@@ -111,6 +111,9 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
             const auto given = from_caller(data, "data");
             loaded.graph = located(file_name(*given.graph),
                                    [&] { return engine->load(job, given, from_caller(options, "options")); });
+            for (const ec_shape_range &shape : engine->provider_.shapes(*given.graph)) {
+                loaded.shapes[loaded.shape_count++] = shape;
+            }
             to_caller(loaded, out);
         });
     };
@@ -172,7 +175,7 @@ OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_job *job, const ec_gr
     bool cancelled = false;
     try {
         const Owned<SessionOptions> made = settings(data, options);
-        provider_.append_to(made.get());
+        provider_.append_to(made.get(), data);
         auto graph = std::make_unique<Graph>(Graph{{nullptr, api[ReleaseSession]}, {}});
         {
             const Calls::Call call(calls_, job, made.get());

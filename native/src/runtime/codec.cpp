@@ -86,7 +86,8 @@ void Codec::open_engine(const ec_codec_options &options) {
     } else {
         const std::string name = options.engine != nullptr ? options.engine : "onnxruntime";
         if (name == EC_NO_ENGINE) return;
-        onnxruntime_ = open_onnxruntime({name.c_str(), options.onnxruntime_library, options.provider_library});
+        onnxruntime_ = open_onnxruntime(
+            {name.c_str(), options.onnxruntime_library, options.provider_library, options.provider_device});
         engine_ = onnxruntime_->table();
     }
     graphs_ = std::make_unique<LoadedGraphs>(bundle_, engine_, options.threads, options.one_shot);
