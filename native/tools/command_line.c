@@ -41,7 +41,7 @@ static const option OPTIONS[] = {
     {ALPHA, 0, "alpha", "A", "Realism, as exported. [default: bundle's]"},
     {BETA, 0, "beta", "B", "Realism, as exported. [default: bundle's]"},
     {KNOB, 0, "knob", "NAME=VALUE", "Any knob of the decoder; may be repeated."},
-    {PRECISION, 0, "precision", "P", "fp32, fp16... [default: bundle's first]"},
+    {PRECISION, 0, "precision", "P", "fp32, fp16... [default: fp16 on GPUs, else fp32]"},
     {ENGINE, 0, "engine", "NAME", "onnxruntime, onnxruntime:cuda, onnxruntime:tensorrt... [default: onnxruntime]"},
     {THREADS, 'j', "threads", "N", "Processor threads. [default: all]"},
     {TILE, 0, "tile", "auto|N|off", "Work in tiles of N pixels a side, or as memory asks. [default: auto]"},
