@@ -63,10 +63,13 @@ class Options:
     """threads: of the processor, 1 to MAX_THREADS, or None for the engine's own choice.
 
     low_memory: whether memory is returned as soon as it can be, which takes time, rather than kept for the next call.
+    one_shot: whether the graph is wanted for one picture, so that it matters more how soon it starts than how fast it
+    runs.
     """
 
     threads: int | None = None
     low_memory: bool = False
+    one_shot: bool = False
 
 
 @dataclass(frozen=True)

@@ -264,6 +264,7 @@ class CodecOptions(Structure):
         ("max_memory", c_uint64),
         ("limits", Limits),
         ("allocator", Allocator),
+        ("one_shot", c_uint32),
     ]
 
 

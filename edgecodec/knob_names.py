@@ -12,8 +12,9 @@ RESERVED = frozenset((
     "alpha_channel", "bundle", "calibration", "changes", "ckpt", "ckpt_mse", "data", "device", "engine",
     "encode_precision", "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs", "json",
     "keep", "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "max_memory", "max_pixels",
-    "max_pixels_per_byte", "minutes", "output", "path", "picture", "precision", "quiet", "recipe", "resume", "seed",
-    "self", "set", "show", "source", "sources", "strip", "target_bpp", "threads", "tile", "verbose", "version",
+    "max_pixels_per_byte", "minutes", "one_shot", "output", "path", "picture", "precision", "quiet", "recipe",
+    "resume", "seed", "self", "set", "show", "source", "sources", "strip", "target_bpp", "threads", "tile",
+    "verbose", "version",
 ))
 # fmt: on
 

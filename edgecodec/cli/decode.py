@@ -67,6 +67,7 @@ def decode(
             precision=precision,
             limits=limits,
             threads=engine.threads,
+            one_shot=len(jobs) == 1,
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

@@ -93,6 +93,7 @@ def encode(
             encode_precision=precision,
             limits=limits,
             threads=engine.threads,
+            one_shot=len(jobs) == 1,
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _OLDEST, _OLDEST_NATIVE = (1, 18), (1, 20)
+#: Bytes of weights from which on the optimiser, which copies them, takes longer than it saves for one picture.
+_LARGE_WEIGHTS = 64 << 20
 _WARNING, _FATAL = 2, 4  # ONNX Runtime's log severities, the first its default
 #: Set to 1 before the import it keeps ONNX Runtime (1.29 and newer) from sending facts about its use over the network
 #: and from writing an identifier of the device under HOME. The function that turns telemetry off comes too late.
@@ -68,6 +70,8 @@ class OnnxRuntime(Engine):
         settings.enable_mem_pattern = options.low_memory
         # Threads that spin after a call would take the processor from the entropy stage of the next picture.
         settings.add_session_config_entry("session.force_spinning_stop", "1")
+        if options.one_shot and not variant and sum(map(len, graph.weights.values())) > _LARGE_WEIGHTS:
+            settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
 

@@ -212,6 +212,7 @@ static ec_status require(const void *given, const char *what, ec_error *error) {
 
 ec_status read_command_line(int count, char **arguments, command_line *out, ec_error *error) {
     *out = (command_line){.codec = EC_INIT(ec_codec_options)};
+    out->codec.one_shot = 1;
     out->codec.knobs = out->knobs;
     bool only_inputs = false;
     for (int i = 1; i < count; ++i) {

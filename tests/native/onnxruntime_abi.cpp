@@ -49,6 +49,7 @@ SLOT(DisableMemPattern);
 SLOT(EnableCpuMemArena);
 SLOT(DisableCpuMemArena);
 SLOT(SetSessionLogSeverityLevel);
+SLOT(SetSessionGraphOptimizationLevel);
 SLOT(SetIntraOpNumThreads);
 SLOT(CreateCustomOpDomain);
 SLOT(CustomOpDomain_Add);

@@ -35,7 +35,12 @@ _TYPE_OF_ROLE = {Role.IMAGE: np.uint8, Role.SIZE: np.int64}
 class _Options(Structure):
     """ec_engine_options"""
 
-    _fields_ = [("struct_size", c_size_t), ("threads", c_uint32), ("low_memory", c_uint32)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("threads", c_uint32),
+        ("low_memory", c_uint32),
+        ("one_shot", c_uint32),
+    ]
 
 
 class _Loaded(Structure):

@@ -334,11 +334,13 @@ typedef struct ec_loaded_graph {
 } ec_loaded_graph;
 
 /* threads: of the processor, 0 for the engine's own choice. low_memory: 1 where memory is to be returned as soon as it
- * can be, rather than kept for the next call. */
+ * can be, rather than kept for the next call. one_shot: 1 where the graph is wanted for one picture, so that it matters
+ * more how soon it starts than how fast it runs. */
 typedef struct ec_engine_options {
     EC_STRUCT_SIZE(ec_engine_options);
     uint32_t threads;
     uint32_t low_memory;
+    uint32_t one_shot;
 } ec_engine_options;
 
 /* An inference engine of the caller's. Functions return a status, and may write their message into `error`, which is
@@ -408,7 +410,9 @@ typedef struct ec_allocator {
  * threads: of the processor, for engine and entropy model, 256 at most; 0 for all that this process may use.
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
  * tile: 0 works on a picture in parts where it would take more than max_memory otherwise; else the side of every part
- *   in pixels, without what overlaps; or EC_TILE_OFF. */
+ *   in pixels, without what overlaps; or EC_TILE_OFF.
+ * one_shot: 1 where one picture is coming rather than many: graphs with large weights then start at once, with little
+ *   memory, and run a few hundredths slower. */
 typedef struct ec_codec_options {
     EC_STRUCT_SIZE(ec_codec_options);
     const char *engine;
@@ -424,6 +428,7 @@ typedef struct ec_codec_options {
     uint64_t max_memory;
     ec_limits limits;
     ec_allocator allocator;
+    uint32_t one_shot;
 } ec_codec_options;
 
 /* options: NULL for the defaults; nothing that they point to is needed afterwards, but for the engine table and the

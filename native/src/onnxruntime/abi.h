@@ -76,6 +76,7 @@ inline constexpr Slot<Status *(SessionOptions *), 17> DisableMemPattern;
 inline constexpr Slot<Status *(SessionOptions *), 18> EnableCpuMemArena;
 inline constexpr Slot<Status *(SessionOptions *), 19> DisableCpuMemArena;
 inline constexpr Slot<Status *(SessionOptions *, int level), 22> SetSessionLogSeverityLevel;
+inline constexpr Slot<Status *(SessionOptions *, int32_t level), 23> SetSessionGraphOptimizationLevel;
 inline constexpr Slot<Status *(SessionOptions *, int threads), 24> SetIntraOpNumThreads;
 inline constexpr Slot<Status *(const char *domain, CustomOpDomain **out), 26> CreateCustomOpDomain;
 struct CustomOp;

@@ -16,6 +16,9 @@ namespace {
 
 // More than help.
 constexpr uint32_t kMostThreads = 256;
+// Bytes of weights from which on the optimiser, which copies them, takes longer than it saves for one picture.
+constexpr size_t kLargeWeights = size_t{64} << 20;
+constexpr int32_t kNoOptimiser = 0;
 constexpr char kName[] = "onnxruntime", kCancelled[] = "was cancelled";
 
 std::string text(const char *given) { return given == nullptr ? "" : given; }
@@ -35,6 +38,12 @@ std::string provider_name(const std::string &engine) {
 std::string file_name(const ec_graph &graph) {
     const std::string path = text(graph.file);
     return path.substr(path.rfind('/') + 1);
+}
+
+bool has_large_weights(const ec_graph_data &data) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < data.weight_count; ++i) bytes += data.weights[i].size;
+    return bytes > kLargeWeights;
 }
 
 // "float32 (1, 8, 2, 3)"
@@ -133,6 +142,8 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
     }
     // Threads that spin after a call would take the processor from the entropy stage of the next picture.
     api.call(AddSessionConfigEntry, made.get(), "session.force_spinning_stop", "1");
+    if (options.one_shot && provider_name_.empty() && has_large_weights(data))
+        api.call(SetSessionGraphOptimizationLevel, made.get(), kNoOptimiser);
     if (options.threads > 0)
         api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMostThreads)));
     api.call(AddSessionConfigEntry, made.get(), "session.load_model_format", "ONNX");

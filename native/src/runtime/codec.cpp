@@ -103,7 +103,7 @@ void Codec::open_engine(const ec_codec_options &options) {
         onnxruntime_ = open_onnxruntime({name.c_str(), options.onnxruntime_library, options.provider_library});
         engine_ = onnxruntime_->table();
     }
-    graphs_ = std::make_unique<LoadedGraphs>(bundle_, engine_, options.threads);
+    graphs_ = std::make_unique<LoadedGraphs>(bundle_, engine_, options.threads, options.one_shot);
 }
 
 KnobValues Codec::decoder_knobs(const KnobValues &of_picture) const {

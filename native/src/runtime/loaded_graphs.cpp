@@ -77,6 +77,7 @@ std::shared_ptr<LoadedGraph> LoadedGraphs::get(const ec_graph &graph, bool low_m
         ec_engine_options options{};
         options.threads = threads_;
         options.low_memory = entry->low_memory ? 1 : 0;
+        options.one_shot = one_shot_;
         entry->graph = std::make_shared<LoadedGraph>(bundle_, engine_, graph, options);
     }
     return entry->graph;

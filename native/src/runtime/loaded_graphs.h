@@ -39,9 +39,9 @@ private:
 // memory, it stays so from then on.
 class LoadedGraphs {
 public:
-    // The engine must outlive this.
-    LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads)
-        : bundle_(bundle), engine_(engine), threads_(threads) {}
+    // The engine must outlive this. threads, one_shot: as engines have them.
+    LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads, uint32_t one_shot)
+        : bundle_(bundle), engine_(engine), threads_(threads), one_shot_(one_shot) {}
 
     // proceed: as in LoadedGraph::run, for a load.
     std::shared_ptr<LoadedGraph> get(const ec_graph &graph, bool low_memory, const std::function<void()> &proceed);
@@ -59,7 +59,7 @@ private:
 
     const Bundle &bundle_;
     const ec_engine &engine_;
-    uint32_t threads_;
+    uint32_t threads_, one_shot_;
     std::mutex loading_;  // held while an engine loads, and for what is in entries
     std::mutex listing_;  // for which entries there are
     std::map<uint32_t, std::shared_ptr<Entry>> entries_;

@@ -12,7 +12,7 @@ from typing import TypeGuard
 from torch import Tensor, nn
 
 from edgecodec_export.baking.rewrites.reciprocal import ReciprocalNorm
-from edgecodec_export.layers.convolutions import Convolution
+from edgecodec_export.layers.convolutions import Convolution, is_plain
 
 
 def fold(network: nn.Module) -> None:
@@ -22,7 +22,7 @@ def fold(network: nn.Module) -> None:
     """
     for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         for (_, layer), (name, norm) in pairwise(list(sequence.named_children())):
-            if isinstance(norm, ReciprocalNorm) and _is_plain_convolution(layer):
+            if isinstance(norm, ReciprocalNorm) and _has_mean_filter(layer):
                 _centre(layer)
                 setattr(sequence, name, CentredNorm(norm.norm))
 
@@ -34,9 +34,8 @@ class CentredNorm(ReciprocalNorm):
         return x
 
 
-def _is_plain_convolution(layer: nn.Module) -> TypeGuard[Convolution]:
-    """Whether every output is a filter of all inputs, so that the mean of all filters is one too."""
-    return isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.groups == 1
+def _has_mean_filter(layer: nn.Module) -> TypeGuard[Convolution]:
+    return isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and is_plain(layer)
 
 
 def _centre(convolution: Convolution) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from edgecodec_export.baking.rewrites.blocks import FACTOR, Blocks, with_filters
 from edgecodec_export.baking.rewrites.replacing import replace_layers
+from edgecodec_export.layers.convolutions import is_plain
 
 COLOURS = 3
 
@@ -24,9 +25,9 @@ def pack(decoder: nn.Module) -> None:
 
 
 def _packed(layer: nn.Module) -> nn.Module | None:
-    if isinstance(layer, nn.Conv2d) and layer.out_channels == COLOURS and _keeps_sides(layer):
-        return Blocks(pack_convolution(layer))
-    return None
+    if not isinstance(layer, nn.Conv2d) or layer.out_channels != COLOURS or not is_plain(layer):
+        return None
+    return Blocks(pack_convolution(layer)) if _keeps_sides(layer) else None
 
 
 def _keeps_sides(layer: nn.Conv2d) -> bool:
@@ -36,10 +37,7 @@ def _keeps_sides(layer: nn.Conv2d) -> bool:
 
 
 def pack_convolution(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer, padding and all, giving 2x2 pixels: filters (outputs * 4, inputs, rows + 1, columns + 1), stride 2.
-
-    layer: of stride 1 and dilation 1.
-    """
+    """The layer, padding and all, giving blocks: filters (outputs * 4, inputs, rows + 1, columns + 1), stride 2."""
     outputs, inputs, rows, columns = layer.weight.shape
     weight = layer.weight.new_zeros(outputs, FACTOR, FACTOR, inputs, rows + FACTOR - 1, columns + FACTOR - 1)
     for i, j in product(range(FACTOR), repeat=2):

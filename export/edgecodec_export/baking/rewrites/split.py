@@ -14,6 +14,7 @@ from torch import nn
 from edgecodec_export.baking.rewrites.blocks import FACTOR, Blocks, with_filters
 from edgecodec_export.baking.rewrites.pack import COLOURS
 from edgecodec_export.baking.rewrites.replacing import replace_layers
+from edgecodec_export.layers.convolutions import is_plain
 
 SMALLEST = 5  # size of a filter; smaller ones leave most taps of the convolution zero
 
@@ -24,9 +25,10 @@ def split(decoder: nn.Module) -> None:
 
 
 def _split(layer: nn.Module) -> nn.Module | None:
-    if not isinstance(layer, nn.ConvTranspose2d) or layer.out_channels == COLOURS or min(layer.kernel_size) < SMALLEST:
+    if not isinstance(layer, nn.ConvTranspose2d) or layer.out_channels == COLOURS or not is_plain(layer):
         return None
-    return Blocks(convolution_of_blocks(layer)) if _doubles_sides(layer) else None
+    large = min(layer.kernel_size) >= SMALLEST
+    return Blocks(convolution_of_blocks(layer)) if large and _doubles_sides(layer) else None
 
 
 def _doubles_sides(layer: nn.ConvTranspose2d) -> bool:
@@ -43,8 +45,8 @@ def convolution_of_blocks(layer: nn.ConvTranspose2d) -> nn.Conv2d:
     for i, j in product(range(FACTOR), repeat=2):
         for (down, row), (across, column) in product(met[0][i].items(), met[1][j].items()):
             weight[:, i, j, :, reach[0] - down, reach[1] - across] = layer.weight[:, :, row, column].T
-    packed = nn.Conv2d(inputs, outputs, 1, padding=(reach[0], reach[1]), device="meta")
-    return with_filters(packed, weight, layer.bias)
+    convolution = nn.Conv2d(inputs, outputs, 1, padding=(reach[0], reach[1]), device="meta")
+    return with_filters(convolution, weight, layer.bias)
 
 
 def _met_taps(layer: nn.ConvTranspose2d, axis: int, i: int) -> dict[int, int]:
