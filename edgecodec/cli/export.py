@@ -38,7 +38,8 @@ def export(
             raise EngineUnavailable(
                 f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        asked = replace(options, knobs=lists(knobs), precision=None if precision is None else precision.split(","))
+        names = None if precision is None else [name.strip() for name in precision.split(",")]
+        asked = replace(options, knobs=lists(knobs), precision=names)
         report = export_bundle(asked, progress=console.say)
         for line in summary(report):
             console.say(line)

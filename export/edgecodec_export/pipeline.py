@@ -61,6 +61,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises.
     """
+    precisions = named(options.precision)
     refuse_existing(options.output, options.force)
     inputs = (options.checkpoint, options.mse_checkpoint, options.calibration, options.entropy_from)
     refuse_inputs_inside(options.output, filter(None, inputs))
@@ -71,7 +72,6 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
         progress(note)
     earlier = options.entropy_from
     kept = None if earlier is None else keep_entropy(earlier, model, source.family, source.preset)
-    precisions = named(options.precision)
     pictures = load_calibration_pictures(options.calibration, model.latent_alignment(), model.SMALLEST_SIDE)
     return write_bundle(
         options.output,

@@ -43,7 +43,7 @@ static const option OPTIONS[] = {
     {ALPHA, 0, "alpha", "A", "Realism, as exported. [default: bundle's]"},
     {BETA, 0, "beta", "B", "Realism, as exported. [default: bundle's]"},
     {KNOB, 0, "knob", "NAME=VALUE", "Any knob of the decoder; may be repeated."},
-    {PRECISION, 0, "precision", "P", "fp32, fp16... [default: bundle's first]"},
+    {PRECISION, 0, "precision", "P", "fp32, fp16... [default: fp16 on GPUs, else fp32]"},
     {ENGINE, 0, "engine", "NAME", "onnxruntime, onnxruntime:cuda, onnxruntime:tensorrt... [default: onnxruntime]"},
     {ENGINE_LIBRARY, 0, "engine-library", "PATH", "Plugin of ONNX Runtime that has the engine."},
     {ENGINE_DEVICE, 0, "engine-device", "NAME", "Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]"},

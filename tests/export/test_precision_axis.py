@@ -18,17 +18,21 @@ from PIL import Image
 
 from edgecodec.bundle import Bundle
 from edgecodec.description import Side
-from edgecodec.errors import KnobUnavailable, VerificationFailed
+from edgecodec.errors import InvalidArgument, KnobUnavailable, VerificationFailed
 from edgecodec.manifest import read_manifest
 from edgecodec.verify import verify
+from edgecodec_export import export_bundle
 from edgecodec_export.bundle.description import Source
+from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.graphs.export_graphs import export_graphs
 from edgecodec_export.graphs.weights import remove_unused_weights
+from edgecodec_export.options import ExportOptions
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.precisions import named
 from edgecodec_export.precisions.half import Half
 from edgecodec_export.report import ExportReport, summary
 from support.bundle_editing import MANIFEST, reseal
+from support.command_line import run_command
 from support.make_tiny_bundle import tiny_halves
 from support.tiny_codecs import tiny_codec
 
@@ -183,6 +187,18 @@ def test_a_precision_that_misses_its_bounds_is_left_out_or_an_error(
     assert f"warning: {report.left_out[1]}" in summary(report)
     assert sorted(path.name for path in (tmp_path / "b").glob("*.onnx")) == ["analysis.onnx", "synthesis.onnx"]
     assert {each.precision for each in Bundle(tmp_path / "b").info.graphs} == {"fp32"}
+
+
+def test_an_unknown_precision_is_refused_before_any_work(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(InvalidArgument, match="there is no precision 'fp23'"):
+        export_bundle(ExportOptions(tmp_path / "absent", tmp_path / "b", precision=("fp32", "fp23")), said.append)
+    assert said == [] and not list(tmp_path.iterdir())
+    save_checkpoint(tmp_path / "a.safetensors", tiny_codec("hyperprior"), "hyperprior", "tiny", {})
+    outcome = run_command(
+        "export", "--ckpt", tmp_path / "a.safetensors", "-o", tmp_path / "b", "--precision", "fp16, x"
+    )
+    assert outcome.status == 2 and "there is no precision 'x'" in outcome.talk
 
 
 def test_weights_that_no_graph_has_left_are_removed(tmp_path: Path) -> None:
