@@ -17,6 +17,7 @@ from edgecodec.cli.fuse import fuse
 from edgecodec.cli.inspect import inspect
 from edgecodec.cli.signals import leaving_threads_behind, unwinding_on
 from edgecodec.cli.train import train
+from edgecodec.cli.triton import triton
 from edgecodec.cli.verify import verify
 from edgecodec.errors import typed
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, encode, decode, inspect, verify, train):
+for command in (export, fuse, triton, encode, decode, inspect, verify, train):
     app.command()(command)
 
 

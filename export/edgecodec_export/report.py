@@ -10,6 +10,7 @@ from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.fused.writing import FusedGraph
 from edgecodec_export.options import FUSED
 from edgecodec_export.text import label
+from edgecodec_export.triton.repository import TritonModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class ExportReport:
     """What an export wrote.
 
     errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
-    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED.
+    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. triton: models
+    in the repository.
     """
 
     path: Path
@@ -27,6 +29,7 @@ class ExportReport:
     size: int
     kept_entropy: bool = False
     fused: tuple[FusedGraph, ...] = ()
+    triton: tuple[TritonModel, ...] = ()
 
 
 def summary(report: ExportReport) -> list[str]:
@@ -34,6 +37,7 @@ def summary(report: ExportReport) -> list[str]:
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
     lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
     lines += [f"  {FUSED}/{each.file}  {each.size / 1e6:.1f} MB" for each in report.fused]
+    lines += [f"  Triton: {each.name}  {each.size / 1e6:.1f} MB" for each in report.triton]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
