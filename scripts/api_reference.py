@@ -71,6 +71,9 @@ SECTIONS = (
             "edgecodec_export.FuseOptions",
             "edgecodec_export.fuse_bundle",
             "edgecodec_export.FusedGraph",
+            "edgecodec_export.TritonOptions",
+            "edgecodec_export.write_repository",
+            "edgecodec_export.TritonModel",
         ),
     ),
 )

@@ -20,6 +20,7 @@ from edgecodec.cli.fuse import fuse
 from edgecodec.cli.inspect import inspect
 from edgecodec.cli.signals import leaving_threads_behind, unwinding_on
 from edgecodec.cli.train import train
+from edgecodec.cli.triton import triton
 from edgecodec.cli.verify import verify
 from edgecodec.errors import typed
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, build, encode, decode, inspect, verify, bench, doctor, train):
+for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, doctor, train):
     app.command()(command)
 
 

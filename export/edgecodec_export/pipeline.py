@@ -45,10 +45,11 @@ from edgecodec_export.file_hash import sha256_of
 from edgecodec_export.fused.writing import fuse_bundle
 from edgecodec_export.graphs.export_graphs import export_graphs
 from edgecodec_export.one_thread import one_thread
-from edgecodec_export.options import FUSED, ExportOptions, FuseOptions
+from edgecodec_export.options import FUSED, ExportOptions, FuseOptions, TritonOptions
 from edgecodec_export.precisions import SINGLE, Precision, named
 from edgecodec_export.report import ExportReport
 from edgecodec_export.text import Progress, printable
+from edgecodec_export.triton.repository import write_repository
 
 GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment, so that padding is covered
 
@@ -59,7 +60,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     progress: receives a line before each step, and lines about rounded knobs and parts of a file that are left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
-    entropy_from, ModelMismatch and what opening a bundle raises.
+    entropy_from, ModelMismatch and what opening a bundle raises. A repository that cannot be written leaves the bundle.
     """
     precisions = named(options.precision)
     refuse_existing(options.output, options.force)
@@ -73,7 +74,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     earlier = options.entropy_from
     kept = None if earlier is None else keep_entropy(earlier, model, source.family, source.preset)
     pictures = load_calibration_pictures(options.calibration, model.latent_alignment(), model.SMALLEST_SIDE)
-    return write_bundle(
+    report = write_bundle(
         options.output,
         source,
         baking,
@@ -85,6 +86,10 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
         force=options.force,
         progress=progress,
     )
+    if options.triton is None:
+        return report
+    models = write_repository(TritonOptions(options.output, options.triton, force=options.force), progress)
+    return replace(report, triton=models)
 
 
 def write_bundle(

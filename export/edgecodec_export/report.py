@@ -11,6 +11,7 @@ from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.fused.writing import FusedGraph
 from edgecodec_export.options import FUSED
 from edgecodec_export.text import label
+from edgecodec_export.triton.repository import TritonModel
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ExportReport:
 
     errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
     whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. closeness, left_out: as
-    `ExportedGraphs` has them.
+    `ExportedGraphs` has them. triton: models in the repository.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class ExportReport:
     fused: tuple[FusedGraph, ...] = ()
     closeness: Mapping[str, Closeness] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    triton: tuple[TritonModel, ...] = ()
 
 
 def summary(report: ExportReport) -> list[str]:
@@ -43,6 +45,7 @@ def summary(report: ExportReport) -> list[str]:
         )
         lines.append(f"  {name}  largest error {error:.1e}{measured}")
     lines += [f"  {FUSED}/{each.file}  {each.size / 1e6:.1f} MB" for each in report.fused]
+    lines += [f"  Triton: {each.name}  {each.size / 1e6:.1f} MB" for each in report.triton]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]

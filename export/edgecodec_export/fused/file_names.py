@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 
-from edgecodec.description import Description
+from edgecodec.description import SINGLE, Description
 from edgecodec_export.text import suffix
 
 
 def file_name(info: Description, number: int) -> str:
-    """Of a decoder's fused graph: its knobs, and the model and the precision where the bundle has several."""
-    decoders = [graph for graph in info.graphs if graph.side == "decode"]
+    """Of a decoder's fused graph."""
+    return f"decode{point_name(info, number)}.onnx"
+
+
+def point_name(info: Description, number: int) -> str:
+    """What tells a decoder from the others: its knobs, its model where the bundle has several, and a precision other
+    than fp32.
+    """
     graph = info.graphs[number]
     model = f"-{info.models[graph.model].id}" if len(info.models) > 1 else ""
-    several = len({each.precision for each in decoders}) > 1
     # A bundle may call a precision as it likes.
-    precision = "-" + re.sub(r"[^\w.+-]", "_", graph.precision, flags=re.ASCII) if several else ""
-    return f"decode{model}{suffix(graph.knobs)}{precision}.onnx"
+    named = "" if graph.precision == SINGLE else "-" + re.sub(r"[^\w.+-]", "_", graph.precision, flags=re.ASCII)
+    return f"{model}{suffix(graph.knobs)}{named}"
