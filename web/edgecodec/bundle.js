@@ -68,6 +68,10 @@ class Bundle {
     this.#engine = await openEngine(engine, ort);
   }
 
+  get memoryBytes() {
+    return this.#library.memory.size;
+  }
+
   // Fetches the index, and takes from it which other files there are. What is wrong with it, or that it is not there,
   // is told by the library when it opens the bundle.
   async #readIndex() {
@@ -258,13 +262,23 @@ class Bundle {
     }
   }
 
-  // Fetches a graph and the files that it names, which the index must list. Returns their names in the bundle.
+  // Fetches a graph and the files that it names, as far as the index lists them. Returns their names in the bundle. What
+  // is wrong with a graph is told by the library when it opens it.
   async #fetchGraph(file) {
     await this.#fetchFile(file);
     const data = this.#files.get(this.url + file);
-    if (data === undefined || data === null) return [];
+    if (data == null) return [];
+    const locations = await this.#locations(data).catch(() => []);
+    const folder = file.slice(0, file.lastIndexOf("/") + 1);
+    const names = [...new Set(locations)].map((location) => folder + location);
+    await Promise.all(names.map((name) => this.#fetchFile(name)));
+    return names;
+  }
+
+  // The files in which a graph has weights, in its own words.
+  #locations(data) {
     const library = this.#library;
-    const locations = await library.scope((place) => {
+    return library.scope((place) => {
       const at = place.bytes(data);
       const count = place.memory(4);
       library.call("ec_core_graph_read", at, data.length, 0, 0, count);
@@ -275,10 +289,6 @@ class Bundle {
         new TextDecoder().decode(data.subarray(location.offset, location.offset + location.size)),
       );
     });
-    const folder = file.slice(0, file.lastIndexOf("/") + 1);
-    const names = [...new Set(locations)].map((location) => folder + location);
-    await Promise.all(names.map((name) => this.#fetchFile(name)));
-    return names;
   }
 
   async close() {

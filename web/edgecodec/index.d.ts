@@ -32,6 +32,9 @@ export interface Picture {
   readonly bytes: number;
   readonly bitsPerPixel: number;
   readonly timings: Timings;
+  /** The parts in which the picture went through the engine; height and width, in pixels, of the largest. overhead: the
+   * sum of all over the picture's own size, less 1. */
+  readonly tiles: { readonly count: number; readonly height: number; readonly width: number; readonly overhead: number };
   readonly latents: readonly Latent[];
   /** SHA-256 of all latents as little-endian int16, one after the other: `latents_sha256` in a bundle's manifest.json. */
   readonly latentsSha256: string;
@@ -46,6 +49,8 @@ export interface Bundle {
   readonly preset: string;
   /** Of the decoders. */
   readonly knobs: readonly Knob[];
+  /** Memory that the library has taken, in bytes; the engine's own is not counted. */
+  readonly memoryBytes: number;
   /** Decodes a coded picture (.edgc). knobs: by name; one that is left out has its default. Rejects with an
    * EdgecodecError. Several calls run one after the other. */
   decode(data: Uint8Array | ArrayBuffer, options?: { knobs?: Readonly<Record<string, number>> }): Promise<Picture>;

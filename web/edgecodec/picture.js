@@ -13,6 +13,7 @@ export function toPicture(memory, picture, { file, data, latents, load }) {
     bitsPerPixel: (8 * data.length) / (width * height),
     // `engine` has the loading in it, in the library's count.
     timings: { ...timings, engine: timings.engine - load, load },
+    tiles: picture.tiles,
     latents: latents.values,
     latentsSha256: latents.sha256,
     metadata: Object.fromEntries(
