@@ -57,7 +57,7 @@ test("only the files that a decode needs are fetched", async () => {
 
 test("in tiles the pixels are the same", async () => {
   const wide = readFileSync(join(import.meta.dirname, "data/wide.edgc"));
-  const tiled = await openTiny({ maxMemory: 7_500_000 });
+  const tiled = await openTiny({ maxMemory: 22_000_000 });
   const [one, whole] = [await tiled.decode(wide), await bundle.decode(wide)];
   await tiled.close();
   assert.ok(one.tiles.count > 1);
