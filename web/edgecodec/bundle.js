@@ -72,8 +72,7 @@ class Bundle {
     return this.#library.memory.size;
   }
 
-  // Fetches the index, and takes from it which other files there are. What is wrong with it, or that it is not there,
-  // is told by the library when it opens the bundle.
+  // Fetches the index, and takes from it which other files there are.
   async #readIndex() {
     const index = await fetchAtMost(this.#fetch, this.url + INDEX, LARGEST_INDEX);
     if (index === null) return;
@@ -89,7 +88,7 @@ class Bundle {
         this.#files.promise(this.url + name, size);
       }
     } catch (error) {
-      if (!(error instanceof EdgecodecError)) throw error;
+      leaveToLibrary(error);
     } finally {
       this.#library.do("ec_core_index_close", handle);
     }
@@ -262,13 +261,12 @@ class Bundle {
     }
   }
 
-  // Fetches a graph and the files that it names, as far as the index lists them. Returns their names in the bundle. What
-  // is wrong with a graph is told by the library when it opens it.
+  // Fetches a graph and the files that it names, as far as the index lists them. Returns their names in the bundle.
   async #fetchGraph(file) {
     await this.#fetchFile(file);
     const data = this.#files.get(this.url + file);
     if (data == null) return [];
-    const locations = await this.#locations(data).catch(() => []);
+    const locations = (await this.#locations(data).catch(leaveToLibrary)) ?? [];
     const folder = file.slice(0, file.lastIndexOf("/") + 1);
     const names = [...new Set(locations)].map((location) => folder + location);
     await Promise.all(names.map((name) => this.#fetchFile(name)));
@@ -300,6 +298,11 @@ class Bundle {
     this.#library.do("ec_codec_close", codec);
     this.#library.do("ec_bundle_close", this.#bundle);
   }
+}
+
+// What is wrong with a file is told with its place when the library opens it for good.
+function leaveToLibrary(error) {
+  if (!(error instanceof EdgecodecError)) throw error;
 }
 
 const hexadecimal = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

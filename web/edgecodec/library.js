@@ -49,16 +49,17 @@ function compile(source) {
 }
 
 // The system calls that the C library may make: there is a clock, and nothing else.
-function systemCalls(memory) {
-  const failure = 44; // "no such file", in the numbers of WASI
-  return {
-    clock_time_get: (_clock, _precision, out) => {
-      memory().view.setBigUint64(out, BigInt(Math.round(performance.now() * 1e6)), true);
-      return 0;
-    },
-    otherwise: (name) => (name === "proc_exit" ? () => { throw new WebAssembly.RuntimeError("the library ended"); } : () => failure),
-  };
-}
+const systemCalls = (memory) => ({
+  clock_time_get: (_clock, _precision, out) => {
+    memory().view.setBigUint64(out, BigInt(Math.round(performance.now() * 1e6)), true);
+    return 0;
+  },
+  proc_exit: (status) => {
+    throw new WebAssembly.RuntimeError(`exit with status ${status}`);
+  },
+});
+
+const notThere = () => 44; // "no such file", in the numbers of WASI
 
 export class Library {
   #functions;
@@ -72,7 +73,7 @@ export class Library {
     const imports = { edgecodec: files.imports(() => memory) };
     for (const { module: from, name } of WebAssembly.Module.imports(module)) {
       imports[from] ??= {};
-      imports[from][name] ??= system[name] ?? system.otherwise(name);
+      imports[from][name] ??= system[name] ?? notThere;
     }
     const { exports } = await WebAssembly.instantiate(module, imports);
     memory = new Memory(exports.memory);
@@ -139,8 +140,19 @@ export class Library {
   // A function that returns a status and takes an ec_error last. Throws EdgecodecError.
   call(name, ...values) {
     header.error.write(this.memory, this.#error);
-    const status = this.#functions[name](...values, this.#error);
-    if (status !== header.OK) throw new EdgecodecError(header.error.read(this.memory, this.#error));
+    if (this.#run(name, [...values, this.#error]) !== header.OK) {
+      throw new EdgecodecError(header.error.read(this.memory, this.#error));
+    }
+  }
+
+  #run(name, values) {
+    try {
+      return this.#functions[name](...values);
+    } catch (cause) {
+      // A trap, which nothing in the library makes on purpose.
+      const hint = "this is a bug: please report it";
+      throw new EdgecodecError({ status: header.INTERNAL, message: `the library stopped: ${cause.message}`, hint }, { cause });
+    }
   }
 
   // The same, for a handle: the function writes it to the place that is given before the error.
@@ -156,6 +168,6 @@ export class Library {
 
   // A function that cannot fail.
   do(name, ...values) {
-    return this.#functions[name](...values);
+    return this.#run(name, values);
   }
 }

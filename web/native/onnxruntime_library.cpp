@@ -1,6 +1,5 @@
 // onnxruntime/library.h for a page, which has no shared libraries: JavaScript runs the graphs of jobs.
 #include "onnxruntime/library.h"
-
 #include "support/status.h"
 
 namespace edgecodec::ort {
