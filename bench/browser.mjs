@@ -18,8 +18,8 @@ const say = (values) => console.log(JSON.stringify(values));
 const start = process.cpuUsage();
 const used = (since) => Object.values(process.cpuUsage(since)).reduce((a, b) => a + b) / 1000;
 const bundle = await openBundle(origin, { library: wasm, ort, fetch });
-const { latentsSha256, timings } = await bundle.decode(data);
-say({ latents: latentsSha256, open: used(start) - 1000 * timings.engine, memory: bundle.memoryBytes });
+const { latentsSha256 } = await bundle.decode(data);
+say({ latents: latentsSha256, first: used(start), memory: bundle.memoryBytes });
 for await (const _ of createInterface({ input: process.stdin })) {
   const before = process.cpuUsage();
   const { entropy, engine, rest } = (await bundle.decode(data)).timings;
