@@ -1,16 +1,15 @@
 // The page in headless Chromium: a file is dropped, and the picture, its size and its digest are shown.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
 import { readPng } from "./png.js";
 import { serve } from "./server.js";
 import { manifest, NPM, ROOT, SITE, TINY } from "./site.js";
 import { largestDifference } from "./tolerance.js";
 
 const CHROMIUM = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const DRIVER = join(NPM, "node_modules/puppeteer-core/lib/esm/puppeteer/puppeteer-core.js");
 const options = {
   skip: !CHROMIUM && "no Chromium is installed",
   timeout: 120_000,
@@ -22,10 +21,10 @@ const problems = [];
 
 before(async () => {
   if (options.skip) return;
-  const { launch } = await import(pathToFileURL(DRIVER));
+  const { default: puppeteer } = await import(createRequire(join(NPM, "package.json")).resolve("puppeteer-core"));
   server = await serve({ "/": SITE, "/bundle/": process.env.EDGECODEC_BUNDLE ?? TINY });
   // Root has no sandbox in a container.
-  browser = await launch({ executablePath: CHROMIUM, args: ["--no-sandbox"], protocolTimeout: 120_000 });
+  browser = await puppeteer.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"], protocolTimeout: 120_000 });
   page = await browser.newPage();
   page.on("pageerror", (error) => problems.push(String(error)));
   await page.setViewport({ width: 1000, height: 900 });
