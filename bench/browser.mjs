@@ -1,5 +1,5 @@
-// The half of bench/browser.py that runs in Node: decodes once for every line that it reads, and writes what it took, in
-// processor milliseconds.
+// The half of bench/browser.py that runs in Node: decodes once for every line that it reads, and writes what it took,
+// in processor milliseconds.
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

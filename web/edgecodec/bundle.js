@@ -48,9 +48,7 @@ class Bundle {
     this.version = this.#library.version;
     await this.#readIndex();
     const { memory } = this.#library;
-    this.#bundle = await this.#library.scope((place) =>
-      this.#library.open("ec_bundle_open", place.text(this.url)),
-    );
+    this.#bundle = await this.#library.scope((place) => this.#library.open("ec_bundle_open", place.text(this.url)));
     const info = await this.#describe("ec_bundle_describe", this.#bundle);
     this.family = info.family;
     this.preset = info.preset;
@@ -128,7 +126,9 @@ class Bundle {
   }
 
   decode(data, { knobs = {} } = {}) {
-    const decoded = this.#turn.then(() => this.#decode(data instanceof Uint8Array ? data : new Uint8Array(data), knobs));
+    const decoded = this.#turn.then(() =>
+      this.#decode(data instanceof Uint8Array ? data : new Uint8Array(data), knobs),
+    );
     this.#turn = decoded.catch(() => {});
     return decoded;
   }

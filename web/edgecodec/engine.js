@@ -40,10 +40,14 @@ class Engine {
   async run(session, inputs) {
     return failing("failed while it ran the graph", async () => {
       const feeds = {};
-      for (const { name, type, dims, data } of inputs) feeds[name] = new this.#ort.Tensor(TYPES[type], typed(type, data), dims);
+      for (const { name, type, dims, data } of inputs)
+        feeds[name] = new this.#ort.Tensor(TYPES[type], typed(type, data), dims);
       const results = await session.run(feeds);
       return Object.fromEntries(
-        Object.entries(results).map(([name, { data }]) => [name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]),
+        Object.entries(results).map(([name, { data }]) => [
+          name,
+          new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+        ]),
       );
     });
   }
@@ -58,6 +62,9 @@ async function failing(what, body) {
   try {
     return await body();
   } catch (cause) {
-    throw new EdgecodecError({ status: ENGINE_FAILED, message: `the engine ${what}: ${cause.message ?? cause}` }, { cause });
+    throw new EdgecodecError(
+      { status: ENGINE_FAILED, message: `the engine ${what}: ${cause.message ?? cause}` },
+      { cause },
+    );
   }
 }

@@ -1,7 +1,7 @@
 // Files over a network that is not trusted: never more bytes than were asked for.
 
-// The contents, or null where the server has no such file or cannot be reached. Of a longer file, limit + 1 bytes: enough
-// to see that it is too long.
+// The contents, or null where the server has no such file or cannot be reached. Of a longer file, limit + 1 bytes:
+// enough to see that it is too long.
 export async function fetchAtMost(fetch, url, limit) {
   let response;
   try {

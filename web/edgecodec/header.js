@@ -1,5 +1,18 @@
 // The structs and numbers of edgecodec.h and core.h that a page needs, under their names there.
-import { array, characters, float64, int32, int64, pointer, size, struct, text, uint32, uint64, uint8 } from "./structs.js";
+import {
+  array,
+  characters,
+  float64,
+  int32,
+  int64,
+  pointer,
+  size,
+  struct,
+  text,
+  uint32,
+  uint64,
+  uint8,
+} from "./structs.js";
 
 export const OK = 0;
 export const ENGINE_FAILED = 61;

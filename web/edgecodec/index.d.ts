@@ -34,9 +34,14 @@ export interface Picture {
   readonly timings: Timings;
   /** The parts in which the picture went through the engine; height and width, in pixels, of the largest. overhead: the
    * sum of all over the picture's own size, less 1. */
-  readonly tiles: { readonly count: number; readonly height: number; readonly width: number; readonly overhead: number };
+  readonly tiles: {
+    readonly count: number;
+    readonly height: number;
+    readonly width: number;
+    readonly overhead: number;
+  };
   readonly latents: readonly Latent[];
-  /** SHA-256 of all latents as little-endian int16, one after the other: `latents_sha256` in a bundle's manifest.json. */
+  /** SHA-256 of all latents as little-endian int16, one after the other: `latents_sha256` in manifest.json. */
   readonly latentsSha256: string;
   readonly metadata: { readonly icc?: Uint8Array; readonly exif?: Uint8Array; readonly xmp?: Uint8Array };
 }
@@ -65,8 +70,8 @@ export interface BundleOptions {
   precision?: string;
   /** Pixels of a picture: 2^25 by default. */
   maxPixels?: number;
-  /** Bytes that one call of the engine may take beside the weights, beyond which the picture is decoded in tiles: 2^30 by
-   * default. */
+  /** Bytes that one call of the engine may take beside the weights, beyond which the picture is decoded in tiles:
+   * 2^30 by default. */
   maxMemory?: number;
   /** Where edgecodec.wasm is, or its bytes; beside this module by default. */
   library?: string | URL | BufferSource;

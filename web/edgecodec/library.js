@@ -151,7 +151,10 @@ export class Library {
     } catch (cause) {
       // A trap, which nothing in the library makes on purpose.
       const hint = "this is a bug: please report it";
-      throw new EdgecodecError({ status: header.INTERNAL, message: `the library stopped: ${cause.message}`, hint }, { cause });
+      throw new EdgecodecError(
+        { status: header.INTERNAL, message: `the library stopped: ${cause.message}`, hint },
+        { cause },
+      );
     }
   }
 

@@ -62,7 +62,8 @@ export function struct(fields) {
   return {
     size: total,
     alignment,
-    read: (memory, at) => Object.fromEntries(places.map(({ name, kind, offset }) => [name, kind.read(memory, at + offset)])),
+    read: (memory, at) =>
+      Object.fromEntries(places.map(({ name, kind, offset }) => [name, kind.read(memory, at + offset)])),
     write(memory, at, values = {}) {
       memory.bytes(at, total).fill(0);
       for (const { name, kind, offset } of places) {

@@ -11,7 +11,10 @@ let golden; // Golden, or null where the bundle has none
 let shown; // {name, data} of the picture that is shown, to be decoded again when a choice changes
 
 function open() {
-  bundle?.then((old) => old.close(), () => {});
+  bundle?.then(
+    (old) => old.close(),
+    () => {},
+  );
   bundle = openBundle(bundleUrl, { engine: element("engine").value });
   return working(async () => {
     const { family, preset, knobs, version } = await bundle;
@@ -53,7 +56,8 @@ function show(picture) {
   canvas.height = picture.height;
   canvas.getContext("2d").putImageData(picture.image, 0, 0);
   element("size").textContent = `${shown.name}, ${picture.width} × ${picture.height}`;
-  element("rate").textContent = `${picture.bytes.toLocaleString("en")} bytes, ${picture.bitsPerPixel.toFixed(3)} bits per pixel`;
+  element("rate").textContent =
+    `${picture.bytes.toLocaleString("en")} bytes, ${picture.bitsPerPixel.toFixed(3)} bits per pixel`;
   const { parse, entropy, load, engine, rest } = picture.timings;
   const words = (seconds) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
   element("times").textContent =

@@ -32,7 +32,10 @@ for (const { file, knobs } of golden.pictures) {
     assert.ok(largestDifference(picture.image.data, pixels) <= 1);
     assert.ok(picture.image.data.every((value, i) => i % 4 !== 3 || value === 255));
     assert.equal(picture.latentsSha256, golden.latents_sha256);
-    assert.deepEqual(picture.latents.map(({ name }) => name), ["z", "r"]);
+    assert.deepEqual(
+      picture.latents.map(({ name }) => name),
+      ["z", "r"],
+    );
     assert.equal(picture.bitsPerPixel, (8 * data.length) / (width * height));
   });
 }

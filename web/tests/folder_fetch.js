@@ -1,4 +1,5 @@
-// `fetch` for the files of a folder, in place of a server. changed: contents by name, or null for a file that is missing.
+// `fetch` for the files of a folder, in place of a server. changed: contents by name, or null for a file that is
+// missing.
 import { readFile } from "node:fs/promises";
 
 export const ORIGIN = "https://example.org/bundle/";

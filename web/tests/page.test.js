@@ -9,7 +9,8 @@ import { serve } from "./server.js";
 import { manifest, NPM, ROOT, SITE, TINY } from "./site.js";
 import { largestDifference } from "./tolerance.js";
 
-const CHROMIUM = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+const CHROMIUM =
+  process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 const options = {
   skip: !CHROMIUM && "no Chromium is installed",
   timeout: 120_000,
@@ -37,7 +38,12 @@ after(async () => {
   server?.close();
 });
 
-const settled = (state) => page.waitForFunction((want) => document.documentElement.dataset.state === want && !document.documentElement.classList.contains("busy"), { timeout: 60_000 }, state);
+const settled = (state) =>
+  page.waitForFunction(
+    (want) => document.documentElement.dataset.state === want && !document.documentElement.classList.contains("busy"),
+    { timeout: 60_000 },
+    state,
+  );
 const text = (id) => page.$eval(`#${id}`, (element) => element.textContent);
 
 // As if a file had been dragged from a folder onto the page.

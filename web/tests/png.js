@@ -7,7 +7,8 @@ export function readPng(file) {
   if (file[24] !== 8 || file[25] !== 2 || file[28] !== 0) throw new Error("not 8-bit RGB without interlacing");
   const parts = [];
   for (let at = 8; at < file.length; at += 12 + file.readUInt32BE(at)) {
-    if (file.toString("latin1", at + 4, at + 8) === "IDAT") parts.push(file.subarray(at + 8, at + 8 + file.readUInt32BE(at)));
+    if (file.toString("latin1", at + 4, at + 8) === "IDAT")
+      parts.push(file.subarray(at + 8, at + 8 + file.readUInt32BE(at)));
   }
   const coded = inflateSync(Buffer.concat(parts));
   const row = 3 * width;

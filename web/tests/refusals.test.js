@@ -34,7 +34,7 @@ test("a picture that is cut at any byte is", async () => {
 test("a picture with a bit changed is", async () => {
   for (let i = 0; i < data.length; i += 41) {
     const changed = Uint8Array.from(data);
-    changed[i] ^= 1 << i % 8;
+    changed[i] ^= 1 << (i % 8);
     await assert.rejects(bundle.decode(changed), { name: "EdgecodecError" });
   }
 });
@@ -53,7 +53,10 @@ test("a picture beyond the limit is", async () => {
 });
 
 test("a value that was not exported is", async () => {
-  await assert.rejects(bundle.decode(data, { knobs: { alpha: 0.3 } }), refused(45, /nothing was exported for alpha=0.3/));
+  await assert.rejects(
+    bundle.decode(data, { knobs: { alpha: 0.3 } }),
+    refused(45, /nothing was exported for alpha=0.3/),
+  );
   await assert.rejects(bundle.decode(data, { knobs: { beta: 1 } }), refused(45, /beta/));
 });
 
