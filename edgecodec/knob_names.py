@@ -10,10 +10,11 @@ from edgecodec.errors import InvalidArgument
 # fmt: off
 RESERVED = frozenset((
     "alpha_channel", "bundle", "calibration", "changes", "ckpt", "ckpt_mse", "data", "device", "engine",
-    "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs", "json", "keep",
-    "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "max_memory", "max_pixels",
-    "max_pixels_per_byte", "minutes", "output", "path", "picture", "precision", "quiet", "recipe", "resume", "seed",
-    "self", "set", "show", "source", "sources", "strip", "target_bpp", "threads", "tile", "verbose", "version",
+    "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs", "jobs", "json",
+    "keep", "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "listed", "max_memory",
+    "max_pixels", "max_pixels_per_byte", "minutes", "output", "path", "picture", "precision", "quiet", "recipe",
+    "recursive", "resume", "seed", "self", "set", "show", "skip_existing", "source", "sources", "strip",
+    "target_bpp", "threads", "tile", "verbose", "version",
 ))
 # fmt: on
 

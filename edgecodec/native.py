@@ -126,6 +126,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_net_close", None, [c_void_p]),
     ("ec_core_net_shape", c_int, [c_void_p, c_uint32, c_uint32, c_uint32 * 3, _ERROR]),
     ("ec_core_net_run", c_int, [c_void_p, c_void_p, c_uint32, c_uint32, c_void_p, c_uint32, _ERROR]),
+    ("ec_core_available_memory", c_int, [c_char_p, POINTER(c_uint64), _ERROR]),
     ("ec_core_check_size", c_int, [POINTER(interface.Limits), c_uint64, c_uint64, _ERROR]),
     ("ec_core_check_bytes", c_int, [POINTER(interface.Limits), c_uint64, _ERROR]),
     ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),

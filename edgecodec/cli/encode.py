@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import edgecodec
 from edgecodec.cli.batch import (
-    Tally,
+    Job,
     check_standard_output,
     companion,
     make_folders,
     plan,
-    refuse_existing,
     require_one_each,
+    split_output,
 )
+from edgecodec.cli.inputs import Kinds, gather
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.results import report, say_what_opened
+from edgecodec.cli.results import say_what_opened
 from edgecodec.cli.shared_options import (
+    BatchOptions,
     BundlePath,
     EngineOptions,
     Inputs,
@@ -29,18 +34,24 @@ from edgecodec.cli.shared_options import (
     TalkOptions,
     WriteOptions,
 )
+from edgecodec.cli.work import Done, Item, carry_out
 from edgecodec.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from edgecodec.codec import Codec
+    from edgecodec.picture import AlphaChannel
 
 SUFFIX = ".edgc"
 PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
 )
+KINDS = Kinds(PICTURE_SUFFIXES, frozenset((SUFFIX,)))
 
 
 @with_groups
 def encode(
     *,
-    inputs: Inputs,
+    inputs: Inputs = None,
     bundle: BundlePath,
     output: Output = None,
     alpha_channel: Annotated[
@@ -71,6 +82,7 @@ def encode(
     ] = None,
     engine: EngineOptions,
     size: SizeOptions,
+    batch: BatchOptions,
     write: WriteOptions,
     talk: TalkOptions,
 ) -> None:
@@ -78,38 +90,98 @@ def encode(
     with reporting(talk) as console:
         limits = size.limits()
         classes = _classes(keep, keep_classes)
-        jobs = plan(inputs, output, SUFFIX, PICTURE_SUFFIXES.__contains__)
+        named, output = split_output(inputs or (), output, KINDS)
+        found = gather(named, batch.listed, KINDS, batch.recursive)
+        jobs = plan(found, output, SUFFIX, KINDS)
+        for job in jobs:
+            _check_name(job)
         require_one_each(labels, jobs, "--labels")
         require_one_each(keep, jobs, "--keep")
-        check_standard_output(jobs, talk.json, concatenable=False)
+        check_standard_output(jobs, talk.json, batch.jobs, concatenable=False)
+        work = _Encoding(
+            bundle,
+            engine,
+            size,
+            write.strip,
+            write.force,
+            alpha_channel,
+            chosen(knobs),
+            target_bpp,
+            labels,
+            keep,
+            classes,
+            seed,
+        )
+        for line in found.remarks():
+            console.say(line)
+        with work.open() as codec:
+            say_what_opened(codec, console)
+            codec.check_encoding(knobs=work.knobs, target_bpp=target_bpp, seed=seed)
+            make_folders(jobs)
+            status = carry_out(work, codec, jobs, batch, write, limits, console)
+        raise typer.Exit(status)
 
+
+@dataclass(frozen=True)
+class _Encoding:
+    """What to do with every picture. classes: those to keep, where no mask says it."""
+
+    bundle: Path
+    engine: EngineOptions
+    size: SizeOptions
+    strip: bool
+    force: bool
+    alpha_channel: AlphaChannel
+    knobs: dict[str, float]
+    target_bpp: float | None
+    labels: str | None
+    mask: str | None
+    classes: list[str]
+    seed: int | None
+
+    def open(self, processes: int = 1) -> Codec:
+        return edgecodec.open_bundle(
+            self.bundle,
+            self.engine.checked_name(),
+            limits=self.size.limits(),
+            threads=self.engine.threads_each(processes),
+            **self.size.room(processes),
+        )
+
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+        for item in items:
+            try:
+                outcome: Done | Exception = self._encode(codec, item)
+            except Exception as error:
+                outcome = error
+            yield outcome
+
+    def _encode(self, codec: Codec, item: Item) -> Done:
         from edgecodec import files, picture
 
-        values = chosen(knobs)
-        with edgecodec.open_bundle(
-            bundle, engine.checked_name(), limits=limits, threads=engine.threads, **size.room()
-        ) as codec:
-            say_what_opened(codec, console)
-            codec.check_encoding(knobs=values, target_bpp=target_bpp, seed=seed)
-            make_folders(jobs)
-            tally = Tally(console, len(jobs))
-            for job in jobs:
-                with tally.attempt(job):
-                    refuse_existing(job, write.force)
-                    source = picture.read(job.source(limits), limits, alpha_channel)
-                    encoded = codec.encode(
-                        source.without_metadata() if write.strip else source,
-                        labels=companion(labels, job),
-                        keep=classes or companion(keep, job),
-                        knobs=values,
-                        target_bpp=target_bpp,
-                        seed=seed,
-                    )
-                    files.write(job.output, encoded.data, force=write.force)
-                    for note in encoded.notes:
-                        console.say(f"{job.input}: {note}")
-                    report(console, job, encoded, {"notes": encoded.notes})
-        raise typer.Exit(tally.exit_status())
+        job = item.job
+        source = picture.read(item.source, self.size.limits(), self.alpha_channel)
+        encoded = codec.encode(
+            source.without_metadata() if self.strip else source,
+            labels=companion(self.labels, job),
+            keep=self.classes or companion(self.mask, job),
+            knobs=self.knobs,
+            target_bpp=self.target_bpp,
+            seed=self.seed,
+        )
+        files.write(job.output, encoded.data, force=self.force)
+        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
+
+
+def _check_name(job: Job) -> None:
+    """Raise InvalidArgument where the output is called like a picture."""
+    extension = Path(job.output).suffix.lower()
+    if extension in PICTURE_SUFFIXES:
+        raise InvalidArgument(
+            f"{extension} is the name of a picture, and encode writes coded files",
+            where=job.output,
+            hint=f"{Path(job.output).with_suffix(SUFFIX)}, or decode to make a picture",
+        )
 
 
 def _classes(mask: str | None, classes: str | None) -> list[str]:

@@ -226,8 +226,9 @@ def test_nothing_is_made_for_a_bundle_that_is_none(run: Run, photos: Path, tmp_p
 
 
 def test_a_folder_that_cannot_be_made(run: Run, photos: Path, file: Path) -> None:
-    outcome = run("encode", photos, *STUB, "-o", file, "--json")
-    assert outcome.status == 7 and outcome.records[0]["where"] == str(file)
+    occupied = file.rename(file.with_name("occupied"))
+    outcome = run("encode", photos, *STUB, "-o", occupied, "--json")
+    assert outcome.status == 7 and outcome.records[0]["where"] == str(occupied)
 
 
 def test_a_knob_that_was_not_exported(run: Run, file: Path) -> None:
