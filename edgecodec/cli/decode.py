@@ -68,7 +68,7 @@ def decode(
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=picture_format in _CONCATENABLE)
         limits = size.limits()
         work = _Decoding(bundle, engine, size, write.strip, write.force, chosen(knobs), precision, formats)
-        for line in found.remarks():
+        for line in found.remarks(kinds):
             console.say(line)
         with work.open() as codec:
             say_what_opened(codec, console)

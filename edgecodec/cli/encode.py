@@ -45,7 +45,6 @@ SUFFIX = ".edgc"
 PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
 )
-KINDS = Kinds(PICTURE_SUFFIXES, frozenset((SUFFIX,)))
 
 
 @with_groups
@@ -90,11 +89,12 @@ def encode(
     with reporting(talk) as console:
         limits = size.limits()
         classes = _classes(keep, keep_classes)
-        named, output = split_output(inputs or (), output, KINDS)
-        found = gather(named, batch.listed, KINDS, batch.recursive)
-        jobs = plan(found, output, SUFFIX, KINDS)
+        kinds = _kinds()
+        named, output = split_output(inputs or (), output, kinds)
+        found = gather(named, batch.listed, kinds, batch.recursive)
+        jobs = plan(found, output, SUFFIX, kinds)
         for job in jobs:
-            _check_name(job)
+            _check_name(job, kinds)
         require_one_each(labels, jobs, "--labels")
         require_one_each(keep, jobs, "--keep")
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=False)
@@ -112,7 +112,7 @@ def encode(
             classes,
             seed,
         )
-        for line in found.remarks():
+        for line in found.remarks(kinds):
             console.say(line)
         with work.open() as codec:
             say_what_opened(codec, console)
@@ -173,10 +173,19 @@ class _Encoding:
         return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
 
 
-def _check_name(job: Job) -> None:
+def _kinds() -> Kinds:
+    """Those that can be read here."""
+    from edgecodec.picture_plugins import PLUGINS
+
+    read = (extension for plugin in PLUGINS if plugin.installed for extension in plugin.extensions)
+    wanting = {extension: plugin.extra for plugin in PLUGINS if not plugin.installed for extension in plugin.extensions}
+    return Kinds(PICTURE_SUFFIXES | frozenset(read), frozenset((SUFFIX,)), wanting)
+
+
+def _check_name(job: Job, kinds: Kinds) -> None:
     """Raise InvalidArgument where the output is called like a picture."""
     extension = Path(job.output).suffix.lower()
-    if extension in PICTURE_SUFFIXES:
+    if extension in kinds.taken or extension in kinds.wanting:
         raise InvalidArgument(
             f"{extension} is the name of a picture, and encode writes coded files",
             where=job.output,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgecodec import bundle_diagnosis, files
@@ -18,11 +18,13 @@ from edgecodec.limits import ANY
 class Kinds:
     """File name extensions, in lower case and with their dot: those that a command takes, and those that it writes.
 
-    Files of both lie side by side in many folders, and only further kinds are worth a word.
+    Files of both lie side by side in many folders, and only further kinds are worth a word. wanting: those that would
+    be taken if an extra of edgecodec were installed, with its name.
     """
 
     taken: frozenset[str]
     written: frozenset[str]
+    wanting: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,16 @@ class Inputs:
     several: bool = False
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def remarks(self) -> Iterator[str]:
+    def remarks(self, kinds: Kinds) -> Iterator[str]:
         """What was skipped, a line for each folder."""
-        for folder, kinds in self.skipped.items():
-            named = ", ".join(f"{count} {kind or 'without extension'}" for kind, count in kinds.most_common())
-            yield f"{folder}: skipped {kinds.total()} of other kinds: {named}"
+        for folder, counts in self.skipped.items():
+            named = ", ".join(f"{count} {_named(kind, kinds)}" for kind, count in counts.most_common())
+            yield f"{folder}: skipped {counts.total()} of other kinds: {named}"
+
+
+def _named(kind: str, kinds: Kinds) -> str:
+    extra = f" (pip install 'edgecodec[{kinds.wanting[kind]}]')" if kind in kinds.wanting else ""
+    return f"{kind or 'without extension'}{extra}"
 
 
 def gather(given: Sequence[str], listed: str | None, kinds: Kinds, recursive: bool) -> Inputs:
@@ -100,7 +107,7 @@ def _add_folder(inputs: Inputs, folder: str, kinds: Kinds, recursive: bool) -> N
     if skipped:
         inputs.skipped[folder] = skipped
     if len(inputs.found) == before:
-        held = "; ".join(Inputs(skipped=inputs.skipped).remarks()) if skipped else None
+        held = "; ".join(inputs.remarks(kinds)) if skipped else None
         raise InvalidArgument(
             "holds no file of the kind this command takes" + ("" if recursive else ", and -r was not given"),
             where=folder,
