@@ -12,6 +12,8 @@ from edgecodec.errors import InvalidArgument
 
 ICC, EXIF, XMP, NOISE_SEED = interface.ICC, interface.EXIF, interface.XMP, 128  # section tags
 
+#: Of coded pictures, as it is written and the newest that is read.
+FORMAT_VERSION = 1
 #: Quality is stored in this fraction of a level.
 QUALITY_STEPS = 64
 LARGEST_QUALITY = 0xFFFFFFFF / QUALITY_STEPS

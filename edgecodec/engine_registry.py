@@ -28,6 +28,18 @@ def engine_names() -> list[str]:
     return [AUTO, *(name for each in _built_in() for name in each.engine_names())]
 
 
+def usable_engines() -> list[str]:
+    """Those of edgecodec that this machine has, best first."""
+    usable = []
+    for name in _auto_order():
+        try:
+            require_engine(name)
+        except EngineError:
+            continue
+        usable.append(name)
+    return usable
+
+
 def is_for_tests(name: str) -> bool:
     """Whether an engine decodes to something else than the picture."""
     return name.partition(":")[0] in _FOR_TESTS

@@ -10,7 +10,7 @@ from edgecodec.errors import InvalidArgument
 # fmt: off
 RESERVED = frozenset((
     "alpha_channel", "bundle", "calibration", "changes", "ckpt", "ckpt_mse", "data", "device", "engine",
-    "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs", "jobs", "json",
+    "entropy_from", "errors", "family", "force", "format", "fused", "help", "help_all", "inputs", "jobs", "json",
     "keep", "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "listed", "max_memory",
     "max_pixels", "max_pixels_per_byte", "minutes", "output", "path", "picture", "precision", "quiet", "recipe",
     "recursive", "resume", "seed", "self", "set", "show", "skip_existing", "source", "sources", "strip",

@@ -79,6 +79,7 @@ _ERROR = POINTER(Error)
 
 #: Name, result, arguments; in the order of the header. Data buffers and handles are plain addresses.
 _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
+    ("ec_version", c_char_p, []),
     ("ec_core_kernels", c_char_p, []),
     ("ec_core_kernels_available", c_char_p, []),
     ("ec_core_kernels_force", c_int, [c_char_p, _ERROR]),
@@ -257,6 +258,11 @@ def pointers(addresses: Iterable[int]) -> ctypes.Array[c_void_p]:
 def addresses(arrays: list[npt.NDArray[Any]]) -> ctypes.Array[c_void_p]:
     """C array of the addresses of contiguous arrays, which the caller keeps alive."""
     return pointers(array.ctypes.data for array in arrays)
+
+
+def version() -> str:
+    """Of the library, whose first number is that of the C interface."""
+    return str(library().ec_version().decode("ascii"))
 
 
 def kernels() -> str:

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 _CONCATENABLE = ("ppm", "pgm", "pnm")
 
 
+def _formats() -> list[str]:
+    from edgecodec.picture_writing import FORMATS
+
+    return list(FORMATS)
+
+
 @with_groups
 def decode(
     *,
@@ -46,7 +52,10 @@ def decode(
     knobs: DecoderKnobs,
     precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: bundle's first]")] = None,
     picture_format: Annotated[
-        str | None, typer.Option("--format", metavar="F", help="png, ppm, npy... [default: by extension, or png]")
+        str | None,
+        typer.Option(
+            "--format", metavar="F", help="png, ppm, npy... [default: by extension, or png]", autocompletion=_formats
+        ),
     ] = None,
     engine: EngineOptions,
     size: SizeOptions,

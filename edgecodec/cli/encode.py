@@ -65,19 +65,25 @@ def encode(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="MAP", help="Class numbers for the picture as shown: greyscale or palette, or a folder."),
+        typer.Option(
+            metavar="MAP",
+            hidden=True,
+            help="Class numbers for the picture as shown: greyscale or palette, or a folder.",
+        ),
     ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
-            metavar="MASK", help="Not 0 where the picture as shown keeps details; or a folder. [default: all]"
+            metavar="MASK",
+            hidden=True,
+            help="Not 0 where the picture as shown keeps details; or a folder. [default: all]",
         ),
     ] = None,
     keep_classes: Annotated[
-        str | None, typer.Option(metavar="C,C...", help="Classes to keep instead, by name or number.")
+        str | None, typer.Option(metavar="C,C...", hidden=True, help="Classes to keep instead, by name or number.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="S", help="Of the noise that some decoders take. [default: 0]")
+        int | None, typer.Option(metavar="S", hidden=True, help="Of the noise that some decoders take. [default: 0]")
     ] = None,
     engine: EngineOptions,
     size: SizeOptions,

@@ -35,6 +35,7 @@ def report(console: Console, job: Job, result: Done) -> None:
     console.say(f"  engine: {engine.name} {engine.version} on {engine.device}", level=1)
     for name, reason in engine.passed_over:
         console.say(f"  not {name}: {reason}", level=1)
+    console.say("  file: " + ", ".join(f"{name} {value}" for name, value in asdict(info).items()), level=2)
     facts: dict[str, Any] = {
         "input": job.input,
         "output": job.output,

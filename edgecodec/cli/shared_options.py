@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, BadParameter, Option
+from typer import Argument, BadParameter, Context, Exit, Option
+from typer.core import TyperOption
 
 from edgecodec import engine_registry
 from edgecodec.engine import MAX_THREADS
@@ -56,7 +57,9 @@ def _engine_help() -> str:
 class EngineOptions:
     """What runs the graphs."""
 
-    engine: Annotated[str, Option(metavar="NAME", help=_engine_help())] = engine_registry.AUTO
+    engine: Annotated[str, Option(metavar="NAME", help=_engine_help(), autocompletion=engine_registry.engine_names)] = (
+        engine_registry.AUTO
+    )
     threads: Threads = None
 
     def threads_each(self, processes: int) -> int | None:
@@ -83,9 +86,11 @@ class SizeOptions:
         str | None,
         Option(metavar="SIZE", help="Memory for one engine call, like 4G. [default: half of what is free]"),
     ] = None
-    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Refuse larger pictures.")] = Limits.max_pixels
+    max_pixels: Annotated[int, Option(min=1, metavar="N", hidden=True, help="Refuse larger pictures.")] = (
+        Limits.max_pixels
+    )
     max_pixels_per_byte: Annotated[
-        int, Option(min=1, metavar="N", help="Refuse coded pictures with more pixels for their bytes.")
+        int, Option(min=1, metavar="N", hidden=True, help="Refuse coded pictures with more pixels for their bytes.")
     ] = Limits.max_pixels_per_byte
 
     def limits(self) -> Limits:
@@ -128,6 +133,15 @@ class WriteOptions:
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
 
 
+def _show_all(context: Context, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        for parameter in context.command.params:
+            if isinstance(parameter, TyperOption):
+                parameter.hidden = False
+        print(context.get_help())
+        raise Exit
+
+
 @dataclass(frozen=True)
 class TalkOptions:
     """What is said, and to whom."""
@@ -135,8 +149,18 @@ class TalkOptions:
     json: Annotated[bool, Option("--json", help="One JSON object per result on standard output.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Only errors.")] = False
     verbose: Annotated[
-        int, Option("--verbose", "-v", count=True, show_default=False, help="Bundle, stages, tiles and engine too.")
+        int,
+        Option(
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Bundle, stages, tiles and engine too; -vv all that files say of themselves, and tracebacks.",
+        ),
     ] = 0
+    help_all: Annotated[
+        bool, Option("--help-all", is_eager=True, callback=_show_all, help="Show rarer options too, and exit.")
+    ] = False
 
 
 def usable_processors() -> int:
