@@ -17,12 +17,14 @@ import pytest
 import edgecodec
 from edgecodec.cli import workers
 from edgecodec.cli.batch import Job
+from edgecodec.cli.signals import CLEANUP_SECONDS
 from edgecodec.cli.work import Done, Item
 from edgecodec.cli.workers import in_processes
 from edgecodec.codec import Codec
 from edgecodec.errors import EngineFailed, InternalError, NotABundle, OutOfMemory
+from support.bundle_editing import reseal
 from support.command_line import run_command
-from support.paths import ENVIRONMENT, PHOTOS, TINY
+from support.paths import ENDLESS, ENVIRONMENT, PHOTOS, TINY
 
 STUB = ("-b", TINY, "--engine", "stub", "-j", 1)
 
@@ -70,7 +72,7 @@ def test_a_signal_ends_all_of_them(tmp_path: Path, number: signal.Signals) -> No
     options = {"start_new_session": True, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(list(map(str, command)), env=ENVIRONMENT, stderr=subprocess.PIPE, **options) as process:  # type: ignore[call-overload]
         assert b"->" in process.stderr.readline()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = _children(process.pid)
         assert len(children) >= 2
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
@@ -86,6 +88,35 @@ def test_a_signal_ends_all_of_them(tmp_path: Path, number: signal.Signals) -> No
     assert 0 < len(files) < 400 and all(file.suffix == ".edgc" for file in files)
     for file in files:
         edgecodec.inspect(file)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists the children of a process")
+def test_a_signal_ends_pictures_that_take_for_ever(tmp_path: Path, coded: bytes) -> None:
+    bundle = Path(shutil.copytree(TINY, tmp_path / "endless.bundle"))
+    shutil.copy(ENDLESS / "loop.onnx", bundle / "synthesis-alpha1.onnx")
+    reseal(bundle)
+    for name in "ab":
+        (tmp_path / f"{name}.edgc").write_bytes(coded)
+    command = [sys.executable, "-m", "edgecodec", "decode", tmp_path / "a.edgc", tmp_path / "b.edgc", "-b", bundle]
+    command += ["--engine", "onnxruntime", "-j", "1", "--tile", "off", "--jobs", "2"]
+    with subprocess.Popen(list(map(str, command)), env=ENVIRONMENT) as process:
+        while sum(map(_seconds_worked, _children(process.pid))) < 2:  # by then both are in the graph
+            assert process.poll() is None
+            time.sleep(0.05)
+        told = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert time.monotonic() - told < CLEANUP_SECONDS
+    assert {path.name for path in tmp_path.iterdir()} == {"a.edgc", "b.edgc", "endless.bundle"}
+
+
+def _children(process: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
+
+
+def _seconds_worked(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -104,6 +135,9 @@ class Misbehaving:
                     os.kill(os.getpid(), signal.SIGKILL)
                 case "crash":
                     os.kill(os.getpid(), signal.SIGSEGV)
+                case "interrupted":
+                    os.kill(os.getpid(), signal.SIGINT)
+                    yield KeyError("as a terminal interrupts every process")
                 case "leaves":
                     os._exit(3)
                 case "bug":
@@ -128,6 +162,12 @@ def test_a_process_that_dies_takes_one_picture_with_it() -> None:
     assert [type(outcome) for outcome in outcomes[1:6:2]] == [OutOfMemory, EngineFailed, InternalError]
     assert "SIGSEGV" in str(outcomes[3])
     assert all(name in str(outcome).split("'") for name, outcome in zip("abcd", outcomes[::2], strict=True))
+
+
+def test_signals_of_the_terminal_are_for_the_first_process() -> None:
+    """Which ends the others, each with time to tidy up."""
+    (outcome,) = _outcomes("interrupted", processes=1)
+    assert "as a terminal" in str(outcome)
 
 
 def test_a_bug_says_where_it_is() -> None:
