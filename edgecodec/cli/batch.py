@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecodec import files
 from edgecodec.cli.console import Console
-from edgecodec.cli.inputs import Input, Inputs, Kinds
 from edgecodec.cli.signals import end_if_told
 from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, EngineUnavailable, InvalidArgument, typed
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import Limits
+
+if TYPE_CHECKING:
+    from edgecodec.cli.inputs import Input, Inputs, Kinds
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import typer
 import edgecodec
 from edgecodec.cli.batch import Job, check_standard_output, make_folders, plan, split_output
 from edgecodec.cli.encode import SUFFIX
-from edgecodec.cli.inputs import Kinds, gather
 from edgecodec.cli.knob_options import DecoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
@@ -27,11 +26,11 @@ from edgecodec.cli.shared_options import (
     TalkOptions,
     WriteOptions,
 )
-from edgecodec.cli.work import Done, Item, carry_out
 from edgecodec.errors import EdgecodecError
 from edgecodec.files import STANDARD_STREAM
 
 if TYPE_CHECKING:
+    from edgecodec.cli.work import Done, Item
     from edgecodec.codec import Codec, Decoded
 
 _CONCATENABLE = ("ppm", "pgm", "pnm")
@@ -50,7 +49,9 @@ def decode(
     bundle: BundlePath,
     output: Output = None,
     knobs: DecoderKnobs,
-    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: bundle's first]")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp16 on GPUs, else fp32]")
+    ] = None,
     picture_format: Annotated[
         str | None,
         typer.Option(
@@ -66,6 +67,8 @@ def decode(
     """.edgc files to pictures."""
     with reporting(talk) as console:
         from edgecodec import picture_writing
+        from edgecodec.cli.inputs import Kinds, gather
+        from edgecodec.cli.work import carry_out
 
         if picture_format is not None:
             picture_writing.check_format(picture_format)
@@ -76,11 +79,15 @@ def decode(
         formats = {job.output: picture_format or _format_of(job) for job in jobs}
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=picture_format in _CONCATENABLE)
         limits = size.limits()
-        work = _Decoding(bundle, engine, size, write.strip, write.force, chosen(knobs), precision, formats)
+        work = _Decoding(
+            bundle, engine, size, write.strip, write.force, chosen(knobs), precision, formats, len(jobs) == 1
+        )
         for line in found.remarks(kinds):
             console.say(line)
         with work.open() as codec:
             say_what_opened(codec, console)
+            for note in codec.notes:
+                console.say(note)
             make_folders(jobs)
             status = carry_out(work, codec, jobs, batch, write, limits, console)
         raise typer.Exit(status)
@@ -88,7 +95,10 @@ def decode(
 
 @dataclass(frozen=True)
 class _Decoding:
-    """What to do with every file. formats: of pictures, by the name of the output."""
+    """What to do with every file. formats: of pictures, by the name of the output.
+
+    one_shot: whether there is one.
+    """
 
     bundle: Path
     engine: EngineOptions
@@ -98,6 +108,7 @@ class _Decoding:
     knobs: dict[str, float]
     precision: str | None
     formats: dict[str, str]
+    one_shot: bool
 
     def open(self, processes: int = 1) -> Codec:
         return edgecodec.open_bundle(
@@ -107,6 +118,9 @@ class _Decoding:
             precision=self.precision,
             limits=self.size.limits(),
             threads=self.engine.threads_each(processes),
+            engine_library=self.engine.engine_library,
+            engine_device=self.engine.engine_device,
+            one_shot=self.one_shot and processes == 1,
             **self.size.room(processes),
         )
 
@@ -123,6 +137,7 @@ class _Decoding:
 
     def _write(self, item: Item, decoded: Decoded) -> Done:
         from edgecodec import files, picture_writing
+        from edgecodec.cli.work import Done
 
         job = item.job
         written = decoded.without_metadata() if self.strip else decoded

@@ -19,7 +19,6 @@ from edgecodec.cli.batch import (
     require_one_each,
     split_output,
 )
-from edgecodec.cli.inputs import Kinds, gather
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
@@ -34,10 +33,11 @@ from edgecodec.cli.shared_options import (
     TalkOptions,
     WriteOptions,
 )
-from edgecodec.cli.work import Done, Item, carry_out
 from edgecodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from edgecodec.cli.inputs import Kinds
+    from edgecodec.cli.work import Done, Item
     from edgecodec.codec import Codec
     from edgecodec.picture import AlphaChannel
 
@@ -85,6 +85,7 @@ def encode(
     seed: Annotated[
         int | None, typer.Option(metavar="S", hidden=True, help="Of the noise that some decoders take. [default: 0]")
     ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp32]")] = None,
     engine: EngineOptions,
     size: SizeOptions,
     batch: BatchOptions,
@@ -93,6 +94,9 @@ def encode(
 ) -> None:
     """Pictures to .edgc files."""
     with reporting(talk) as console:
+        from edgecodec.cli.inputs import gather
+        from edgecodec.cli.work import carry_out
+
         limits = size.limits()
         classes = _classes(keep, keep_classes)
         kinds = _kinds()
@@ -117,6 +121,8 @@ def encode(
             keep,
             classes,
             seed,
+            precision,
+            one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
         )
         for line in found.remarks(kinds):
             console.say(line)
@@ -130,7 +136,10 @@ def encode(
 
 @dataclass(frozen=True)
 class _Encoding:
-    """What to do with every picture. classes: those to keep, where no mask says it."""
+    """What to do with every picture. classes: those to keep, where no mask says it.
+
+    one_shot: whether there is one, and it is encoded once.
+    """
 
     bundle: Path
     engine: EngineOptions
@@ -144,13 +153,19 @@ class _Encoding:
     mask: str | None
     classes: list[str]
     seed: int | None
+    precision: str | None
+    one_shot: bool
 
     def open(self, processes: int = 1) -> Codec:
         return edgecodec.open_bundle(
             self.bundle,
             self.engine.checked_name(),
+            encode_precision=self.precision,
             limits=self.size.limits(),
             threads=self.engine.threads_each(processes),
+            engine_library=self.engine.engine_library,
+            engine_device=self.engine.engine_device,
+            one_shot=self.one_shot and processes == 1,
             **self.size.room(processes),
         )
 
@@ -164,6 +179,7 @@ class _Encoding:
 
     def _encode(self, codec: Codec, item: Item) -> Done:
         from edgecodec import files, picture
+        from edgecodec.cli.work import Done
 
         job = item.job
         source = picture.read(item.source, self.size.limits(), self.alpha_channel)
@@ -181,6 +197,7 @@ class _Encoding:
 
 def _kinds() -> Kinds:
     """Those that can be read here."""
+    from edgecodec.cli.inputs import Kinds
     from edgecodec.picture_plugins import PLUGINS
 
     read = (extension for plugin in PLUGINS if plugin.installed for extension in plugin.extensions)
