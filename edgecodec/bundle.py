@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgecodec import bundle_files, interface, native
+from edgecodec.bundle_diagnosis import is_bundle, no_bundle
 from edgecodec.description import (
     Background,
     BakedGraph,
@@ -31,6 +32,7 @@ from edgecodec.description import (
     SideInput,
     Tiling,
 )
+from edgecodec.errors import NotABundle
 
 _SIDES: dict[int, Side] = {interface.ENCODE: "encode", interface.DECODE: "decode"}
 _SOURCES: dict[int, Literal["labels", "mask"]] = {interface.LABELS: "labels", interface.MASK: "mask"}
@@ -78,7 +80,12 @@ class Bundle:
         """
         library = native.library()
         handle = ctypes.c_void_p()
-        native.call(library.ec_bundle_open, os.fsencode(path), ctypes.byref(handle))
+        try:
+            native.call(library.ec_bundle_open, os.fsencode(path), ctypes.byref(handle))
+        except NotABundle as error:
+            if is_bundle(path):
+                raise  # its index is at fault
+            raise no_bundle(path) from error
         self._owned = native.Owned(library.ec_bundle_close, handle.value)
         found = interface.start(interface.BundleInfo)
         native.call(library.ec_bundle_describe, handle, ctypes.byref(found))

@@ -7,7 +7,7 @@ the order of `auto` come from what backends say of themselves; help and `auto` k
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from importlib import import_module
 
@@ -33,6 +33,17 @@ _FOR_TESTS = {"stub": "edgecodec_engines.stub"}
 def engine_names() -> list[str]:
     """Every name that can be asked for, but for those of other packages."""
     return [AUTO, *(name for each in _built_in() for name in each.engine_names())]
+
+
+def usable_engines() -> list[str]:
+    """Those of edgecodec that this machine has."""
+    usable = []
+    for name in engine_names():
+        with suppress(EngineError):
+            require_engine(name)
+            usable.append(name)
+    usable.remove(AUTO)
+    return usable
 
 
 def is_for_tests(name: str) -> bool:

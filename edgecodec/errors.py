@@ -38,6 +38,7 @@ status, except that 90 becomes 70 (EX_SOFTWARE of sysexits.h) and 130 stays, whi
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
@@ -68,6 +69,11 @@ class EdgecodecError(Exception):
     def locate(self, where: str | None) -> None:
         """Name the place, unless the error already names one: the first cause knows best."""
         self.where = self.where or where
+
+    @property
+    def name(self) -> str:
+        """For machines, as stable as `code`: that of the class in small letters, like "not_a_bundle"."""
+        return re.sub("(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
 
     @property
     def exit_status(self) -> int:

@@ -79,6 +79,7 @@ _ERROR = POINTER(Error)
 
 #: Name, result, arguments; in the order of the header. Data buffers and handles are plain addresses.
 _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
+    ("ec_version", c_char_p, []),
     ("ec_core_kernels", c_char_p, []),
     ("ec_core_kernels_available", c_char_p, []),
     ("ec_core_kernels_force", c_int, [c_char_p, _ERROR]),
@@ -126,6 +127,7 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_net_close", None, [c_void_p]),
     ("ec_core_net_shape", c_int, [c_void_p, c_uint32, c_uint32, c_uint32 * 3, _ERROR]),
     ("ec_core_net_run", c_int, [c_void_p, c_void_p, c_uint32, c_uint32, c_void_p, c_uint32, _ERROR]),
+    ("ec_core_available_memory", c_int, [c_char_p, POINTER(c_uint64), _ERROR]),
     ("ec_core_check_size", c_int, [POINTER(interface.Limits), c_uint64, c_uint64, _ERROR]),
     ("ec_core_check_bytes", c_int, [POINTER(interface.Limits), c_uint64, _ERROR]),
     ("ec_core_noise", c_int, [c_uint64, c_void_p, c_size_t, _ERROR]),
@@ -262,6 +264,11 @@ def pointers(addresses: Iterable[int]) -> ctypes.Array[c_void_p]:
 def addresses(arrays: list[npt.NDArray[Any]]) -> ctypes.Array[c_void_p]:
     """C array of the addresses of contiguous arrays, which the caller keeps alive."""
     return pointers(array.ctypes.data for array in arrays)
+
+
+def version() -> str:
+    """Of the library, whose first number is that of the C interface."""
+    return str(library().ec_version().decode("ascii"))
 
 
 def kernels() -> str:

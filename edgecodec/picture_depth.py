@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from edgecodec.picture_opening import Opened
 
+_BOXED = ("AVIF", "HEIF")
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions
 _USUAL = {(1, 13), (1, 1), (1, 6), (2, 2), (2, 13)}  # primaries and transfer function of sRGB, BT.709 or unstated
 _GAIN_MAP_OF_JPEG = (b"urn:iso:std:iso:ts:21496:-1", b"hdrgm:Version")
@@ -51,6 +52,8 @@ def _depth(opened: Opened) -> int:
     if image.format == "JPEG2000":
         at = file.find(b"\xff\x4f\xff\x51")  # start of the codestream
         return (file[at + 42] & 0x7F) + 1 if 0 <= at < len(file) - 42 else 8
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
     if image.format == "AVIF":
         return max((max(file[start + 5 : end], default=8) for start, end in _properties(file, b"pixi")), default=8)
     for decoder, _, _, layout in image.tile:
@@ -66,7 +69,7 @@ def _colours(opened: Opened) -> tuple[int, int] | None:
     """Primaries and transfer function (ITU-T H.273) that the file states by their numbers."""
     if opened.png is not None:
         return opened.png.colours
-    if opened.image.format == "AVIF":
+    if opened.image.format in _BOXED:
         for start, end in _properties(opened.file, b"colr"):
             if opened.file[start : start + 4] == b"nclx" and end - start >= 8:
                 primaries, transfer = opened.file[start + 4 : start + 6], opened.file[start + 6 : start + 8]
@@ -77,11 +80,11 @@ def _colours(opened: Opened) -> tuple[int, int] | None:
 def _has_gain_map(opened: Opened) -> bool:
     if opened.image.format in ("JPEG", "MPO"):
         return any(mark in opened.file[:_HEADER] for mark in _GAIN_MAP_OF_JPEG)
-    return opened.image.format == "AVIF" and b"tmap" in opened.file[: int.from_bytes(opened.file[:4], "big")][8:]
+    return opened.image.format in _BOXED and b"tmap" in opened.file[: int.from_bytes(opened.file[:4], "big")][8:]
 
 
 def _properties(file: bytes, kind: bytes) -> Iterator[tuple[int, int]]:
-    """Where the contents of AVIF's item properties of this kind lie."""
+    """Where the contents of item properties of this kind lie."""
     level = [(0, len(file))]
     for box, head in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0), (kind, 0)):
         level = [(start + head, end) for outer in level for name, start, end in _boxes(file, *outer) if name == box]

@@ -40,6 +40,9 @@ def of(opened: Opened) -> Metadata:
         orientation = int(orientation) if orientation in TURNED else UPRIGHT
         return _noting(found._replace(orientation=orientation), *exif.notes)
     found = neutral(*(_bytes(image.info.get(name)) for name in ("icc_profile", "exif", "xmp")))
+    if image.format == "HEIF" or (image.format == "JXL" and not getattr(image, "jpeg", False)):
+        # Their own headers say how a picture is turned, which their plugins do; what EXIF says does not count.
+        found = found._replace(orientation=UPRIGHT)
     # In other formats it is the name of the program that wrote the file.
     commented = image.format in ("JPEG", "MPO", "GIF") and image.info.get("comment")
     return _noting(found, "dropped text comments") if commented else found

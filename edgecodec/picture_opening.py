@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
-from edgecodec import files, jpeg_segments, png_chunks, tiff_metadata
+from edgecodec import files, jpeg_segments, jpegxl_size, picture_plugins, png_chunks, tiff_metadata
 from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument, LimitExceeded, NotAnImage, OutOfMemory
 from edgecodec.exif import MOST_BYTES
 from edgecodec.limits import Limits
@@ -48,6 +48,8 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
             pixels = png.pixels
         elif file.startswith(jpeg_segments.START):
             pixels, exif = jpeg_segments.split(file)
+        if picture_plugins.prepare(file) is picture_plugins.JPEG_XL:
+            limits.check_size(*jpegxl_size.size_of(file))
         with _limit_of_pillow(limits.max_pixels), _open(pixels) as image:
             limits.check_size(*image.size)
             tiff = Structure(file) if image.format == "TIFF" else None

@@ -52,9 +52,15 @@ def main() -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from edgecodec import native
+        from edgecodec import engine_registry, native
+        from edgecodec.container import FORMAT_VERSION
 
-        print(f"edgecodec {edgecodec.__version__} ({native.kernels()} kernels)")
+        interface = native.version().partition(".")[0]
+        engines = ", ".join(engine_registry.usable_engines()) or "none"
+        print(
+            f"edgecodec {edgecodec.__version__} (format {FORMAT_VERSION}, C interface {interface}, "
+            f"{native.kernels()} kernels; engines: {engines})"
+        )
         raise typer.Exit
 
 

@@ -1,12 +1,13 @@
-"""Commands with many inputs: which files, where their outputs go, and going on after a failure."""
+"""Commands with many inputs: where their outputs go, and going on after a failure."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecodec import files
 from edgecodec.cli.console import Console
@@ -14,6 +15,9 @@ from edgecodec.cli.signals import end_if_told
 from edgecodec.errors import CannotRead, CannotWrite, EdgecodecError, EngineUnavailable, InvalidArgument, typed
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import Limits
+
+if TYPE_CHECKING:
+    from edgecodec.cli.inputs import Input, Inputs, Kinds
 
 
 @dataclass(frozen=True)
@@ -29,21 +33,67 @@ class Job:
         return files.read_standard_input(limits) if self.input == STANDARD_STREAM else self.input
 
 
-def plan(inputs: Sequence[str], output: str | None, suffix: str, taken: Callable[[str], bool]) -> list[Job]:
+def split_output(given: Sequence[str], output: str | None, kinds: Kinds) -> tuple[Sequence[str], str | None]:
+    """Inputs and output of `given`: "a.edgc a.png" names the output too, as it does for the tools of other formats."""
+    if output is None and len(given) == 2 and not os.path.isdir(given[0]):
+        first, second = given
+        if Path(second).suffix.lower() in kinds.written and Path(first).suffix.lower() not in kinds.written:
+            return [first], second
+    return given, output
+
+
+def plan(inputs: Inputs, output: str | None, suffix: str, kinds: Kinds) -> list[Job]:
     """Pair every input file with an output.
 
-    A folder stands for those of its files whose extension (lower case, with its dot) is `taken`. Without `output`,
-    outputs lie beside their inputs. `output` is a folder if it is one already, if it ends with a slash, or if there are
-    several inputs. Raises InvalidArgument if there is nothing to do, two outputs would be one, or an output would
-    replace an input.
+    Without `output`, outputs lie beside their inputs. `output` is a folder if it is one already, if it ends with a
+    slash, or if there may be several inputs; a file otherwise. What was found below a folder keeps its place below the
+    output. Raises InvalidArgument if two outputs would be one, or an output would replace an input, and CannotWrite
+    where the folder of a file is not there.
     """
-    paths = [path for given in inputs for path in _expand(given, taken)]
-    if paths.count(STANDARD_STREAM) > 1:
-        raise InvalidArgument("standard input can be read only once")
-    folder = _as_folder(output, len(paths))
-    jobs = [Job(path, _output_of(path, output, folder, suffix), folder) for path in paths]
+    folder = _as_folder(output, inputs, kinds)
+    jobs = [_job(each, output, folder, suffix) for each in inputs.found]
     _refuse_collisions([job for job in jobs if job.output != STANDARD_STREAM])
+    if output is not None and folder is None:
+        _require_folder_of(output)
     return jobs
+
+
+def _as_folder(output: str | None, inputs: Inputs, kinds: Kinds) -> Path | None:
+    if output is None or output == STANDARD_STREAM:
+        return None
+    if output.endswith(("/", os.sep)) or os.path.isdir(output):
+        return Path(output)
+    if not inputs.several:
+        return None
+    if Path(output).suffix.lower() in kinds.written | kinds.taken:
+        raise InvalidArgument(
+            f"-o {output} is one file, and several may come of these inputs", hint=f"-o {output}/ makes it a folder"
+        )
+    return Path(output)
+
+
+def _job(given: Input, output: str | None, folder: Path | None, suffix: str) -> Job:
+    if output is not None and folder is None:
+        return Job(given.path, output)
+    if given.path == STANDARD_STREAM:
+        if folder is not None:
+            raise InvalidArgument("standard input has no name to write under", hint="give -o FILE")
+        return Job(given.path, STANDARD_STREAM)
+    path = Path(given.path)
+    if folder is None:
+        return Job(given.path, str(path.with_suffix(suffix)))
+    below = path.relative_to(given.folder) if given.folder is not None else Path(path.name)
+    written = folder / below.with_suffix(suffix)
+    return Job(given.path, str(written), written.parent)
+
+
+def _require_folder_of(output: str) -> None:
+    """Said before the work, which may take long. Raises CannotWrite."""
+    folder = os.path.dirname(os.path.realpath(output))
+    if output != STANDARD_STREAM and files.open_descriptor(output) is None and not os.path.isdir(folder):
+        raise CannotWrite(
+            "there is no such folder", where=os.path.dirname(output) or folder, hint="make it, or correct the name"
+        )
 
 
 def _refuse_collisions(jobs: Sequence[Job]) -> None:
@@ -70,7 +120,7 @@ def make_folders(jobs: Sequence[Job]) -> None:
             raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
 
 
-def check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool) -> None:
+def check_standard_output(jobs: Sequence[Job], json: bool, processes: int, *, concatenable: bool) -> None:
     """Raise InvalidArgument where standard output would carry more than it can.
 
     concatenable: whether outputs of this format may follow each other in one stream.
@@ -82,14 +132,12 @@ def check_standard_output(jobs: Sequence[Job], json: bool, *, concatenable: bool
         raise InvalidArgument("standard output cannot carry both data and --json", hint="give -o FILE")
     if len(to_standard_output) > 1 and not concatenable:
         raise InvalidArgument(
-            "standard output cannot carry several files", hint="give -o DIR, or decode with --format ppm"
+            "standard output cannot carry several files", hint="give -o DIR/, or decode with --format ppm"
         )
-
-
-def refuse_existing(job: Job, force: bool) -> None:
-    """Raise OutputExists before the work, unless `force`."""
-    if job.output != STANDARD_STREAM and not force:
-        files.refuse_existing(job.output)
+    if len(to_standard_output) > 1 and processes > 1:
+        raise InvalidArgument(
+            "several processes cannot share standard output", hint="leave --jobs out, or give -o DIR/"
+        )
 
 
 def require_one_each(given: str | None, jobs: Sequence[Job], option: str) -> None:
@@ -122,46 +170,14 @@ def companion(given: str | None, job: Job) -> str | None:
     return found[0]
 
 
-def _expand(given: str, taken: Callable[[str], bool]) -> list[str]:
-    if not given:
-        raise InvalidArgument("the name of an input is empty")
-    if given == STANDARD_STREAM or not os.path.isdir(given):
-        return [given]
-    try:
-        found = sorted(str(path) for path in Path(given).iterdir() if taken(path.suffix.lower()) and path.is_file())
-    except OSError as error:
-        raise CannotRead(error.strerror or str(error), where=given) from error
-    if not found:
-        raise InvalidArgument("holds no file of the kind this command takes", where=given)
-    return found
-
-
-def _as_folder(output: str | None, count: int) -> Path | None:
-    if output is None or output == STANDARD_STREAM:
-        return None
-    if count == 1 and not output.endswith(("/", os.sep)) and not os.path.isdir(output):
-        return None
-    return Path(output)
-
-
-def _output_of(path: str, output: str | None, folder: Path | None, suffix: str) -> str:
-    if output is not None and folder is None:
-        return output
-    if path == STANDARD_STREAM:
-        if folder is not None:
-            raise InvalidArgument("standard input has no name to write under", hint="give -o FILE")
-        return STANDARD_STREAM
-    beside = Path(path).with_suffix(suffix)
-    return str(folder / beside.name if folder else beside)
-
-
 class Tally:
-    """Failures of a batch of `total` jobs, reported as they happen."""
+    """Failures of a batch of `total` jobs, reported as they happen. skipped: jobs that there was no need to do."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
         self._failures: list[EdgecodecError] = []
+        self.skipped = 0
 
     @contextmanager
     def attempt(self, job: Job) -> Iterator[None]:
@@ -185,9 +201,10 @@ class Tally:
         """0; for a single job its own failure's status; 1 if some of many failed, after saying how many."""
         failed = len(self._failures)
         if self._total > 1:
-            self._console.say(
-                f"{self._total - failed} of {self._total} done" + (f", {failed} failed" if failed else "")
-            )
+            rest = [
+                f"{count} {what}" for count, what in ((failed, "failed"), (self.skipped, "were there already")) if count
+            ]
+            self._console.say(", ".join([f"{self._total - failed - self.skipped} of {self._total} done", *rest]))
         if not failed:
             return 0
         return self._failures[0].exit_status if self._total == 1 else 1

@@ -14,8 +14,7 @@ from edgecodec.cli.encode import PICTURE_SUFFIXES, SUFFIX
 from edgecodec.cli.knob_options import EitherKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.shared_options import EngineOptions, SizeOptions, TalkOptions
-from edgecodec.engine import MAX_THREADS
+from edgecodec.cli.shared_options import EngineOptions, SizeOptions, TalkOptions, Threads
 from edgecodec.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -35,10 +34,7 @@ def bench(
         list[str] | None, typer.Option(metavar="P", help="May be repeated: each engine in each precision.")
     ] = None,
     knobs: EitherKnobs,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),
-    ] = None,
+    threads: Threads = None,
     runs: Annotated[int, typer.Option(min=1, metavar="N", help="Rounds that are counted.")] = 20,
     seconds: Annotated[
         float | None, typer.Option(min=0.0, metavar="S", help="Instead of --runs, as many rounds as fit.")

@@ -21,7 +21,10 @@ from edgecodec.errors import CannotWrite, EdgecodecError, InternalError
 
 @dataclass(frozen=True)
 class Console:
-    """json: one object a line on standard output. verbosity: -1 errors only, 0 one line a result, 1 and up more."""
+    """json: one object a line on standard output.
+
+    verbosity: -1 errors only, 0 one line a result, 1 and up more; from 2 on errors say where they were raised.
+    """
 
     json: bool = False
     verbosity: int = 0
@@ -47,7 +50,7 @@ class Console:
 
     def error(self, error: EdgecodecError, job: Mapping[str, str] | None = None) -> None:
         """A failure, for both. job: the `input` that was worked on and its `output`, where there are any."""
-        if isinstance(error, InternalError) and error.__cause__ is not None:
+        if error.__cause__ is not None and (isinstance(error, InternalError) or self.verbosity >= 2):
             for line in "".join(traceback.format_exception(error.__cause__)).splitlines():
                 _tell(line)
         hint = f" hint: {error.hint}." if error.hint else ""
@@ -57,8 +60,7 @@ class Console:
         facts = {
             **(job or {}),
             "ok": False,
-            "code": error.code,
-            "error": type(error).__name__,
+            "code": error.name,
             "message": error.message,
             "where": error.where,
             "hint": error.hint,

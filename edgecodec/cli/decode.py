@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import edgecodec
-from edgecodec.cli.batch import Job, Tally, check_standard_output, make_folders, plan, refuse_existing
+from edgecodec.cli.batch import Job, check_standard_output, make_folders, plan, split_output
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import DecoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.results import report, say_what_opened
+from edgecodec.cli.results import say_what_opened
 from edgecodec.cli.shared_options import (
+    BatchOptions,
     BundlePath,
     EngineOptions,
     Inputs,
@@ -26,15 +30,22 @@ from edgecodec.errors import EdgecodecError
 from edgecodec.files import STANDARD_STREAM
 
 if TYPE_CHECKING:
-    from edgecodec.files import Source
+    from edgecodec.cli.work import Done, Item
+    from edgecodec.codec import Codec, Decoded
 
 _CONCATENABLE = ("ppm", "pgm", "pnm")
+
+
+def _formats() -> list[str]:
+    from edgecodec.picture_writing import FORMATS
+
+    return list(FORMATS)
 
 
 @with_groups
 def decode(
     *,
-    inputs: Inputs,
+    inputs: Inputs = None,
     bundle: BundlePath,
     output: Output = None,
     knobs: DecoderKnobs,
@@ -42,58 +53,97 @@ def decode(
         str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp16 on GPUs, else fp32]")
     ] = None,
     picture_format: Annotated[
-        str | None, typer.Option("--format", metavar="F", help="png, ppm, npy... [default: by extension, or png]")
+        str | None,
+        typer.Option(
+            "--format", metavar="F", help="png, ppm, npy... [default: by extension, or png]", autocompletion=_formats
+        ),
     ] = None,
     engine: EngineOptions,
     size: SizeOptions,
+    batch: BatchOptions,
     write: WriteOptions,
     talk: TalkOptions,
 ) -> None:
     """.edgc files to pictures."""
     with reporting(talk) as console:
-        from edgecodec import files, picture_writing
+        from edgecodec import picture_writing
+        from edgecodec.cli.inputs import Kinds, gather
+        from edgecodec.cli.work import carry_out
 
         if picture_format is not None:
             picture_writing.check_format(picture_format)
-        jobs = plan(inputs, output, f".{picture_format or 'png'}", {SUFFIX}.__contains__)
+        kinds = Kinds(frozenset((SUFFIX,)), frozenset(f".{each}" for each in picture_writing.FORMATS))
+        named, output = split_output(inputs or (), output, kinds)
+        found = gather(named, batch.listed, kinds, batch.recursive)
+        jobs = plan(found, output, f".{picture_format or 'png'}", kinds)
         formats = {job.output: picture_format or _format_of(job) for job in jobs}
-        check_standard_output(jobs, talk.json, concatenable=picture_format in _CONCATENABLE)
-
+        check_standard_output(jobs, talk.json, batch.jobs, concatenable=picture_format in _CONCATENABLE)
         limits = size.limits()
-        with edgecodec.open_bundle(
-            bundle,
-            engine.checked_name(),
-            knobs=chosen(knobs),
-            precision=precision,
-            limits=limits,
-            threads=engine.threads,
-            engine_library=engine.engine_library,
-            engine_device=engine.engine_device,
-            one_shot=len(jobs) == 1,
-            **size.room(),
-        ) as codec:
+        work = _Decoding(
+            bundle, engine, size, write.strip, write.force, chosen(knobs), precision, formats, len(jobs) == 1
+        )
+        for line in found.remarks(kinds):
+            console.say(line)
+        with work.open() as codec:
             say_what_opened(codec, console)
             for note in codec.notes:
                 console.say(note)
             make_folders(jobs)
-            tally = Tally(console, len(jobs))
-            ready: list[tuple[Job, Source]] = []
-            for job in jobs:
-                with tally.attempt(job):
-                    refuse_existing(job, write.force)
-                    ready.append((job, job.source(limits)))
-            results = codec.decode_many((source for _, source in ready), errors="return")
-            for (job, _), decoded in zip(ready, results, strict=True):
-                with tally.attempt(job):
-                    if isinstance(decoded, EdgecodecError):
-                        raise decoded
-                    written = decoded.without_metadata() if write.strip else decoded
-                    data, notes = picture_writing.as_file(written, formats[job.output])
-                    files.write(job.output, data, force=write.force)
-                    for note in notes:
-                        console.say(f"{job.input}: {note}")
-                    report(console, job, decoded, {"notes": notes})
-        raise typer.Exit(tally.exit_status())
+            status = carry_out(work, codec, jobs, batch, write, limits, console)
+        raise typer.Exit(status)
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """What to do with every file. formats: of pictures, by the name of the output.
+
+    one_shot: whether there is one.
+    """
+
+    bundle: Path
+    engine: EngineOptions
+    size: SizeOptions
+    strip: bool
+    force: bool
+    knobs: dict[str, float]
+    precision: str | None
+    formats: dict[str, str]
+    one_shot: bool
+
+    def open(self, processes: int = 1) -> Codec:
+        return edgecodec.open_bundle(
+            self.bundle,
+            self.engine.checked_name(),
+            knobs=self.knobs,
+            precision=self.precision,
+            limits=self.size.limits(),
+            threads=self.engine.threads_each(processes),
+            engine_library=self.engine.engine_library,
+            engine_device=self.engine.engine_device,
+            one_shot=self.one_shot and processes == 1,
+            **self.size.room(processes),
+        )
+
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+        results = codec.decode_many((item.source for item in items), errors="return")
+        for item, decoded in zip(items, results, strict=True):
+            try:
+                outcome: Done | Exception = (
+                    decoded if isinstance(decoded, EdgecodecError) else self._write(item, decoded)
+                )
+            except Exception as error:
+                outcome = error
+            yield outcome
+
+    def _write(self, item: Item, decoded: Decoded) -> Done:
+        from edgecodec import files, picture_writing
+        from edgecodec.cli.work import Done
+
+        job = item.job
+        written = decoded.without_metadata() if self.strip else decoded
+        data, notes = picture_writing.as_file(written, self.formats[job.output])
+        files.write(job.output, data, force=self.force)
+        return Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes)
 
 
 def _format_of(job: Job) -> str:

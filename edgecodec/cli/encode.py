@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import edgecodec
 from edgecodec.cli.batch import (
-    Tally,
+    Job,
     check_standard_output,
     companion,
     make_folders,
     plan,
-    refuse_existing,
     require_one_each,
+    split_output,
 )
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.results import report, say_what_opened
+from edgecodec.cli.results import say_what_opened
 from edgecodec.cli.shared_options import (
+    BatchOptions,
     BundlePath,
     EngineOptions,
     Inputs,
@@ -31,6 +35,12 @@ from edgecodec.cli.shared_options import (
 )
 from edgecodec.errors import InvalidArgument
 
+if TYPE_CHECKING:
+    from edgecodec.cli.inputs import Kinds
+    from edgecodec.cli.work import Done, Item
+    from edgecodec.codec import Codec
+    from edgecodec.picture import AlphaChannel
+
 SUFFIX = ".edgc"
 PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
@@ -40,7 +50,7 @@ PICTURE_SUFFIXES = frozenset(
 @with_groups
 def encode(
     *,
-    inputs: Inputs,
+    inputs: Inputs = None,
     bundle: BundlePath,
     output: Output = None,
     alpha_channel: Annotated[
@@ -55,70 +65,155 @@ def encode(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="MAP", help="Class numbers for the picture as shown: greyscale or palette, or a folder."),
+        typer.Option(
+            metavar="MAP",
+            hidden=True,
+            help="Class numbers for the picture as shown: greyscale or palette, or a folder.",
+        ),
     ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
-            metavar="MASK", help="Not 0 where the picture as shown keeps details; or a folder. [default: all]"
+            metavar="MASK",
+            hidden=True,
+            help="Not 0 where the picture as shown keeps details; or a folder. [default: all]",
         ),
     ] = None,
     keep_classes: Annotated[
-        str | None, typer.Option(metavar="C,C...", help="Classes to keep instead, by name or number.")
+        str | None, typer.Option(metavar="C,C...", hidden=True, help="Classes to keep instead, by name or number.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="S", help="Of the noise that some decoders take. [default: 0]")
+        int | None, typer.Option(metavar="S", hidden=True, help="Of the noise that some decoders take. [default: 0]")
     ] = None,
     precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp32]")] = None,
     engine: EngineOptions,
     size: SizeOptions,
+    batch: BatchOptions,
     write: WriteOptions,
     talk: TalkOptions,
 ) -> None:
     """Pictures to .edgc files."""
     with reporting(talk) as console:
+        from edgecodec.cli.inputs import gather
+        from edgecodec.cli.work import carry_out
+
         limits = size.limits()
         classes = _classes(keep, keep_classes)
-        jobs = plan(inputs, output, SUFFIX, PICTURE_SUFFIXES.__contains__)
+        kinds = _kinds()
+        named, output = split_output(inputs or (), output, kinds)
+        found = gather(named, batch.listed, kinds, batch.recursive)
+        jobs = plan(found, output, SUFFIX, kinds)
+        for job in jobs:
+            _check_name(job, kinds)
         require_one_each(labels, jobs, "--labels")
         require_one_each(keep, jobs, "--keep")
-        check_standard_output(jobs, talk.json, concatenable=False)
-
-        from edgecodec import files, picture
-
-        values = chosen(knobs)
-        with edgecodec.open_bundle(
+        check_standard_output(jobs, talk.json, batch.jobs, concatenable=False)
+        work = _Encoding(
             bundle,
-            engine.checked_name(),
-            encode_precision=precision,
-            engine_library=engine.engine_library,
-            engine_device=engine.engine_device,
-            limits=limits,
-            threads=engine.threads,
+            engine,
+            size,
+            write.strip,
+            write.force,
+            alpha_channel,
+            chosen(knobs),
+            target_bpp,
+            labels,
+            keep,
+            classes,
+            seed,
+            precision,
             one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
-            **size.room(),
-        ) as codec:
+        )
+        for line in found.remarks(kinds):
+            console.say(line)
+        with work.open() as codec:
             say_what_opened(codec, console)
-            codec.check_encoding(knobs=values, target_bpp=target_bpp, seed=seed)
+            codec.check_encoding(knobs=work.knobs, target_bpp=target_bpp, seed=seed)
             make_folders(jobs)
-            tally = Tally(console, len(jobs))
-            for job in jobs:
-                with tally.attempt(job):
-                    refuse_existing(job, write.force)
-                    source = picture.read(job.source(limits), limits, alpha_channel)
-                    encoded = codec.encode(
-                        source.without_metadata() if write.strip else source,
-                        labels=companion(labels, job),
-                        keep=classes or companion(keep, job),
-                        knobs=values,
-                        target_bpp=target_bpp,
-                        seed=seed,
-                    )
-                    files.write(job.output, encoded.data, force=write.force)
-                    for note in encoded.notes:
-                        console.say(f"{job.input}: {note}")
-                    report(console, job, encoded, {"notes": encoded.notes})
-        raise typer.Exit(tally.exit_status())
+            status = carry_out(work, codec, jobs, batch, write, limits, console)
+        raise typer.Exit(status)
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """What to do with every picture. classes: those to keep, where no mask says it.
+
+    one_shot: whether there is one, and it is encoded once.
+    """
+
+    bundle: Path
+    engine: EngineOptions
+    size: SizeOptions
+    strip: bool
+    force: bool
+    alpha_channel: AlphaChannel
+    knobs: dict[str, float]
+    target_bpp: float | None
+    labels: str | None
+    mask: str | None
+    classes: list[str]
+    seed: int | None
+    precision: str | None
+    one_shot: bool
+
+    def open(self, processes: int = 1) -> Codec:
+        return edgecodec.open_bundle(
+            self.bundle,
+            self.engine.checked_name(),
+            encode_precision=self.precision,
+            limits=self.size.limits(),
+            threads=self.engine.threads_each(processes),
+            engine_library=self.engine.engine_library,
+            engine_device=self.engine.engine_device,
+            one_shot=self.one_shot and processes == 1,
+            **self.size.room(processes),
+        )
+
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+        for item in items:
+            try:
+                outcome: Done | Exception = self._encode(codec, item)
+            except Exception as error:
+                outcome = error
+            yield outcome
+
+    def _encode(self, codec: Codec, item: Item) -> Done:
+        from edgecodec import files, picture
+        from edgecodec.cli.work import Done
+
+        job = item.job
+        source = picture.read(item.source, self.size.limits(), self.alpha_channel)
+        encoded = codec.encode(
+            source.without_metadata() if self.strip else source,
+            labels=companion(self.labels, job),
+            keep=self.classes or companion(self.mask, job),
+            knobs=self.knobs,
+            target_bpp=self.target_bpp,
+            seed=self.seed,
+        )
+        files.write(job.output, encoded.data, force=self.force)
+        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
+
+
+def _kinds() -> Kinds:
+    """Those that can be read here."""
+    from edgecodec.cli.inputs import Kinds
+    from edgecodec.picture_plugins import PLUGINS
+
+    read = (extension for plugin in PLUGINS if plugin.installed for extension in plugin.extensions)
+    wanting = {extension: plugin.extra for plugin in PLUGINS if not plugin.installed for extension in plugin.extensions}
+    return Kinds(PICTURE_SUFFIXES | frozenset(read), frozenset((SUFFIX,)), wanting)
+
+
+def _check_name(job: Job, kinds: Kinds) -> None:
+    """Raise InvalidArgument where the output is called like a picture."""
+    extension = Path(job.output).suffix.lower()
+    if extension in kinds.taken or extension in kinds.wanting:
+        raise InvalidArgument(
+            f"{extension} is the name of a picture, and encode writes coded files",
+            where=job.output,
+            hint=f"{Path(job.output).with_suffix(SUFFIX)}, or decode to make a picture",
+        )
 
 
 def _classes(mask: str | None, classes: str | None) -> list[str]:

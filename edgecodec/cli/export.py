@@ -11,7 +11,7 @@ from edgecodec.cli.knob_options import BakedKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
-from edgecodec.errors import EngineUnavailable
+from edgecodec.errors import CannotRead, EngineUnavailable
 from edgecodec_export.options import ExportOptions
 
 
@@ -31,6 +31,9 @@ def export(
 
         for checkpoint in filter(None, (options.checkpoint, options.mse_checkpoint)):
             examine(checkpoint)  # a wrong path is said before torch is loaded, which takes seconds
+        for folder in filter(None, (options.calibration, options.entropy_from)):
+            if not folder.is_dir():
+                raise CannotRead("is not a folder" if folder.exists() else "is not there", where=str(folder))
         try:
             from edgecodec_export import export_bundle
             from edgecodec_export.report import summary

@@ -9,8 +9,8 @@ from edgecodec.cli.batch import Job
 from edgecodec.cli.console import Console
 
 if TYPE_CHECKING:
-    from edgecodec.codec import Codec, Decoded
-    from edgecodec.encoding import Encoded
+    from edgecodec.cli.work import Done
+    from edgecodec.codec import Codec
 
 
 def say_what_opened(codec: Codec, console: Console) -> None:
@@ -19,7 +19,7 @@ def say_what_opened(codec: Codec, console: Console) -> None:
     console.say(f"bundle: {info.family} {info.preset}, model {models}", level=1)
 
 
-def report(console: Console, job: Job, result: Encoded | Decoded, more: dict[str, Any]) -> None:
+def report(console: Console, job: Job, result: Done) -> None:
     info, timings, tiles, engine = result.info, result.timings, result.tiles, result.engine
     seconds = asdict(timings)
     console.say(
@@ -35,11 +35,19 @@ def report(console: Console, job: Job, result: Encoded | Decoded, more: dict[str
     console.say(f"  engine: {engine.name} {engine.version} on {engine.device}, {engine.precision}", level=1)
     for name, reason in engine.passed_over:
         console.say(f"  not {name}: {reason}", level=1)
-    facts = {
+    console.say("  file: " + ", ".join(f"{name} {value}" for name, value in asdict(info).items()), level=2)
+    facts: dict[str, Any] = {
         "input": job.input,
         "output": job.output,
         "ok": True,
         **asdict(info),
         "bits_per_pixel": info.bits_per_pixel,
     }
-    console.record({**facts, "seconds": seconds, "engine": asdict(engine), "tiles": asdict(tiles), **more})
+    console.record(
+        {**facts, "seconds": seconds, "engine": asdict(engine), "tiles": asdict(tiles), "notes": result.notes}
+    )
+
+
+def say_skipped(console: Console, job: Job) -> None:
+    console.say(f"{job.input}: {job.output} is there already", level=1)
+    console.record({"input": job.input, "output": job.output, "ok": True, "skipped": True})

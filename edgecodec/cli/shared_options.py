@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Context, Exit, Option
+from typer.core import TyperOption
 
 from edgecodec import engine_registry
 from edgecodec.engine import MAX_THREADS
@@ -16,11 +17,34 @@ from edgecodec.limits import Limits
 #: Engines for tests decode to something else than the picture; the command line takes them where this is 1.
 TEST_ENGINES = "EDGECODEC_TEST_ENGINES"
 
-Inputs = Annotated[list[str], Argument(metavar="IN...", help="Files, folders, or - for standard input.")]
+Inputs = Annotated[
+    list[str] | None, Argument(metavar="IN...", help="Files, folders, patterns, or - for standard input.")
+]
 BundlePath = Annotated[Path, Option("--bundle", "-b", metavar="BUNDLE", help="Folder that export wrote.")]
 Output = Annotated[
     str | None,
-    Option("--output", "-o", metavar="OUT", help="File, folder, or - for standard output. [default: beside IN]"),
+    Option("--output", "-o", metavar="OUT", help="File, folder/, or - for standard output. [default: beside IN]"),
+]
+
+
+def _threads(text: str) -> int | None:
+    if text == "all":
+        return None
+    if text.isdecimal() and 1 <= int(text) <= MAX_THREADS:
+        return int(text)
+    raise BadParameter(f"{text!r} is not a number from 1 to {MAX_THREADS}, nor all")
+
+
+Threads = Annotated[
+    int | None,
+    Option(
+        "--threads",
+        "-j",
+        parser=_threads,
+        metavar="N|all",
+        show_default=False,
+        help="Processor threads. [default: all]",
+    ),
 ]
 
 
@@ -33,17 +57,22 @@ def _engine_help() -> str:
 class EngineOptions:
     """What runs the graphs."""
 
-    engine: Annotated[str, Option(metavar="NAME", help=_engine_help())] = engine_registry.AUTO
+    engine: Annotated[str, Option(metavar="NAME", help=_engine_help(), autocompletion=engine_registry.engine_names)] = (
+        engine_registry.AUTO
+    )
     engine_library: Annotated[
         str | None, Option(metavar="PATH", help="Plugin of ONNX Runtime that has the engine: a library or a package.")
     ] = None
     engine_device: Annotated[
         str | None, Option(metavar="NAME", help="Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]")
     ] = None
-    threads: Annotated[
-        int | None,
-        Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),
-    ] = None
+    threads: Threads = None
+
+    def threads_each(self, processes: int) -> int | None:
+        """Of each of so many processes: what was asked for, or else an equal part of the processors."""
+        if self.threads is not None or processes == 1:
+            return self.threads
+        return min(max(1, usable_processors() // processes), MAX_THREADS)
 
     def checked_name(self) -> str:
         """The name of the engine. Raises InvalidArgument for an engine that is for tests."""
@@ -63,23 +92,43 @@ class SizeOptions:
         str | None,
         Option(metavar="SIZE", help="Memory for one engine call, like 4G. [default: half of what is free]"),
     ] = None
-    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Refuse larger pictures.")] = Limits.max_pixels
+    max_pixels: Annotated[int, Option(min=1, metavar="N", hidden=True, help="Refuse larger pictures.")] = (
+        Limits.max_pixels
+    )
     max_pixels_per_byte: Annotated[
-        int, Option(min=1, metavar="N", help="Refuse coded pictures with more pixels for their bytes.")
+        int, Option(min=1, metavar="N", hidden=True, help="Refuse coded pictures with more pixels for their bytes.")
     ] = Limits.max_pixels_per_byte
 
     def limits(self) -> Limits:
         return Limits(max_pixels=self.max_pixels, max_pixels_per_byte=self.max_pixels_per_byte)
 
-    def room(self) -> dict[str, Any]:
-        """What open_bundle is told of tiles and memory. Raises InvalidArgument."""
+    def room(self, processes: int = 1) -> dict[str, Any]:
+        """What open_bundle is told of tiles and memory in each of so many processes. Raises InvalidArgument."""
 
         from edgecodec import memory
 
-        return {
-            "tile": int(self.tile) if self.tile.isdecimal() else self.tile,
-            "max_memory": None if self.max_memory is None else memory.parse(self.max_memory),
-        }
+        most = None if self.max_memory is None else memory.parse(self.max_memory)
+        if most is None and processes > 1 and (available := memory.available()) is not None:
+            most = max(1, available // 2 // processes)
+        return {"tile": int(self.tile) if self.tile.isdecimal() else self.tile, "max_memory": most}
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Which files of many, and by how many processes."""
+
+    recursive: Annotated[bool, Option("--recursive", "-r", help="Folders of folders too.")] = False
+    listed: Annotated[
+        str | None, Option("--list", metavar="FILE", help="More inputs: a file with one name a line, or -.")
+    ] = None
+    skip_existing: Annotated[
+        bool, Option("--skip-existing", help="Leave out inputs whose output is there, as when going on.")
+    ] = False
+    jobs: Annotated[int, Option(min=1, max=MAX_THREADS, metavar="N", help="Processes for many inputs.")] = 1
+
+    def processes(self, inputs: int) -> int:
+        """How many are of use."""
+        return max(1, min(self.jobs, inputs))
 
 
 @dataclass(frozen=True)
@@ -90,6 +139,15 @@ class WriteOptions:
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
 
 
+def _show_all(context: Context, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        for parameter in context.command.params:
+            if isinstance(parameter, TyperOption):
+                parameter.hidden = False
+        print(context.get_help())
+        raise Exit
+
+
 @dataclass(frozen=True)
 class TalkOptions:
     """What is said, and to whom."""
@@ -97,5 +155,20 @@ class TalkOptions:
     json: Annotated[bool, Option("--json", help="One JSON object per result on standard output.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Only errors.")] = False
     verbose: Annotated[
-        int, Option("--verbose", "-v", count=True, show_default=False, help="Bundle, stages, tiles and engine too.")
+        int,
+        Option(
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Bundle, stages, tiles and engine too; -vv all that files say of themselves, and tracebacks.",
+        ),
     ] = 0
+    help_all: Annotated[
+        bool, Option("--help-all", is_eager=True, callback=_show_all, help="Show rarer options too, and exit.")
+    ] = False
+
+
+def usable_processors() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

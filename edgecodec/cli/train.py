@@ -10,9 +10,8 @@ import typer
 
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.cli.shared_options import TalkOptions, Threads
 from edgecodec.cli.signals import asking_first
-from edgecodec.engine import MAX_THREADS
 from edgecodec.errors import EngineUnavailable, InvalidArgument
 
 if TYPE_CHECKING:
@@ -38,10 +37,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, as in data.batch=4.")
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda. [default: cuda if there]")] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),
-    ] = None,
+    threads: Threads = None,
     list_recipes: Annotated[bool, typer.Option("--list", help="Show the recipes and exit.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print RECIPE as TOML, to change a copy, and exit.")] = False,
 ) -> None:

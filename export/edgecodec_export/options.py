@@ -15,6 +15,13 @@ FUSED = "fused"
 #: Of every bundle, where the graphs stay within the bounds of each.
 PRECISIONS = ("fp32", "fp16")
 
+#: What a checkpoint can be, for the completion of shells, which cannot wait until torch is loaded.
+FAMILY_NAMES = ("agustsson", "crdr", "fidelity", "hific", "hyperprior", "tunable")
+
+
+def family_names() -> list[str]:
+    return list(FAMILY_NAMES)
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -36,7 +43,10 @@ class ExportOptions:
         Path | None, Option("--ckpt-mse", metavar="FILE", help="Decoder trained for fidelity, to interpolate with.")
     ] = None
     knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    family: Annotated[str | None, Option(metavar="NAME", help="What the checkpoint is. [default: recognised]")] = None
+    family: Annotated[
+        str | None,
+        Option(metavar="NAME", help="What the checkpoint is. [default: recognised]", autocompletion=family_names),
+    ] = None
     calibration: Annotated[
         Path | None, Option(metavar="DIR", help="Photographs to calibrate on. [default: built in]")
     ] = None

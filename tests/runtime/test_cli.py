@@ -21,7 +21,9 @@ import pytest
 from PIL import Image
 
 import edgecodec
+from edgecodec import native
 from edgecodec.cli import signals
+from edgecodec.container import FORMAT_VERSION, FileInfo
 from support.bundle_editing import edit_manifest
 from support.command_line import Outcome, run_command
 from support.paths import ENVIRONMENT, PHOTOS, TINY
@@ -160,7 +162,7 @@ def test_one_bad_file_does_not_stop_the_others(run: Run, photos: Path) -> None:
     assert outcome.status == 1
     assert [record["ok"] for record in outcome.records] == [True, False, True]
     bad = outcome.records[1]
-    assert (bad["code"], bad["error"], bad["input"]) == (31, "Corrupt", str(names[1]))
+    assert (bad["code"], bad["input"]) == ("corrupt", str(names[1]))
     assert f"edgecodec: error: {names[1]}: " in outcome.talk and "2 of 3 done, 1 failed" in outcome.talk
 
 
@@ -199,7 +201,7 @@ def test_an_existing_output_is_refused(run: Run, file: Path) -> None:
     picture = file.with_suffix(".png")
     picture.write_bytes(b"precious")
     outcome = run("decode", file, *STUB, "--json")
-    assert outcome.status == 2 and outcome.records[0]["code"] == 21 and "--force" in outcome.talk
+    assert outcome.status == 2 and outcome.records[0]["code"] == "output_exists" and "--force" in outcome.talk
     assert picture.read_bytes() == b"precious"
     assert run("decode", file, *STUB, "--force").status == 0 and picture.read_bytes() != b"precious"
 
@@ -207,7 +209,7 @@ def test_an_existing_output_is_refused(run: Run, file: Path) -> None:
 def test_transparency_is_refused(run: Run, tmp_path: Path, photo: Path) -> None:
     Image.open(photo).convert("RGBA").save(tmp_path / "in.png")
     outcome = run("encode", tmp_path / "in.png", *STUB, "--json")
-    assert outcome.status == 2 and outcome.records[0]["code"] == 22 and "--alpha-channel" in outcome.talk
+    assert outcome.status == 2 and outcome.records[0]["code"] == "alpha_refused" and "--alpha-channel" in outcome.talk
 
 
 def test_a_damaged_file(run: Run, file: Path) -> None:
@@ -217,7 +219,7 @@ def test_a_damaged_file(run: Run, file: Path) -> None:
 
 def test_a_bundle_that_is_none(run: Run, file: Path, tmp_path: Path) -> None:
     outcome = run("decode", file, "-b", tmp_path, "--json")
-    assert outcome.status == 4 and outcome.records[0]["code"] == 43
+    assert outcome.status == 4 and outcome.records[0]["code"] == "not_a_bundle"
 
 
 def test_nothing_is_made_for_a_bundle_that_is_none(run: Run, photos: Path, tmp_path: Path) -> None:
@@ -226,8 +228,9 @@ def test_nothing_is_made_for_a_bundle_that_is_none(run: Run, photos: Path, tmp_p
 
 
 def test_a_folder_that_cannot_be_made(run: Run, photos: Path, file: Path) -> None:
-    outcome = run("encode", photos, *STUB, "-o", file, "--json")
-    assert outcome.status == 7 and outcome.records[0]["where"] == str(file)
+    occupied = file.rename(file.with_name("occupied"))
+    outcome = run("encode", photos, *STUB, "-o", occupied, "--json")
+    assert outcome.status == 7 and outcome.records[0]["where"] == str(occupied)
 
 
 def test_a_knob_that_was_not_exported(run: Run, file: Path) -> None:
@@ -259,7 +262,7 @@ def test_a_bundle_that_does_not_verify(run: Run, bundle_copy: Path) -> None:
     outcome = run("verify", bundle_copy, "--engine", "onnxruntime", "--json")
     assert outcome.status == 8
     assert [record["subject"] for record in outcome.records[:-1] if not record["ok"]] == ["README.md"]
-    assert outcome.records[-1]["code"] == 80
+    assert outcome.records[-1]["code"] == "verification_failed"
 
 
 def test_an_engine_that_paints_something_else_does_not_verify(run: Run) -> None:
@@ -342,7 +345,56 @@ def test_a_file_whose_name_is_no_text(coded: bytes, tmp_path: Path) -> None:
 def test_no_command_shows_help_and_version_is_one_line(run: Run) -> None:
     assert run().status == 2
     version = run("--version")
-    assert version.status == 0 and version.output.decode().startswith(f"edgecodec {edgecodec.__version__} (")
+    said = version.output.decode()
+    assert version.status == 0 and said.startswith(f"edgecodec {edgecodec.__version__} (") and said.count("\n") == 1
+    for part in (f"format {FORMAT_VERSION}", "C interface 0", f"{native.kernels()} kernels", "engines: onnxruntime"):
+        assert part in said
+
+
+def test_the_version_of_the_format_is_that_of_files(coded: bytes) -> None:
+    info = edgecodec.inspect(coded)
+    assert isinstance(info, FileInfo) and info.version == FORMAT_VERSION
+
+
+def test_help_grows(run: Run) -> None:
+    short, long = (run("encode", option).output.decode() for option in ("--help", "--help-all"))
+    assert "--quality" in short and "--help-all" in short and "--max-pixels" not in short
+    assert set(short.split()) < set(long.split()) and "--max-pixels-per-byte" in long
+
+
+def test_verbosity_grows(run: Run, file: Path) -> None:
+    talks = [run("decode", file, *STUB, "--force", *flags).talk for flags in ([], ["-v"], ["-vv"])]
+    assert [("engine: stub" in talk, "model_id" in talk) for talk in talks] == [
+        (False, False), (True, False), (True, True)
+    ]  # fmt: skip
+    file.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    failing = [run("encode", file, *STUB, "-o", f"{file}.edgc", flag).talk for flag in ("-v", "-vv")]
+    assert ["Traceback" in talk for talk in failing] == [False, True]
+
+
+@pytest.mark.parametrize("threads", ["0", "257", "many", "-1"])
+def test_threads_are_a_number_or_all(run: Run, file: Path, threads: str) -> None:
+    assert run("decode", file, *STUB, "-j", threads).status == 2
+    assert run("decode", file, *STUB, "-j", "all", "--force").status == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["decode", "--engine", "onnx"], ["onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"]),
+        (["decode", "--format", "we"], ["webp"]),
+        (["export", "--family", "h"], ["hific", "hyperprior"]),
+        (["dec"], ["decode"]),
+    ],
+)
+def test_shells_complete_names_and_values(typed: list[str], completed: list[str]) -> None:
+    asked = {"_EDGECODEC_COMPLETE": "complete_bash", "COMP_CWORD": str(len(typed))}
+    command = [sys.executable, "-c", "import sys; sys.argv[0] = 'edgecodec'; from edgecodec.cli import main; main()"]
+    environment = {**ENVIRONMENT, **asked, "COMP_WORDS": " ".join(["edgecodec", *typed])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert set(completed) <= set(done.stdout.split()) and all(
+        each.startswith(typed[-1]) for each in done.stdout.split()
+    )
 
 
 @pytest.mark.parametrize("command", ["export", "fuse", "encode", "decode", "inspect", "verify"])

@@ -25,7 +25,7 @@ def _documented(guide: str, command: str) -> set[str]:
 
 
 def _offered(*command: str) -> set[str]:
-    lines = run_command(*command, "--help").output.decode().splitlines()
+    lines = run_command(*command, "--help-all" if command else "--help").output.decode().splitlines()
     names = [re.match(r"  (-[^ ,]+)(?:, (-[^ ]+))?", line) for line in lines]
     return {option for each in names if each for option in each.groups() if option}
 
@@ -36,7 +36,7 @@ def test_every_option_is_documented_and_no_other(command: str) -> None:
 
 
 def test_the_options_before_a_command_are_documented() -> None:
-    common = {"--json", "--quiet", "-q", "--verbose", "-v"}
+    common = {"--json", "--quiet", "-q", "--verbose", "-v", "--help-all"}
     assert _documented(GUIDE.read_text(encoding="utf-8"), "edgecodec") - common == _offered()
 
 

@@ -57,6 +57,13 @@ def test_exit_status_is_the_tens(code: int) -> None:
     assert BY_CODE[code]("x").exit_status == {90: 70, 130: 130}.get(code, code // 10)
 
 
+def test_names_are_those_of_the_classes_and_no_two_are_alike() -> None:
+    names = {kind.__name__: kind("x").name for kind in BY_CODE.values()}
+    assert names["NotABundle"] == "not_a_bundle" and names["NotEdgc"] == "not_edgc" and names["Corrupt"] == "corrupt"
+    assert len(set(names.values())) == len(FROZEN)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names.values())
+
+
 def test_message_says_what_where_and_what_to_do() -> None:
     error = errors.Corrupt("ends too early", where="a.edgc", offset=12, hint="fetch it again")
     assert str(error) == "a.edgc: ends too early (at byte 12) (hint: fetch it again)"

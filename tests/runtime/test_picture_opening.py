@@ -103,7 +103,7 @@ def test_a_kind_that_pillow_cannot_decode_costs_its_neighbours_nothing(tmp_path:
     done = run_command("encode", tmp_path / "in", "-b", TINY, "--engine", "stub", "--json", "-o", f"{tmp_path}/out/")
     assert done.status == 1
     assert [record["ok"] for record in done.records] == [True, False, True]
-    assert done.records[1]["error"] == "NotAnImage" and "DXGI" in done.records[1]["message"]
+    assert done.records[1]["code"] == "not_an_image" and "DXGI" in done.records[1]["message"]
     assert f"{tmp_path / 'in' / 'b.png'}: is of a kind that Pillow cannot decode" in done.talk
 
 

@@ -1,0 +1,106 @@
+"""What encoding and decoding many pictures have in common: each outcome in order, here or in other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edgecodec import files
+from edgecodec.cli.batch import Job, Tally
+from edgecodec.cli.console import Console
+from edgecodec.cli.results import report, say_skipped
+from edgecodec.cli.shared_options import BatchOptions, WriteOptions
+from edgecodec.errors import OutputExists
+from edgecodec.files import STANDARD_STREAM
+
+if TYPE_CHECKING:
+    from edgecodec.codec import Codec
+    from edgecodec.container import FileInfo
+    from edgecodec.engine import RunningEngine
+    from edgecodec.limits import Limits
+    from edgecodec.tiling import Tiles
+    from edgecodec.timings import Timings
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is told of a picture whose output is written."""
+
+    info: FileInfo
+    timings: Timings
+    tiles: Tiles
+    engine: RunningEngine
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A job, and what it reads: the path of its input, or the bytes of standard input."""
+
+    job: Job
+    source: files.Source
+
+
+class Work(Protocol):
+    """Everything that a command was asked to do with each picture. Goes to other processes by pickle."""
+
+    def open(self, processes: int) -> Codec:
+        """processes: how many share the machine."""
+
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+        """The outcome of every item, in order, its output written: an exception is the failure of that item alone."""
+
+
+@dataclass(frozen=True)
+class _Skipped:
+    """The output was there already, and such inputs were to be left out."""
+
+
+def carry_out(
+    work: Work,
+    codec: Codec,
+    jobs: Sequence[Job],
+    batch: BatchOptions,
+    write: WriteOptions,
+    limits: Limits,
+    console: Console,
+) -> int:
+    """Do all jobs with `codec`, which `work` has opened, and tell of each. Returns the exit status."""
+    tally = Tally(console, len(jobs))
+    ready = [_begun(job, batch, write, limits) for job in jobs]
+    items = [each for each in ready if isinstance(each, Item)]
+    processes = batch.processes(len(items))
+    if processes == 1:
+        outcomes = work.each(codec, items)
+    else:
+        from edgecodec.cli.workers import in_processes
+
+        outcomes = in_processes(work, items, processes)
+    with closing(outcomes):
+        for job, begun in zip(jobs, ready, strict=True):
+            outcome = next(outcomes) if isinstance(begun, Item) else begun
+            with tally.attempt(job):
+                if isinstance(outcome, Exception):
+                    raise outcome
+                if isinstance(outcome, Done):
+                    for note in outcome.notes:
+                        console.say(f"{job.input}: {note}")
+                    report(console, job, outcome)
+                else:
+                    tally.skipped += 1
+                    say_skipped(console, job)
+    return tally.exit_status()
+
+
+def _begun(job: Job, batch: BatchOptions, write: WriteOptions, limits: Limits) -> Item | _Skipped | Exception:
+    """What is known before any work is done."""
+    try:
+        if job.output != STANDARD_STREAM and not write.force:
+            files.refuse_existing(job.output)
+        return Item(job, job.source(limits))
+    except OutputExists as error:
+        return _Skipped() if batch.skip_existing else error
+    except Exception as error:
+        return error

@@ -1,0 +1,110 @@
+"""-o means the same for one input and for many, and what cannot be meant is said before the work."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.command_line import run_command
+from support.paths import PHOTOS, TINY
+
+STUB = ("-b", TINY, "--engine", "stub")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with one picture, one below it, and files that nothing here reads."""
+    (tmp_path / "in" / "below" / "it").mkdir(parents=True)
+    shutil.copy(PHOTOS[0], tmp_path / "in" / "a.png")
+    shutil.copy(PHOTOS[1], tmp_path / "in" / "below" / "it" / "b.PNG")
+    for name in ("c.xyz", "d.xyz", "e", "f.edgc", ".hidden"):
+        (tmp_path / "in" / name).touch()
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("one", [True, False], ids=["a file", "a folder of one"])
+@pytest.mark.parametrize("ending", ["/", "", "there"])
+def test_what_a_name_stands_for(folder: Path, tmp_path: Path, one: bool, ending: str) -> None:
+    coded = tmp_path / "coded"
+    if ending == "there":
+        coded.mkdir()
+    source = folder / "a.png" if one else folder
+    assert run_command("encode", source, *STUB, "-o", f"{coded}{'/' * (ending == '/')}").status == 0
+    file = coded if one and not ending else coded / "a.edgc"
+    assert file.is_file() and run_command("inspect", file).status == 0
+
+
+def test_a_folder_is_mirrored(folder: Path, tmp_path: Path) -> None:
+    assert run_command("encode", "-r", folder, *STUB, "-o", tmp_path / "coded").status == 0
+    assert run_command("decode", "-r", tmp_path / "coded", *STUB, "-o", tmp_path / "back").status == 0
+    found = sorted(str(path.relative_to(tmp_path / "back")) for path in (tmp_path / "back").rglob("*.*"))
+    assert found == ["a.png", "below/it/b.png"]
+
+
+def test_without_recursion_only_the_folder_itself_is_read(folder: Path, tmp_path: Path) -> None:
+    assert run_command("encode", folder, *STUB, "-o", tmp_path / "coded").status == 0
+    assert [path.name for path in (tmp_path / "coded").iterdir()] == ["a.edgc"]
+    outcome = run_command("encode", folder / "below", *STUB)
+    assert outcome.status == 2 and "-r" in outcome.talk
+
+
+def test_other_kinds_are_counted_and_named(folder: Path, tmp_path: Path) -> None:
+    outcome = run_command("encode", folder, *STUB, "-o", tmp_path / "coded")
+    assert f"{folder}: skipped 3 of other kinds: 2 .xyz, 1 without extension\n" in outcome.talk
+    assert "skipped" not in run_command("encode", folder, *STUB, "-q").talk
+
+
+def test_a_second_name_is_the_output(tmp_path: Path) -> None:
+    photo, coded, back = PHOTOS[0], tmp_path / "a.edgc", tmp_path / "b.ppm"
+    assert run_command("encode", photo, coded, *STUB).status == 0
+    assert run_command("decode", coded, back, *STUB).status == 0
+    assert back.read_bytes().startswith(b"P6")
+    assert run_command("decode", coded, back, *STUB).status == 2  # it is there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["encode", PHOTOS[0], "-o", "x.png"], "x.edgc"),
+        (["encode", PHOTOS[0], "-o", "x.JPG"], ".jpg is the name of a picture"),
+        (["encode", PHOTOS[0], "-o", "nowhere/x.edgc"], "nowhere: there is no such folder"),
+        (["encode", *PHOTOS, "-o", "x.edgc"], "x.edgc/ makes it a folder"),
+        (["decode", "a.edgc", "b.edgc", "-o", "x.png"], "x.png/ makes it a folder"),
+        (["decode", "*.nothing"], "matches no file"),
+        (["decode"], "no input"),
+        (["encode", TINY], "-b"),
+        (["encode", "-", "--list", "-"], "read only once"),
+    ],
+)
+def test_what_cannot_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("edgecodec.open_bundle", None)  # before the work
+    outcome = run_command(*arguments, *STUB)
+    assert outcome.status in (2, 7) and said in outcome.talk and not list(tmp_path.iterdir())
+
+
+def test_patterns_and_lists(folder: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{PHOTOS[2]}\n\n{PHOTOS[1]}\n")
+    outcome = run_command("encode", folder / "*.png", "--list", listed, *STUB, "-o", tmp_path / "coded", "--json")
+    assert [record["input"] for record in outcome.records] == [str(folder / "a.png"), str(PHOTOS[2]), str(PHOTOS[1])]
+    names = "\n".join(map(str, PHOTOS)).encode()
+    assert run_command("encode", "--list", "-", *STUB, "-o", tmp_path / "more", stdin=names).status == 0
+    assert len(list((tmp_path / "more").iterdir())) == len(PHOTOS)
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
+    odd = Path(shutil.copy(PHOTOS[0], tmp_path / "a[1].png"))
+    assert run_command("encode", odd, *STUB).status == 0 and (tmp_path / "a[1].edgc").exists()
+
+
+def test_going_on_leaves_out_what_is_there(folder: Path, tmp_path: Path) -> None:
+    coded = tmp_path / "coded"
+    run_command("encode", folder, *STUB, "-o", coded)
+    (coded / "a.edgc").write_bytes(b"as it is")
+    outcome = run_command("encode", "-r", folder, *STUB, "-o", coded, "--skip-existing", "--json")
+    assert outcome.status == 0 and "1 of 2 done, 1 were there already" in outcome.talk
+    assert [record.get("skipped", False) for record in outcome.records] == [True, False]
+    assert (coded / "a.edgc").read_bytes() == b"as it is"
