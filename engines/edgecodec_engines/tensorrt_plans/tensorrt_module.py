@@ -59,7 +59,8 @@ def installed() -> list[TensorRT]:
 
 def title(tensorrt: TensorRT) -> str:
     """What people call it, with its version."""
-    return f"{_FLAVOURS[tensorrt.name][0]} {tensorrt.version}"
+    name, _ = _FLAVOURS.get(tensorrt.name, (tensorrt.name, ()))
+    return f"{name} {tensorrt.version}"
 
 
 def target_of(tensorrt: TensorRT, device: Device | None) -> Target:
