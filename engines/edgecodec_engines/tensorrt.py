@@ -153,6 +153,7 @@ class _Plan:
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         import numpy as np
 
+        inputs = {**inputs, **self._with_ranks({name: inputs[name] for name in self._graph.scalars})}
         shapes = {name: inputs[name].shape for name in self._inputs}
         if shapes != self._shapes:
             self._reshape(shapes)
@@ -180,6 +181,10 @@ class _Plan:
             buffer.close()
         self._buffers.clear()
         self._stream.close()
+
+    def _with_ranks(self, scalars: Arrays) -> Arrays:
+        """One number each, of whatever rank the graph declares."""
+        return {name: each.reshape(self._profiles[0][name][0]) for name, each in scalars.items()}
 
     def _enqueue(self) -> None:
         for name in self._inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 import re
 import shutil
@@ -194,6 +195,18 @@ def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "edgecodec[ort]" in (caught.value.hint or "")
     with pytest.raises(EngineUnavailable):
         edgecodec.open_bundle(TINY, "onnxruntime")
+
+
+def test_a_broken_onnxruntime_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for broken in ("raise OSError('libcudart.so.12: no such file')", "raise AttributeError('_ARRAY_API')", ""):
+        (tmp_path / "onnxruntime.py").write_text(broken)
+        monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+        importlib.invalidate_caches()
+        with pytest.raises(EngineUnavailable, match="ONNX Runtime"):
+            engine_registry.require_engine("onnxruntime")
+        sys.modules.pop("onnxruntime", None)
+        (tmp_path / "onnxruntime.py").unlink()
 
 
 @pytest.mark.usefixtures("python_backend")

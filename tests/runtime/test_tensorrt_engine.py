@@ -265,6 +265,16 @@ def test_an_input_that_tensorrt_reads_on_the_processor_stays_there(machine_10: M
     engine.close()
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_knob_is_one_number_of_whatever_rank(machine_10: Machine, shape: tuple[int, ...]) -> None:
+    graph = replace(DECODERS[0], scalars=("knob",))
+    machine_10.store(graph, {**profile(graph, (64, 64), (64, 64)), "knob": (shape, shape, shape)})
+    engine = machine_10.load(graph)
+    engine.run({**inputs_of(graph, 64, 64), "knob": np.array(0.5, np.float32)})
+    assert machine_10.module.seen["knob"] == np.full(shape, 0.5) and machine_10.module.seen["knob"].shape == shape
+    engine.close()
+
+
 def test_several_threads_share_a_plan(machine_10: Machine, mosaic: Codec) -> None:
     machine_10.store_all()
     pictures = [blocks(64 + 16 * i, 100) for i in range(6)]
@@ -473,6 +483,14 @@ def test_auto_without_a_plan_decodes_on_the_processor(machine_10: Machine, coded
         decoded = opened.decode(coded)
     assert decoded.engine.device == "cpu" and "tensorrt" in dict(decoded.engine.passed_over)
     np.testing.assert_allclose(decoded.pixels.astype(int), codec.decode(coded).pixels, atol=1)
+
+
+def test_a_cache_where_nobody_can_look_has_no_plans(
+    machine_10: Machine, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("a" * 300)))
+    with edgecodec.open_bundle(TINY, threads=1) as opened:
+        assert "there is no plan of it" in dict(opened.decode(coded).engine.passed_over)["tensorrt"]
 
 
 def test_a_named_engine_takes_what_nobody_has_tried_but_not_what_failed(machine_10: Machine) -> None:

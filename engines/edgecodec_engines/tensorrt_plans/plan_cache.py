@@ -254,7 +254,7 @@ class PlanCache:
     # ---- inside ----
 
     def _exists(self) -> bool:
-        if not self.folder.exists():
+        if not os.path.exists(self.folder):  # nor where nobody may look
             return False
         private_folder.check(self.folder)
         return True
