@@ -76,7 +76,7 @@ def test_a_broken_tensorrt_is_passed_over(
     modules: dict[str, str], monkeypatch: pytest.MonkeyPatch, raised: Any
 ) -> None:
     modules.update(tensorrt="10.3.0.30", tensorrt_rtx="1.7.1.116")
-    load = tensorrt_module.import_module
+    load = vars(tensorrt_module)["import_module"]
 
     def broken(name: str) -> Any:
         if name == "tensorrt":
