@@ -521,6 +521,19 @@ def test_a_folder_that_the_user_names_takes_the_place_of_the_cache(machine_10: M
     engine.close()
 
 
+def test_copies_can_be_taken_whatever_the_umask_is(
+    machine_10: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, before = DECODERS[0], os.umask(0o002)
+    try:
+        plan = machine_10.store(graph, profile(graph, (64, 64), (64, 64)))
+        write_copy(PlanCache.of_user(), plan, tmp_path / "more", graph.path.name, force=False)
+    finally:
+        os.umask(before)
+    monkeypatch.setenv(choosing.FOLDER, str(tmp_path / "more"))
+    machine_10.load(graph).close()
+
+
 def changed(values: Mapping[str, Any], **key: Any) -> dict[str, Any]:
     return {**values, "key": {**values["key"], **key}}
 

@@ -32,7 +32,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgecodec import files
 from edgecodec.errors import BadModel, CannotRead, CannotWrite
 from edgecodec_engines.tensorrt_plans import private_folder
 from edgecodec_engines.tensorrt_plans.plan_key import SCHEMA, PlanKey, Target, TensorRT, key_of
@@ -294,8 +293,14 @@ class PlanCache:
         return plan
 
     def _write(self, plan: Plan) -> None:
-        text = json.dumps(plan.values(), indent=1, sort_keys=True) + "\n"
-        files.write(self._json(plan.key), text.encode(), force=True)
+        """By the one process that changes what is there. Only this user may write to the file, whatever the umask."""
+        path = self._json(plan.key)
+        new = path.with_suffix(".new")
+        with open(new, "wb", opener=_privately) as file:
+            file.write((json.dumps(plan.values(), indent=1, sort_keys=True) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
 
     def _remove_abandoned(self) -> None:
         for work in self.folder.glob(f"{_WORK}*"):
