@@ -86,6 +86,10 @@ class TensorRTEngine(Engine):
                 with suppress(EngineFailed), self._gpu.current():
                     plan.close()
 
+    def __del__(self) -> None:
+        """Nothing else gives the GPU's memory back where a codec is forgotten rather than closed."""
+        self.close()
+
     def describe(self) -> RunningEngine:
         found = self._description
         return RunningEngine(found.name, found.version, found.device, self.passed_over)

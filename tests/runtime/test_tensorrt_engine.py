@@ -432,6 +432,16 @@ def test_a_closed_engine_says_so_and_holds_nothing(machine_10: Machine, driver: 
         engine.run(inputs_of(graph, 64, 64))
 
 
+def test_an_engine_that_is_forgotten_holds_nothing(machine_10: Machine, driver: ctypes.CDLL) -> None:
+    machine_10.store(graph := DECODERS[0], profile(graph, (64, 64), (64, 64)))
+    engine = machine_10.load(graph)
+    engine.run(inputs_of(graph, 64, 64))
+    assert driver.fake_live() > 0
+    del engine
+    gc.collect()
+    assert driver.fake_live() == 0
+
+
 def test_without_a_driver_tensorrt_is_not_even_imported(
     machine_10: Machine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,6 +172,11 @@ def test_a_driver_that_fails_drives_no_gpu(monkeypatch: pytest.MonkeyPatch, call
     assert first_device() is None
 
 
+def test_a_library_that_is_no_driver_drives_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    assert first_device() is None
+
+
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_driver, "_LIBRARY", "libnosuchdriver.so.1")
     assert first_device() is None
