@@ -12,7 +12,15 @@ import sys
 from importlib import import_module
 from typing import Any
 
-_PROGRAM = "from edgecodec.child_process import serve; serve()"
+#: The start of a program for `python -c`, which would look for modules in the current folder first, where anybody may
+#: have put one. They come from where this process has them, as `path_of_modules` says in the first argument.
+START = """
+import sys
+sys.path[:] = filter(None, sys.path)
+import json
+sys.path[:] = json.loads(sys.argv.pop(1))
+"""
+_PROGRAM = START + "from edgecodec.child_process import serve; serve()"
 #: Seconds that a process gets to disappear after it was killed. One that waits for a driver may never do.
 _FAREWELL = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -27,14 +35,12 @@ def call_in_child(function: str, *arguments: Any, patience: float) -> Any:
 
     patience: seconds, the start of the process included. Raises ChildFailed.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         child = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, function, json.dumps(arguments)],
+            [sys.executable, "-c", _PROGRAM, path_of_modules(), function, json.dumps(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
             start_new_session=True,  # so that what it has started can be ended with it
         )
     except OSError as error:
@@ -52,6 +58,11 @@ def call_in_child(function: str, *arguments: Any, patience: float) -> Any:
     if kind == "raised":
         raise ChildFailed(value)
     return value
+
+
+def path_of_modules() -> str:
+    """That of this process, for START."""
+    return json.dumps(sys.path)
 
 
 def serve() -> None:

@@ -85,6 +85,7 @@ class LoadedGraphs:
 
     def _open(self, number: int, options: Options) -> Engine:
         engine = open_engine(self._engine_name, graph_of(self._bundle, number), options)
+        self._taken.pop(number, None)
         in_single = self._in_single(number)
         if in_single == number or preferred_precision(engine.describe().name) != SINGLE:
             return engine

@@ -143,9 +143,10 @@ class _Work:
         """Build the plan of the graph of this number, unless it is there, verify it and report."""
         from edgecodec.loading import graph_of
         from edgecodec_engines.tensorrt_plans.building import build as build_plan
+        from edgecodec_engines.tensorrt_plans.choosing import FAILED, NOT_VERIFIED
         from edgecodec_engines.tensorrt_plans.copies import write_copy
         from edgecodec_engines.tensorrt_plans.planning import about, plan_key
-        from edgecodec_engines.tensorrt_plans.verification import FAILED, NOT_VERIFIED, verify_plan
+        from edgecodec_engines.tensorrt_plans.verification import verify_plan
 
         baked = self.bundle.info.graphs[number]
         graph = graph_of(self.bundle, number)
@@ -166,7 +167,7 @@ class _Work:
             for warning in built.warnings:
                 self.console.say(f"{baked.file}: TensorRT warns: {warning}")
         if plan.verification is None or (self.device is not None and plan.verification.startswith(NOT_VERIFIED)):
-            found = verify_plan(self.bundle.root, baked, self.tensorrt, self.device)
+            found = verify_plan(self.bundle.root, baked, self.cache, plan, self.device)
             plan = self.cache.record_verification(plan, found)
         where = self.cache.path(plan)
         if (plan.verification or "").startswith(FAILED):

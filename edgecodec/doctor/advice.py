@@ -72,7 +72,8 @@ def _on_gpu(nvidia: Nvidia, engines: tuple[EngineState, ...], *, is_jetson: bool
         )
     elif not any(engine.usable and engine.device != _ON_THE_PROCESSOR for engine in engines):
         build = "a build of onnxruntime-gpu for Jetson" if is_jetson else "onnxruntime-gpu"
-        yield f"No engine uses the {nvidia.gpus[0].name}: install {build} instead of onnxruntime."
+        plans = ", or make plans for TensorRT with edgecodec build" if nvidia.tensorrt else ""
+        yield f"No engine uses the {nvidia.gpus[0].name}: install {build} instead of onnxruntime{plans}."
 
 
 def _on_jetson(jetson: Jetson) -> Iterator[str]:

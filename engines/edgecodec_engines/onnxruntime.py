@@ -212,17 +212,16 @@ def import_runtime() -> Any:
     os.environ.setdefault(TELEMETRY, "1")
     try:
         onnxruntime = interruptible(lambda: import_module("onnxruntime"), lambda: None)
-    except ImportError as error:
+    except Exception as error:  # whatever it raises where its libraries are broken
         raise EngineUnavailable(
             f"ONNX Runtime cannot be imported: {_first_line(error)}",
             where="onnxruntime",
             hint="pip install 'edgecodec[ort]'",
         ) from error
-    version = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
+    found = str(getattr(onnxruntime, "__version__", "without a version"))  # as a folder of that name is
+    version = re.match(r"(\d+)\.(\d+)", found)
     if version is None or (int(version[1]), int(version[2])) < _OLDEST:
-        raise EngineUnavailable(
-            f"ONNX Runtime {onnxruntime.__version__} is too old", where="onnxruntime", hint="install 1.18 or newer"
-        )
+        raise EngineUnavailable(f"ONNX Runtime {found} is too old", where="onnxruntime", hint="install 1.18 or newer")
     return onnxruntime
 
 

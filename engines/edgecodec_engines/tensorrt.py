@@ -86,6 +86,10 @@ class TensorRTEngine(Engine):
                 with suppress(EngineFailed), self._gpu.current():
                     plan.close()
 
+    def __del__(self) -> None:
+        """Nothing else gives the GPU's memory back where a codec is forgotten rather than closed."""
+        self.close()
+
     def describe(self) -> RunningEngine:
         found = self._description
         return RunningEngine(found.name, found.version, found.device, self.passed_over)
@@ -100,8 +104,8 @@ BACKEND = Backend(
     "tensorrt",
     (
         # `auto` takes them only where there is a plan that gave the golden pictures.
-        Variant("", "cuda", auto_rank=-2),
-        Variant("rtx", "cuda", auto_rank=-1),
+        Variant("", "cuda", auto_rank=-2, precision="fp16"),
+        Variant("rtx", "cuda", auto_rank=-1, precision="fp16"),
     ),
     TensorRTEngine,
 )
@@ -153,6 +157,7 @@ class _Plan:
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         import numpy as np
 
+        inputs = {**inputs, **self._with_ranks({name: inputs[name] for name in self._graph.scalars})}
         shapes = {name: inputs[name].shape for name in self._inputs}
         if shapes != self._shapes:
             self._reshape(shapes)
@@ -180,6 +185,10 @@ class _Plan:
             buffer.close()
         self._buffers.clear()
         self._stream.close()
+
+    def _with_ranks(self, scalars: Arrays) -> Arrays:
+        """One number each, of whatever rank the graph declares."""
+        return {name: each.reshape(self._profiles[0][name][0]) for name, each in scalars.items()}
 
     def _enqueue(self) -> None:
         for name in self._inputs:

@@ -18,6 +18,7 @@ from edgecodec.errors import CannotRead, InvalidArgument, KnobUnavailable, Outpu
 from edgecodec_export import ExportOptions, TritonOptions, export_bundle, write_repository
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.report import summary
+from edgecodec_export.triton.repository import _prefix
 from support.command_line import run_command
 from support.fused_sessions import decode_fused, onnxruntime
 from support.make_tiny_bundle import tiny_model, tiny_pictures
@@ -143,6 +144,7 @@ def test_models_that_are_there_are_kept_or_replaced_whole(tmp_path: Path) -> Non
         ({"device": "tpu"}, "no device 'tpu'"),
         ({"instances": 0}, "0 instances"),
         ({"name": "a/b"}, "'a/b' is no name"),
+        ({"name": ".."}, "'..' is no name"),
         ({"mounted_at": "models"}, "no absolute path"),
         ({"max_pixels": 0}, "max_pixels is 0"),
     ],
@@ -153,6 +155,11 @@ def test_what_no_server_could_use_is_refused_before_anything_is_written(
     with pytest.raises(InvalidArgument, match=says):
         write_repository(TritonOptions(TINY, tmp_path / "models", **change))
     assert not any(file.is_file() for file in tmp_path.rglob("*"))
+
+
+def test_no_folder_of_a_bundle_is_called_so_that_its_models_lie_elsewhere() -> None:
+    names = {"...bundle": "bundle", ".bundle": "bundle", "..a.bundle": "a", "a b.bundle": "a_b"}
+    assert {name: _prefix(Path("/tmp", name)) for name in names} == names
 
 
 def test_a_knob_that_was_not_baked_and_a_library_that_is_not_there_are_named(tmp_path: Path) -> None:

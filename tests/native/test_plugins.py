@@ -18,6 +18,7 @@ import pytest
 import edgecodec
 from edgecodec import native
 from edgecodec.errors import EdgecodecError, EngineFailed, EngineUnavailable, InvalidArgument
+from edgecodec.verify import verify
 from edgecodec_engines import onnxruntime
 from edgecodec_engines.onnxruntime_plugins import Device, list_devices
 from support.command_line import run_command
@@ -150,6 +151,15 @@ def test_a_relative_path_is_one_from_the_current_folder(
     given = ["--engine-library", f"./{plugin.name}", "--engine-device", "cpu:1", "-v"]
     result = run_command(*map(str, command), *given)
     assert result.status == 0 and (np.load(tmp_path / "a.npy") == LEVEL).all()
+
+
+@takes_plugins
+def test_verify_checks_a_bundle_with_a_plugin(plugin: Path) -> None:
+    """Its pictures are wrong here, and nothing else is."""
+    checks = list(verify(TINY, "onnxruntime:test", engine_library=plugin))
+    failed = [check for check in checks if not check.passed]
+    assert len(failed) == 3 and all("onnxruntime:test is off by " in check.detail for check in failed)
+    assert any(check.subject.endswith(": latents") for check in checks)
 
 
 @takes_plugins

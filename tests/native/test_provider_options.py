@@ -68,7 +68,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int]
     subprocess.run([*compiler.split(), *options, source, "-o", library], check=True)
 
     def load(engine: str, number: int) -> dict[str, str]:
-        monkeypatch.setattr(codec, "native_engine", lambda *arguments: (NativeEngine(engine, library), ()))
+        monkeypatch.setattr(codec, "native_engine", lambda *arguments, **options: (NativeEngine(engine, library), ()))
         with Codec(Bundle(TINY), engine, {}) as opened, pytest.raises(EngineFailed, match="it only records"):
             opened.graphs.load(number)
         return dict(line.split("=", 1) for line in record.read_text().splitlines())

@@ -21,7 +21,7 @@ from edgecodec_engines.tensorrt_plans.profiles import PictureSizes, Size
 from edgecodec_engines.tensorrt_plans.verification import verify_plan
 from support.command_line import run_command
 from support.paths import TINY
-from support.plans import RTX, needs_tensorrt
+from support.plans import RTX, needs_tensorrt, store
 
 ORIN = Device("Orin", "8.7", 16, "12.6")
 SIZES = PictureSizes(None, Size(64, 64), Size(128, 128))
@@ -208,23 +208,25 @@ def test_what_could_not_be_verified_is_tried_again(
     assert len(builder) == 1
 
 
-def test_what_cannot_be_verified_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_verified_says_why(cache: PlanCache, monkeypatch: pytest.MonkeyPatch) -> None:
     info = Bundle(TINY).info
     encoder = next(graph for graph in info.graphs if graph.side == "encode")
     decoder = next(graph for graph in info.graphs if graph.side == "decode")
-    assert verify_plan(TINY, encoder, RTX, ORIN) == "not verified: golden pictures are for decoders"
-    assert verify_plan(TINY, decoder, RTX, None) == "not verified: no GPU"
+    plan = store(cache)
+    other = replace(plan, key=replace(plan.key, tensorrt=TensorRT("tensorrt", "10.3")))
+    assert verify_plan(TINY, encoder, cache, plan, ORIN) == "not verified: golden pictures are for decoders"
+    assert verify_plan(TINY, decoder, cache, plan, None) == "not verified: no GPU"
     monkeypatch.setattr(verification, "_ENGINES", {"tensorrt": "nosuch", "tensorrt_rtx": "onnxruntime"})
-    assert verify_plan(TINY, decoder, TensorRT("tensorrt", "10.3"), ORIN) == "not verified: there is no engine 'nosuch'"
-    assert verify_plan(TINY, decoder, RTX, ORIN) == "verified"
+    assert verify_plan(TINY, decoder, cache, other, ORIN) == "not verified: there is no engine 'nosuch'"
+    assert verify_plan(TINY, decoder, cache, plan, ORIN) == "verified"
     unknown = replace(decoder, file="other.onnx")
-    assert verify_plan(TINY, unknown, RTX, ORIN) == "not verified: the bundle has no golden picture of it"
+    assert verify_plan(TINY, unknown, cache, plan, ORIN) == "not verified: the bundle has no golden picture of it"
 
 
-def test_a_decoder_that_gives_other_pictures_fails(bundle_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_gives_other_pictures_fails(cache: PlanCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "_ENGINES", {"tensorrt_rtx": "stub"})
     decoder = next(graph for graph in Bundle(TINY).info.graphs if graph.side == "decode")
-    assert verify_plan(TINY, decoder, RTX, ORIN).startswith("failed: stub is off by ")
+    assert verify_plan(TINY, decoder, cache, store(cache), ORIN).startswith("failed: stub is off by ")
 
 
 # ---- which graphs ----

@@ -89,3 +89,11 @@ def test_a_machine_that_starts_no_process_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(ChildFailed, match="no process could be started"):
         call_in_child(f"{__name__}:echo", patience=60)
+
+
+def test_modules_of_the_current_folder_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold anything: a bundle of a stranger's, say. Not even those are, that are needed to start."""
+    for name in ("json", "ctypes", "edgecodec"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert call_in_child(f"{__name__}:echo", 1, patience=60) == [1]

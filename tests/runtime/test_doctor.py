@@ -309,6 +309,7 @@ def test_what_is_unknown_gives_no_advice() -> None:
         ({"engines": ()}, "pip install 'edgecodec"),
         ({"engines": (CPU, replace(CPU, usable=False, problem="gave no answer in 30 s"))}, "hangs"),
         ({"nvidia": WITH_GPU}, "No engine uses the NVIDIA H200: install onnxruntime-gpu"),
+        ({"nvidia": replace(WITH_GPU, tensorrt={"tensorrt": "10.3"})}, "make plans for TensorRT with edgecodec build"),
         ({"nvidia": replace(NO_GPU, present=True)}, "no driver"),
         ({"nvidia": replace(NO_GPU, present=True, driver="580.1")}, "--gpus all"),
         ({"memory": Memory(1 << 34, 1 << 33, 1 << 29)}, "Only 512 MB"),

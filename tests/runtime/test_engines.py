@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 import re
 import shutil
@@ -19,7 +20,7 @@ import pytest
 
 import edgecodec
 from edgecodec import engine_registry
-from edgecodec.engine import Graph, NativeEngine, Options, Port
+from edgecodec.engine import Graph, NativeEngine, Options, Port, SideRange, SizeRange
 from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, OutOfMemory, OutOfRange
 from edgecodec.loading import LoadedGraphs
 from edgecodec.native_engine import NativeGraphs
@@ -194,6 +195,18 @@ def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "edgecodec[ort]" in (caught.value.hint or "")
     with pytest.raises(EngineUnavailable):
         edgecodec.open_bundle(TINY, "onnxruntime")
+
+
+def test_a_broken_onnxruntime_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for broken in ("raise OSError('libcudart.so.12: no such file')", "raise AttributeError('_ARRAY_API')", ""):
+        (tmp_path / "onnxruntime.py").write_text(broken)
+        monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+        importlib.invalidate_caches()
+        with pytest.raises(EngineUnavailable, match="ONNX Runtime"):
+            engine_registry.require_engine("onnxruntime")
+        sys.modules.pop("onnxruntime", None)
+        (tmp_path / "onnxruntime.py").unlink()
 
 
 @pytest.mark.usefixtures("python_backend")
@@ -513,7 +526,6 @@ def test_the_command_line_takes_engines_for_tests_only_where_it_is_told_to(
 
 PLUGIN = """
 from edgecodec.engine import Backend, Variant
-from edgecodec_engines.openvino import OpenVino
 from edgecodec_engines.stub import Stub
 
 class Abacus(Stub):
@@ -545,7 +557,7 @@ def test_an_installed_package_brings_a_backend(plugin: Path, coded: bytes) -> No
         edgecodec.open_bundle(TINY, "abacus")
 
 
-@pytest.mark.parametrize("method", ["require", "load", "run", "describe", "close"])
+@pytest.mark.parametrize("method", ["require", "load", "run", "describe", "close", "allowed_sizes", "copies"])
 @pytest.mark.parametrize("error", [RuntimeError("jammed"), NotImplementedError(), KeyError("x")])
 def test_what_a_package_raises_is_its_own(
     plugin: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
@@ -562,6 +574,35 @@ def test_what_a_package_raises_is_its_own(
         codec.decode(coded)
     assert caught.value.where == "abacus:fast" and type(error).__name__ in caught.value.message
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("side", [(64, 1 << 32, 64), (-64, 640, 64), (64.0, 640.0, 64.0), None])
+def test_sizes_that_cannot_be_are_the_packages_fault(
+    plugin: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch, side: Any
+) -> None:
+    plugin.write_text("[edgecodec.engines]\nabacus = abacus_engine:BACKEND\n")
+    engine_registry.require_engine("abacus:fast")
+    sizes = None if side is None else (SizeRange(SideRange(*side), SideRange(*side)),)
+    monkeypatch.setattr(sys.modules["abacus_engine"].Abacus, "allowed_sizes", lambda self: sizes)
+    with pytest.raises(EngineFailed) as caught, edgecodec.open_bundle(TINY, "abacus:fast") as codec:
+        codec.decode(coded)
+    assert caught.value.where == "abacus:fast"
+
+
+def test_a_package_that_tells_other_sizes_each_time_ends_all_the_same(
+    plugin: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin.write_text("[edgecodec.engines]\nabacus = abacus_engine:BACKEND\n")
+    engine_registry.require_engine("abacus:fast")
+    longest = iter(range(640, 6400, 64))
+
+    def sizes(self: Any) -> tuple[SizeRange, ...]:
+        side = SideRange(64, next(longest), 64)
+        return (SizeRange(side, side),)
+
+    monkeypatch.setattr(sys.modules["abacus_engine"].Abacus, "allowed_sizes", sizes)
+    with edgecodec.open_bundle(TINY, "abacus:fast") as codec:
+        assert codec.decode(coded).engine.device == "beads"
 
 
 @pytest.mark.parametrize(

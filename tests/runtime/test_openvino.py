@@ -16,9 +16,11 @@ import pytest
 
 import edgecodec
 from edgecodec import engine_registry
+from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
 from edgecodec.engine import Graph, Options, Port, Tolerance
 from edgecodec.errors import EngineFailed, EngineUnavailable
+from edgecodec.loading import graph_of
 from edgecodec.verify import verify
 from edgecodec_engines import openvino_library
 from edgecodec_engines.openvino_library import Library
@@ -115,7 +117,7 @@ def test_it_opens_no_file_of_the_bundle(coded: bytes, bundle_copy: Path, openvin
     """What was checked is what runs, whatever happens to the files."""
     with edgecodec.open_bundle(bundle_copy, "openvino", threads=1) as codec:
         number = next(each for each, graph in enumerate(codec.info.graphs) if graph.knobs.get("alpha") == 1)
-        graph = codec.graphs._graph(number)  # type: ignore[union-attr]
+        graph = graph_of(Bundle(bundle_copy), number)
         for file in bundle_copy.rglob("*.onnx"):
             file.write_bytes(b"something else")
         engine = engine_registry.open_engine("openvino", graph, Options(threads=1))
@@ -250,7 +252,7 @@ def test_bfloat16_has_a_tolerance_of_its_own_that_verify_checks(monkeypatch: pyt
         ]
 
     assert all(check.passed for check in pictures()) and all("dB of at least 45" in each.detail for each in pictures())
-    for stricter, said in ((Tolerance(1, 0.0), "1 are allowed"), (Tolerance(32, 90.0), "90 dB are wanted")):
+    for stricter, said in ((Tolerance(1, 0.0), "1 are allowed"), (Tolerance(32, 90.0), "90 are demanded")):
         monkeypatch.setattr("edgecodec.verify.tolerance", lambda name, stricter=stricter: stricter)
         assert any(not check.passed and said in check.detail for check in pictures())
 

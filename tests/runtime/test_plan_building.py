@@ -50,6 +50,16 @@ def misbehaving(cache: PlanCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return run
 
 
+def test_modules_of_the_current_folder_are_not_taken(
+    misbehaving: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "json.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path / "bundle")
+    with pytest.raises(EngineFailed, match="builds no plan of the graph: its own words"):
+        misbehaving("raise ValueError('its own words')")
+
+
 def _tiny_key(graph: Graph) -> PlanKey:
     bundle = Bundle(TINY)
     number = next(n for n, each in enumerate(bundle.info.graphs) if each.file == graph.path.name)
@@ -199,7 +209,7 @@ def test_weights_are_written_into_the_work_folder_alone(cache: PlanCache, name: 
 MEASURING = """
 import json, os, sys
 from pathlib import Path
-work, pipe = Path(sys.argv[2]), int(sys.argv[3])
+work, pipe = Path(sys.argv[1]), int(sys.argv[2])
 request = json.loads((work / "request.json").read_text())
 timings = work / "timings"
 before = timings.read_bytes() if timings.exists() else b"nothing"

@@ -454,5 +454,16 @@ def test_pruning_an_empty_cache_removes_nothing(cache: PlanCache) -> None:
     assert not cache.folder.exists()
 
 
+def test_plans_are_found_whatever_the_umask_is(cache: PlanCache) -> None:
+    before = os.umask(0o002)
+    try:
+        plan = store(cache)
+        assert cache.find(KEY) == plan
+        verified = cache.record_verification(plan, "verified")
+        assert cache.find(KEY) == verified
+    finally:
+        os.umask(before)
+
+
 def test_a_plan_of_any_size_that_is_there_can_be_described() -> None:
     assert plan_cache._LARGEST_PLAN >= 1 << 35

@@ -114,6 +114,19 @@ def test_nothing_for_gpus_runs_where_auto_ends_up_on_the_processor(
     assert decoded(both, "auto", precision="fp16") == (5, "fp16"), "a named precision is that one"
 
 
+def test_the_precision_is_told_that_runs_after_another_start(
+    both: Path, gpu: type[Gpu], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "starts", False)
+    with edgecodec.open_bundle(both, "auto") as codec:
+        coded = codec.encode(GREY).data
+        assert codec.decode(coded).engine.precision == "fp32"
+        codec.close()
+        monkeypatch.setattr(gpu, "starts", True)
+        again = codec.decode(coded)
+    assert (int(again.pixels[0, 0, 0]) - 100, again.engine.precision) == (5, "fp16")
+
+
 def test_int8_is_never_taken_unasked(tmp_path: Path, gpu: type[Gpu]) -> None:
     path = bundle(tmp_path, ["int8", "fp32"], ["fp32"])
     assert decoded(path, "gpu")[1] == decoded(path, "onnxruntime")[1] == "fp32"

@@ -10,6 +10,7 @@ import ctypes
 import gc
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -264,6 +265,16 @@ def test_an_input_that_tensorrt_reads_on_the_processor_stays_there(machine_10: M
     engine.close()
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_knob_is_one_number_of_whatever_rank(machine_10: Machine, shape: tuple[int, ...]) -> None:
+    graph = replace(DECODERS[0], scalars=("knob",))
+    machine_10.store(graph, {**profile(graph, (64, 64), (64, 64)), "knob": (shape, shape, shape)})
+    engine = machine_10.load(graph)
+    engine.run({**inputs_of(graph, 64, 64), "knob": np.array(0.5, np.float32)})
+    assert machine_10.module.seen["knob"] == np.full(shape, 0.5) and machine_10.module.seen["knob"].shape == shape
+    engine.close()
+
+
 def test_several_threads_share_a_plan(machine_10: Machine, mosaic: Codec) -> None:
     machine_10.store_all()
     pictures = [blocks(64 + 16 * i, 100) for i in range(6)]
@@ -421,6 +432,16 @@ def test_a_closed_engine_says_so_and_holds_nothing(machine_10: Machine, driver: 
         engine.run(inputs_of(graph, 64, 64))
 
 
+def test_an_engine_that_is_forgotten_holds_nothing(machine_10: Machine, driver: ctypes.CDLL) -> None:
+    machine_10.store(graph := DECODERS[0], profile(graph, (64, 64), (64, 64)))
+    engine = machine_10.load(graph)
+    engine.run(inputs_of(graph, 64, 64))
+    assert driver.fake_live() > 0
+    del engine
+    gc.collect()
+    assert driver.fake_live() == 0
+
+
 def test_without_a_driver_tensorrt_is_not_even_imported(
     machine_10: Machine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -436,6 +457,11 @@ def test_without_tensorrt_the_error_says_how_to_get_it() -> None:
     with pytest.raises(EngineUnavailable, match="TensorRT cannot be imported") as caught:
         edgecodec.open_bundle(TINY, "tensorrt")
     assert caught.value.hint and "JetPack" in caught.value.hint
+
+
+def test_decoders_run_in_the_precision_that_plans_are_built_in(installed: Machine) -> None:
+    assert engine_registry.preferred_precision(installed.engine) == "fp16"
+    assert engine_registry.preferred_precision("auto") == "fp16"
 
 
 # ---- auto ------------------------------------------------------------------------------------------------------------
@@ -459,14 +485,22 @@ def test_auto_takes_a_verified_plan(installed: Machine) -> None:
 def test_auto_takes_no_other_plan_and_says_why(machine_10: Machine, verification: str | None, problem: str) -> None:
     machine_10.store(graph := DECODERS[0], profile(graph, (64, 64), (64, 64)), verification=verification)
     description = engine_registry.open_engine("auto", graph, Options(threads=1)).describe()
-    assert description.name == "onnxruntime" and problem in dict(description.passed_over)["tensorrt"]
+    assert description.device == "cpu" and problem in dict(description.passed_over)["tensorrt"]
 
 
 def test_auto_without_a_plan_decodes_on_the_processor(machine_10: Machine, coded: bytes, codec: Codec) -> None:
     with edgecodec.open_bundle(TINY, threads=1) as opened:
         decoded = opened.decode(coded)
-    assert decoded.engine.name == "onnxruntime" and "tensorrt" in dict(decoded.engine.passed_over)
-    np.testing.assert_array_equal(decoded.pixels, codec.decode(coded).pixels)
+    assert decoded.engine.device == "cpu" and "tensorrt" in dict(decoded.engine.passed_over)
+    np.testing.assert_allclose(decoded.pixels.astype(int), codec.decode(coded).pixels, atol=1)
+
+
+def test_a_cache_where_nobody_can_look_has_no_plans(
+    machine_10: Machine, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("a" * 300)))
+    with edgecodec.open_bundle(TINY, threads=1) as opened:
+        assert "there is no plan of it" in dict(opened.decode(coded).engine.passed_over)["tensorrt"]
 
 
 def test_a_named_engine_takes_what_nobody_has_tried_but_not_what_failed(machine_10: Machine) -> None:
@@ -497,6 +531,19 @@ def test_a_folder_that_the_user_names_takes_the_place_of_the_cache(machine_10: M
     engine.close()
 
 
+def test_copies_can_be_taken_whatever_the_umask_is(
+    machine_10: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, before = DECODERS[0], os.umask(0o002)
+    try:
+        plan = machine_10.store(graph, profile(graph, (64, 64), (64, 64)))
+        write_copy(PlanCache.of_user(), plan, tmp_path / "more", graph.path.name, force=False)
+    finally:
+        os.umask(before)
+    monkeypatch.setenv(choosing.FOLDER, str(tmp_path / "more"))
+    machine_10.load(graph).close()
+
+
 def changed(values: Mapping[str, Any], **key: Any) -> dict[str, Any]:
     return {**values, "key": {**values["key"], **key}}
 
@@ -511,6 +558,17 @@ def changed(values: Mapping[str, Any], **key: Any) -> dict[str, Any]:
         (lambda values: {**values, "sha256": "0" * 64}, "not the one that was stored"),
         (lambda values: {**values, "size": 1}, "is not the one that was stored"),
         (lambda values: {"key": 1}, "does not describe a plan"),
+        (lambda values: {**values, "size": "1"}, "does not describe a plan"),
+        (lambda values: {**values, "size": -5}, "does not describe a plan"),
+        (lambda values: {**values, "size": 1 << 62}, "does not describe a plan"),
+        (lambda values: {**values, "file": "a\0.plan"}, "does not describe a plan"),
+        (lambda values: {**values, "file": 5}, "does not describe a plan"),
+        (lambda values: {**values, "verification": 5}, "does not describe a plan"),
+        (lambda values: {**values, "about": 5}, "does not describe a plan"),
+        (lambda values: changed(values, schema=math.inf), "does not describe a plan"),
+        (lambda values: changed(values, tensorrt={"name": "other", "version": "1"}), "it is of other 1"),
+        (lambda values: changed(values, tensorrt={"name": ["a"], "version": "1"}), "does not describe a plan"),
+        (lambda values: {**values, "verification": "failed: 9 levels"}, "did not give the golden pictures"),
     ],
 )
 def test_plans_of_a_folder_are_checked_like_those_of_the_cache(
@@ -528,6 +586,31 @@ def test_plans_that_others_may_write_to_are_refused(machine_10: Machine, folder:
     folder.chmod(0o700)
     (folder / f"{DECODERS[0].path.stem}.json").unlink()
     assert "cannot be read" in refusal(machine_10).message
+
+
+def test_auto_takes_a_plan_of_a_folder_only_if_it_is_verified(machine_10: Machine, folder: Path) -> None:
+    described, graph = folder / f"{DECODERS[0].path.stem}.json", DECODERS[0]
+    values = json.loads(described.read_text(encoding="utf-8"))
+    described.write_text(json.dumps({**values, "verification": None}), encoding="utf-8")
+    description = engine_registry.open_engine("auto", graph, Options(threads=1)).describe()
+    assert "auto takes no other: not tried" in dict(description.passed_over)["tensorrt"]
+    described.write_text(json.dumps({**values, "verification": "verified"}), encoding="utf-8")
+    engine = engine_registry.open_engine("auto", graph, Options(threads=1))
+    assert engine.describe().name == "tensorrt"
+    engine.close()
+
+
+def test_a_plan_is_verified_that_was_built_and_no_other(machine_10: Machine, folder: Path) -> None:
+    """Whatever is newer, is in the folder that the user names, or was found before."""
+    graph, cache = DECODERS[0], PlanCache.of_user()
+    built = machine_10.store(graph, profile(graph, (64, 64), (64, 128)), verification="failed: 9 levels")
+    machine_10.store(graph, profile(graph, (64, 64), (128, 128)))
+    with choosing.trying(cache, built):
+        engine = machine_10.load(graph)
+    assert engine.allowed_sizes() == (SizeRange(SideRange(64, 64, 64), SideRange(64, 128, 64)),)
+    engine.close()
+    with choosing.trying(cache, built):
+        assert "it is of another graph" in refusal(machine_10, ANALYSIS).message
 
 
 # ---- the fakes are true ----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,6 +67,35 @@ def test_old_versions_are_passed_over(modules: dict[str, str], version: str, tak
     else:
         with pytest.raises(EngineUnavailable, match=f"TensorRT {version} is too old, 10.3 is needed"):
             find_tensorrt()
+
+
+@pytest.mark.parametrize(
+    "raised", [OSError("libnvinfer.so.10: no such file"), RuntimeError("no driver"), KeyError("x")]
+)
+def test_a_broken_tensorrt_is_passed_over(
+    modules: dict[str, str], monkeypatch: pytest.MonkeyPatch, raised: Any
+) -> None:
+    modules.update(tensorrt="10.3.0.30", tensorrt_rtx="1.7.1.116")
+    load = vars(tensorrt_module)["import_module"]
+
+    def broken(name: str) -> Any:
+        if name == "tensorrt":
+            raise raised
+        return load(name)
+
+    monkeypatch.setattr(tensorrt_module, "import_module", broken)
+    assert find_tensorrt()[0] == RTX
+    with pytest.raises(EngineUnavailable, match="TensorRT cannot be imported"):
+        find_tensorrt("tensorrt")
+
+
+def test_a_folder_called_tensorrt_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(EngineUnavailable, match="TensorRT"):
+        find_tensorrt("tensorrt")
+    sys.modules.pop("tensorrt", None)
 
 
 def test_plans_of_tensorrt_are_for_the_gpu_at_hand() -> None:
@@ -139,6 +169,11 @@ def test_a_gpu_is_described_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_a_driver_that_fails_drives_no_gpu(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: FakeDriver(call))
+    assert first_device() is None
+
+
+def test_a_library_that_is_no_driver_drives_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     assert first_device() is None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from edgecodec.child_process import START, path_of_modules
 from edgecodec.engine import Graph
 from edgecodec.errors import CannotWrite, EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec_engines.tensorrt_plans.builder_process import GRAPH, MODEL, PLAN, REQUEST, TIMINGS
@@ -26,13 +27,7 @@ from edgecodec_engines.tensorrt_plans.tensorrt_module import TENSORRT_RTX, title
 #: Seconds between two reports where TensorRT itself says nothing.
 HEARTBEAT = 10.0
 
-# The child takes the paths of modules from here, rather than looking into the current folder first.
-_START = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from edgecodec_engines.tensorrt_plans import builder_process
-builder_process.main(*sys.argv[2:])
-"""
+_PROGRAM = START + "from edgecodec_engines.tensorrt_plans.builder_process import main; main(*sys.argv[1:])"
 _BLOCK = 1 << 16  # bytes
 _LOG = "log"
 
@@ -173,7 +168,7 @@ class _BuilderProcess:
         try:
             with open(self._work / _LOG, "wb") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-c", _START, json.dumps(sys.path), str(self._work), str(writing)],
+                    [sys.executable, "-c", _PROGRAM, path_of_modules(), str(self._work), str(writing)],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,

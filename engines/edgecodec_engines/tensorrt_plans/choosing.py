@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from edgecodec.engine import Graph
-from edgecodec.errors import BadModel, CannotRead, EdgecodecError, EngineUnavailable
-from edgecodec_engines.tensorrt_plans import private_folder
-from edgecodec_engines.tensorrt_plans.plan_cache import Plan, PlanCache
-from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, Target, TensorRT, graph_sha256, key_of
+from edgecodec.errors import BadModel, CannotRead, EngineUnavailable
+from edgecodec_engines.tensorrt_plans.plan_cache import Plan, PlanCache, read_description
+from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, Target, TensorRT, graph_sha256
 from edgecodec_engines.tensorrt_plans.tensorrt_module import title
-from edgecodec_engines.tensorrt_plans.verification import FAILED, VERIFIED
 
 #: Names a folder of plans with their descriptions, as `edgecodec build -o DIR` writes them, instead of the cache.
 FOLDER = "EDGECODEC_PLANS"
 _HINT = "edgecodec build makes one"
-_LARGEST_JSON = 1 << 20  # bytes
+#: What a plan's verification starts with.
+VERIFIED, FAILED, NOT_VERIFIED = "verified", "failed", "not verified"
+
+#: The plan that golden pictures are being decoded with, and where it is.
+_ON_TRIAL: ContextVar[tuple[PlanCache, Plan] | None] = ContextVar("plan on trial", default=None)
 
 
 def take_plan(graph: Graph, tensorrt: TensorRT, target: Target, *, only_verified: bool) -> tuple[Plan, bytes]:
@@ -29,52 +33,64 @@ def take_plan(graph: Graph, tensorrt: TensorRT, target: Target, *, only_verified
     """
     folder = os.environ.get(FOLDER)
     try:
-        if folder:
-            return _of_folder(Path(folder), graph, tensorrt, target)
-        return _of_cache(PlanCache.of_user(), graph, tensorrt, target, only_verified)
+        if (on_trial := _ON_TRIAL.get()) is not None:
+            cache, plan = on_trial
+            _require_suitable(plan, str(cache.path(plan)), graph, tensorrt, target)
+        elif folder:
+            cache = PlanCache(Path(folder))
+            plan = _first([_of_folder(cache, graph, tensorrt, target)], graph, only_verified)
+        else:
+            cache = PlanCache.of_user()
+            plan = _first(_of_cache(cache, graph, tensorrt, target), graph, only_verified)
+        return plan, cache.load(plan)
     except (BadModel, CannotRead) as error:
         raise EngineUnavailable(error.message, where=error.where, hint=error.hint) from error
 
 
-def _of_cache(
-    cache: PlanCache, graph: Graph, tensorrt: TensorRT, target: Target, only_verified: bool
-) -> tuple[Plan, bytes]:
-    identity = graph_sha256(graph)
-    plans = cache.plans_for(identity, tensorrt, target)
+@contextmanager
+def trying(cache: PlanCache, plan: Plan) -> Iterator[None]:
+    """In here, on this thread, that plan is taken and no other, whatever was found with it before."""
+    token = _ON_TRIAL.set((cache, plan))
+    try:
+        yield
+    finally:
+        _ON_TRIAL.reset(token)
+
+
+def _first(plans: list[Plan], graph: Graph, only_verified: bool) -> Plan:
+    """The first of at least one that may be taken."""
     failed = [plan for plan in plans if (plan.verification or "").startswith(FAILED)]
     for plan in plans:
         if plan not in failed and not (only_verified and plan.verification != VERIFIED):
-            return plan, cache.load(plan)
+            return plan
     if failed:
         why = f"its plan did not give the golden pictures: {failed[0].verification}"
         raise EngineUnavailable(why, where=graph.path.name, hint="use another precision, or another engine")
-    if plans:
-        why = f"its plan is not verified, and auto takes no other: {plans[0].verification or 'not tried'}"
-        raise EngineUnavailable(why, where=graph.path.name, hint="name the engine tensorrt to take it all the same")
+    why = f"its plan is not verified, and auto takes no other: {plans[0].verification or 'not tried'}"
+    raise EngineUnavailable(why, where=graph.path.name, hint="name the engine tensorrt to take it all the same")
+
+
+def _of_cache(cache: PlanCache, graph: Graph, tensorrt: TensorRT, target: Target) -> list[Plan]:
+    identity = graph_sha256(graph)
+    if plans := cache.plans_for(identity, tensorrt, target):
+        return plans
     others = [plan for plan in cache.plans() if plan.key.graph == identity]
     difference = f": {_difference(others[0].key, identity, tensorrt, target)}" if others else ""
     raise EngineUnavailable(f"there is no plan of it that runs here{difference}", where=graph.path.name, hint=_HINT)
 
 
-def _of_folder(folder: Path, graph: Graph, tensorrt: TensorRT, target: Target) -> tuple[Plan, bytes]:
-    described = folder / f"{graph.path.stem}.json"
+def _of_folder(folder: PlanCache, graph: Graph, tensorrt: TensorRT, target: Target) -> Plan:
     try:
-        with private_folder.opened(described) as file:
-            values = json.loads(file.read(_LARGEST_JSON))
-        plan = Plan(**{**values, "key": key_of(values["key"])})
-    except OSError as error:
-        raise EngineUnavailable(
-            f"the description of the plan cannot be read: {error.strerror or error}", where=str(described), hint=_HINT
-        ) from error
-    except EdgecodecError:
-        raise
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise EngineUnavailable(f"does not describe a plan: {error}", where=str(described), hint=_HINT) from error
-    if os.path.basename(plan.file) != plan.file:
-        raise EngineUnavailable("does not describe a plan beside it", where=str(described), hint=_HINT)
+        plan = read_description(folder.folder / f"{graph.path.stem}.json")
+    except BadModel as error:
+        raise EngineUnavailable(error.message, where=error.where, hint=_HINT) from error
+    _require_suitable(plan, str(folder.path(plan)), graph, tensorrt, target)
+    return plan
+
+
+def _require_suitable(plan: Plan, where: str, graph: Graph, tensorrt: TensorRT, target: Target) -> None:
     if difference := _difference(plan.key, graph_sha256(graph), tensorrt, target):
-        raise EngineUnavailable(f"the plan does not run here: {difference}", where=str(folder / plan.file), hint=_HINT)
-    return plan, PlanCache(folder).load(plan)
+        raise EngineUnavailable(f"the plan does not run here: {difference}", where=where, hint=_HINT)
 
 
 def _difference(key: PlanKey, graph: str, tensorrt: TensorRT, target: Target) -> str:

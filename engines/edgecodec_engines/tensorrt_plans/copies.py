@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import stat
 from pathlib import Path
 
 from edgecodec import files
@@ -23,13 +25,21 @@ def write_copy(cache: PlanCache, plan: Plan, folder: Path, graph: str, *, force:
     """
     path, described = _paths(folder, graph)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
     files.write(path, cache.load(plan), force=force)
     text = json.dumps({**plan.values(), "file": path.name}, indent=1, sort_keys=True) + "\n"
     files.write(described, text.encode(), force=force)
+    for each in (path, described):
+        _refuse_others(each)
     return path
+
+
+def _refuse_others(path: Path) -> None:
+    """Whatever the umask allows: an engine takes no plan that others may have written."""
+    with contextlib.suppress(OSError):  # a file that was there may be another user's
+        path.chmod(path.stat().st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _paths(folder: Path, graph: str) -> tuple[Path, Path]:

@@ -26,6 +26,13 @@ def first_device() -> Device | None:
         cuda = ctypes.CDLL(_LIBRARY)
     except OSError:
         return None
+    try:
+        return _described(cuda)
+    except AttributeError:  # a library of that name which is no driver
+        return None
+
+
+def _described(cuda: ctypes.CDLL) -> Device | None:
     device, version, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
     if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0) or cuda.cuDriverGetVersion(ctypes.byref(version)):
         return None

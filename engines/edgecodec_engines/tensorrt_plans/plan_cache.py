@@ -32,7 +32,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgecodec import files
 from edgecodec.errors import BadModel, CannotRead, CannotWrite
 from edgecodec_engines.tensorrt_plans import private_folder
 from edgecodec_engines.tensorrt_plans.plan_key import SCHEMA, PlanKey, Target, TensorRT, key_of
@@ -72,6 +71,32 @@ class Pruned:
 
     files: int
     bytes: int
+
+
+def read_description(path: Path) -> Plan:
+    """What a JSON file says of a plan beside it. Raises BadModel where it cannot be read, or says no such thing."""
+    try:
+        with private_folder.opened(path) as file:
+            values = json.loads(file.read(_LARGEST_JSON))
+        plan = Plan(**{**values, "key": key_of(values["key"])})
+        _check_types(plan)
+    except OSError as error:
+        problem = f"the description of the plan cannot be read: {error.strerror or error}"
+        raise BadModel(problem, where=str(path)) from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise BadModel(f"does not describe a plan: {error}", where=str(path)) from error
+    return plan
+
+
+def _check_types(plan: Plan) -> None:
+    """Raise ValueError for what is of another type, or beyond what it can be."""
+    texts = plan.file, plan.sha256, plan.verification or ""
+    if not (all(isinstance(each, str) for each in texts) and isinstance(plan.about, dict)):
+        raise ValueError("it has values of other types")
+    if os.path.basename(plan.file) != plan.file or "\0" in plan.file:
+        raise ValueError(f"its file is {plan.file!r}, not one beside it")
+    if type(plan.size) is not int or not 0 < plan.size <= _LARGEST_PLAN:
+        raise ValueError(f"its plan has {plan.size!r} bytes")
 
 
 class PlanCache:
@@ -228,7 +253,7 @@ class PlanCache:
     # ---- inside ----
 
     def _exists(self) -> bool:
-        if not self.folder.exists():
+        if not os.path.exists(self.folder):  # nor where nobody may look
             return False
         private_folder.check(self.folder)
         return True
@@ -259,24 +284,23 @@ class PlanCache:
 
     def _described(self, path: Path) -> Plan:
         """What a JSON file says. Raises BadModel where it is damaged, of another schema, or named after another key."""
-        try:
-            with private_folder.opened(path) as file:
-                values = json.loads(file.read(_LARGEST_JSON))
-            if values["key"]["schema"] != SCHEMA:
-                raise ValueError(f"it is of schema {values['key']['schema']}")
-            plan = Plan(**{**values, "key": key_of(values["key"])})
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise BadModel(f"does not describe a plan: {error}", where=str(path)) from error
-        named = re.fullmatch(rf"{plan.key.digest[:_DIGITS]}\.[0-9a-f]{{{_DIGITS}}}\.plan", str(plan.file))
-        if named is None or path != self._json(plan.key) or not isinstance(plan.size, int):
+        plan = read_description(path)
+        if plan.key.schema != SCHEMA:
+            raise BadModel(f"does not describe a plan: it is of schema {plan.key.schema}", where=str(path))
+        named = re.fullmatch(rf"{plan.key.digest[:_DIGITS]}\.[0-9a-f]{{{_DIGITS}}}\.plan", plan.file)
+        if named is None or path != self._json(plan.key):
             raise BadModel("describes another plan", where=str(path))
-        if not 0 < plan.size <= _LARGEST_PLAN:
-            raise BadModel(f"describes a plan of {plan.size} bytes", where=str(path))
         return plan
 
     def _write(self, plan: Plan) -> None:
-        text = json.dumps(plan.values(), indent=1, sort_keys=True) + "\n"
-        files.write(self._json(plan.key), text.encode(), force=True)
+        """By the one process that changes what is there. Only this user may write to the file, whatever the umask."""
+        path = self._json(plan.key)
+        new = path.with_suffix(".new")
+        with open(new, "wb", opener=_privately) as file:
+            file.write((json.dumps(plan.values(), indent=1, sort_keys=True) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
 
     def _remove_abandoned(self) -> None:
         for work in self.folder.glob(f"{_WORK}*"):

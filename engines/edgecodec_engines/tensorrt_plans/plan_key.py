@@ -81,8 +81,8 @@ def key_of(values: Mapping[str, Any]) -> PlanKey:
             _text(name): ShapeRange(*(tuple(map(int, each[end])) for end in ("smallest", "typical", "largest")))
             for name, each in values["profile"].items()
         },
-        tensorrt=TensorRT(**values["tensorrt"]),
-        target=Target(**values["target"]),
+        tensorrt=TensorRT(**{name: _text(each) for name, each in values["tensorrt"].items()}),
+        target=_target_of(**values["target"]),
         options=BuildOptions(**values["options"]),
         schema=int(values["schema"]),
     )
@@ -98,6 +98,12 @@ def graph_sha256(graph: Graph) -> str:
         # A hash of hashes, so that no byte can pass from one part to the next.
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
+
+
+def _target_of(
+    device: object, compute_capability: object, multiprocessors: int, driver: object, system: object
+) -> Target:
+    return Target(_text(device), _text(compute_capability), int(multiprocessors), _text(driver), _text(system))
 
 
 def _text(value: object) -> str:

@@ -36,10 +36,10 @@ def find_tensorrt(name: str | None = None) -> tuple[TensorRT, Any]:
         title, oldest = _FLAVOURS[each]
         try:
             module = import_module(each)
-        except ImportError as error:
+        except Exception as error:  # whatever it raises where its libraries or its driver are broken
             reasons.append(f"{title} cannot be imported: {error}")
             continue
-        version = str(module.__version__)
+        version = str(getattr(module, "__version__", "without a version"))  # as a folder of that name is
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if numbers is None or (int(numbers[1]), int(numbers[2])) < oldest:
             reasons.append(f"{title} {version} is too old, {oldest[0]}.{oldest[1]} is needed")
@@ -59,7 +59,8 @@ def installed() -> list[TensorRT]:
 
 def title(tensorrt: TensorRT) -> str:
     """What people call it, with its version."""
-    return f"{_FLAVOURS[tensorrt.name][0]} {tensorrt.version}"
+    name, _ = _FLAVOURS.get(tensorrt.name, (tensorrt.name, ()))
+    return f"{name} {tensorrt.version}"
 
 
 def target_of(tensorrt: TensorRT, device: Device | None) -> Target:

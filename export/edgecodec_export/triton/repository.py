@@ -115,7 +115,8 @@ def _library(path: Path | None) -> bytes:
 
 def _prefix(bundle: Path) -> str:
     name = Path(os.path.abspath(bundle)).name.removesuffix(".bundle")
-    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+    # A folder may be called "...bundle", and a model then "..", which is outside the repository.
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII).lstrip(".") or "bundle"
 
 
 def _check(options: TritonOptions) -> None:
@@ -123,9 +124,10 @@ def _check(options: TritonOptions) -> None:
         raise InvalidArgument(f"there is no device {options.device!r}", hint=f"the devices are {', '.join(KINDS)}")
     if options.instances < 1:
         raise InvalidArgument(f"{options.instances} instances", hint="give 1 or more")
-    if options.name is not None and not re.fullmatch(r"[\w.-]+", options.name, flags=re.ASCII):
+    if options.name is not None and not re.fullmatch(r"\w[\w.-]*", options.name, flags=re.ASCII):
         raise InvalidArgument(
-            f"{options.name!r} is no name for a model", hint="use letters, digits, dots, dashes and underscores"
+            f"{options.name!r} is no name for a model",
+            hint="begin with a letter, and use digits, dots, dashes and _",
         )
     if not options.mounted_at.startswith("/"):
         raise InvalidArgument(

@@ -16,7 +16,7 @@ namespace {
 // ONNX Runtime would look for another path in its own folder.
 std::string absolute(const std::string &path) {
     char folder[PATH_MAX];
-    if (path.front() == '/' || getcwd(folder, sizeof folder) == nullptr) return path;
+    if (path.empty() || path.front() == '/' || getcwd(folder, sizeof folder) == nullptr) return path;
     return std::string(folder) + "/" + path;
 }
 
