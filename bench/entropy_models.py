@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 import time
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from edgecodec import native
-from edgecodec.entropy_model import EntropyModel, Latents
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.families import Agustsson, build
 from edgecodec_export.sample_labels import banded_labels, central_mask
+
+if TYPE_CHECKING:
+    from edgecodec.entropy_model import Latents
 
 #: Preset where none is asked for, and the scale of the symbols that are not means of something else.
 FAMILIES = {

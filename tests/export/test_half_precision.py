@@ -32,7 +32,8 @@ HALF = Half()
 #: All that may happen in half precision: convolutions, and what neither divides nor sums many values nor rounds.
 _OPERATORS = """
     _to_copy add add_ avg_pool2d cat clone constant_pad_nd convolution detach expand index_select leaky_relu leaky_relu_
-    lift_fresh mul pixel_shuffle reflection_pad2d relu relu_ sigmoid slice split_with_sizes unsafe_view view
+    lift_fresh mul pixel_shuffle reflection_pad2d replication_pad2d relu relu_ sigmoid slice split_with_sizes
+    unsafe_view view
 """
 IN_HALF = frozenset(_OPERATORS.split())
 #: The layers of each family behind which only arithmetic follows until latents are rounded.

@@ -16,11 +16,15 @@ from torch import Tensor, nn
 
 from edgecodec.errors import VerificationFailed
 from edgecodec_export.baking import Baking
+from edgecodec_export.baking.rewrites import defer as defer_module
 from edgecodec_export.baking.rewrites import fold as fold_module
+from edgecodec_export.baking.rewrites import offset as offset_module
 from edgecodec_export.baking.rewrites import pack as pack_module
 from edgecodec_export.baking.rewrites import split as split_module
 from edgecodec_export.baking.rewrites.blocks import Blocks, with_filters
+from edgecodec_export.baking.rewrites.defer import defer
 from edgecodec_export.baking.rewrites.fold import CentredNorm, fold
+from edgecodec_export.baking.rewrites.offset import OffsetBlocks, offset
 from edgecodec_export.baking.rewrites.pack import pack
 from edgecodec_export.baking.rewrites.reciprocal import ReciprocalNorm, reciprocal
 from edgecodec_export.baking.rewrites.split import split
@@ -131,6 +135,92 @@ def test_other_layers_are_not_split(layer: nn.Module) -> None:
     network = nn.Sequential(layer)
     split(network)
     assert network[0] is layer
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_offset_doublings_give_the_same_maps(data: st.DataObject) -> None:
+    inputs, outputs = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))
+    torch.manual_seed(data.draw(st.integers(0, 1000)))
+    network = nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=data.draw(st.booleans())).double())
+    rewritten = copy.deepcopy(network)
+    offset(rewritten)
+    assert isinstance(rewritten[0], OffsetBlocks)
+    x = torch.randn(2, inputs, data.draw(st.integers(1, 7)), data.draw(st.integers(1, 7)), dtype=torch.float64)
+    assert error(network, rewritten, x) < EXACT
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose2d(4, 4, 4, 2, 2),
+        nn.ConvTranspose2d(4, 4, 4, 2, 1, 1),
+        nn.ConvTranspose2d(4, 4, 4, 1, 1),
+        nn.ConvTranspose2d(4, 4, (4, 2), 2, 1),
+        nn.ConvTranspose2d(4, 4, 4, 2, 1, groups=2),
+        nn.ConvTranspose2d(4, 4, 4, 2, 1, dilation=2),
+        nn.Conv2d(4, 4, 4, 2, 1),
+    ],
+    ids=str,
+)
+def test_other_layers_are_not_offset(layer: nn.Module) -> None:
+    network = nn.Sequential(layer)
+    offset(network)
+    assert network[0] is layer
+
+
+def doubled_picture(inner: nn.Module, doubling: nn.Module, image: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Sequential(doubling, nn.Identity(), inner), image)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_deferred_shuffles_give_the_same_pictures(data: st.DataObject) -> None:
+    size, padding, more = data.draw(st.sampled_from([(5, 2, 1), (6, 2, 0), (8, 3, 0)]))
+    inputs, between = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))
+    torch.manual_seed(data.draw(st.integers(0, 1000)))
+    network = doubled_picture(
+        data.draw(st.sampled_from([nn.ReLU(), nn.LeakyReLU(0.2)])),
+        nn.ConvTranspose2d(inputs, between, size, 2, padding, output_padding=more, bias=data.draw(st.booleans())),
+        nn.Conv2d(
+            between,
+            3,
+            3,
+            padding=1,
+            padding_mode=data.draw(st.sampled_from(["zeros", "reflect"])),
+            bias=data.draw(st.booleans()),
+        ),
+    ).double()
+    deferred = copy.deepcopy(network)
+    defer(deferred)
+    assert isinstance(deferred[1], Blocks)
+    x = torch.randn(2, inputs, data.draw(st.integers(1, 7)), data.draw(st.integers(1, 7)), dtype=torch.float64)
+    assert error(network, deferred, x) < EXACT
+
+
+LARGE = nn.ConvTranspose2d(4, 4, 5, 2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        doubled_picture(nn.ReLU(), LARGE, nn.Conv2d(4, 2, 3, padding=1)),
+        doubled_picture(nn.ReLU(), LARGE, nn.Conv2d(4, 3, 5, padding=2)),
+        doubled_picture(nn.ReLU(), LARGE, nn.Conv2d(4, 3, 3)),
+        doubled_picture(nn.ReLU(), LARGE, nn.Conv2d(4, 3, 3, padding=1, stride=2)),
+        doubled_picture(nn.ReLU(), LARGE, nn.Conv2d(4, 3, 3, padding=1, padding_mode="replicate")),
+        doubled_picture(nn.ReLU(), LARGE, ReflectConv2d(4, 3, 3, margins=(1, 1, 1, 1))),
+        doubled_picture(nn.Softmax(1), LARGE, nn.Conv2d(4, 3, 3, padding=1)),
+        doubled_picture(nn.ReLU(), nn.ConvTranspose2d(4, 4, 3, 2, 1, 1), nn.Conv2d(4, 3, 3, padding=1)),
+        doubled_picture(nn.ReLU(), nn.ConvTranspose2d(4, 4, 5, padding=2), nn.Conv2d(4, 3, 3, padding=1)),
+        nn.Sequential(nn.Sequential(nn.ReLU(), LARGE), nn.Conv2d(4, 3, 3, padding=1)),
+    ],
+    ids=str,
+)
+def test_other_shuffles_are_not_deferred(network: nn.Sequential) -> None:
+    before = list(network.modules())
+    defer(network)
+    assert list(network.modules()) == before
 
 
 def norm(channels: int) -> ChannelNorm:
@@ -272,10 +362,12 @@ def halved_root(self: ReciprocalNorm, x: Tensor) -> Tensor:
     [
         ("hific", pack_module, "with_filters", shifted),
         ("hyperprior", split_module, "with_filters", shifted),
+        ("tunable", offset_module, "with_filters", shifted),
+        ("tunable", defer_module, "with_filters", shifted),
         ("hific", fold_module, "_centre", lambda convolution: None),
         ("hific", ReciprocalNorm, "forward", halved_root),
     ],
-    ids=["pack", "split", "fold", "reciprocal"],
+    ids=["pack", "split", "offset", "defer", "fold", "reciprocal"],
 )
 def test_parity_refuses_a_broken_rewrite(
     name: str, place: Any, what: str, instead: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from edgecodec_export.baking.rewrites.defer import defer
 from edgecodec_export.baking.rewrites.fold import fold
+from edgecodec_export.baking.rewrites.offset import offset
 from edgecodec_export.baking.rewrites.pack import pack
 from edgecodec_export.baking.rewrites.reciprocal import reciprocal
 from edgecodec_export.baking.rewrites.split import split
@@ -29,7 +31,9 @@ def rewritten_encoder(encoder: Network) -> Network:
 def rewritten_decoder(decoder: Network, *, splits_doublings: bool) -> Network:
     """The same function of latents in another form. splits_doublings: as families have it."""
     rewritten = rewritten_encoder(decoder)
+    defer(rewritten)
     pack(rewritten)
+    offset(rewritten)
     if splits_doublings:
         split(rewritten)
     return rewritten

@@ -8,6 +8,7 @@ them as one product whose parts they add up, are faster so all the same, except 
 from __future__ import annotations
 
 from itertools import product
+from typing import TypeGuard
 
 from torch import nn
 
@@ -25,10 +26,16 @@ def split(decoder: nn.Module) -> None:
 
 
 def _split(layer: nn.Module) -> nn.Module | None:
-    if not isinstance(layer, nn.ConvTranspose2d) or layer.out_channels == COLOURS or not is_plain(layer):
+    if not is_large_doubling(layer) or layer.out_channels == COLOURS:
         return None
-    large = min(layer.kernel_size) >= SMALLEST
-    return Blocks(convolution_of_blocks(layer)) if large and _doubles_sides(layer) else None
+    return Blocks(convolution_of_blocks(layer))
+
+
+def is_large_doubling(layer: nn.Module) -> TypeGuard[nn.ConvTranspose2d]:
+    """Whether a layer is a transposed convolution that doubles sides, and most taps of the convolution are not zero."""
+    if not isinstance(layer, nn.ConvTranspose2d) or not is_plain(layer):
+        return False
+    return min(layer.kernel_size) >= SMALLEST and _doubles_sides(layer)
 
 
 def _doubles_sides(layer: nn.ConvTranspose2d) -> bool:
