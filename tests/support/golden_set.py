@@ -1,6 +1,6 @@
 """Decodes the golden files with an installed edgecodec, on a machine or in an emulator that has no tests' packages:
 
-    python golden_set.py tests/data/golden
+python golden_set.py tests/data/golden
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def main(folder: Path) -> int:
         if found != expected:
             wrong += 1
             print(f"WRONG {picture}: {found}")
-    print(f"edgecodec {edgecodec.__version__}, kernels {native.kernels()}: {len(files) - wrong} of {len(files)} golden files")
+    print(
+        f"edgecodec {edgecodec.__version__}, kernels {native.kernels()}: {len(files) - wrong} of {len(files)} golden files"
+    )
     return int(wrong > 0 or not files)
 
 
