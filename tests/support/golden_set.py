@@ -28,9 +28,8 @@ def main(folder: Path) -> int:
         if found != expected:
             wrong += 1
             print(f"WRONG {picture}: {found}")
-    print(
-        f"edgecodec {edgecodec.__version__}, kernels {native.kernels()}: {len(files) - wrong} of {len(files)} golden files"
-    )
+    right = f"{len(files) - wrong} of {len(files)} golden files"
+    print(f"edgecodec {edgecodec.__version__}, kernels {native.kernels()}: {right}")
     return int(wrong > 0 or not files)
 
 
