@@ -83,7 +83,7 @@ def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) ->
     """Every graph of the model that knobs act in."""
     if isinstance(model, Crdr):
         baking: Baking = model.baking({"quality": QUALITIES} | ({"beta": BETAS} if model.realism else {}))
-        encoder = baking.encoder({"quality": QUALITIES[1]}).module
+        encoder = baking.baked_encoder({"quality": QUALITIES[1]}).module
         yield Comparison("analysis", EncoderByInput(model), encoder, None, (image,), QUALITIES[1:])
         points = [{"quality": QUALITIES[1]} | ({"beta": beta} if model.realism else {}) for beta in BETAS]
         if not model.realism:
@@ -94,9 +94,9 @@ def comparisons(model: LearnedCodec, mse: LearnedCodec | None, image: Tensor) ->
         assert mse is not None
         baking = model.baking({"alpha": ALPHAS}, mse)
         points = [{"alpha": alpha} for alpha in ALPHAS]
-        latents = baking.encoder({}).module(image)
+        latents = baking.baked_encoder({}).module(image)
         by_input = InterpolationByInput(model, mse)
-    elsewhere, baked = (baking.decoder(knobs).module for knobs in points)
+    elsewhere, baked = (baking.baked_decoder(knobs).module for knobs in points)
     yield Comparison("synthesis", by_input, baked, elsewhere, latents, tuple(points[1].values()))
 
 

@@ -102,7 +102,7 @@ def count(checkpoint: Path) -> tuple[float, float, float, float]:
     image = torch.rand(1, 3, COUNTED_SIDE, COUNTED_SIDE)
     observation = freezer.observe(image)
     frozen = freezer.freeze([observation])
-    encoder, decoder = baking.encoder(baking.encoder_knobs()[0]), baking.decoder(baking.decoder_knobs()[0])
+    encoder, decoder = baking.baked_encoder(baking.encoder_knobs()[0]), baking.baked_decoder(baking.decoder_knobs()[0])
     latents = [
         torch.zeros(1, latent.channels, COUNTED_SIDE // latent.stride, COUNTED_SIDE // latent.stride)
         for latent in (*model.decoder_latents(), *filter(None, [model.noise()]))
@@ -148,7 +148,7 @@ def export(checkpoint: Path, bundle: Path) -> tuple[float, int, int]:
     """Seconds, bytes of the bundle, and how many decoders it holds."""
     torch.set_num_threads(2)
     begin = time.perf_counter()
-    report = export_bundle(ExportOptions(checkpoint, bundle))
+    report = export_bundle(ExportOptions(checkpoint, bundle, precision=("fp32",)))
     return time.perf_counter() - begin, report.size, len(list(bundle.glob("synthesis*.onnx")))
 
 

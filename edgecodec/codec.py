@@ -18,11 +18,11 @@ from edgecodec import container, files, interface, native
 from edgecodec import knobs as knob_rules
 from edgecodec.bundle import Bundle, BundleInfo
 from edgecodec.container import Container, FileInfo
-from edgecodec.description import Knobs, Model
+from edgecodec.description import SINGLE, Knobs, Model
 from edgecodec.encoding import Encoded, Wish
 from edgecodec.encoding import encode as encode_with
-from edgecodec.engine import MAX_THREADS, Options, RunningEngine
-from edgecodec.engine_registry import native_engine, require_engine
+from edgecodec.engine import MAX_THREADS, Options, Plugin, RunningEngine
+from edgecodec.engine_registry import native_engine, plugin_of, preferred_precision, require_engine
 from edgecodec.errors import EdgecodecError, InvalidArgument, typed
 from edgecodec.job import Job, decode_options, knob_values
 from edgecodec.knobs import KnobChoice
@@ -90,39 +90,63 @@ def open_bundle(
     path: str | os.PathLike[str],
     engine: str = "auto",
     *,
+    engine_library: str | os.PathLike[str] | None = None,
+    engine_device: str | None = None,
     knobs: KnobChoice | None = None,
     precision: str | None = None,
+    encode_precision: str | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
     tile: TileChoice = "auto",
     max_memory: int | None = None,
+    one_shot: bool = False,
     **shorthands: float | None,
 ) -> Codec:
     """Open a bundle for decoding and encoding.
 
-    engine: a name like "onnxruntime:cuda"; a named engine is that engine or an error. knobs: of the decoder, by name;
+    engine: a name like "onnxruntime:cuda"; a named engine is that engine or an error. engine_library: a plugin of ONNX
+    Runtime whose provider `engine` names, as in "onnxruntime:openvino": the path of its library, or the name of the
+    Python package that has it. engine_device: of the plugin's devices, "cpu", "gpu", "npu", and "gpu:1" for the second
+    of a kind; None for the first that the plugin lists. knobs: of the decoder, by name;
     any knob may be given by its own name instead, like alpha=0.5. None and what is not named mean the bundle's default.
-    precision: "fp32", "fp16", ... or None for the bundle's first. threads: processor threads of the engine and the
-    entropy model, None for all that this process may use. Graphs are loaded when they are first needed.
+    precision: of decoders, "fp32", "fp16"...; None for what suits the engine: fp16 on a GPU, fp32 otherwise and where
+    the bundle has no other. encode_precision: of encoders, None for fp32, because another may change what is coded. One
+    that is named and not there is an error. threads: processor threads of the engine and the entropy model, None for
+    all that this process may use. Graphs are loaded when they are first needed.
 
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
-    beside the weights, None for half of what is available.
+    beside the weights, None for half of what is available. one_shot: whether one picture is coming rather than many;
+    "auto" then takes an engine that starts quickly, and graphs with large weights start at once, with little memory,
+    and run a few hundredths slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise InvalidArgument(f"threads is {threads}", hint=f"give 1 to {MAX_THREADS}")
-    require_engine(engine)
+    plugin = plugin_of(None if engine_library is None else os.fspath(engine_library), engine_device)
+    require_engine(engine, plugin)
     asked = knob_rules.asked(knobs, shorthands)
     room = tile_option(tile), memory_option(max_memory)
-    return Codec(Bundle(path), engine, asked, precision, limits or Limits(), threads, *room)
+    return Codec(
+        Bundle(path),
+        engine,
+        asked,
+        precision,
+        limits or Limits(),
+        threads,
+        *room,
+        encode_precision=encode_precision,
+        one_shot=one_shot,
+        plugin=plugin,
+    )
 
 
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
     info: what the bundle's index says. graphs: the bundle's graphs on the engine, to load one before it is needed.
+    notes: what a user should hear of the choice of precision.
     """
 
     def __init__(
@@ -135,30 +159,45 @@ class Codec:
         threads: int | None = None,
         tile: int = interface.TILE_OFF,
         max_memory: int = 0,
+        encode_precision: str | None = None,
+        one_shot: bool = False,
+        plugin: Plugin | None = None,
     ) -> None:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
-        own, passed_over = native_engine(engine)
+        own, passed_over = native_engine(engine, plugin, one_shot=one_shot)
+        self.notes: tuple[str, ...] = ()
+        chosen_by_engine = precision is None
+        if precision is None and own is None:
+            preferred = preferred_precision(engine, one_shot=one_shot)
+            if all(preferred in self.info.precisions("decode", model) for model in range(len(self.info.models))):
+                precision = preferred
+            elif preferred != SINGLE:
+                self.notes = (f"{engine} would decode in {preferred}, and the bundle has none: it decodes in fp32",)
         options = interface.start(
             interface.CodecOptions,
             engine=interface.NO_ENGINE if own is None else own.name.encode(),
             onnxruntime_library=None if own is None else os.fsencode(own.library),
+            provider_library=None if own is None or own.plugin is None else os.fsencode(own.plugin),
+            provider_device=None if own is None or own.device is None else own.device.encode(),
             knobs=knob_values(asked),
             knob_count=len(asked),
             precision=None if precision is None else precision.encode(),
+            encode_precision=None if encode_precision is None else encode_precision.encode(),
             threads=threads or 0,
             tile=tile,
             max_memory=max_memory,
             limits=self._limits.struct(),
+            one_shot=int(one_shot),
         )
         library, handle = native.library(), ctypes.c_void_p()
         native.call(library.ec_codec_open, bundle.handle, ctypes.byref(options), ctypes.byref(handle))
         self._owned = native.Owned(library.ec_codec_close, handle.value, bundle)
         self.graphs: LoadedGraphs | NativeGraphs = (
-            LoadedGraphs(bundle, engine, Options(threads))
+            LoadedGraphs(bundle, engine, Options(threads, one_shot=one_shot), chosen_by_engine=chosen_by_engine)
             if own is None
-            else NativeGraphs(self._owned, own, passed_over)
+            else NativeGraphs(self._owned, own, passed_over, self.info.graphs)
         )
 
     def __enter__(self) -> Codec:
@@ -312,7 +351,7 @@ class Codec:
         planes = SideInputs(self._encoder_model().side_inputs, self._limits).planes(picture, labels, keep)
         encoded = encode_with(self._owned, self.graphs, picture, planes, wish)
         spent = encoded.timings
-        rest = perf_counter() - start - (spent.parse + spent.entropy + spent.engine)
+        rest = perf_counter() - start - (spent.total - spent.rest)
         return replace(encoded, timings=replace(spent, rest=rest))
 
     def _encoder_model(self) -> Model:
@@ -341,7 +380,7 @@ class Codec:
     def _synthesise(self, begun: _Begun) -> Decoded:
         """Latents to pixels."""
         with _located(begun.where):
-            engine_of = self.graphs.run(begun.job)
+            ran = self.graphs.run(begun.job)
             picture, memory = begun.job.finish_decode()
         file = begun.file
         return Decoded(
@@ -350,9 +389,9 @@ class Codec:
             exif=file.exif,
             xmp=file.xmp,
             info=file.info,
-            timings=timings_of(picture.timings),
+            timings=timings_of(picture.timings, ran.copies),
             tiles=tiles_of(picture.tiles),
-            engine=engine_of(picture.graph.contents.number),
+            engine=ran.engine(picture.graph.contents.number),
         )
 
 

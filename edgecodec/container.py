@@ -12,6 +12,8 @@ from edgecodec.errors import InvalidArgument
 
 ICC, EXIF, XMP, NOISE_SEED = interface.ICC, interface.EXIF, interface.XMP, 128  # section tags
 
+#: Version of the coded pictures that are written.
+FORMAT_VERSION = 1
 #: Quality is stored in this fraction of a level.
 QUALITY_STEPS = 64
 LARGEST_QUALITY = 0xFFFFFFFF / QUALITY_STEPS
@@ -119,7 +121,7 @@ def write(
     tagged = ((ICC, icc), (EXIF, exif), (XMP, xmp), (NOISE_SEED, seed))
     sections = {tag: native.view(data) for tag, data in tagged if data}
     core = native.CoreContainer(
-        version=1,
+        version=FORMAT_VERSION,
         lanes=_uint32("lanes", lanes),
         width=_uint32("width", width),
         height=_uint32("height", height),

@@ -10,6 +10,8 @@ SCHEMA = 2
 INDEX = "index.bin"
 MANIFEST = "manifest.json"
 LARGEST_RATE_FIT = 8  # coefficients
+#: The precision of graphs that every other is measured against.
+SINGLE = "fp32"
 
 Knobs = Mapping[str, float]
 Side = Literal["encode", "decode"]
@@ -139,7 +141,8 @@ class BakedGraph:
     """A network of an encoder or a decoder, at one value of each of `knobs`.
 
     model: its number among the bundle's models. tolerance_levels: how far a golden pixel may be off on another engine,
-    of 255. tolerance_db: PSNR to the fp32 graph, 0 where none is stated. bytes_per_pixel: of memory, weights not among
+    of 255. tolerance_db: least PSNR to the fp32 graph, and to golden pictures on another engine, both of bytes; 0 where
+    none is stated. bytes_per_pixel: of memory, weights not among
     them, or None where it was not estimated.
     """
 
@@ -158,10 +161,11 @@ class BakedGraph:
 
 @dataclass(frozen=True)
 class GoldenPicture:
-    """What `Golden.file` decodes to with these knobs."""
+    """What `Golden.file` decodes to with these knobs, in this precision."""
 
     knobs: Knobs
     file: str
+    precision: str = SINGLE
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,19 @@ class Golden:
     knobs: Knobs
     latents_sha256: str
     pictures: tuple[GoldenPicture, ...]
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """What a decoder's precision costs, on photographs that calibrated nothing, in dB.
+
+    psnr: to the pictures of fp32, the least of all. mean_loss, largest_loss: by how much the PSNR to the originals
+    falls, over all and on any; below 0 where it rises.
+    """
+
+    psnr: float
+    mean_loss: float
+    largest_loss: float
 
 
 @dataclass(frozen=True)
@@ -197,16 +214,22 @@ class Description:
     graphs: tuple[BakedGraph, ...]
     files: Mapping[str, BundleFile]
 
+    def precisions(self, side: Side, model: int | None = None) -> list[str]:
+        """Those of the graphs of one side and model, by its number, or of all models; each once."""
+        graphs = (graph for graph in self.graphs if graph.side == side and model in (None, graph.model))
+        return list(dict.fromkeys(graph.precision for graph in graphs))
+
 
 @dataclass(frozen=True)
 class Background:
     """What the manifest adds for people and for `verify`.
 
-    parity: largest difference of each graph from PyTorch, by file. entropy_cost: ideal bits of `pictures` photographs
-    that did not calibrate the entropy model, under the float model and the integer one; `bound_percent` how many more
-    the integer one takes at most, as a rule; `by_setting` the same at each value of the encoder's knobs, and the whole
-    their sum. provenance: checkpoints with their notes, versions, and `entropy` where the entropy model was kept from
-    another export. files: every file of the bundle but the manifest.
+    parity: largest difference of each graph from PyTorch, by file. closeness: of decoders in other precisions than
+    fp32, by file. entropy_cost: ideal bits of `pictures` photographs that did not calibrate the entropy model,
+    under the float model and the integer one; `bound_percent` how many more the integer one takes at most, as a
+    rule; `by_setting` the same at each value of the encoder's knobs, and the whole their sum. provenance:
+    checkpoints with their notes, versions, and `entropy` where the entropy model was kept from another export.
+    files: every file of the bundle but the manifest.
     """
 
     golden: tuple[Golden, ...]
@@ -214,3 +237,4 @@ class Background:
     entropy_cost: Mapping[str, Any]
     provenance: Mapping[str, Any]
     files: Mapping[str, BundleFile]
+    closeness: Mapping[str, Closeness] = field(default_factory=dict)

@@ -102,15 +102,15 @@ def encode(codec: Owned, graphs: LoadedGraphs | NativeGraphs, picture: Picture, 
     )
     options.section_count = len(borrowed)
     job = Job.encode(codec, image, options)
-    engine_of = graphs.run(job)
+    ran = graphs.run(job)
     file, data = job.finish_encode()
     info = container.parse(data).info
     return Encoded(
         data=data,
         info=info,
-        timings=timings_of(file.timings),
+        timings=timings_of(file.timings, ran.copies),
         notes=(*picture.notes, *wish.note(file, info)),
         tiles=tiles_of(file.tiles),
-        engine=engine_of(file.graph.contents.number),
+        engine=ran.engine(file.graph.contents.number),
         _job=job,
     )

@@ -8,9 +8,11 @@ the order of `auto` come from what backends say of themselves; help and `auto` k
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib import import_module
 
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options
+from edgecodec.description import SINGLE
+from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Plugin, Tolerance
 from edgecodec.errors import EngineError, EngineUnavailable, InvalidArgument
 from edgecodec.foreign_engine import ForeignEngine, failures_of
 
@@ -18,7 +20,12 @@ AUTO = "auto"
 ENTRY_POINTS = "edgecodec.engines"
 
 #: Where each backend that comes with edgecodec lives, in a variable called BACKEND.
-_BUILT_IN = {"onnxruntime": "edgecodec_engines.onnxruntime"}
+_BUILT_IN = {
+    "onnxruntime": "edgecodec_engines.onnxruntime",
+    "openvino": "edgecodec_engines.openvino",
+    "tensorrt": "edgecodec_engines.tensorrt",
+}
+_SLOW_START = "starting takes longer than one picture gains"
 #: Those that are no use for decoding; no help, hint or message names them.
 _FOR_TESTS = {"stub": "edgecodec_engines.stub"}
 
@@ -43,9 +50,20 @@ def unknown_engine(name: str) -> InvalidArgument:
     return InvalidArgument(f"there is no engine {name!r}", hint=hint)
 
 
-def require_engine(name: str) -> None:
+def plugin_of(library: str | None, device: str | None) -> Plugin | None:
+    """What is asked of a plugin, if anything. Raises InvalidArgument for a device without one."""
+    if library is None and device is not None:
+        raise InvalidArgument(
+            f"there is no plugin that could have a device {device!r}", hint="give the plugin's library too"
+        )
+    return None if library is None else Plugin(library, device)
+
+
+def require_engine(name: str, plugin: Plugin | None = None) -> None:
     """Fail early, before any graph is read. Raises InvalidArgument for an unknown name, EngineUnavailable."""
-    if name != AUTO:
+    if plugin is not None:
+        _engine_of_plugin(name, plugin)
+    elif name != AUTO:
         backend, variant = _find(name)
         if backend.native is not None and backend.native(variant) is not None:
             return
@@ -53,13 +71,17 @@ def require_engine(name: str) -> None:
             backend.engine.require(variant)
 
 
-def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
+def native_engine(
+    name: str, plugin: Plugin | None = None, *, one_shot: bool = False
+) -> tuple[NativeEngine | None, tuple[tuple[str, str], ...]]:
     """The engine called `name`, or the first that `auto` can use, if the native library runs it; None otherwise.
 
-    And for `auto` the engines that cannot be used, and why. Raises what `require_engine` does for a name.
+    And for `auto` the engines that were passed over, and why. Raises what `require_engine` does for a name.
     """
-    passed_over: list[tuple[str, str]] = []
-    for candidate in _auto_order() if name == AUTO else [name]:
+    if plugin is not None:
+        return _engine_of_plugin(name, plugin), ()
+    order, passed_over = _auto_order(one_shot) if name == AUTO else ([name], [])
+    for candidate in order:
         backend, variant = _find(candidate)
         if backend.native is not None and (found := backend.native(variant)) is not None:
             return found, tuple(passed_over)
@@ -74,6 +96,23 @@ def native_engine(name: str) -> tuple[NativeEngine | None, tuple[tuple[str, str]
     return None, ()
 
 
+def preferred_precision(name: str, *, one_shot: bool = False) -> str:
+    """In which decoders run on the engine called `name`, or on the first that `auto` can use, where nobody names one.
+
+    Raises what `require_engine` does for a name.
+    """
+    if name != AUTO:
+        backend, variant = _find(name)
+        return next(each.precision for each in backend.variants if each.name == variant)
+    for candidate in _auto_order(one_shot)[0]:
+        try:
+            require_engine(candidate)
+        except EngineError:
+            continue
+        return preferred_precision(candidate)
+    return SINGLE
+
+
 def open_engine(name: str, graph: Graph, options: Options) -> Engine:
     """Load `graph` on the engine called `name`. Raises InvalidArgument, EngineUnavailable, EngineFailed."""
     if name != AUTO:
@@ -82,10 +121,10 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
             backend.engine.require(variant)
             engine = backend.engine.load(graph, variant, options)
         return ForeignEngine(engine, name) if _is_foreign(name) else engine
-    passed_over: list[tuple[str, str]] = []
-    for candidate in _auto_order():
+    order, passed_over = _auto_order(options.one_shot)
+    for candidate in order:
         try:
-            engine = open_engine(candidate, graph, options)
+            engine = open_engine(candidate, graph, replace(options, only_verified=True))
         except EngineError as error:
             passed_over.append((candidate, error.message))
             cause = error
@@ -97,6 +136,18 @@ def open_engine(name: str, graph: Graph, options: Options) -> Engine:
         where=AUTO,
         hint=cause.hint,
     ) from cause
+
+
+def _engine_of_plugin(name: str, plugin: Plugin) -> NativeEngine:
+    backend_name, _, provider = name.partition(":")
+    takes_plugins = [each for each in _built_in() if each.plugin is not None]
+    for backend in takes_plugins:
+        if backend.plugin is not None and backend.name == backend_name and provider:
+            return backend.plugin(provider, plugin)
+    wanted = " or ".join(f"{backend.name}:NAME" for backend in takes_plugins)
+    raise InvalidArgument(
+        f"the engine {name!r} takes no plugin", hint=f"name the engine {wanted}, with the name of the plugin's provider"
+    )
 
 
 def _is_foreign(name: str) -> bool:
@@ -118,14 +169,21 @@ def _of_module(module: str) -> Backend:
     return backend
 
 
-def _auto_order() -> list[str]:
-    ranked = [
-        (variant.auto_rank, name)
+def _auto_order(one_shot: bool) -> tuple[list[str], list[tuple[str, str]]]:
+    """The engines that `auto` tries in turn, and those that it puts last for one picture, with the reason."""
+    ranked = sorted(
+        (one_shot and variant.slow_start, variant.auto_rank, name)
         for backend in _built_in()
         for variant, name in zip(backend.variants, backend.engine_names(), strict=True)
         if variant.auto_rank is not None
-    ]
-    return [name for _, name in sorted(ranked)]
+    )
+    return [name for *_, name in ranked], [(name, _SLOW_START) for put_last, _, name in ranked if put_last]
+
+
+def tolerance(name: str) -> Tolerance | None:
+    """What the arithmetic of an engine may change in the pixels, None where it is that of the graph."""
+    backend, variant = _find(name)
+    return next(each.tolerance for each in backend.variants if each.name == variant)
 
 
 def _find(name: str) -> tuple[Backend, str]:

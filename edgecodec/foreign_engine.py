@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Engine, Graph, Options, RunningEngine
+from edgecodec.engine import Copies, Engine, Graph, Options, RunningEngine, SizeRange
 from edgecodec.errors import EdgecodecError, EngineFailed
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class ForeignEngine(Engine):
         with failures_of(self._name):
             return self._engine.run(inputs)
 
+    def allowed_sizes(self) -> tuple[SizeRange, ...]:
+        with failures_of(self._name):
+            return self._engine.allowed_sizes()
+
     def close(self) -> None:
         with failures_of(self._name):
             self._engine.close()
@@ -54,3 +58,7 @@ class ForeignEngine(Engine):
     def describe(self) -> RunningEngine:
         with failures_of(self._name):
             return self._engine.describe()
+
+    def copies(self) -> Copies:
+        with failures_of(self._name):
+            return self._engine.copies()

@@ -264,6 +264,8 @@ class CodecOptions(Structure):
         ("max_memory", c_uint64),
         ("limits", Limits),
         ("allocator", Allocator),
+        ("one_shot", c_uint32),
+        ("provider_device", c_char_p),
     ]
 
 
@@ -364,6 +366,24 @@ class RunningEngine(Structure):
     _fields_ = [("device", c_char * 64), ("version", c_char * 64)]
 
 
+class SideRange(Structure):
+    """ec_side_range"""
+
+    _fields_ = [("least", c_uint32), ("most", c_uint32), ("multiple", c_uint32)]
+
+
+class ShapeRange(Structure):
+    """ec_shape_range"""
+
+    _fields_ = [("height", SideRange), ("width", SideRange)]
+
+
+class Device(Structure):
+    """ec_core_device"""
+
+    _fields_ = [("provider", c_char * 64), ("name", c_char * 16), ("vendor", c_char * 64)]
+
+
 class Step(Structure):
     """ec_step"""
 
@@ -391,6 +411,7 @@ _ERROR = POINTER(Error)
 
 #: Name, result, arguments. Data buffers and handles are plain addresses.
 SIGNATURES: list[tuple[str, Any, list[Any]]] = [
+    ("ec_version", c_char_p, []),
     ("ec_peek", c_int, [c_void_p, c_size_t, POINTER(FileInfo), _ERROR]),
     ("ec_bundle_open", c_int, [c_char_p, _HANDLE, _ERROR]),
     ("ec_bundle_describe", c_int, [c_void_p, POINTER(BundleInfo), _ERROR]),

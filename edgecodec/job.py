@@ -6,10 +6,11 @@ The library does all else: which graph, padding, tiles, noise, the entropy model
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecodec import interface, native
+from edgecodec.engine import SizeRange
 from edgecodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -83,6 +84,19 @@ class Job:
         step = interface.start(interface.Step)
         native.call(native.library().ec_job_next, self._owned.value, ctypes.byref(step))
         return step if step.graph else None
+
+    def fit(self, sizes: Sequence[SizeRange]) -> bool:
+        """Tell the job at a graph's first step which sizes its engine takes. False where it has to plan again for them:
+        then the step is not to be run, and `next` gives another one in its place.
+        """
+        again = ctypes.c_uint32()
+        ranges = [
+            interface.ShapeRange(*(interface.SideRange(each.least, each.most, each.multiple) for each in sides))
+            for sides in ((size.height, size.width) for size in sizes)
+        ]
+        listed = (interface.ShapeRange * max(len(ranges), 1))(*ranges)
+        native.call(native.library().ec_core_job_shapes, self._owned.value, listed, len(ranges), ctypes.byref(again))
+        return not again.value
 
     def run(self) -> None:
         """All steps on the codec's own engine.

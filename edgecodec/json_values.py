@@ -41,6 +41,10 @@ class JsonValue:
             self.fail(f"has no {key!r}")
         return JsonValue(fields[key], f"{self.where}: {key}")
 
+    def get(self, key: str, otherwise: Any) -> JsonValue:
+        """A field that may be absent."""
+        return self[key] if key in self._expect(dict, "an object") else JsonValue(otherwise, f"{self.where}: {key}")
+
     def fields(self) -> dict[str, JsonValue]:
         return {key: self[key] for key in self._expect(dict, "an object")}
 

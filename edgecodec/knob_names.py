@@ -9,11 +9,14 @@ from edgecodec.errors import InvalidArgument
 #: Names of other arguments and options, which therefore no knob can have.
 # fmt: off
 RESERVED = frozenset((
-    "alpha_channel", "bundle", "calibration", "changes", "ckpt", "ckpt_mse", "data", "device", "engine",
-    "entropy_from", "errors", "family", "force", "format", "fused", "help", "inputs", "json", "keep",
-    "keep_classes", "knob", "knobs", "labels", "limits", "list", "list_recipes", "max_memory", "max_pixels",
-    "max_pixels_per_byte", "minutes", "output", "path", "picture", "precision", "quiet", "recipe", "resume", "seed",
-    "self", "set", "show", "source", "sources", "strip", "target_bpp", "threads", "tile", "verbose", "version",
+    "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
+    "encode_precision", "engine", "engine_device", "engine_library", "entropy_from", "errors", "family", "force",
+    "format", "fused", "help", "inputs", "instances", "json", "keep", "keep_classes", "knob", "knobs", "labels",
+    "largest", "library", "limits", "list", "list_plans", "list_recipes", "max", "max_memory", "max_pixels",
+    "max_pixels_per_byte", "min", "minutes", "mounted_at", "name", "no_cold", "one_shot", "opt", "output", "path",
+    "picture", "precision", "prune", "quiet", "recipe", "resume", "rtx", "runs", "seconds", "seed", "self", "set",
+    "show", "side", "smallest", "source", "sources", "strip", "target_bpp", "threads", "tile", "triton", "typical",
+    "verbose", "version", "warm_up", "workspace",
 ))
 # fmt: on
 

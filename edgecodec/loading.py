@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from edgecodec import description
 from edgecodec.bundle import Bundle
-from edgecodec.description import BakedGraph, Model
-from edgecodec.engine import Engine, Graph, Options, Port, RunningEngine
+from edgecodec.description import SINGLE, BakedGraph, Model
+from edgecodec.engine import Copies, Engine, Graph, Options, Port, Ran, RunningEngine
 from edgecodec.engine_outputs import require_output
-from edgecodec.engine_registry import open_engine
+from edgecodec.engine_registry import open_engine, preferred_precision
 from edgecodec.job import DTYPES, Job, shape_of
 
 
@@ -24,31 +24,38 @@ class LoadedGraphs:
     it stays so from then on.
     """
 
-    def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
+    def __init__(self, bundle: Bundle, engine: str, options: Options, *, chosen_by_engine: bool = False) -> None:
+        """chosen_by_engine: whether nobody named the precision of decoders. Then one for GPUs is not run on a processor
+        where `auto` ends up on that after all: the same decoder in fp32 is.
+        """
         self._bundle = bundle
         self._engine_name = engine
         self._options = options
+        self._chosen_by_engine = chosen_by_engine
         self._engines: dict[int, Engine] = {}
         self._low_memory: set[int] = set()
+        self._taken: dict[int, int] = {}  # the place of another graph, by that graph
         self._users = 0
         self._retired: list[Engine] = []
         # A signal handler may close what the code that it interrupted is loading.
         self._lock = threading.RLock()
 
-    def run(self, job: Job) -> Callable[[int], RunningEngine]:
-        """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
-
-        Raises OutOfMemory and OutOfRange too.
-        """
+    def run(self, job: Job) -> Ran:
+        """Run all steps of a job. Raises OutOfMemory and OutOfRange too."""
         import numpy as np
 
         engines = {}
+        upload = download = 0.0
         with self.in_use():
             while step := job.next():
                 graph = step.graph.contents
                 engine = self.engine(graph.number, low_memory=bool(step.low_memory))
+                if graph.number not in engines and not job.fit(engine.allowed_sizes()):
+                    continue
                 engines[graph.number] = engine
                 outputs = engine.run({each.name.decode(): job.array(each) for each in step.inputs[: step.input_count]})
+                copies = engine.copies()
+                upload, download = upload + copies.upload, download + copies.download
                 taken = []  # until the next step has been asked for
                 for i in range(step.output_count):
                     wanted = step.outputs[i]
@@ -57,11 +64,12 @@ class LoadedGraphs:
                     )
                     taken.append(np.ascontiguousarray(found))
                     wanted.data = taken[i].ctypes.data
-            return {number: engine.describe() for number, engine in engines.items()}.__getitem__
+            running = {number: self._describe(number, engine) for number, engine in engines.items()}
+            return Ran(running.__getitem__, Copies(upload, download))
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed."""
-        return self.engine(number, low_memory=low_memory).describe()
+        return self._describe(number, self.engine(number, low_memory=low_memory))
 
     def engine(self, number: int, *, low_memory: bool = False) -> Engine:
         """The graph of this number among those of the bundle, loaded."""
@@ -72,8 +80,33 @@ class LoadedGraphs:
                 self._low_memory.add(number)
             if number not in self._engines:
                 options = replace(self._options, low_memory=number in self._low_memory)
-                self._engines[number] = open_engine(self._engine_name, self._graph(number), options)
+                self._engines[number] = self._open(number, options)
             return self._engines[number]
+
+    def _open(self, number: int, options: Options) -> Engine:
+        engine = open_engine(self._engine_name, graph_of(self._bundle, number), options)
+        in_single = self._in_single(number)
+        if in_single == number or preferred_precision(engine.describe().name) != SINGLE:
+            return engine
+        engine.close()
+        self._taken[number] = in_single
+        return open_engine(self._engine_name, graph_of(self._bundle, in_single), options)
+
+    def _in_single(self, number: int) -> int:
+        """The number of the graph that may take another's place on a processor; that of the graph itself for none.
+
+        Graphs that differ in precision alone have the same inputs and outputs.
+        """
+        graphs = self._bundle.info.graphs
+        if not self._chosen_by_engine or graphs[number].side == "encode":
+            return number
+        wanted = (graphs[number].model, "decode", graphs[number].knobs, SINGLE)
+        found = (i for i, each in enumerate(graphs) if (each.model, each.side, each.knobs, each.precision) == wanted)
+        return next(found, number)
+
+    def _describe(self, number: int, engine: Engine) -> RunningEngine:
+        graph = self._bundle.info.graphs[self._taken.get(number, number)]
+        return replace(engine.describe(), precision=graph.precision)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -99,20 +132,24 @@ class LoadedGraphs:
         while self._retired and not self._users:
             self._retired.pop().close()
 
-    def _graph(self, number: int) -> Graph:
-        info = self._bundle.info
-        graph = info.graphs[number]
-        model = info.models[graph.model]
-        contents = self._bundle.graph(number)
-        return Graph(
-            path=contents.path,
-            data=contents.data,
-            inputs=_ports(graph.inputs, graph, model),
-            outputs=_ports(graph.outputs, graph, model),
-            scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
-            size=next((port.name for port in graph.inputs if port.role == "size"), None),
-            weights=contents.weights,
-        )
+
+def graph_of(bundle: Bundle, number: int) -> Graph:
+    """The graph of this number among those of a bundle, as engines take it. Raises BundleChanged, BadModel,
+    LimitExceeded.
+    """
+    graph = bundle.info.graphs[number]
+    model = bundle.info.models[graph.model]
+    contents = bundle.graph(number)
+    return Graph(
+        path=contents.path,
+        data=contents.data,
+        inputs=_ports(graph.inputs, graph, model),
+        outputs=_ports(graph.outputs, graph, model),
+        scalars=tuple(port.name for port in graph.inputs if port.role == "knob"),
+        size=next((port.name for port in graph.inputs if port.role == "size"), None),
+        weights=contents.weights,
+        precision=graph.precision,
+    )
 
 
 def _ports(ports: tuple[description.Port, ...], graph: BakedGraph, model: Model) -> tuple[Port, ...]:

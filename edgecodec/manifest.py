@@ -11,9 +11,11 @@ from edgecodec.container import LARGEST_QUALITY, QUALITY_STEPS
 from edgecodec.description import (
     MANIFEST,
     SCHEMA,
+    SINGLE,
     Background,
     BakedGraph,
     BundleFile,
+    Closeness,
     Description,
     Golden,
     GoldenPicture,
@@ -183,6 +185,10 @@ def _manifest(value: JsonValue) -> Manifest:
                 for name, each in value["parity"].fields().items()
             },
             entropy_cost={key: each.value for key, each in value["entropy_cost"].fields().items()},
+            closeness={
+                _listed(JsonValue(name, each.where), files): _closeness(each)
+                for name, each in value.get("closeness", {}).fields().items()
+            },
             provenance={key: each.value for key, each in value["provenance"].fields().items()},
             files=files,
         ),
@@ -195,9 +201,14 @@ def _golden(value: JsonValue, files: Mapping[str, BundleFile]) -> Golden:
         knobs=_knobs(value["knobs"]),
         latents_sha256=value["latents_sha256"].hexadecimal(64),
         pictures=tuple(
-            GoldenPicture(_knobs(each["knobs"]), _listed(each["file"], files)) for each in value["pictures"].elements()
+            GoldenPicture(_knobs(each["knobs"]), _listed(each["file"], files), each.get("precision", SINGLE).text())
+            for each in value["pictures"].elements()
         ),
     )
+
+
+def _closeness(value: JsonValue) -> Closeness:
+    return Closeness(**{name: value[name].number() for name in ("psnr", "mean_loss", "largest_loss")})
 
 
 def _listed(value: JsonValue, files: Mapping[str, BundleFile]) -> str:

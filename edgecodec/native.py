@@ -133,6 +133,12 @@ _SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_core_job_load", c_int, [c_void_p, c_uint32, c_uint32, _POINTERS, _ERROR]),
     ("ec_core_job_engine", c_int, [c_void_p, POINTER(interface.RunningEngine), _ERROR]),
     ("ec_core_codec_unload", None, [c_void_p]),
+    ("ec_core_job_shapes", c_int, [c_void_p, POINTER(interface.ShapeRange), c_size_t, _NUMBERS, _ERROR]),
+    (
+        "ec_core_onnxruntime_devices",
+        c_int,
+        [c_char_p, c_char_p, POINTER(interface.Device), c_size_t, _SIZES, _ERROR],
+    ),
     ("ec_core_check_encoding", c_int, [c_void_p, POINTER(interface.EncodeOptions), _ERROR]),
 ]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from edgecodec import native
-from edgecodec.engine import NativeEngine, RunningEngine
+from edgecodec import interface, native
+from edgecodec.description import BakedGraph
+from edgecodec.engine import NativeEngine, Ran, RunningEngine
 from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
 
@@ -13,31 +14,47 @@ from edgecodec.job import Job
 class NativeGraphs:
     """Graphs of a codec that has its own engine. May be used by several threads at a time."""
 
-    def __init__(self, codec: native.Owned, engine: NativeEngine, passed_over: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        codec: native.Owned,
+        engine: NativeEngine,
+        passed_over: tuple[tuple[str, str], ...],
+        graphs: Sequence[BakedGraph],
+    ) -> None:
+        """graphs: those of the bundle."""
         self._codec = codec
+        self._precisions = [graph.precision for graph in graphs]
         self._engine = engine
         self._passed_over = passed_over
 
-    def run(self, job: Job) -> Callable[[int], RunningEngine]:
-        """Run all steps of a job. Returns what tells which engine ran a graph, by its number in the bundle.
+    def run(self, job: Job) -> Ran:
+        """Run all steps of a job. Raises what `Job.run` does.
 
-        Raises what `Job.run` does. An interrupt ends the engine's work on this job at its next node.
+        An interrupt ends the engine's work on this job at its next node.
         """
-        running = self._run(job)
-        return lambda number: running  # the same for all graphs
+        found = self._run(job)
+        return Ran(lambda number: self._running(found, number))
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
         """Load a graph before it is needed. Raises EngineUnavailable, EngineFailed, OutOfMemory, BundleChanged.
 
         An interrupt ends it as it does in `run`.
         """
-        return self._run(Job.load(self._codec, number, low_memory))
+        return self._running(self._run(Job.load(self._codec, number, low_memory)), number)
 
     def close(self) -> None:
         """Release the graphs, those in use as soon as they are not. A later call loads what it needs again."""
         native.library().ec_core_codec_unload(self._codec.value)
 
-    def _run(self, job: Job) -> RunningEngine:
+    def _run(self, job: Job) -> interface.RunningEngine:
         interruptible(job.run, job.cancel)
-        found = job.engine()
-        return RunningEngine(self._engine.name, found.version.decode(), found.device.decode(), self._passed_over)
+        return job.engine()
+
+    def _running(self, found: interface.RunningEngine, number: int) -> RunningEngine:
+        return RunningEngine(
+            self._engine.name,
+            found.version.decode(),
+            found.device.decode(),
+            self._passed_over,
+            self._precisions[number],
+        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +14,18 @@ from typing import TYPE_CHECKING, NoReturn
 from edgecodec import bundle_files, container, knobs
 from edgecodec.bundle import Bundle
 from edgecodec.codec import Codec
-from edgecodec.description import MANIFEST, BakedGraph, Golden, GoldenPicture, Knobs
-from edgecodec.engine_registry import require_engine
-from edgecodec.errors import EdgecodecError, VerificationFailed
+from edgecodec.description import MANIFEST, SINGLE, BakedGraph, Golden, GoldenPicture, Knobs
+from edgecodec.engine import Plugin, Tolerance
+from edgecodec.engine_registry import plugin_of, preferred_precision, require_engine, tolerance
+from edgecodec.errors import EdgecodecError, KnobUnavailable, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Manifest, differences, read_manifest
 
 if TYPE_CHECKING:
     from edgecodec.entropy_model import Latents
+    from edgecodec.picture import Pixels
+
+_ARM = ("aarch64", "arm64")
 
 
 @dataclass(frozen=True)
@@ -31,21 +37,49 @@ class Check:
     detail: str
 
 
-def verify(path: str | os.PathLike[str], engine: str = "auto", threads: int | None = None) -> Iterator[Check]:
+def verify(
+    path: str | os.PathLike[str],
+    engine: str = "auto",
+    threads: int | None = None,
+    *,
+    engine_library: str | os.PathLike[str] | None = None,
+    engine_device: str | None = None,
+    precision: str | None = None,
+) -> Iterator[Check]:
     """Run the checks of a bundle one by one: the manifest against the index, hashes of all files, golden latents
-    exactly, golden pixels of every baked decoder on `engine` within the tolerance that the index gives it.
+    exactly, golden pixels of every baked decoder on `engine` within the tolerances that the index gives it.
 
-    Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable or
-    InvalidArgument if there is nothing to check it with.
+    engine, engine_library, engine_device, threads: as in `open_bundle`. precision: of the decoders whose pixels are
+    compared. None for all, but on ARM processors, where ONNX Runtime has computed convolutions in fp16 wrongly, for
+    those in fp32.
+    Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable,
+    InvalidArgument, or KnobUnavailable for a precision that the bundle lacks, if there is nothing to check it with.
     """
-    require_engine(engine)
+    plugin = plugin_of(None if engine_library is None else os.fspath(engine_library), engine_device)
+    require_engine(engine, plugin)
     bundle = Bundle(path)
-    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads)
+    available = bundle.info.precisions("decode")
+    if precision is not None and precision not in available:
+        raise KnobUnavailable(f"nothing was exported in {precision}", hint=f"the bundle has {', '.join(available)}")
+    if precision is None and plugin is None and preferred_precision(engine) == SINGLE and platform.machine() in _ARM:
+        precision = SINGLE
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, threads, precision, plugin)
     for subject, check in verified.checks():
         try:
             yield Check(subject, True, check())
         except EdgecodecError as error:
             yield Check(subject, False, str(error))
+
+
+def compare_golden_pixels(path: str | os.PathLike[str], engine: str, graph: str) -> int:
+    """Decode the golden pictures of the decoder in the file `graph`, and return how many there are.
+
+    Raises VerificationFailed where one comes out wrong, and what opening a bundle and decoding raise.
+    """
+    require_engine(engine)
+    bundle = Bundle(path)
+    verified = _Verified(bundle, read_manifest(bundle.root), engine, None, None)
+    return sum(bool(check()) for _, check in verified.pixel_checks(graph))
 
 
 def latents_sha256(latents: Latents) -> str:
@@ -64,6 +98,8 @@ class _Verified:
     manifest: Manifest
     engine: str
     threads: int | None
+    precision: str | None
+    plugin: Plugin | None = None
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Each subject with its check, which returns the detail or raises."""
@@ -74,12 +110,23 @@ class _Verified:
         for golden in background.golden:
             yield f"{golden.file}: latents", partial(self._latents, golden)
             for expected in golden.pictures:
+                if self.precision not in (None, expected.precision):
+                    continue
                 graphs = self._decoders(golden, expected)
-                for graph in graphs:
-                    yield f"{golden.file}: {graph.file}", partial(self._pixels, golden, expected, graph)
+                yield from (self._pixel_check(golden, expected, graph) for graph in graphs)
                 if not graphs:
                     point = self._decoder_knobs(golden, expected)
                     yield f"{golden.file}: {expected.file}", partial(_no_decoder, point)
+
+    def pixel_checks(self, file: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Those of the decoder in this file."""
+        for golden in self.manifest.background.golden:
+            for expected in golden.pictures:
+                graphs = self._decoders(golden, expected)
+                yield from (self._pixel_check(golden, expected, graph) for graph in graphs if graph.file == file)
+
+    def _pixel_check(self, golden: Golden, expected: GoldenPicture, graph: BakedGraph) -> tuple[str, Callable[[], str]]:
+        return f"{golden.file}: {graph.file}", partial(self._pixels, golden, expected, graph)
 
     def _read(self, name: str) -> bytes:
         return bundle_files.read(self.bundle.root / name, self.manifest.background.files[name])
@@ -90,12 +137,13 @@ class _Verified:
         return {name: value for name, value in {**golden.knobs, **expected.knobs}.items() if name in baked}
 
     def _decoders(self, golden: Golden, expected: GoldenPicture) -> list[BakedGraph]:
-        """Those that should give this golden picture: of every precision."""
+        """Those that should give this golden picture."""
         point, model = self._decoder_knobs(golden, expected), self._model(golden)
         return [
             graph
             for graph in self.bundle.info.graphs
-            if graph.side == "decode" and graph.model == model and point.items() <= graph.knobs.items()
+            if (graph.side, graph.model, graph.precision) == ("decode", model, expected.precision)
+            and point.items() <= graph.knobs.items()
         ]
 
     def _model(self, golden: Golden) -> int:
@@ -133,7 +181,7 @@ class _Verified:
 
         # A file carries its quality.
         asked = {name: value for name, value in graph.knobs.items() if name != knobs.QUALITY}
-        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads) as codec:
+        with Codec(self.bundle, self.engine, asked, graph.precision, threads=self.threads, plugin=self.plugin) as codec:
             decoded = codec.decode(self._read(golden.file))
         pixels, name = decoded.pixels, decoded.engine.name
         try:
@@ -144,12 +192,32 @@ class _Verified:
         if pixels.shape != reference.shape:
             raise VerificationFailed(f"decodes to {pixels.shape}, the golden picture is {reference.shape}")
         difference = int(np.abs(pixels.astype(np.int16) - reference).max())
-        if difference > graph.tolerance_levels:
+        coarser = tolerance(name) or Tolerance(0, 0.0)
+        levels = max(graph.tolerance_levels, coarser.levels)
+        least = min(filter(None, (graph.tolerance_db, coarser.psnr_db)), default=0.0)
+        if difference > levels:
             raise VerificationFailed(
-                f"{name} is off by {difference} levels, {graph.tolerance_levels} are allowed",
+                f"{name} is off by {difference} levels, {levels} are allowed",
                 hint="use another engine or precision on this device",
             )
-        return f"{name} is off by {difference} of {graph.tolerance_levels} levels"
+        found = f"{name} is off by {difference} of {levels} levels"
+        if not least:
+            return found
+        psnr = _psnr(pixels, reference)
+        if psnr < least:
+            raise VerificationFailed(
+                f"{name} is {psnr:.1f} dB from the golden picture, {least:g} are demanded",
+                hint="use another engine or precision on this device",
+            )
+        return f"{found}, {psnr:.1f} dB of at least {least:g}"
+
+
+def _psnr(pixels: Pixels, reference: Pixels) -> float:
+    """In dB, for a peak of 255."""
+    import numpy as np
+
+    error = float(np.square(pixels.astype(np.float64) - reference).mean())
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def _no_decoder(point: Knobs) -> NoReturn:

@@ -48,7 +48,10 @@ def main() -> None:
         progress=lambda step: print(f"exporting: {step}", file=sys.stderr),
     )
     print(f"exported {bundle} in {time.perf_counter() - start:.1f} s, model {report.model_id}")
-    print(f"  graphs within {max(report.errors.values()):.1e} of PyTorch")
+    single = [error for file, error in report.errors.items() if ".fp16." not in file]
+    print(f"  graphs in fp32 within {max(single):.1e} of PyTorch")
+    for file, close in report.closeness.items():
+        print(f"  {file} within {close.psnr:.1f} dB of fp32")
     print(f"  integer scale network costs {report.entropy_cost.overhead_percent:+.3f} % bits")
 
     with edgecodec.open_bundle(bundle) as codec:

@@ -58,6 +58,7 @@ SECTIONS = (
             "edgecodec.engine.Port",
             "edgecodec.engine.Options",
             "edgecodec.engine.RunningEngine",
+            "edgecodec.engine.Copies",
         ),
     ),
     (
@@ -70,6 +71,9 @@ SECTIONS = (
             "edgecodec_export.FuseOptions",
             "edgecodec_export.fuse_bundle",
             "edgecodec_export.FusedGraph",
+            "edgecodec_export.TritonOptions",
+            "edgecodec_export.write_repository",
+            "edgecodec_export.TritonModel",
         ),
     ),
 )
@@ -160,7 +164,8 @@ def _signature(function: griffe.Function, name: str) -> str:
 
 
 def _field(field: griffe.Attribute) -> str:
-    default = f" = {field.value}" if field.value is not None and "field(" not in str(field.value) else ""
+    value = str(field.value).replace("'", '"')  # as ruff formats the page
+    default = f" = {value}" if field.value is not None and "field(" not in value else ""
     annotation = str(field.annotation)
     if annotation.startswith("Annotated["):  # the rest is for the command line
         annotation = annotation.removeprefix("Annotated[").partition(", ")[0]

@@ -9,14 +9,18 @@ from typing import Annotated
 import typer
 
 import edgecodec
+from edgecodec.cli.bench import bench
+from edgecodec.cli.build import build
 from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
+from edgecodec.cli.doctor import doctor
 from edgecodec.cli.encode import encode
 from edgecodec.cli.export import export
 from edgecodec.cli.fuse import fuse
 from edgecodec.cli.inspect import inspect
 from edgecodec.cli.signals import leaving_threads_behind, unwinding_on
 from edgecodec.cli.train import train
+from edgecodec.cli.triton import triton
 from edgecodec.cli.verify import verify
 from edgecodec.errors import typed
 
@@ -27,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, encode, decode, inspect, verify, train):
+for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, doctor, train):
     app.command()(command)
 
 

@@ -38,7 +38,9 @@ def decode(
     bundle: BundlePath,
     output: Output = None,
     knobs: DecoderKnobs,
-    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: bundle's first]")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp16 on GPUs, else fp32]")
+    ] = None,
     picture_format: Annotated[
         str | None, typer.Option("--format", metavar="F", help="png, ppm, npy... [default: by extension, or png]")
     ] = None,
@@ -65,9 +67,13 @@ def decode(
             precision=precision,
             limits=limits,
             threads=engine.threads,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)
+            for note in codec.notes:
+                console.say(note)
             make_folders(jobs)
             tally = Tally(console, len(jobs))
             ready: list[tuple[Job, Source]] = []

@@ -69,6 +69,7 @@ def encode(
     seed: Annotated[
         int | None, typer.Option(metavar="S", help="Of the noise that some decoders take. [default: 0]")
     ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp32]")] = None,
     engine: EngineOptions,
     size: SizeOptions,
     write: WriteOptions,
@@ -87,7 +88,15 @@ def encode(
 
         values = chosen(knobs)
         with edgecodec.open_bundle(
-            bundle, engine.checked_name(), limits=limits, threads=engine.threads, **size.room()
+            bundle,
+            engine.checked_name(),
+            encode_precision=precision,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
+            limits=limits,
+            threads=engine.threads,
+            one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
+            **size.room(),
         ) as codec:
             say_what_opened(codec, console)
             codec.check_encoding(knobs=values, target_bpp=target_bpp, seed=seed)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Annotated
+
+import typer
 
 from edgecodec.cli.knob_options import BakedKnobs, lists
 from edgecodec.cli.option_groups import with_groups
@@ -13,7 +16,15 @@ from edgecodec_export.options import ExportOptions
 
 
 @with_groups
-def export(options: ExportOptions, knobs: BakedKnobs, talk: TalkOptions) -> None:
+def export(
+    options: ExportOptions,
+    knobs: BakedKnobs,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P,P...", help="Precisions of the graphs. [default: fp32,fp16]")
+    ] = None,
+    *,
+    talk: TalkOptions,
+) -> None:
     """Turn a checkpoint into a bundle (needs edgecodec[export])."""
     with reporting(talk) as console:
         from edgecodec_export.checkpoint_files import examine
@@ -27,7 +38,9 @@ def export(options: ExportOptions, knobs: BakedKnobs, talk: TalkOptions) -> None
             raise EngineUnavailable(
                 f"export needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        report = export_bundle(replace(options, knobs=lists(knobs)), progress=console.say)
+        names = None if precision is None else [name.strip() for name in precision.split(",")]
+        asked = replace(options, knobs=lists(knobs), precision=names)
+        report = export_bundle(asked, progress=console.say)
         for line in summary(report):
             console.say(line)
         console.record({"ok": True, **asdict(report)})

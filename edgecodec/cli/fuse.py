@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from edgecodec.cli.knob_options import FusedKnobs, lists
+from edgecodec.cli.knob_options import GraphKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
@@ -13,7 +13,7 @@ from edgecodec_export.options import FuseOptions
 
 
 @with_groups
-def fuse(options: FuseOptions, knobs: FusedKnobs, talk: TalkOptions) -> None:
+def fuse(options: FuseOptions, knobs: GraphKnobs, talk: TalkOptions) -> None:
     """Write decoders as ONNX graphs from bytes to pixels (needs edgecodec[export])."""
     with reporting(talk) as console:
         try:

@@ -33,6 +33,7 @@ def inspect(
                 info = edgecodec.inspect(job.source(ANY))
                 facts: dict[str, Any] = {"input": path, "ok": True, **asdict(info)}
                 if isinstance(info, BundleInfo):
+                    facts["precisions"] = {"encode": info.precisions("encode"), "decode": info.precisions("decode")}
                     facts["decoding_cost"] = entropy_cost(path)
                 if talk.json:
                     console.record(facts)

@@ -45,6 +45,15 @@ class DecoderKnobs:
 
 
 @dataclass(frozen=True)
+class EitherKnobs:
+    """Knobs of the encoder or the decoder, whichever is at work."""
+
+    knob: Annotated[
+        list[str] | None, Option(metavar="NAME=VALUE", help="Any knob of what is measured; see inspect.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class BakedKnobs:
     """Lists of values to bake. None: the family's choice."""
 
@@ -62,25 +71,28 @@ class BakedKnobs:
 
 
 @dataclass(frozen=True)
-class FusedKnobs:
-    """Lists of values of decoders to fuse. None: any value."""
+class GraphKnobs:
+    """Lists of values by which graphs of a bundle are chosen. None: any value."""
 
-    alpha: Annotated[str | None, Option(metavar="A,A...", help="Decoders of this realism.")] = None
-    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Decoders of this quality.")] = None
-    beta: Annotated[str | None, Option(metavar="B,B...", help="Decoders of this realism.")] = None
+    alpha: Annotated[str | None, Option(metavar="A,A...", help="Graphs of this realism.")] = None
+    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Graphs of this quality.")] = None
+    beta: Annotated[str | None, Option(metavar="B,B...", help="Graphs of this realism.")] = None
     knob: Annotated[
-        list[str] | None, Option(metavar="NAME=V,V...", help="Decoders with these values of any knob; see inspect.")
+        list[str] | None, Option(metavar="NAME=V,V...", help="Graphs with these values of any knob; see inspect.")
     ] = None
 
 
-def chosen(options: EncoderKnobs | DecoderKnobs) -> dict[str, float]:
+_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | GraphKnobs
+
+
+def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, float]:
     """Values by knob. Raises InvalidArgument."""
     shorthands = {name: value for name, value in _shorthands(options) if value is not None}
     general = {name: parse_number(text, f"--knob {name}") for name, text in _general(options).items()}
     return _merged(shorthands, general)
 
 
-def lists(options: BakedKnobs | FusedKnobs) -> dict[str, tuple[float, ...]]:
+def lists(options: BakedKnobs | GraphKnobs) -> dict[str, tuple[float, ...]]:
     """Lists of values by knob. Raises InvalidArgument."""
     shorthands = {name: parse_numbers(text, f"--{name}") for name, text in _shorthands(options) if text is not None}
     general = {name: parse_numbers(text, f"--knob {name}") for name, text in _general(options).items()}
@@ -103,11 +115,11 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
         raise InvalidArgument(f"{text!r} is not a list of numbers", where=option, hint="like 0,0.5,1") from error
 
 
-def _shorthands(options: EncoderKnobs | DecoderKnobs | BakedKnobs | FusedKnobs) -> Iterator[tuple[str, Any]]:
+def _shorthands(options: _Options) -> Iterator[tuple[str, Any]]:
     return ((field.name, getattr(options, field.name)) for field in fields(options) if field.name != _GENERAL)
 
 
-def _general(options: EncoderKnobs | DecoderKnobs | BakedKnobs | FusedKnobs) -> dict[str, str]:
+def _general(options: _Options) -> dict[str, str]:
     """Texts by knob, of what --knob was given. Raises InvalidArgument."""
     texts: dict[str, str] = {}
     for given in options.knob or ():

@@ -32,7 +32,7 @@ def report(console: Console, job: Job, result: Encoded | Decoded, more: dict[str
             f"  {tiles.count} tiles of {tiles.width}x{tiles.height}, {tiles.overhead:.0%} more pixels than the picture",
             level=1,
         )
-    console.say(f"  engine: {engine.name} {engine.version} on {engine.device}", level=1)
+    console.say(f"  engine: {engine.name} {engine.version} on {engine.device}, {engine.precision}", level=1)
     for name, reason in engine.passed_over:
         console.say(f"  not {name}: {reason}", level=1)
     facts = {

@@ -34,6 +34,12 @@ class EngineOptions:
     """What runs the graphs."""
 
     engine: Annotated[str, Option(metavar="NAME", help=_engine_help())] = engine_registry.AUTO
+    engine_library: Annotated[
+        str | None, Option(metavar="PATH", help="Plugin of ONNX Runtime that has the engine: a library or a package.")
+    ] = None
+    engine_device: Annotated[
+        str | None, Option(metavar="NAME", help="Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]")
+    ] = None
     threads: Annotated[
         int | None,
         Option("--threads", "-j", min=1, max=MAX_THREADS, metavar="N", help="Processor threads. [default: all]"),

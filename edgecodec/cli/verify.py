@@ -16,6 +16,10 @@ from edgecodec.errors import VerificationFailed
 @with_groups
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="Pixels of these decoders alone. [default: all; on ARM CPUs fp32]")
+    ] = None,
+    *,
     engine: EngineOptions,
     talk: TalkOptions,
 ) -> None:
@@ -24,7 +28,15 @@ def verify(
         from edgecodec.verify import verify as checks_of
 
         failed = 0
-        for check in checks_of(bundle, engine.checked_name(), engine.threads):
+        checks = checks_of(
+            bundle,
+            engine.checked_name(),
+            engine.threads,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
+            precision=precision,
+        )
+        for check in checks:
             failed += not check.passed
             console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}")
             console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})

@@ -12,7 +12,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecodec.engine import Backend, Engine, Graph, NativeEngine, Options, Port, RunningEngine, Variant
+from edgecodec.engine import (
+    Backend,
+    Engine,
+    Graph,
+    NativeEngine,
+    Options,
+    Plugin,
+    Port,
+    RunningEngine,
+    SizeRange,
+    Variant,
+)
 from edgecodec.errors import EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec.interruptible import interruptible
 
@@ -23,6 +34,8 @@ if TYPE_CHECKING:
 
 _PROVIDERS = {"": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _OLDEST, _OLDEST_NATIVE = (1, 18), (1, 20)
+#: Bytes of weights from which on the optimiser, which copies them, takes longer than it saves for one picture.
+_LARGE_WEIGHTS = 64 << 20
 _WARNING, _FATAL = 2, 4  # ONNX Runtime's log severities, the first its default
 #: Set to 1 before the import it keeps ONNX Runtime (1.29 and newer) from sending facts about its use over the network
 #: and from writing an identifier of the device under HOME. The function that turns telemetry off comes too late.
@@ -32,11 +45,12 @@ TELEMETRY = "ORT_DISABLE_TELEMETRY"
 class OnnxRuntime(Engine):
     """A session on one provider, checked to be the one that was asked for."""
 
-    def __init__(self, session: Any, graph: Graph, variant: str, runtime: Any) -> None:
+    def __init__(self, session: Any, graph: Graph, variant: str, runtime: Any, sizes: tuple[SizeRange, ...]) -> None:
         self._session: Any = session
         self._runtime = runtime
         self._scalars = {port.name: port.shape for port in session.get_inputs() if port.name in graph.scalars}
         self._variant = variant
+        self._allowed_sizes = sizes
         self._outputs = [output.name for output in session.get_outputs()]
 
     @classmethod
@@ -58,6 +72,8 @@ class OnnxRuntime(Engine):
 
     @classmethod
     def load(cls, graph: Graph, variant: str, options: Options) -> OnnxRuntime:
+        from edgecodec_engines.onnxruntime_options import allowed_sizes, provider_options
+
         runtime = import_runtime()
         provider = _PROVIDERS[variant]
         settings = runtime.SessionOptions()
@@ -68,15 +84,22 @@ class OnnxRuntime(Engine):
         settings.enable_mem_pattern = options.low_memory
         # Threads that spin after a call would take the processor from the entropy stage of the next picture.
         settings.add_session_config_entry("session.force_spinning_stop", "1")
+        if options.one_shot and not variant and sum(map(len, graph.weights.values())) > _LARGE_WEIGHTS:
+            settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
+
+        chosen = provider_options(variant, graph, runtime.__version__)
 
         def start() -> Any:
             with _silenced(runtime) if variant else nullcontext():
                 # A fallback is a second try on the processor, whatever the first was on, and is announced on standard
                 # output.
                 return runtime.InferenceSession(
-                    _source(settings, graph), sess_options=settings, providers=[provider], enable_fallback=0
+                    _source(settings, graph),
+                    sess_options=settings,
+                    providers=[(provider, chosen)] if chosen else [provider],
+                    enable_fallback=0,
                 )
 
         try:
@@ -97,7 +120,7 @@ class OnnxRuntime(Engine):
         session._model_bytes = None  # kept for a fallback alone, and as large as the weights
         _check_ports(graph, "input", _promised_inputs(graph), session.get_inputs())
         _check_ports(graph, "output", _promised(graph.outputs), session.get_outputs())
-        return cls(session, graph, variant, runtime)
+        return cls(session, graph, variant, runtime, allowed_sizes(variant, graph))
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         session = self._session  # which `close` on another thread may take away
@@ -117,6 +140,9 @@ class OnnxRuntime(Engine):
             raise EngineFailed(f"ONNX Runtime failed: {_first_line(error)}") from error
         return dict(zip(self._outputs, results, strict=True))
 
+    def allowed_sizes(self) -> tuple[SizeRange, ...]:
+        return self._allowed_sizes
+
     def close(self) -> None:
         self._session = None
 
@@ -130,6 +156,16 @@ def native(variant: str) -> NativeEngine | None:
     os.environ.setdefault(TELEMETRY, "1")
     library = _package_library()
     return None if variant or library is None else NativeEngine("onnxruntime", library)
+
+
+def plugin_engine(provider: str, plugin: Plugin) -> NativeEngine:
+    """The engine of a provider that a plugin brings; whether the plugin has it is seen when it is opened.
+
+    Raises EngineUnavailable where there is nothing to run it with.
+    """
+    from edgecodec_engines.onnxruntime_plugins import path_of_library, runtime_library
+
+    return NativeEngine(f"onnxruntime:{provider}", runtime_library(), path_of_library(plugin.library), plugin.device)
 
 
 def _package_library() -> Path | None:
@@ -160,13 +196,14 @@ def _in_package(pattern: str) -> list[Path]:
 BACKEND = Backend(
     "onnxruntime",
     (
-        Variant("", "cpu", auto_rank=1),
-        Variant("cuda", "cuda", auto_rank=0),
+        Variant("", "cpu", auto_rank=2),
+        Variant("cuda", "cuda", auto_rank=0, precision="fp16"),
         # It compiles for minutes at first use, so it has to be asked for.
-        Variant("tensorrt", "tensorrt", auto_rank=None),
+        Variant("tensorrt", "tensorrt", auto_rank=None, precision="fp16"),
     ),
     OnnxRuntime,
     native,
+    plugin_engine,
 )
 
 

@@ -1,11 +1,11 @@
 // An engine of the caller's: TensorRT itself, for a Jetson whose ONNX Runtime was built without it. TensorRT 10.3
 // (JetPack 6) or newer.
 //
-//     trtexec --onnx=hific.bundle/synthesis-alpha0.5.onnx --saveEngine=plans/synthesis-alpha0.5.onnx.plan ...
+//     edgecodec build hific.bundle --alpha 0.5 -o plans
 //     tensorrt_engine photo.edgc hific.bundle plans photo.ppm [alpha=0.5]
 //
-// `trtexec` builds a plan for this device from a graph of the bundle, for the latents' sizes from --minShapes to
-// --maxShapes; README.md has the whole command. A plan holds code of the machine: load none that you did not build.
+// `edgecodec build` builds a plan for this device from a graph of the bundle; README.md has the command of `trtexec` that
+// does so without Python. A plan holds code of the machine: load none that you did not build.
 //
 // What an engine is: a table of four functions (ec_engine). The library calls `load` once for each graph that it needs,
 // then `run` for every picture or tile, with inputs and outputs in the processor's memory.
@@ -97,7 +97,8 @@ ec_shape_range shapes_of(const nvinfer1::ICudaEngine &engine, const ec_port &lat
 ec_status load(void *context, const ec_job *, const ec_graph_data *data, const ec_engine_options *,
                ec_loaded_graph *out, ec_error *error) try {
     Context &self = *static_cast<Context *>(context);
-    const std::string path = self.plans + "/" + data->graph->file + ".plan";
+    const std::string graph = data->graph->file;
+    const std::string path = self.plans + "/" + graph.substr(0, graph.rfind('.')) + ".plan";
     std::ifstream file(path, std::ios::binary);
     const std::vector<char> plan((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (!file || plan.empty()) return fail(error, EC_ENGINE_UNAVAILABLE, ("no plan " + path).c_str());

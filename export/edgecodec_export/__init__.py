@@ -10,19 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgecodec_export.fused.writing import FusedGraph, fuse_bundle
-    from edgecodec_export.options import ExportOptions, FuseOptions
+    from edgecodec_export.options import ExportOptions, FuseOptions, TritonOptions
     from edgecodec_export.pipeline import export_bundle
     from edgecodec_export.report import ExportReport
+    from edgecodec_export.triton.repository import TritonModel, write_repository
 
-__all__ = ["ExportOptions", "ExportReport", "FuseOptions", "FusedGraph", "export_bundle", "fuse_bundle"]
+__all__ = [
+    "ExportOptions",
+    "ExportReport",
+    "FuseOptions",
+    "FusedGraph",
+    "TritonModel",
+    "TritonOptions",
+    "export_bundle",
+    "fuse_bundle",
+    "write_repository",
+]
 
 _HOMES = {
     "ExportOptions": "options",
     "ExportReport": "report",
     "FuseOptions": "options",
     "FusedGraph": "fused.writing",
+    "TritonModel": "triton.repository",
+    "TritonOptions": "options",
     "export_bundle": "pipeline",
     "fuse_bundle": "fused.writing",
+    "write_repository": "triton.repository",
 }
 
 

@@ -12,6 +12,8 @@ from typer import Argument, Option
 
 #: Folder of a bundle for fused graphs.
 FUSED = "fused"
+#: Of every bundle, where the graphs stay within the bounds of each.
+PRECISIONS = ("fp32", "fp16")
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,10 @@ class ExportOptions:
     between the two. knobs: the values to bake by name; knobs that are not named get the family's own choice. family:
     the checkpoint's family, for files that are not recognised. calibration: a folder of photographs. entropy_from: a
     bundle of the same checkpoint whose entropy model to keep, so that the files it has coded decode with the new one.
-    fused: write the decoders as fused graphs too, to the folder FUSED of the bundle. force: replace a bundle that is
-    already there.
+    precision: those of the graphs; None for PRECISIONS, of which those whose graphs miss their bounds are left out. One
+    that is named is exported, or is an error. fused: write the decoders as fused graphs too, to the folder FUSED of the
+    bundle. triton: write them as models to this repository too, as `TritonOptions` does by default. force: replace a
+    bundle, and models, that are there.
     """
 
     checkpoint: Annotated[Path, Option("--ckpt", metavar="FILE", help="Trained weights, as their authors saved them.")]
@@ -45,7 +49,11 @@ class ExportOptions:
         ),
     ] = None
     fused: Annotated[bool, Option("--fused", help="Write the decoders as fused graphs too; see fuse.")] = False
+    triton: Annotated[
+        Path | None, Option(metavar="DIR", help="Write the decoders to a Triton model repository too; see triton.")
+    ] = None
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
+    precision: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,28 @@ class FuseOptions:
             return self.output
         named = self.bundle if self.bundle.name not in ("", "..") else Path(os.path.abspath(self.bundle))
         return named.with_name(f"{named.name.removesuffix('.bundle')}.fused")
+
+
+@dataclass(frozen=True)
+class TritonOptions:
+    """Decoders of `bundle` to write as models to the repository `output`, which may hold others.
+
+    knobs, precision: as in FuseOptions. name: begins the models' names; None: as the bundle is called. mounted_at: the
+    path of the repository on the server. library: a build of libedgecodec for the server; None: the one in use here.
+    threads: of the processor for each instance, or None for all. force: replace models that are there.
+    """
+
+    bundle: Annotated[Path, Argument(metavar="BUNDLE", help="Folder that export wrote.")]
+    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Model repository to write to.")]
+    knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    precision: Annotated[str | None, Option(metavar="P", help="fp32, fp16... [default: all]")] = None
+    name: Annotated[str | None, Option(metavar="NAME", help="Begins models' names. [default: the bundle's]")] = None
+    mounted_at: Annotated[str, Option(metavar="PATH", help="Where the server sees the repository.")] = "/models"
+    device: Annotated[str, Option(metavar="D", help="Runs the network: cpu or gpu.")] = "cpu"
+    instances: Annotated[int, Option(min=1, metavar="N", help="Pictures at a time, for each model.")] = 1
+    threads: Annotated[int | None, Option(min=1, metavar="N", help="For each instance. [default: all]")] = None
+    library: Annotated[
+        Path | None, Option(metavar="FILE", help="libedgecodec for the server. [default: the one in use here]")
+    ] = None
+    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Let the graphs refuse larger pictures.")] = 1 << 26
+    force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False

@@ -8,6 +8,7 @@ bytes, on any number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,9 +45,11 @@ from edgecodec_export.file_hash import sha256_of
 from edgecodec_export.fused.writing import fuse_bundle
 from edgecodec_export.graphs.export_graphs import export_graphs
 from edgecodec_export.one_thread import one_thread
-from edgecodec_export.options import FUSED, ExportOptions, FuseOptions
+from edgecodec_export.options import FUSED, ExportOptions, FuseOptions, TritonOptions
+from edgecodec_export.precisions import SINGLE, Precision, named
 from edgecodec_export.report import ExportReport
 from edgecodec_export.text import Progress, printable
+from edgecodec_export.triton.repository import write_repository
 
 GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment, so that padding is covered
 
@@ -57,8 +60,9 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     progress: receives a line before each step, and lines about rounded knobs and parts of a file that are left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
-    entropy_from, ModelMismatch and what opening a bundle raises.
+    entropy_from, ModelMismatch and what opening a bundle raises. A repository that cannot be written leaves the bundle.
     """
+    precisions = named(options.precision)
     refuse_existing(options.output, options.force)
     inputs = (options.checkpoint, options.mse_checkpoint, options.calibration, options.entropy_from)
     refuse_inputs_inside(options.output, filter(None, inputs))
@@ -70,9 +74,22 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     earlier = options.entropy_from
     kept = None if earlier is None else keep_entropy(earlier, model, source.family, source.preset)
     pictures = load_calibration_pictures(options.calibration, model.latent_alignment(), model.SMALLEST_SIDE)
-    return write_bundle(
-        options.output, source, baking, pictures, kept=kept, fused=options.fused, force=options.force, progress=progress
+    report = write_bundle(
+        options.output,
+        source,
+        baking,
+        pictures,
+        kept=kept,
+        precisions=precisions,
+        leave_out=options.precision is None,
+        fused=options.fused,
+        force=options.force,
+        progress=progress,
     )
+    if options.triton is None:
+        return report
+    models = write_repository(TritonOptions(options.output, options.triton, force=options.force), progress)
+    return replace(report, triton=models)
 
 
 def write_bundle(
@@ -82,14 +99,17 @@ def write_bundle(
     pictures: CalibrationPictures,
     *,
     kept: KeptEntropy | None = None,
+    precisions: Sequence[Precision] = (SINGLE,),
+    leave_out: bool = False,
     fused: bool = False,
     force: bool = False,
     progress: Progress = lambda line: None,
 ) -> ExportReport:
     """Write a bundle of every encoder and decoder that `baking` bakes.
 
-    kept: the entropy model to use instead of freezing a new one. fused: write fused graphs too. Raises ModelMismatch if
-    the kept entropy model does not fit the model, and what `export_bundle` raises for `output` and for the networks.
+    kept: the entropy model to use instead of freezing a new one. precisions: of the graphs. leave_out: go without a
+    precision other than fp32 whose graphs miss their bounds. fused: write fused graphs too. Raises ModelMismatch if the
+    kept entropy model does not fit the model, and what `export_bundle` raises for `output` and for the networks.
     """
     refuse_existing(output, force)
     baked = (*baking.encoder_knobs(), *baking.decoder_knobs())
@@ -99,19 +119,28 @@ def write_bundle(
     with one_thread() as workers, appearing_whole(output, force) as folder:
         frozen = freeze_entropy(baking, pictures, kept, workers, progress)
         (folder / ENTROPY).write_bytes(frozen.data)
-        model = ExportedModel(baking, frozen, export_graphs(folder, baking, frozen, photograph, progress))
+        graphs = export_graphs(folder, baking, frozen, pictures, progress, precisions, leave_out=leave_out)
+        model = ExportedModel(baking, frozen, graphs)
         description = describe(source, [model], indexed_files(folder))
         progress("golden pictures")
         write_index(folder, description)  # golden pictures are made with the bundle itself
         golden = write_golden(folder, description, crop(photograph, *GOLDEN_SIZE))
         description = replace(description, files=indexed_files(folder))
         write_index(folder, description)
-        graphs = fuse_bundle(FuseOptions(folder, folder / FUSED), progress) if fused else ()
+        fused_graphs = fuse_bundle(FuseOptions(folder, folder / FUSED), progress) if fused else ()
         write_card(folder, description, background(source, model, golden, {}))
         write_manifest(folder, description, background(source, model, golden, listed_files(folder)))
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return ExportReport(
-        output, frozen.entropy.model_id, model.exported.errors, frozen.cost, size, kept is not None, graphs
+        output,
+        frozen.entropy.model_id,
+        graphs.errors,
+        frozen.cost,
+        size,
+        kept_entropy=kept is not None,
+        fused=fused_graphs,
+        closeness=graphs.closeness,
+        left_out=graphs.left_out,
     )
 
 

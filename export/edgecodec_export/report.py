@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgecodec.description import Closeness
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.fused.writing import FusedGraph
 from edgecodec_export.options import FUSED
 from edgecodec_export.text import label
+from edgecodec_export.triton.repository import TritonModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class ExportReport:
     """What an export wrote.
 
     errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
-    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED.
+    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. closeness, left_out: as
+    `ExportedGraphs` has them. triton: models in the repository.
     """
 
     path: Path
@@ -27,16 +30,26 @@ class ExportReport:
     size: int
     kept_entropy: bool = False
     fused: tuple[FusedGraph, ...] = ()
+    closeness: Mapping[str, Closeness] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    triton: tuple[TritonModel, ...] = ()
 
 
 def summary(report: ExportReport) -> list[str]:
     """Lines for people: what was written, how exact the graphs are, and what the integer entropy model costs."""
     lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
-    lines += [f"  {name}  largest error {error:.1e}" for name, error in report.errors.items()]
+    for name, error in report.errors.items():
+        close = report.closeness.get(name)
+        measured = (
+            "" if close is None else f", {close.psnr:.1f} dB to fp32, {-close.mean_loss:+.3f} dB to the originals"
+        )
+        lines.append(f"  {name}  largest error {error:.1e}{measured}")
     lines += [f"  {FUSED}/{each.file}  {each.size / 1e6:.1f} MB" for each in report.fused]
+    lines += [f"  Triton: {each.name}  {each.size / 1e6:.1f} MB" for each in report.triton]
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
+    lines += [f"warning: {line}" for line in report.left_out]
     return lines + _warnings(cost, report.kept_entropy)
 
 

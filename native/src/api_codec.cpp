@@ -41,12 +41,12 @@ void ec_core_codec_unload(ec_codec *codec) {
     if (codec != nullptr && codec->codec.graphs() != nullptr) codec->codec.graphs()->unload();
 }
 
-ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
-                               ec_error *error) {
+ec_status ec_core_job_shapes(ec_job *job, const ec_shape_range *shapes, size_t count, uint32_t *again,
+                             ec_error *error) {
     return guarded(error, [&] {
-        if (codec == nullptr || (shapes == nullptr && count > 0) || count > EC_MAX_SHAPES) {
-            throw Failure(EC_INVALID_ARGUMENT, "codec or shapes missing, or too many shapes");
+        if (job == nullptr || again == nullptr || (shapes == nullptr && count > 0) || count > EC_MAX_SHAPES) {
+            throw Failure(EC_INVALID_ARGUMENT, "job, shapes or again missing, or too many shapes");
         }
-        codec->codec.set_shapes(graph, {shapes, shapes + count});
+        *again = static_cast<Job *>(job)->take_shapes({shapes, shapes + count}) ? 1 : 0;
     });
 }

@@ -16,6 +16,8 @@ typedef enum option_id {
     KNOB,
     PRECISION,
     ENGINE,
+    ENGINE_LIBRARY,
+    ENGINE_DEVICE,
     THREADS,
     TILE,
     MAX_MEMORY,
@@ -41,8 +43,10 @@ static const option OPTIONS[] = {
     {ALPHA, 0, "alpha", "A", "Realism, as exported. [default: bundle's]"},
     {BETA, 0, "beta", "B", "Realism, as exported. [default: bundle's]"},
     {KNOB, 0, "knob", "NAME=VALUE", "Any knob of the decoder; may be repeated."},
-    {PRECISION, 0, "precision", "P", "fp32, fp16... [default: bundle's first]"},
+    {PRECISION, 0, "precision", "P", "fp32, fp16... [default: fp16 on GPUs, else fp32]"},
     {ENGINE, 0, "engine", "NAME", "onnxruntime, onnxruntime:cuda, onnxruntime:tensorrt... [default: onnxruntime]"},
+    {ENGINE_LIBRARY, 0, "engine-library", "PATH", "Plugin of ONNX Runtime that has the engine."},
+    {ENGINE_DEVICE, 0, "engine-device", "NAME", "Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]"},
     {THREADS, 'j', "threads", "N", "Processor threads. [default: all]"},
     {TILE, 0, "tile", "auto|N|off", "Work in tiles of N pixels a side, or as memory asks. [default: auto]"},
     {MAX_MEMORY, 0, "max-memory", "SIZE", "Memory for one engine call, like 4G. [default: half of what is free]"},
@@ -168,6 +172,8 @@ static ec_status take(command_line *line, option_id id, char *value, ec_error *e
         case PRECISION: codec->precision = value; break;
         /* What is fastest is chosen by Python's command; here auto is the default engine. */
         case ENGINE: codec->engine = strcmp(value, "auto") == 0 ? NULL : value; break;
+        case ENGINE_LIBRARY: codec->provider_library = value; break;
+        case ENGINE_DEVICE: codec->provider_device = value; break;
         case THREADS:
             status = read_count(value, "--threads", 256, &count, error);
             codec->threads = (uint32_t)count;

@@ -61,7 +61,7 @@ def test_two_checkpoints_give_a_decoder_for_each_alpha(name: str) -> None:
     assert baking.default_knobs() == {"alpha": 1.0}
     assert model.baking(mse=mse).decoder_knobs() == [{"alpha": 0.0}, {"alpha": 0.5}, {"alpha": 1.0}]
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    mixed = baking.decoder({"alpha": 0.25}).module.state_dict()
+    mixed = baking.baked_decoder({"alpha": 0.25}).module.state_dict()
     for key, tensor in before.items():
         torch.testing.assert_close(
             mixed[f"model.{key}"], 0.75 * mse.state_dict()[key] + 0.25 * tensor, rtol=1e-6, atol=1e-6
@@ -181,5 +181,5 @@ def test_an_interpolation_does_not_touch_what_it_was_given() -> None:
     model = copy.deepcopy(tiny_codec("hyperprior"))
     mse = second(model)
     copies = {name: tensor.clone() for name, tensor in mse.state_dict().items()}
-    Interpolation(model, {"alpha": (0.5,)}, mse).decoder({"alpha": 0.5})
+    Interpolation(model, {"alpha": (0.5,)}, mse).baked_decoder({"alpha": 0.5})
     assert all(torch.equal(mse.state_dict()[name], tensor) for name, tensor in copies.items())

@@ -53,7 +53,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(inputs: Path, output: Path, progress: Progress = lambda line: None, **options: Any) -> ExportReport:
     main, mse = inputs / "main.safetensors", inputs / "mse.safetensors"
-    asked = ExportOptions(main, output, mse_checkpoint=mse, calibration=inputs / "photos", **options)
+    asked = ExportOptions(
+        main, output, mse_checkpoint=mse, calibration=inputs / "photos", **options, precision=("fp32",)
+    )
     return export_bundle(asked, progress)
 
 
@@ -108,7 +110,9 @@ def test_the_runtime_reproduces_the_golden_picture(exported: tuple[Path, ExportR
 
 
 def test_a_single_checkpoint_gives_one_decoder_without_knobs(inputs: Path, tmp_path: Path) -> None:
-    export_bundle(ExportOptions(inputs / "main.safetensors", tmp_path / "b", calibration=inputs / "photos"))
+    export_bundle(
+        ExportOptions(inputs / "main.safetensors", tmp_path / "b", calibration=inputs / "photos", precision=("fp32",))
+    )
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     decoders = [graph for graph in manifest["graphs"] if graph["side"] == "decode"]
     assert [(graph["file"], graph["knobs"]) for graph in decoders] == [("synthesis.onnx", {})]
@@ -189,24 +193,26 @@ def test_options_that_cannot_work_are_refused_before_any_work(inputs: Path, tmp_
     main = inputs / "main.safetensors"
     progress: list[str] = []
     with pytest.raises(InvalidArgument, match="two decoders"):
-        export_bundle(ExportOptions(main, tmp_path / "b", knobs={"alpha": (0.5,)}))
+        export_bundle(ExportOptions(main, tmp_path / "b", knobs={"alpha": (0.5,)}, precision=("fp32",)))
     with pytest.raises(InvalidArgument, match="between 0 and 1"):
         export(inputs, tmp_path / "b", knobs={"alpha": (2.0,)}, progress=progress.append)
     with pytest.raises(CannotRead):
-        export_bundle(ExportOptions(inputs / "absent.safetensors", tmp_path / "b"))
+        export_bundle(ExportOptions(inputs / "absent.safetensors", tmp_path / "b", precision=("fp32",)))
     other: Any = second_decoder(tiny_model())
     other.analysis[0].weight.data[0, 0, 0, 0] += 1
     save_checkpoint(tmp_path / "other.safetensors", other, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"analysis\.0\.weight"):
         export_bundle(
-            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors"), progress=progress.append
+            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors", precision=("fp32",)),
+            progress=progress.append,
         )
     signed = Hific(replace(PRESET, signed_images=True))
     signed.load_state_dict(second_decoder(tiny_model()).state_dict())
     save_checkpoint(tmp_path / "other.safetensors", signed, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"signed_images: False and True"):
         export_bundle(
-            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors"), progress=progress.append
+            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors", precision=("fp32",)),
+            progress=progress.append,
         )
     assert progress == ["reading checkpoints"] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors"]

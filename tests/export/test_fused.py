@@ -114,7 +114,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_export_puts_them_into_the_bundle(checkpoint: Path, tmp_path: Path) -> None:
-    options = ExportOptions(checkpoint, tmp_path / "b", calibration=checkpoint.parent / "photos", fused=True)
+    options = ExportOptions(
+        checkpoint, tmp_path / "b", calibration=checkpoint.parent / "photos", fused=True, precision=("fp32",)
+    )
     said: list[str] = []
     report = export_bundle(options, said.append)
     (graph,) = report.fused

@@ -55,7 +55,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / place).mkdir()
         for i, pixels in enumerate(pictures):
             Image.fromarray(pixels).save(folder / place / f"{i}.png")
-    export_bundle(ExportOptions(folder / "tiny.safetensors", folder / "old.bundle", calibration=folder / "here"))
+    export_bundle(
+        ExportOptions(
+            folder / "tiny.safetensors", folder / "old.bundle", calibration=folder / "here", precision=("fp32",)
+        )
+    )
     with edgecodec.open_bundle(folder / "old.bundle", engine="onnxruntime", threads=1) as codec:
         (folder / "old.edgc").write_bytes(codec.encode(picture()).data)
     return folder
@@ -71,6 +75,7 @@ def kept(folder: Path) -> Path:
             folder / "kept.bundle",
             calibration=folder / "there",
             entropy_from=folder / "old.bundle",
+            precision=("fp32",),
         ),
         progress=progress.append,
     )
@@ -94,7 +99,9 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
 
 
 def test_a_bundle_with_another_calibration_does_not_decode_files_of_the_first(folder: Path, tmp_path: Path) -> None:
-    export_bundle(ExportOptions(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there"))
+    export_bundle(
+        ExportOptions(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there", precision=("fp32",))
+    )
     assert model_id_of(tmp_path / "b") != model_id_of(folder / "old.bundle")
     with pytest.raises(ModelMismatch):
         decoded(tmp_path / "b", folder / "old.edgc")
@@ -126,7 +133,14 @@ def test_a_bundle_may_be_replaced_by_its_own_entropy_model_and_names_what_froze_
 ) -> None:
     again = Path(shutil.copytree(kept, tmp_path / "again.bundle"))
     export_bundle(
-        ExportOptions(folder / "tiny.safetensors", again, calibration=folder / "there", entropy_from=again, force=True)
+        ExportOptions(
+            folder / "tiny.safetensors",
+            again,
+            calibration=folder / "there",
+            entropy_from=again,
+            force=True,
+            precision=("fp32",),
+        )
     )
     assert manifest_of(again) == manifest_of(kept)
 
@@ -144,6 +158,7 @@ def refusal(folder: Path, tmp_path: Path, checkpoint: Path, entropy_from: Path |
                 tmp_path / "b",
                 calibration=folder / "there",
                 entropy_from=entropy_from or folder / "old.bundle",
+                precision=("fp32",),
             )
         )
     assert refused.value.code == 41 and sorted(tmp_path.iterdir()) == before
@@ -178,7 +193,13 @@ def test_a_decoder_trained_further_keeps_the_entropy_model(folder: Path, tmp_pat
 
     checkpoint = save(tmp_path / "further.safetensors", retrained(change))
     report = export_bundle(
-        ExportOptions(checkpoint, tmp_path / "b", calibration=folder / "there", entropy_from=folder / "old.bundle")
+        ExportOptions(
+            checkpoint,
+            tmp_path / "b",
+            calibration=folder / "there",
+            entropy_from=folder / "old.bundle",
+            precision=("fp32",),
+        )
     )
     assert report.model_id == model_id_of(folder / "old.bundle")
     brighter = decoded(tmp_path / "b", folder / "old.edgc").astype(int)

@@ -47,7 +47,7 @@ class WarmthBaking(Baking):
     def default_knobs(self) -> Knobs:
         return {"warmth": 0.0}
 
-    def decoder(self, knobs: Knobs) -> Point:
+    def baked_decoder(self, knobs: Knobs) -> Point:
         module = Decoder(self.model, knobs)
         return Point(knobs, module, module)
 
@@ -68,6 +68,7 @@ def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _exported(folder: Path, *options: str) -> tuple[int, str]:
     outcome = run(
         *("export", "--ckpt", folder / "warm.safetensors", "--calibration", folder / "photos"),
+        *("--precision", "fp32"),
         *("-o", folder / "warm.bundle", *options),
     )
     return outcome.status, outcome.talk

@@ -49,6 +49,7 @@ SLOT(DisableMemPattern);
 SLOT(EnableCpuMemArena);
 SLOT(DisableCpuMemArena);
 SLOT(SetSessionLogSeverityLevel);
+SLOT(SetSessionGraphOptimizationLevel);
 SLOT(SetIntraOpNumThreads);
 SLOT(CreateCustomOpDomain);
 SLOT(CustomOpDomain_Add);
@@ -92,9 +93,11 @@ SLOT(ReleaseAvailableProviders);
 SLOT(AddSessionConfigEntry);
 SLOT(SessionOptionsAppendExecutionProvider_TensorRT_V2);
 SLOT(CreateTensorRTProviderOptions);
+SLOT(UpdateTensorRTProviderOptions);
 SLOT(ReleaseTensorRTProviderOptions);
 SLOT(SessionOptionsAppendExecutionProvider_CUDA_V2);
 SLOT(CreateCUDAProviderOptions);
+SLOT(UpdateCUDAProviderOptions);
 SLOT(ReleaseCUDAProviderOptions);
 SLOT(SessionOptionsAppendExecutionProvider);
 SLOT(KernelInfoGetAttribute_tensor);
@@ -104,7 +107,10 @@ SLOT(SessionOptionsSetLoadCancellationFlag);
 SLOT(RegisterExecutionProviderLibrary);
 SLOT(GetEpDevices);
 SLOT(SessionOptionsAppendExecutionProvider_V2);
+SLOT(HardwareDevice_Type);
+SLOT(HardwareDevice_Vendor);
 SLOT(EpDevice_EpName);
+SLOT(EpDevice_Device);
 #endif
 #undef SLOT
 

@@ -17,7 +17,7 @@ INCLUDE = ROOT / "native" / "include" / "edgecodec"
 PUBLIC, INTERNAL = ((INCLUDE / name).read_text() for name in ("edgecodec.h", "core.h"))
 
 #: Structs of the public header that Python has no use for: engines of C, and shapes that they take.
-UNUSED = {"ec_side_range", "ec_shape_range", "ec_loaded_graph", "ec_engine_options", "ec_engine"}
+UNUSED = {"ec_loaded_graph", "ec_engine_options", "ec_engine"}
 
 KINDS = [kind for module in (interface, native) for kind in vars(module).values() if isinstance(kind, type)]
 #: By their name in C, which their docstrings say.

@@ -437,23 +437,6 @@ def test_a_provider_that_is_not_there_is_an_error(name: str, provider: str) -> N
     assert caught.value.hint == "install the onnxruntime build for this device"
 
 
-@with_library
-def test_a_providers_library_that_cannot_be_had_is_an_error(tmp_path: Path, synthesis: LoadedGraph) -> None:
-    missing = tmp_path / "libprovider.so"
-    with pytest.raises(EngineUnavailable) as caught, onnxruntime_table("onnxruntime:odd", LIBRARY, missing):
-        pass
-    if tuple(map(int, synthesis.version.split(".")[:2])) < (1, 22):
-        assert "takes no providers' libraries" in caught.value.message
-    else:
-        assert caught.value.where == str(missing) and "the provider's library cannot be used" in caught.value.message
-
-
-@with_library
-def test_a_providers_library_needs_a_name(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument), onnxruntime_table("onnxruntime", LIBRARY, tmp_path / "libprovider.so"):
-        pass
-
-
 @pytest.mark.parametrize("name", ["", "onnx", "onnxruntime:", "onnxruntimecuda", "openvino"])
 def test_an_engine_of_another_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgument, match="there is no engine called"), onnxruntime_table(name, LIBRARY):

@@ -120,7 +120,7 @@ def test_json_and_quiet(run: Run, file: Path, tmp_path: Path) -> None:
     assert outcome.talk == ""
     assert record["ok"] and record["input"] == str(file) and record["output"] == str(tmp_path / "a.png")
     assert (record["width"], record["height"], record["engine"]["name"]) == (96, 64, "stub")
-    assert set(record["seconds"]) == {"parse", "entropy", "engine", "rest"}
+    assert set(record["seconds"]) == {"parse", "entropy", "upload", "engine", "download", "rest"}
 
 
 def test_auto_says_what_it_took_and_why(run: Run, file: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from support.command_line import run_command
 from support.paths import ROOT
 
 GUIDE = ROOT / "docs" / "commands.md"
-COMMANDS = ["export", "fuse", "encode", "decode", "inspect", "verify", "train"]
+COMMANDS = ["export", "fuse", "triton", "build", "encode", "decode", "inspect", "verify", "bench", "doctor", "train"]
 
 
 def _documented(guide: str, command: str) -> set[str]:

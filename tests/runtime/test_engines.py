@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -23,8 +24,10 @@ from edgecodec.errors import EngineFailed, EngineUnavailable, InvalidArgument, O
 from edgecodec.loading import LoadedGraphs
 from edgecodec.native_engine import NativeGraphs
 from edgecodec_engines import onnxruntime as backend
+from edgecodec_engines.openvino import OpenVino
 from edgecodec_engines.stub import Stub
 from support.command_line import run_command
+from support.engines import REAL_ENGINES, needs_openvino
 from support.paths import ENVIRONMENT, TINY
 
 IMAGE = Port("image", 3, 1)
@@ -32,6 +35,9 @@ LATENTS = (Port("z", 8, 64), Port("r", 8, 16))
 ANALYSIS = Graph(TINY / "analysis.onnx", (TINY / "analysis.onnx").read_bytes(), (IMAGE,), LATENTS)
 FOUND = backend._package_library
 WARNING, FATAL = 2, 4
+#: What `auto` tries before ONNX Runtime on the processor.
+BEFORE_THE_PROVIDERS = ["tensorrt", "tensorrt:rtx"]
+BEFORE_THE_PROCESSOR = ["openvino"] if platform.machine() in ("x86_64", "AMD64") else []
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -54,9 +60,10 @@ class FakeRuntime:
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
-    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
-        assert self.severities[-1] == (WARNING if providers == [CPU] else FATAL)
-        running = providers if self._starts or providers == [CPU] else [CPU]
+    def InferenceSession(self, data: bytes, sess_options: Any, providers: list[Any], enable_fallback: int) -> Any:
+        names = [each if isinstance(each, str) else each[0] for each in providers]
+        assert self.severities[-1] == (WARNING if names == [CPU] else FATAL)
+        running = names if self._starts or names == [CPU] else [CPU]
         image = SimpleNamespace(name=IMAGE.name, type="tensor(uint8)")
         latents = [SimpleNamespace(name=port.name, type="tensor(float)") for port in LATENTS]
         ports = {"get_inputs": [image], "get_outputs": latents, "get_providers": running}
@@ -64,8 +71,20 @@ class FakeRuntime:
         return SimpleNamespace(**calls)
 
 
+@pytest.fixture
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is not installed."""
+
+    def require(variant: str) -> None:
+        raise EngineUnavailable("OpenVINO is not installed", hint="pip install 'edgecodec[openvino]'")
+
+    monkeypatch.setattr(OpenVino, "require", require)
+
+
 @pytest.fixture(params=[True, False], ids=["starts", "falls back"])
-def cuda_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, python_backend: None) -> bool:
+def cuda_starts(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, python_backend: None, no_openvino: None
+) -> bool:
     monkeypatch.setattr(backend, "import_runtime", lambda: FakeRuntime(request.param))
     return bool(request.param)
 
@@ -81,7 +100,78 @@ def test_a_named_provider_never_falls_back(cuda_starts: bool) -> None:
 def test_auto_takes_the_fastest_that_starts_and_says_why(cuda_starts: bool) -> None:
     description = engine_registry.open_engine("auto", ANALYSIS, Options()).describe()
     assert description.name == ("onnxruntime:cuda" if cuda_starts else "onnxruntime")
-    assert [name for name, _ in description.passed_over] == ([] if cuda_starts else ["onnxruntime:cuda"])
+    passed_over = [name for name, _ in description.passed_over]
+    providers = [] if cuda_starts else ["onnxruntime:cuda", *BEFORE_THE_PROCESSOR]
+    assert passed_over == [*BEFORE_THE_PROVIDERS, *providers]
+
+
+@needs_openvino
+@pytest.mark.skipif(not BEFORE_THE_PROCESSOR, reason="on this processor auto does not take it")
+@pytest.mark.parametrize("one_shot", [False, True])
+def test_auto_takes_openvino_for_more_than_one_shot(coded: bytes, one_shot: bool) -> None:
+    with edgecodec.open_bundle(TINY, threads=1, one_shot=one_shot) as codec:
+        engine = codec.decode(coded).engine
+    assert engine.name == ("onnxruntime" if one_shot else "openvino")
+    passed_over = dict(engine.passed_over)
+    assert ("starting takes longer" in passed_over["openvino"]) if one_shot else "openvino" not in passed_over
+
+
+@needs_openvino
+@pytest.mark.skipif(not BEFORE_THE_PROCESSOR, reason="on this processor auto does not take it")
+def test_the_command_line_knows_how_many_pictures_there_are(coded: bytes, tmp_path: Path) -> None:
+    for name in ("a.edgc", "b.edgc"):
+        (tmp_path / name).write_bytes(coded)
+    for files, engine in ((["a.edgc"], "onnxruntime"), (["a.edgc", "b.edgc"], "openvino")):
+        command = [sys.executable, "-m", "edgecodec", "decode", *files, "-b", str(TINY), "--force", "-v", "-j1"]
+        done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+        assert f"engine: {engine} " in done.stderr
+        assert ("not openvino: starting takes longer" in done.stderr) == (len(files) == 1)
+
+
+@pytest.mark.usefixtures("no_openvino")
+def test_auto_takes_what_starts_slowly_for_one_shot_where_nothing_else_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    if BEFORE_THE_PROCESSOR:
+        monkeypatch.setattr(OpenVino, "require", lambda variant: None)
+        monkeypatch.setattr(OpenVino, "load", lambda *arguments: Stub(ANALYSIS))
+        for one_shot in (False, True):
+            engine = engine_registry.open_engine("auto", ANALYSIS, Options(one_shot=one_shot))
+            assert engine.describe().name == "stub"
+
+
+@pytest.mark.usefixtures("python_backend")
+@pytest.mark.parametrize(
+    ("one_shot", "size", "engine", "level"),
+    [
+        (True, 11, "onnxruntime", "none"),
+        (True, 10, "onnxruntime", None),
+        (False, 11, "onnxruntime", None),
+        (True, 11, "onnxruntime:cuda", None),
+    ],
+)
+def test_large_weights_are_not_optimised_for_one_picture(
+    one_shot: bool,
+    size: int,
+    engine: str,
+    level: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    levels = []
+
+    class Runtime(FakeRuntime):
+        GraphOptimizationLevel = SimpleNamespace(ORT_DISABLE_ALL="none")
+
+        def InferenceSession(self, data: bytes, sess_options: Any, providers: list[str], enable_fallback: int) -> Any:
+            levels.append(getattr(sess_options, "graph_optimization_level", None))
+            return super().InferenceSession(data, sess_options, providers, enable_fallback)
+
+    monkeypatch.setattr(backend, "import_runtime", lambda: Runtime(starts=True))
+    monkeypatch.setattr(backend, "_LARGE_WEIGHTS", 10)
+    graph = replace(ANALYSIS, weights={"weights/a.bin": bytes(size)})
+    engine_registry.open_engine(engine, graph, Options(one_shot=one_shot))
+    assert levels == [level]
 
 
 @pytest.mark.usefixtures("python_backend")
@@ -96,6 +186,7 @@ def test_the_log_of_the_process_is_silent_only_while_a_provider_starts(monkeypat
         assert runtime.severities == [WARNING, FATAL, WARNING]
 
 
+@pytest.mark.usefixtures("no_openvino")
 def test_auto_without_any_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EngineUnavailable) as caught:
@@ -156,11 +247,13 @@ def test_the_native_library_takes_a_package_by_the_version_of_its_library(
     assert backend.native("cuda") is None and backend.native("tensorrt") is None
 
 
+@pytest.mark.usefixtures("no_openvino")
 def test_auto_passes_over_cuda_where_the_package_has_none(installed: Callable[..., None]) -> None:
     """Without importing the package."""
     installed("libonnxruntime.so.1.20.0")
     found, passed_over = engine_registry.native_engine("auto")
-    assert found is not None and [name for name, _ in passed_over] == ["onnxruntime:cuda"]
+    assert found is not None
+    assert [name for name, _ in passed_over] == [*BEFORE_THE_PROVIDERS, "onnxruntime:cuda", *BEFORE_THE_PROCESSOR]
     with pytest.raises(EngineUnavailable, match="has no CUDAExecutionProvider"):
         engine_registry.require_engine("onnxruntime:cuda")
 
@@ -189,7 +282,7 @@ def test_unknown_names(name: str) -> None:
         edgecodec.open_bundle(TINY, name)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "stub"])
+@pytest.mark.parametrize("name", [*REAL_ENGINES, "stub"])
 def test_a_closed_engine_says_so(name: str) -> None:
     engine = engine_registry.open_engine(name, ANALYSIS, Options(threads=1))
     engine.close()
@@ -198,22 +291,23 @@ def test_a_closed_engine_says_so(name: str) -> None:
         engine.run({"image": np.zeros((64, 64, 3), np.uint8)})
 
 
-def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", REAL_ENGINES)
+def test_a_graph_that_is_none(tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(EngineFailed) as caught:
-        engine_registry.open_engine(
-            "onnxruntime", Graph(tmp_path / "bad.onnx", b"not a graph", (IMAGE,), LATENTS), Options()
-        )
+        engine_registry.open_engine(name, Graph(tmp_path / "bad.onnx", b"not a graph", (IMAGE,), LATENTS), Options())
     assert caught.value.where == "bad.onnx"
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_graph_with_other_names() -> None:
+@pytest.mark.parametrize("name", REAL_ENGINES)
+def test_a_graph_with_other_names(name: str) -> None:
     with pytest.raises(EngineFailed, match="the index promises"):
-        engine_registry.open_engine("onnxruntime", replace(ANALYSIS, outputs=(Port("q", 8, 16),)), Options())
+        engine_registry.open_engine(name, replace(ANALYSIS, outputs=(Port("q", 8, 16),)), Options())
 
 
-def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    engine = engine_registry.open_engine("onnxruntime", ANALYSIS, Options(threads=1))
+@pytest.mark.parametrize("name", REAL_ENGINES)
+def test_a_failing_run_is_typed_and_silent(capfd: pytest.CaptureFixture[str], name: str) -> None:
+    engine = engine_registry.open_engine(name, ANALYSIS, Options(threads=1))
     with pytest.raises(EngineFailed):
         engine.run({"image": np.zeros((64, 64), np.uint8)})
     assert capfd.readouterr() == ("", "")
@@ -385,14 +479,15 @@ def test_an_output_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_backends_describe_themselves_without_their_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
 import sys
-sys.modules.update(onnxruntime=None, numpy=None)
+sys.modules.update(onnxruntime=None, openvino=None, numpy=None)
 from edgecodec import engine_registry
 print(*engine_registry.engine_names())
 """
     names = subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT, text=True).split()
-    assert names == ["auto", "onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"]
+    onnxruntime, openvino = ["onnxruntime", "onnxruntime:cuda", "onnxruntime:tensorrt"], ["openvino", "openvino:bf16"]
+    assert names == ["auto", *onnxruntime, *openvino, "openvino:gpu", "tensorrt", "tensorrt:rtx"]
     help_text = run_command("decode", "--help").output.decode()
-    assert "auto, onnxruntime, onnxruntime:cuda or onnxruntime:tensorrt" in re.sub(r"\s+", " ", help_text)
+    assert ", ".join(names[:-1]) + " or tensorrt:rtx." in re.sub(r"\s+", " ", help_text)
 
 
 def test_an_unknown_name_is_told_what_there_is() -> None:
@@ -418,6 +513,7 @@ def test_the_command_line_takes_engines_for_tests_only_where_it_is_told_to(
 
 PLUGIN = """
 from edgecodec.engine import Backend, Variant
+from edgecodec_engines.openvino import OpenVino
 from edgecodec_engines.stub import Stub
 
 class Abacus(Stub):

@@ -27,16 +27,18 @@ from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
 from edgecodec_engines.onnxruntime import TELEMETRY, import_runtime
 from support.bundle_editing import reseal
+from support.engines import needs_openvino
 from support.paths import ENDLESS, ENVIRONMENT, TINY
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 STARTED = "an engine call"
+GRAPH = 3  # the number of the graph that is replaced, among those of the tiny bundle
 
-#: The command line, which says when it calls ONNX Runtime: the native library's or Python's.
+#: The command line, which says when it calls an engine: ONNX Runtime by the native library or by Python, or another.
 ANNOUNCING = f"""
 import sys
 from edgecodec import cli, native_engine
-from edgecodec_engines import onnxruntime
+from edgecodec_engines import onnxruntime, openvino
 
 if sys.argv.pop(1) == "python":
     onnxruntime._package_library = lambda: None
@@ -46,7 +48,7 @@ def announced(call, cancel):
     print({STARTED!r}, flush=True)
     return direct(call, cancel)
 
-native_engine.interruptible = onnxruntime.interruptible = announced
+native_engine.interruptible = onnxruntime.interruptible = openvino.interruptible = announced
 cli.main()
 """
 
@@ -91,17 +93,20 @@ def _seconds_worked(process: subprocess.Popen[bytes]) -> float:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("face", ["native", "python"])
+@pytest.mark.parametrize("face", ["native", "python", pytest.param("openvino", marks=needs_openvino)])
 @pytest.mark.parametrize("graph", ["loop", "node", "constant"], ids=["a loop", "one node", "while it loads"])
 def test_an_endless_graph_is_ended(
     bundle: Callable[[str], Path], tmp_path: Path, coded: bytes, graph: str, face: str, number: signal.Signals
 ) -> None:
-    # The native library loads and runs in one call; of Python's, three imports come first, then load and run.
-    calls = 1 if face == "native" else 4 if graph == "constant" else 5
+    # The native library loads and runs in one call; of Python's, three imports come first, then load and run. OpenVINO
+    # reads and compiles before it runs, and computes what is constant, the loop among it, when it reads.
+    python = {"loop": 5, "node": 5, "constant": 4}
+    calls = {"native": 1, "python": python[graph], "openvino": {"loop": 1, "node": 3, "constant": 2}[graph]}[face]
     if (face, graph) == ("python", "constant") and tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 24):
         pytest.skip("this ONNX Runtime keeps Python's lock while it loads, so no signal is seen before it has")
     (tmp_path / "a.edgc").write_bytes(coded)
-    arguments = [face, "decode", tmp_path / "a.edgc", "-b", bundle(graph), "--engine", "onnxruntime", "-j", 1]
+    engine = "openvino" if face == "openvino" else "onnxruntime"
+    arguments = [face, "decode", tmp_path / "a.edgc", "-b", bundle(graph), "--engine", engine, "-j", 1]
     with _command(ANNOUNCING, *arguments, "-o", tmp_path / "out.png", "--tile", "off") as process:
         assert process.stdout is not None and process.stderr is not None
         for _ in range(calls):
@@ -132,10 +137,16 @@ def _interrupted() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_an_interrupted_codec_can_be_used_again(bundle: Callable[[str], Path], coded: bytes) -> None:
+@pytest.mark.parametrize(
+    ("graph", "engine"), [("loop", "onnxruntime"), pytest.param("chain", "openvino", marks=needs_openvino)]
+)
+def test_an_interrupted_codec_can_be_used_again(
+    bundle: Callable[[str], Path], coded: bytes, graph: str, engine: str
+) -> None:
     """The interrupt is raised while the graph runs, and not a moment later."""
-    codec = edgecodec.open_bundle(bundle("loop"), "onnxruntime", threads=1)
+    codec = edgecodec.open_bundle(bundle(graph), engine, threads=1)
     expected = codec.decode(coded, alpha=0.5).pixels
+    codec.graphs.load(GRAPH)
     with _interrupted():
         codec.decode(coded)
     assert [each.name for each in threading.enumerate() if each.name == "edgecodec-engine"] == []

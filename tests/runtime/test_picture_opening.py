@@ -301,7 +301,7 @@ def _pages(*sizes: tuple[int, int], kinds: dict[int, int] | None = None, tag: in
     ],
     ids=["halves", "larger half", "says so", "says so in the old tag"],
 )
-def test_reduced_copies_are_one_picture(file: bytes) -> None:
+def test_reduced_copies_are_one_shot(file: bytes) -> None:
     read = picture.read(file, Limits())
     assert read.pixels.shape == (20, 33) and not read.pixels.any()
     copies = Image.open(io.BytesIO(file)).n_frames - 1  # type: ignore[attr-defined]

@@ -18,7 +18,9 @@ from edgecodec.codec import Codec, Decoded
 from edgecodec.engine import Engine
 from edgecodec.errors import Corrupt, EdgecodecError, InvalidArgument
 from edgecodec_engines.onnxruntime import OnnxRuntime
+from edgecodec_engines.openvino import OpenVino
 from edgecodec_engines.stub import Stub
+from support.engines import needs_openvino
 from support.paths import PHOTOS, TINY
 
 PATIENCE = 60  # seconds, for something that must happen
@@ -51,7 +53,10 @@ def test_many_threads_load_a_graph_once(files: list[bytes], monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("python_backend")
-@pytest.mark.parametrize(("engine", "kind"), [("stub", Stub), ("onnxruntime", OnnxRuntime)])
+@pytest.mark.parametrize(
+    ("engine", "kind"),
+    [("stub", Stub), ("onnxruntime", OnnxRuntime), pytest.param("openvino", OpenVino, marks=needs_openvino)],
+)
 def test_closing_lets_other_threads_finish(
     files: list[bytes], monkeypatch: pytest.MonkeyPatch, engine: str, kind: type[Engine]
 ) -> None:

@@ -35,7 +35,12 @@ _TYPE_OF_ROLE = {Role.IMAGE: np.uint8, Role.SIZE: np.int64}
 class _Options(Structure):
     """ec_engine_options"""
 
-    _fields_ = [("struct_size", c_size_t), ("threads", c_uint32), ("low_memory", c_uint32)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("threads", c_uint32),
+        ("low_memory", c_uint32),
+        ("one_shot", c_uint32),
+    ]
 
 
 class _Loaded(Structure):
@@ -52,7 +57,7 @@ class _Loaded(Structure):
     ]
 
 
-class _Table(Structure):
+class Table(Structure):
     """ec_engine"""
 
     _fields_ = [
@@ -81,6 +86,7 @@ class _Table(Structure):
         ),
         ("cancel", CFUNCTYPE(None, c_void_p, c_void_p)),
         ("unload", CFUNCTYPE(None, c_void_p, c_void_p)),
+        ("precision", c_char_p),
     ]
 
 
@@ -111,7 +117,7 @@ def _tensors(arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
 class LoadedGraph:
     """A graph on an engine. device, version: as the engine reports them."""
 
-    def __init__(self, table: _Table, loaded: _Loaded) -> None:
+    def __init__(self, table: Table, loaded: _Loaded) -> None:
         self._table = table
         self._handle = loaded.graph
         self.device = loaded.device.decode()
@@ -129,7 +135,7 @@ class LoadedGraph:
 class EngineTable:
     """What a codec does with an engine, for no job."""
 
-    def __init__(self, table: _Table) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
         self.name = table.name.decode()
 
@@ -168,15 +174,18 @@ class EngineTable:
 
 
 SIGNATURES: list[tuple[str, Any, list[Any]]] = [
-    ("ec_core_onnxruntime_open", c_int, [c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Error)]),
-    ("ec_core_onnxruntime_table", POINTER(_Table), [c_void_p]),
+    ("ec_core_onnxruntime_open", c_int, [c_char_p] * 4 + [POINTER(c_void_p), POINTER(Error)]),
+    ("ec_core_onnxruntime_table", POINTER(Table), [c_void_p]),
     ("ec_core_onnxruntime_close", None, [c_void_p]),
 ]
 
 
 @contextmanager
 def onnxruntime_table(
-    engine: str | None = None, library: Path | str | None = None, provider_library: Path | str | None = None
+    engine: str | None = None,
+    library: Path | str | None = None,
+    provider_library: Path | str | None = None,
+    provider_device: str | None = None,
 ) -> Iterator[EngineTable]:
     """The engine that libedgecodec has for ONNX Runtime, as ec_codec_options choose it."""
     core = ctypes.CDLL(native.library()._name)  # a handle of its own, for functions that the package does not use
@@ -184,7 +193,9 @@ def onnxruntime_table(
         function = getattr(core, name)
         function.restype, function.argtypes = result, arguments
     handle = c_void_p()
-    texts = [None if text is None else str(text).encode() for text in (engine, library, provider_library)]
+    texts = [
+        None if text is None else str(text).encode() for text in (engine, library, provider_library, provider_device)
+    ]
     native.call(core.ec_core_onnxruntime_open, *texts, ctypes.byref(handle))
     try:
         yield EngineTable(core.ec_core_onnxruntime_table(handle).contents)

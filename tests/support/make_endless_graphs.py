@@ -1,12 +1,13 @@
 """Writes tests/data/endless: graphs with the ports of the tiny bundle's decoder that never come to an end.
 
 loop: a Loop of 2^62 rounds, whose body ends all the time. node: one node that works for hours. constant: the same over
-constants, which ONNX Runtime computes while it makes the session.
+constants, which ONNX Runtime computes while it makes the session. chain: many nodes that work for a moment each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from support.paths import ENDLESS
 
 _SIDE, _WINDOW = 2047, 1023  # pixels; each of 4 million outputs is the largest of a million inputs
+_LINKS, _LINK_SIDE, _LINK_WINDOW = 400, 255, 63
 _CHANNELS = 8  # of each of the tiny bundle's latents
 
 _CONSTANTS = {
     "shape": np.array([1, 1, 3], np.int64),
     "size": np.array([1, 1, _SIDE, _SIDE], np.int64),
+    "small": np.array([1, 1, _LINK_SIDE, _LINK_SIDE], np.int64),
     "rounds": np.array(2**62, np.int64),
     "go on": np.array(True),
     "one": np.ones(1, np.float32),
@@ -52,6 +55,19 @@ def constant() -> list[NodeProto]:
     return [helper.make_node("ConstantOfShape", ["size"], ["map"]), *_largest_of_windows()]
 
 
+def chain() -> list[NodeProto]:
+    names = [f"map {i}" for i in range(_LINKS + 1)]
+    pools = [
+        helper.make_node("MaxPool", [before], [after], kernel_shape=[_LINK_WINDOW] * 2, pads=[_LINK_WINDOW // 2] * 4)
+        for before, after in pairwise(names)
+    ]
+    return [
+        helper.make_node("Expand", ["sum of z", "small"], names[:1]),
+        *pools,
+        helper.make_node("ReduceMax", names[-1:], ["result"], keepdims=0),
+    ]
+
+
 def _largest_of_windows() -> list[NodeProto]:
     return [
         helper.make_node("MaxPool", ["map"], ["pooled"], kernel_shape=[_WINDOW] * 2, pads=[_WINDOW // 2] * 4),
@@ -80,5 +96,5 @@ def write(path: Path, nodes: Iterable[NodeProto]) -> None:
 
 
 if __name__ == "__main__":
-    for make in (loop, node, constant):
+    for make in (loop, node, constant, chain):
         write(ENDLESS / f"{make.__name__}.onnx", make())

@@ -6,12 +6,14 @@ Points are made one at a time, because decoders may be large.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from edgecodec.description import Knobs
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.baking.knob import Range
 from edgecodec_export.baking.point import Decoder, Encoder, Point
+from edgecodec_export.baking.rewrites import rewritten_decoder, rewritten_encoder
 
 if TYPE_CHECKING:  # families import their bakings, not the other way round
     from edgecodec_export.families.codec import LearnedCodec
@@ -70,12 +72,23 @@ class Baking:
         return [{}]
 
     def encoder(self, knobs: Knobs) -> Point:
-        """The encoder at one of `encoder_knobs`."""
+        """The encoder at one of `encoder_knobs`, in the form that is exported."""
+        point = self.baked_encoder(knobs)
+        return replace(point, module=rewritten_encoder(point.module))
+
+    def decoder(self, knobs: Knobs) -> Point:
+        """The decoder at one of `decoder_knobs`, in the form that is exported."""
+        point = self.baked_decoder(knobs)
+        module = rewritten_decoder(point.module, splits_doublings=self.model.SPLITS_DOUBLINGS)
+        return replace(point, module=module)
+
+    def baked_encoder(self, knobs: Knobs) -> Point:
+        """The encoder at one of `encoder_knobs`, in the form of the model."""
         module = Encoder(self.model)
         return Point(knobs, module, module)
 
-    def decoder(self, knobs: Knobs) -> Point:
-        """The decoder at one of `decoder_knobs`."""
+    def baked_decoder(self, knobs: Knobs) -> Point:
+        """The decoder at one of `decoder_knobs`, in the form of the model."""
         module = Decoder(self.model)
         return Point(knobs, module, module)
 

@@ -41,7 +41,8 @@ class OffsetResidualUnit(ResidualUnit):
         bias += unit.left(embedding).flatten()
 
     def forward(self, x: Tensor) -> Tensor:
-        features = F.relu(self.enter(x)) + self.offset
+        features = F.relu(self.enter(x))
+        features = features + self.offset.to(features.dtype)
         update: Tensor = self.leave(F.relu(self.inside(features)))
         return x + update
 

@@ -55,9 +55,9 @@ class Interpolation(Baking):
         """The knobs of the most realistic decoder, for which the main checkpoint was trained."""
         return self.decoder_knobs()[-1]
 
-    def decoder(self, knobs: Knobs) -> Point:
+    def baked_decoder(self, knobs: Knobs) -> Point:
         if self.mse is None:
-            return super().decoder(knobs)
+            return super().baked_decoder(knobs)
         prefixes = self.model.DECODER_PREFIXES
         mixed = copy.deepcopy(self.model)
         mixed.load_state_dict(interpolate(self.model.state_dict(), self.mse.state_dict(), knobs["alpha"], prefixes))

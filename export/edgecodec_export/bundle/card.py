@@ -24,7 +24,7 @@ def model_card(description: Description, background: Background, fused: Sequence
     sections = [
         _header(description),
         _use(description),
-        _graphs(description, background.parity),
+        _graphs(description, background),
         _fused(fused),
         _numbers(description, background),
         _origin(background.provenance),
@@ -96,11 +96,14 @@ def _classes(description: Description) -> list[str]:
     ]
 
 
-def _graphs(description: Description, errors: Mapping[str, float]) -> list[str]:
-    """errors: largest difference of each graph from PyTorch, by file."""
+def _graphs(description: Description, background: Background) -> list[str]:
     lines = ["## Graphs", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
     for graph in description.graphs:
-        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {graph.precision} | {errors[graph.file]:.1e} |")
+        error = f"{background.parity[graph.file]:.1e}"
+        if graph.file in background.closeness:
+            close = background.closeness[graph.file]
+            error += f", {close.psnr:.1f} dB to fp32 or more, {-close.mean_loss:+.3f} dB to the originals"
+        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {graph.precision} | {error} |")
     if description.knobs:
         lines += ["", f"Without a choice, {_knobs(_defaults(description))}."]
         help_lines = {knob.name: knob.help for knob in description.knobs}

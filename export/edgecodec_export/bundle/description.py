@@ -110,6 +110,7 @@ def background(
     return Background(
         golden=golden,
         parity=model.exported.errors,
+        closeness=model.exported.closeness,
         entropy_cost=_cost_values(model.frozen.cost),
         provenance=_provenance(source, model.frozen),
         files=files,

@@ -1,4 +1,8 @@
-"""Golden pictures: a picture coded with the bundle itself, so that any device can compare its results with them."""
+"""Golden pictures: a picture coded with the bundle itself, so that any device can compare its results with them.
+
+Every decoder has its own, in each precision. They are coded by the encoders in fp32, or in whatever precision
+comes first: another precision may code another file that is as good.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from edgecodec.codec import Codec, open_bundle
-from edgecodec.description import BakedGraph, Description, Golden, GoldenPicture, Knobs
+from edgecodec.description import SINGLE, BakedGraph, Description, Golden, GoldenPicture, Knobs
 from edgecodec.verify import latents_sha256
 from edgecodec_export.calibration import Picture
 from edgecodec_export.sample_labels import side_arguments
@@ -19,12 +23,16 @@ FOLDER = "golden"
 
 
 def write_golden(folder: Path, description: Description, picture: Picture) -> tuple[Golden, ...]:
-    """Encode `picture` with every encoder of the bundle, decode each file with every decoder, and write the results.
+    """Encode `picture` at the knobs of every encoder, decode each file with every decoder, and write the results.
 
     description: of the bundle in `folder`, whose index is written already. Returns `Background.golden`.
     """
     (folder / FOLDER).mkdir()
-    encoders = [graph for graph in description.graphs if graph.side == "encode"]
+    encoders: list[BakedGraph] = []
+    for graph in description.graphs:
+        known = any((each.model, each.knobs) == (graph.model, graph.knobs) for each in encoders)
+        if graph.side == "encode" and not known:
+            encoders.append(graph)
     return tuple(_write_one(folder, description, picture, graph) for graph in encoders)
 
 
@@ -32,7 +40,7 @@ def _write_one(folder: Path, description: Description, picture: Picture, encoder
     """The golden file of this encoder, and its pictures."""
     knobs = encoder.knobs
     coded = f"{FOLDER}/{_name(knobs)}.edgc"
-    with _codec(folder, {}) as codec:
+    with _codec(folder, {}, None) as codec:
         side_inputs = side_arguments(description.models[encoder.model].side_inputs, *picture.shape[:2])
         encoded = codec.encode(picture, **knobs, **side_inputs)  # type: ignore[arg-type]  # names are known at run time
         (folder / coded).write_bytes(encoded.data)
@@ -41,18 +49,19 @@ def _write_one(folder: Path, description: Description, picture: Picture, encoder
     for graph in description.graphs:
         if (graph.side, graph.model) != ("decode", encoder.model) or not knobs.items() <= graph.knobs.items():
             continue
-        file = f"{FOLDER}/{_name(graph.knobs)}.png"
+        ending = "" if graph.precision == SINGLE else f".{graph.precision}"
+        file = f"{FOLDER}/{_name(graph.knobs)}{ending}.png"
         # The file itself brings the encoder's knobs. One codec at a time, because decoders may be large.
         asked = {name: value for name, value in graph.knobs.items() if name not in knobs}
-        with _codec(folder, asked) as codec:
+        with _codec(folder, asked, graph.precision) as codec:
             Image.fromarray(codec.decode(encoded.data).pixels).save(folder / file)
-        pictures.append(GoldenPicture(graph.knobs, file))
+        pictures.append(GoldenPicture(graph.knobs, file, graph.precision))
     return Golden(coded, knobs, digest, tuple(pictures))
 
 
-def _codec(folder: Path, asked: Knobs) -> Codec:
+def _codec(folder: Path, asked: Knobs, precision: str | None) -> Codec:
     """Golden pictures are small, and never tiled."""
-    return open_bundle(folder, ENGINE, knobs=asked, threads=THREADS, tile="off")
+    return open_bundle(folder, ENGINE, knobs=asked, precision=precision, threads=THREADS, tile="off")
 
 
 def _name(knobs: Knobs) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def manifest_values(description: Description, background: Background) -> dict[st
         **description_values(description),
         "golden": [_golden_values(golden) for golden in background.golden],
         "parity": {file: float(f"{error:.1e}") for file, error in background.parity.items()},
+        "closeness": {file: asdict(each) for file, each in background.closeness.items()},
         "entropy_cost": dict(background.entropy_cost),
         "provenance": dict(background.provenance),
         "files": {name: {"size": file.size, "sha256": file.sha256} for name, file in background.files.items()},
@@ -33,5 +35,8 @@ def _golden_values(golden: Golden) -> dict[str, Any]:
         "file": golden.file,
         "knobs": dict(golden.knobs),
         "latents_sha256": golden.latents_sha256,
-        "pictures": [{"file": picture.file, "knobs": dict(picture.knobs)} for picture in golden.pictures],
+        "pictures": [
+            {"file": picture.file, "knobs": dict(picture.knobs), "precision": picture.precision}
+            for picture in golden.pictures
+        ],
     }

@@ -71,6 +71,9 @@ class LearnedCodec(nn.Module):
     PADDING: ClassVar[Literal["reflect", "grey"]] = "reflect"
     #: State dict prefixes of the tensors that act after the latents are decoded; network interpolation mixes these.
     DECODER_PREFIXES: ClassVar[tuple[str, ...]]
+    #: Whether the decoder's large transposed convolutions, which double sides below the picture's full resolution, are
+    #: exported as convolutions that give 2x2 pixels at once.
+    SPLITS_DOUBLINGS: ClassVar[bool] = False
     #: The file that the weights were loaded from, and its own keys of tensors that have another name in it: messages
     #: about weights are in these words.
     checkpoint_file: str | None = None

@@ -117,6 +117,7 @@ class Crdr(LearnedCodec):
     KNOBS: ClassVar[tuple[Knob, ...]] = (QUALITY, BETA)
     ALIGNMENT = 64
     DECODER_PREFIXES = ("synthesis.", "realism.")
+    SPLITS_DOUBLINGS = True
     #: Weight of the distortion at each level, relative to the middle one: from 3.6 to 0.1 on the rate in the original.
     DISTORTION_RATIOS: ClassVar = (0.8 / 3.6, 0.8 / 1.8, 1.0, 0.8 / 0.4, 0.8 / 0.1)
 
@@ -385,10 +386,10 @@ class RateAndRealism(Baking):
         """All trained qualities, whichever are baked: the entropy model is that of the checkpoint."""
         return [{"quality": float(level)} for level in range(self.model.levels)]
 
-    def encoder(self, knobs: Knobs) -> Point:
+    def baked_encoder(self, knobs: Knobs) -> Point:
         return Point(knobs, bake_encoder(self.model, knobs["quality"]), Encoder(self.model, knobs))
 
-    def decoder(self, knobs: Knobs) -> Point:
+    def baked_decoder(self, knobs: Knobs) -> Point:
         baked = bake_decoder(self.model, knobs["quality"], knobs.get("beta", 0.0))
         return Point(knobs, baked, Decoder(self.model, knobs))
 

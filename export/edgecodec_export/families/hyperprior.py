@@ -44,6 +44,7 @@ class Hyperprior(ScaleHyperprior):
         "the scale hyperprior (Balle, Minnen, Singh, Hwang, Johnston: Variational Image Compression with a Scale "
         "Hyperprior, 2018; with means, Minnen, Balle, Toderici: Joint Autoregressive and Hierarchical Priors, 2018)"
     )
+    SPLITS_DOUBLINGS = True
     PRESETS: ClassVar = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
 
     def __init__(self, preset: Preset) -> None:
@@ -100,3 +101,7 @@ class _OutputSlice(nn.Conv2d):
         del self.weight, self.bias
         self.weight = whole.weight[start : start + count]
         self.bias = bias_of(whole)[start : start + count]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The layers before may have been converted to another precision than the one that is viewed."""
+        return super().forward(input.to(self.weight.dtype))

@@ -166,10 +166,10 @@ class ScalarRate(Baking):
     def settings(self) -> list[Knobs]:
         return [{"n": n} for n in (0.0, SMALLEST_N, LARGEST_N, SMALLEST_N / 2, LARGEST_N / 2)]
 
-    def encoder(self, knobs: Knobs) -> Point:
+    def baked_encoder(self, knobs: Knobs) -> Point:
         return Point(knobs, Encoder(fold_batch_norm(self.model)), Encoder(self.model), self.scalars())
 
-    def decoder(self, knobs: Knobs) -> Point:
+    def baked_decoder(self, knobs: Knobs) -> Point:
         return Point(knobs, Decoder(fold_batch_norm(self.model)), Decoder(self.model))
 
 

@@ -11,8 +11,9 @@ from edgecodec import files
 from edgecodec.bundle import Bundle
 from edgecodec.description import Knobs
 from edgecodec.errors import BadModel, CannotWrite, InvalidArgument
+from edgecodec.graph_choice import choose
 from edgecodec_export.fused import weights
-from edgecodec_export.fused.choice import choose, file_name
+from edgecodec_export.fused.file_names import file_name
 from edgecodec_export.fused.graph import fuse
 from edgecodec_export.options import FuseOptions
 from edgecodec_export.text import Progress
@@ -38,10 +39,9 @@ def fuse_bundle(options: FuseOptions, progress: Progress = lambda line: None) ->
 
     Raises InvalidArgument, KnobUnavailable, OutputExists, CannotWrite, and what opening a bundle and its graphs raises.
     """
-    if not 1 <= options.max_pixels < 1 << 63:
-        raise InvalidArgument(f"max_pixels is {options.max_pixels}", hint="give 1 or more")
+    _check_pixels(options.max_pixels)
     bundle = Bundle(options.bundle)
-    chosen = choose(bundle.info, options.knobs, options.precision)
+    chosen = choose(bundle.info, ["decode"], options.knobs, options.precision)
     folder = options.folder()
     names = [file_name(bundle.info, number) for number in chosen]
     for name in names if not options.force else ():
@@ -53,14 +53,18 @@ def fuse_bundle(options: FuseOptions, progress: Progress = lambda line: None) ->
     written = []
     for number, name in zip(chosen, names, strict=True):
         progress(name)
-        size = _write(bundle, number, options.max_pixels, folder / name, options.force)
+        size = write_fused(bundle, number, options.max_pixels, folder / name, options.force)
         baked = bundle.info.graphs[number]
         written.append(FusedGraph(name, bundle.info.models[baked.model].id, baked.knobs, baked.precision, size))
     return tuple(written)
 
 
-def _write(bundle: Bundle, number: int, max_pixels: int, path: Path, force: bool) -> int:
-    """Returns how many bytes were written."""
+def write_fused(bundle: Bundle, number: int, max_pixels: int, path: Path, force: bool) -> int:
+    """Write the decoder of this number to `path`, in a folder that is there. Returns how many bytes were written.
+
+    Raises InvalidArgument, OutputExists, CannotWrite, BundleChanged, LimitExceeded, BadModel.
+    """
+    _check_pixels(max_pixels)
     fused = fuse(bundle, number, max_pixels)
     size = 0
     if weights.fits(fused.model, fused.weights):
@@ -75,6 +79,11 @@ def _write(bundle: Bundle, number: int, max_pixels: int, path: Path, force: bool
         _check(data, bundle.info.graphs[number].file)
     files.write(path, data, force=force)
     return size + len(data)
+
+
+def _check_pixels(max_pixels: int) -> None:
+    if not 1 <= max_pixels < 1 << 63:
+        raise InvalidArgument(f"max_pixels is {max_pixels}", hint="give 1 or more")
 
 
 def _check(data: bytes, file: str) -> None:

@@ -29,16 +29,17 @@ class GraphNeeds:
 
 def analysis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> GraphNeeds:
     """The needs of the analysis graph of one of `model`'s encoders."""
-    return _needs(graph, _IMAGE_GRID, _grids(model.encoder_latents()), model.latent_alignment(), model.ALIGNMENT)
+    return _needs(graph, _IMAGE_GRID, grids(model.encoder_latents()), model.latent_alignment(), model.ALIGNMENT)
 
 
 def synthesis_needs(graph: onnx.ModelProto, model: LearnedCodec) -> GraphNeeds:
     """The needs of the synthesis graph of one of `model`'s decoders."""
     unit = model.latent_alignment()
-    return _needs(graph, _grids(synthesis_inputs(model)), _IMAGE_GRID, unit, unit)
+    return _needs(graph, grids(synthesis_inputs(model)), _IMAGE_GRID, unit, unit)
 
 
-def _grids(latents: Sequence[LatentSpec]) -> dict[str, Grid]:
+def grids(latents: Sequence[LatentSpec]) -> dict[str, Grid]:
+    """Where the maps of latents lie."""
     return {latent.name: Grid(latent.stride, (2, 3)) for latent in latents}
 
 

@@ -7,8 +7,9 @@ An analysis graph also takes "size" int64 (2), the height and width of the pictu
 with mid-grey; and one float32 () for each knob that is not baked. A synthesis graph also takes "noise" if the family
 uses noise.
 
-Bytes are rounded half to even, latents by the family's own rule. Opset 18 with IR version 8 loads in every ONNX Runtime
-from 1.17 on and in every TensorRT from 10 on. Exporting the same weights again gives the same bytes.
+Bytes are rounded half to even, latents by the family's own rule. Opset 18 with IR version 8, and for graphs of integers
+opset 19 with IR version 9, load in every ONNX Runtime from 1.17 on and in every TensorRT from 10 on. Exporting the same
+weights again gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from edgecodec.description import LatentSpec
 from edgecodec_export.baking import Point
 from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.weights import store_weights, weight_bytes
+from edgecodec_export.precisions.precision import Finish
 
 OPSET = 18
 IR_VERSION = 8
 LARGEST_PICTURE = 65536  # pixels a side
-LARGEST_FILE = 1 << 30  # bytes of weights inside a graph's own file; protobuf ends at 2 GiB
+LARGEST_FILE = 64 << 20  # bytes of weights inside a graph's own file; what is in files of their own can be mapped
 
 #: Names of inputs and outputs that are not latents.
 IMAGE, SIZE = "image", "size"
@@ -110,8 +112,13 @@ def export_analysis(model: LearnedCodec, point: Point, path: Path, *, share_weig
     return _export(graph, arguments, shapes, inputs, outputs, path, share_weights)
 
 
-def export_synthesis(model: LearnedCodec, point: Point, path: Path, *, share_weights: bool = False) -> onnx.ModelProto:
-    """Write the synthesis graph of `point`, one of `model`'s decoders, to `path`. Otherwise as `export_analysis`."""
+def export_synthesis(
+    model: LearnedCodec, point: Point, path: Path, *, share_weights: bool = False, finish: Finish | None = None
+) -> onnx.ModelProto:
+    """Write the synthesis graph of `point`, one of `model`'s decoders, to `path`. Otherwise as `export_analysis`.
+
+    finish: makes the graph that is written of the exported one, which has its weights in it.
+    """
     alignment = model.latent_alignment()
     rows, columns = _grid_dimensions(model, alignment)
     latents = synthesis_inputs(model)
@@ -122,7 +129,7 @@ def export_synthesis(model: LearnedCodec, point: Point, path: Path, *, share_wei
     shapes = (tuple({2: ratio * rows, 3: ratio * columns} for ratio in ratios),)
     inputs = _latent_shapes(model, latents)
     graph = SynthesisModule(point.module)
-    return _export(graph, arguments, shapes, inputs, {IMAGE: (*_sides(model, 1), 3)}, path, share_weights)
+    return _export(graph, arguments, shapes, inputs, {IMAGE: (*_sides(model, 1), 3)}, path, share_weights, finish)
 
 
 def _grid_dimensions(model: LearnedCodec, alignment: int) -> tuple[Dim, Dim]:
@@ -153,6 +160,7 @@ def _export(
     outputs: dict[str, Shape],
     path: Path,
     share_weights: bool,
+    finish: Finish | None = None,
 ) -> onnx.ModelProto:
     with quiet_exporter():
         program = torch.onnx.export(
@@ -169,9 +177,14 @@ def _export(
     # Engines optimise convolutions only if their weights are plain constants, so constants are folded at any size.
     onnxscript.optimizer.fold_constants(program.model, input_size_limit=1 << 31, output_size_limit=1 << 31)
     onnxscript.optimizer.remove_unused_nodes(program.model)
-    if share_weights or weight_bytes(program.model) > LARGEST_FILE:
-        store_weights(program.model, path.parent)
-    graph = _bare(ir.to_proto(program.model), inputs | outputs)
+    exported, versions = program.model, (OPSET, IR_VERSION)
+    if finish is not None:
+        finished = finish(_bare(ir.to_proto(exported), inputs | outputs, *versions))
+        versions = (finished.opset_import[0].version, finished.ir_version)
+        exported = ir.from_proto(finished)
+    if share_weights or weight_bytes(exported) > LARGEST_FILE:
+        store_weights(exported, path.parent)
+    graph = _bare(ir.to_proto(exported), inputs | outputs, *versions)
     path.write_bytes(graph.SerializeToString(deterministic=True))
     onnx.checker.check_model(path)
     return graph
@@ -191,7 +204,7 @@ def quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _bare(exported: onnx.ModelProto, shapes: dict[str, Shape]) -> onnx.ModelProto:
+def _bare(exported: onnx.ModelProto, shapes: dict[str, Shape], opset: int, ir_version: int) -> onnx.ModelProto:
     """The graph without names and paths of the exporting machine or run, and with symbolic sizes from `shapes`."""
     graph = exported.graph
     for node in graph.node:
@@ -206,7 +219,7 @@ def _bare(exported: onnx.ModelProto, shapes: dict[str, Shape]) -> onnx.ModelProt
         graph.node, "edgecodec", graph.input, graph.output, sorted(graph.initializer, key=lambda tensor: tensor.name)
     )
     return onnx.helper.make_model(
-        bare, ir_version=IR_VERSION, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="edgecodec"
+        bare, ir_version=ir_version, opset_imports=[onnx.helper.make_opsetid("", opset)], producer_name="edgecodec"
     )
 
 

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgecodec.errors import VerificationFailed
-from edgecodec.noise import normal_noise
 from edgecodec_engines.onnxruntime import import_runtime
 from edgecodec_export.baking import Point
 from edgecodec_export.families.codec import LearnedCodec
@@ -31,13 +30,13 @@ from edgecodec_export.graphs.onnx_export import (
     SIZE,
     AnalysisModule,
     SynthesisModule,
-    synthesis_inputs,
     takes_size,
 )
+from edgecodec_export.graphs.sample_latents import decoder_inputs
+from edgecodec_export.precisions.precision import Single
 
 onnxruntime = import_runtime()
 
-LARGEST_ERROR = 1e-4  # absolute for values up to 1, relative to the largest value beyond
 PADDING = 5  # pixels at the bottom and right that a graph with a size input is told are padding
 
 Array = npt.NDArray[Any]
@@ -50,12 +49,16 @@ _DECISIONS = {
 
 
 def check_analysis_parity(
-    path: Path, model: LearnedCodec, point: Point, pictures: Sequence[npt.NDArray[np.uint8]]
+    path: Path,
+    model: LearnedCodec,
+    point: Point,
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    largest: float = Single.LARGEST_ERROR,
 ) -> float:
     """Largest error of the analysis graph in `path` over `pictures`, with each scalar at its ends and its default.
 
-    pictures: (H, W, 3), sides multiples of the alignment. Raises VerificationFailed for an error above LARGEST_ERROR
-    and for decisions that differ.
+    pictures: (H, W, 3), sides multiples of the alignment. largest: the error that is allowed, absolute for values up to
+    1, relative to the largest value beyond. Raises VerificationFailed for a larger one and for decisions that differ.
     """
     knobs = [(scalar.low, scalar.default, scalar.high) for scalar in point.scalars.values()]
     inputs: list[dict[str, Array]] = []
@@ -63,31 +66,27 @@ def check_analysis_parity(
         others = {name: np.array(value, np.float32) for name, value in zip(point.scalars, values, strict=True)}
         size = {SIZE: np.array(picture.shape[:2], np.int64) - PADDING} if takes_size(model) else {}
         inputs.append({IMAGE: picture, **size, **others})
-    return _largest_error(path, AnalysisModule(point.reference, takes_size(model)), inputs)
+    return _largest_error(path, AnalysisModule(point.reference, takes_size(model)), inputs, largest)
 
 
 def check_synthesis_parity(
-    path: Path, model: LearnedCodec, point: Point, latents: Sequence[Mapping[str, Array]]
+    path: Path,
+    model: LearnedCodec,
+    point: Point,
+    latents: Sequence[Mapping[str, Array]],
+    largest: float = Single.LARGEST_ERROR,
 ) -> float:
     """Largest error of the synthesis graph in `path` over `latents`.
 
-    latents: decoder latents (C, h, w) by name; noise is added here. Raises VerificationFailed for an error above
-    LARGEST_ERROR and for bytes that are not the rounded picture.
+    latents: decoder latents (C, h, w) by name; noise is added here. largest: as above, of pictures in [0, 1]. Raises
+    VerificationFailed for a larger error and for bytes that are not the rounded picture.
     """
-    noise = model.noise()
-    inputs = []
-    for each in latents:
-        maps = dict(each)
-        if noise:
-            last = model.decoder_latents()[-1]
-            height, width = (side * last.stride // noise.stride for side in maps[last.name].shape[1:])
-            maps[noise.name] = normal_noise(0, noise.channels, height, width)
-        inputs.append({latent.name: maps[latent.name][None].astype(np.float32) for latent in synthesis_inputs(model)})
-    return _largest_error(path, SynthesisModule(point.reference), inputs)
+    inputs = [decoder_inputs(model, each) for each in latents]
+    return _largest_error(path, SynthesisModule(point.reference), inputs, largest)
 
 
 @torch.no_grad()
-def _largest_error(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Array]]) -> float:
+def _largest_error(path: Path, reference: nn.Module, inputs: Sequence[Mapping[str, Array]], allowed: float) -> float:
     """Largest error over `inputs`, each of which is in the order of the reference's arguments."""
     graph = _Instrumented(path)
     errors = [0.0]
@@ -100,10 +99,8 @@ def _largest_error(path: Path, reference: nn.Module, inputs: Sequence[Mapping[st
         if not all(np.array_equal(a.numpy(), b) for a, b in zip(expected, outputs, strict=True)):
             raise VerificationFailed("has outputs that are not those of its decisions", where=path.name)
     largest = max(errors)
-    if largest > LARGEST_ERROR:
-        raise VerificationFailed(
-            f"differs from PyTorch by {largest:.2e}, more than {LARGEST_ERROR:.0e}", where=path.name
-        )
+    if largest > allowed:
+        raise VerificationFailed(f"differs from PyTorch by {largest:.2e}, more than {allowed:.0e}", where=path.name)
     return largest
 
 

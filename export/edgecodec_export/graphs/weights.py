@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
+import onnx
 from onnxscript import ir
 
 FOLDER = "weights"
@@ -36,3 +38,19 @@ def store_weights(model: ir.Model, root: Path) -> None:
 def weight_bytes(model: ir.Model) -> int:
     """Size of all initializers in bytes."""
     return sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+
+
+def remove_unused_weights(root: Path, graphs: Iterable[Path]) -> None:
+    """Remove the files of weights in `root` that none of the graphs refers to."""
+    used = {
+        each.value
+        for path in graphs
+        for tensor in onnx.load(path, load_external_data=False).graph.initializer
+        for each in tensor.external_data
+        if each.key == "location"
+    }
+    for file in root.glob(f"{FOLDER}/*"):
+        if file.relative_to(root).as_posix() not in used:
+            file.unlink()
+    if (root / FOLDER).is_dir() and not any((root / FOLDER).iterdir()):
+        (root / FOLDER).rmdir()

@@ -17,6 +17,11 @@ def up5(inputs: int, outputs: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
 
 
+def is_plain(layer: Convolution) -> bool:
+    """Whether every output is one filter, without holes, of all inputs."""
+    return layer.groups == 1 and set(layer.dilation) == {1}
+
+
 def bias_of(convolution: Convolution) -> Tensor:
     """The bias of a convolution that has one."""
     assert convolution.bias is not None

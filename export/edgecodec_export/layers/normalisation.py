@@ -26,13 +26,11 @@ class ChannelNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        unbiased = channels / (channels - 1)
         if not self.training:
-            average = x.new_full((1, channels, 1, 1), 1.0 / channels)
-            centred = x - F.conv2d(x, average)
-            variance = F.conv2d(centred * centred, average * unbiased)
-            return centred / torch.sqrt(variance + self.epsilon) * self.gamma + self.beta
+            centred = self.centred(x)
+            return centred / torch.sqrt(self.variance(centred) + self.epsilon) * self.gamma + self.beta
+        channels = x.shape[1]
+        unbiased = _unbiased(channels)
         normalised = F.layer_norm(
             x.permute(0, 2, 3, 1),
             (channels,),
@@ -41,6 +39,25 @@ class ChannelNorm(nn.Module):
             self.epsilon / unbiased,
         )
         return normalised.permute(0, 3, 1, 2)
+
+    def centred(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) without its mean at every pixel."""
+        return x - F.conv2d(x, _average(x))
+
+    def variance(self, centred: Tensor) -> Tensor:
+        """(B, 1, H, W) of what has mean 0 at every pixel."""
+        return F.conv2d(centred * centred, _average(centred) * _unbiased(centred.shape[1]))
+
+
+def _average(x: Tensor) -> Tensor:
+    """The filter of the mean over the channels of x."""
+    channels = x.shape[1]
+    return x.new_full((1, channels, 1, 1), 1.0 / channels)
+
+
+def _unbiased(channels: int) -> float:
+    """The factor from a mean of squares to the unbiased variance."""
+    return channels / (channels - 1)
 
 
 class GDN(nn.Module):

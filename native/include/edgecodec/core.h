@@ -125,9 +125,11 @@ EC_API ec_status ec_core_job_load(ec_codec *codec, uint32_t graph, uint32_t low_
 EC_API ec_status ec_core_job_engine(const ec_job *job, ec_core_running_engine *out, ec_error *error);
 /* Lets go of all loaded graphs, those in use as soon as they are not. A later job loads what it needs again. */
 EC_API void ec_core_codec_unload(ec_codec *codec);
-/* The shapes that the engine of a caller who runs jobs takes for a graph; a job that has begun keeps its plan. */
-EC_API ec_status ec_core_codec_shapes(ec_codec *codec, uint32_t graph, const ec_shape_range *shapes, size_t count,
-                                      ec_error *error);
+/* For a caller who runs a job's steps: the shapes that the engine takes for the graph of the step that was given, the
+ * graph's first. *again: 1 where the job planned with others; ec_job_next gives the graph's first step once more then.
+ * The codec's other jobs plan with these shapes too. count: 0 means all shapes. */
+EC_API ec_status ec_core_job_shapes(ec_job *job, const ec_shape_range *shapes, size_t count, uint32_t *again,
+                                    ec_error *error);
 /* ---- bundles (docs/format.md, section 6) ------------------------------------------------------------------------ */
 
 /* The index of a bundle alone. What its description points to lives until it is closed. */
@@ -224,13 +226,26 @@ EC_API ec_status ec_core_search_report(ec_core_search *search, size_t point, uin
 /* After a report. */
 EC_API ec_status ec_core_search_best(const ec_core_search *search, size_t *point, ec_error *error);
 EC_API void ec_core_search_close(ec_core_search *search);
-/* ---- ONNX Runtime, for tests ------------------------------------------------------------------------------------ */
+/* ---- ONNX Runtime ------------------------------------------------------------------------------------------------ */
+
+/* A device that a provider of ONNX Runtime can use. name: "gpu", and "gpu:1" for the second of the kind. vendor: of the
+ * hardware. */
+typedef struct ec_core_device {
+    char provider[64], name[16], vendor[64];
+} ec_core_device;
+
+/* The devices that a plugin finds here, or, for NULL, those of ONNX Runtime's own providers that say. library,
+ * provider_library: as in ec_codec_options. *count may exceed capacity; the first `capacity` are written then. */
+EC_API ec_status ec_core_onnxruntime_devices(const char *library, const char *provider_library, ec_core_device *out,
+                                             size_t capacity, size_t *count, ec_error *error);
+
+/* For tests. */
 
 typedef struct ec_core_onnxruntime ec_core_onnxruntime;
 
-/* engine, library, provider_library: as in ec_codec_options. */
+/* engine, library, provider_library, provider_device: as in ec_codec_options. */
 EC_API ec_status ec_core_onnxruntime_open(const char *engine, const char *library, const char *provider_library,
-                                          ec_core_onnxruntime **out, ec_error *error);
+                                          const char *provider_device, ec_core_onnxruntime **out, ec_error *error);
 /* Lives as long as the engine. */
 EC_API const ec_engine *ec_core_onnxruntime_table(const ec_core_onnxruntime *engine);
 EC_API void ec_core_onnxruntime_close(ec_core_onnxruntime *engine); /* NULL is fine */

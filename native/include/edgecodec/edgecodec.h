@@ -334,11 +334,13 @@ typedef struct ec_loaded_graph {
 } ec_loaded_graph;
 
 /* threads: of the processor, 0 for the engine's own choice. low_memory: 1 where memory is to be returned as soon as it
- * can be, rather than kept for the next call. */
+ * can be, rather than kept for the next call. one_shot: 1 where the graph is wanted for one picture, so that it matters
+ * more how soon it starts than how fast it runs. */
 typedef struct ec_engine_options {
     EC_STRUCT_SIZE(ec_engine_options);
     uint32_t threads;
     uint32_t low_memory;
+    uint32_t one_shot;
 } ec_engine_options;
 
 /* One picture on its way, whose work an engine does. What an engine may do with a job is compare it with another, and
@@ -349,7 +351,8 @@ typedef struct ec_job ec_job;
  * never NULL. An engine's statuses are EC_ENGINE_UNAVAILABLE, EC_ENGINE_FAILED, EC_NO_MEMORY and EC_CANCELLED, and those
  * of the graph itself: EC_BAD_MODEL, EC_LIMIT, EC_BUNDLE_CHANGED. One that no engine can have is reported as
  * EC_ENGINE_FAILED. Functions may be called by any thread that uses the codec, by several at a time. name: for people,
- * or NULL. context: handed to each function. job: whose work it is; NULL where it is nobody's.
+ * or NULL. context: handed to each function. job: whose work it is; NULL where it is nobody's. precision: in which it
+ * decodes where the caller names none and the bundle has it, "fp16" for most GPUs; NULL for fp32.
  *
  * load: makes a graph ready to run when it is first needed, and again where memory has become scarce. The data live
  *   until it returns, weights among them.
@@ -369,6 +372,7 @@ typedef struct ec_engine {
                      ec_tensor *outputs, size_t output_count, ec_error *error);
     void (*cancel)(void *context, const ec_job *job);
     void (*unload)(void *context, void *graph);
+    const char *precision;
 } ec_engine;
 
 /* ---- codecs ---------------------------------------------------------------------------------------------------- */
@@ -399,17 +403,24 @@ typedef struct ec_allocator {
 
 /* engine: "onnxruntime" (also for NULL), "onnxruntime:cuda", "onnxruntime:tensorrt", "onnxruntime:NAME" of a plugin
  *   whose library is provider_library, or EC_NO_ENGINE. A named engine is that engine or an error.
+ * provider_device: of a plugin, "cpu", "gpu" or "npu", and "gpu:1" for the second of the kind; NULL for the first that
+ *   the plugin lists.
  * engine_table: an engine of the caller's instead, which must outlive the codec; `engine` is not looked at then.
  * onnxruntime_library: path of ONNX Runtime's shared library; NULL looks at the environment variable
  *   EDGECODEC_ONNXRUNTIME, beside this library, and where the system looks for libraries. It stays in memory once it is
  *   opened. From 1.29 on it sends facts about its use over the network, unless the environment variable
  *   ORT_DISABLE_TELEMETRY is 1; where that is not set, it is set to 1 before ONNX Runtime starts.
  * knobs: of decoders, for all pictures; those of a picture override them.
- * precision: of decoders, "fp32", "fp16"...; NULL for the bundle's first. encode_precision: of encoders, NULL for fp32.
+ * precision: of decoders, "fp32", "fp16"...; a precision that the bundle lacks is an error. NULL for that of the engine:
+ *   fp16 on the GPUs that ONNX Runtime reaches by the names cuda, tensorrt, nvtensorrtrtx, rocm, migraphx, dml and
+ *   webgpu, else fp32, and fp32 where the bundle has nothing else. What was used stands in ec_picture. encode_precision:
+ *   of encoders, likewise; NULL for fp32 on every engine, because it may change what is coded.
  * threads: of the processor, for engine and entropy model, 256 at most; 0 for all that this process may use.
  * max_memory: bytes that one engine call may take beside the weights; 0 for half of what is available.
  * tile: 0 (auto) works on a picture in parts where it would take more than max_memory otherwise; else the side of every
- *   part in pixels, without what overlaps; or EC_TILE_OFF. */
+ *   part in pixels, without what overlaps; or EC_TILE_OFF.
+ * one_shot: 1 where one small picture is coming rather than many: graphs with large weights then start sooner and take
+ *   less memory, and run up to a fifth slower. */
 typedef struct ec_codec_options {
     EC_STRUCT_SIZE(ec_codec_options);
     const char *engine;
@@ -425,6 +436,8 @@ typedef struct ec_codec_options {
     uint64_t max_memory;
     ec_limits limits;
     ec_allocator allocator;
+    uint32_t one_shot;
+    const char *provider_device;
 } ec_codec_options;
 
 /* options: NULL for the defaults; nothing that they point to is needed afterwards, but for the engine table and the

@@ -15,6 +15,7 @@ struct Allocator;
 struct CustomOpDomain;
 struct Environment;
 struct EpDevice;
+struct HardwareDevice;
 struct KernelContext;
 struct KernelInfo;
 struct MemoryInfo;
@@ -47,6 +48,8 @@ constexpr int32_t kTensor = 1, kSequence = 2, kMap = 3, kSparseTensor = 5, kOpti
 constexpr int32_t kFloat = 1, kUint8 = 2, kInt16 = 5, kInt64 = 7, kBool = 9;
 // Kinds of allocators, and where a kernel's input lies.
 constexpr int32_t kDeviceAllocator = 0, kDefaultMemory = 0;
+// Kinds of hardware; the processor's is 0.
+constexpr int32_t kGpuHardware = 1, kNpuHardware = 2;
 // How many tensors an input or output of an operator is.
 constexpr int32_t kRequired = 0, kVariadic = 2;
 
@@ -76,6 +79,7 @@ inline constexpr Slot<Status *(SessionOptions *), 17> DisableMemPattern;
 inline constexpr Slot<Status *(SessionOptions *), 18> EnableCpuMemArena;
 inline constexpr Slot<Status *(SessionOptions *), 19> DisableCpuMemArena;
 inline constexpr Slot<Status *(SessionOptions *, int level), 22> SetSessionLogSeverityLevel;
+inline constexpr Slot<Status *(SessionOptions *, int32_t level), 23> SetSessionGraphOptimizationLevel;
 inline constexpr Slot<Status *(SessionOptions *, int threads), 24> SetIntraOpNumThreads;
 inline constexpr Slot<Status *(const char *domain, CustomOpDomain **out), 26> CreateCustomOpDomain;
 struct CustomOp;
@@ -125,10 +129,15 @@ inline constexpr Slot<Status *(SessionOptions *, const char *key, const char *va
 inline constexpr Slot<Status *(SessionOptions *, const TensorrtOptions *), 170>
     SessionOptionsAppendExecutionProvider_TensorRT_V2;
 inline constexpr Slot<Status *(TensorrtOptions **out), 171> CreateTensorRTProviderOptions;
+inline constexpr Slot<Status *(TensorrtOptions *, const char *const *keys, const char *const *values, size_t count),
+                      172>
+    UpdateTensorRTProviderOptions;
 inline constexpr Slot<void(TensorrtOptions *), 174> ReleaseTensorRTProviderOptions;
 inline constexpr Slot<Status *(SessionOptions *, const CudaOptions *), 204>
     SessionOptionsAppendExecutionProvider_CUDA_V2;
 inline constexpr Slot<Status *(CudaOptions **out), 205> CreateCUDAProviderOptions;
+inline constexpr Slot<Status *(CudaOptions *, const char *const *keys, const char *const *values, size_t count), 206>
+    UpdateCUDAProviderOptions;
 inline constexpr Slot<void(CudaOptions *), 208> ReleaseCUDAProviderOptions;
 inline constexpr Slot<Status *(SessionOptions *, const char *provider, const char *const *keys,
                                const char *const *values, size_t count),
@@ -150,7 +159,10 @@ inline constexpr Slot<Status *(SessionOptions *, Environment *, const EpDevice *
                                const char *const *keys, const char *const *values, size_t count),
                       304>
     SessionOptionsAppendExecutionProvider_V2;
+inline constexpr Slot<int32_t(const HardwareDevice *), 307> HardwareDevice_Type;
+inline constexpr Slot<const char *(const HardwareDevice *), 309> HardwareDevice_Vendor;
 inline constexpr Slot<const char *(const EpDevice *), 312> EpDevice_EpName;
+inline constexpr Slot<const HardwareDevice *(const EpDevice *), 316> EpDevice_Device;
 
 // An operator as it is registered: functions of its library that ONNX Runtime calls. `version`: of the interface that
 // this was written against, which must not be newer than the library. Those that are NULL are not needed: the first

@@ -15,6 +15,9 @@ using namespace ort;
 
 namespace {
 
+// Bytes of weights from which on the optimiser, which copies them, takes longer than it saves for one picture.
+constexpr size_t kLargeWeights = size_t{64} << 20;
+constexpr int32_t kNoOptimiser = 0;
 constexpr char kName[] = "onnxruntime", kCancelled[] = "was cancelled";
 
 std::string text(const char *given) { return given == nullptr ? "" : given; }
@@ -34,6 +37,12 @@ std::string provider_name(const std::string &engine) {
 std::string file_name(const ec_graph &graph) {
     const std::string path = text(graph.file);
     return path.substr(path.rfind('/') + 1);
+}
+
+bool has_large_weights(const ec_graph_data &data) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < data.weight_count; ++i) bytes += data.weights[i].size;
+    return bytes > kLargeWeights;
 }
 
 // "float32 (1, 8, 2, 3)"
@@ -85,7 +94,7 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
     : name_(choice.engine == nullptr ? kName : choice.engine),
       provider_name_(provider_name(name_)),
       library_(text(choice.library)),
-      provider_(library_, provider_name_, text(choice.provider_library)),
+      provider_(library_, {provider_name_, text(choice.provider_library), text(choice.device)}),
       calls_(library_.api(), library_.has(22)),
       memory_(library_.api().make(CreateCpuMemoryInfo, ReleaseMemoryInfo, kDeviceAllocator, kDefaultMemory)) {
     table_.name = name_.c_str();
@@ -102,6 +111,9 @@ OnnxRuntimeEngine::OnnxRuntimeEngine(const OnnxRuntimeChoice &choice)
             const auto given = from_caller(data, "data");
             loaded.graph = located(file_name(*given.graph),
                                    [&] { return engine->load(job, given, from_caller(options, "options")); });
+            for (const ec_shape_range &shape : engine->provider_.shapes(*given.graph)) {
+                loaded.shapes[loaded.shape_count++] = shape;
+            }
             to_caller(loaded, out);
         });
     };
@@ -133,6 +145,8 @@ Owned<SessionOptions> OnnxRuntimeEngine::settings(const ec_graph_data &data, con
     }
     // Threads that spin after a call would take the processor from the entropy stage of the next picture.
     api.call(AddSessionConfigEntry, made.get(), "session.force_spinning_stop", "1");
+    if (options.one_shot && provider_name_.empty() && has_large_weights(data))
+        api.call(SetSessionGraphOptimizationLevel, made.get(), kNoOptimiser);
     if (options.threads > 0)
         api.call(SetIntraOpNumThreads, made.get(), static_cast<int>(std::min(options.threads, kMaxThreads)));
     api.call(AddSessionConfigEntry, made.get(), "session.load_model_format", "ONNX");
@@ -161,7 +175,7 @@ OnnxRuntimeEngine::Graph *OnnxRuntimeEngine::load(const ec_job *job, const ec_gr
     bool cancelled = false;
     try {
         const Owned<SessionOptions> made = settings(data, options);
-        provider_.append_to(made.get());
+        provider_.append_to(made.get(), data);
         auto graph = std::make_unique<Graph>(Graph{{nullptr, api[ReleaseSession]}, {}});
         {
             const Calls::Call call(calls_, job, made.get());

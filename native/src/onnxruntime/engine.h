@@ -16,6 +16,7 @@ struct OnnxRuntimeChoice {
     const char *engine = nullptr;  // "onnxruntime", also for NULL, or "onnxruntime:PROVIDER"
     const char *library = nullptr;
     const char *provider_library = nullptr;
+    const char *device = nullptr;
 };
 
 class OnnxRuntimeEngine {

@@ -121,4 +121,10 @@ Library::Library(const std::string &given) : api_(nullptr), environment_(nullptr
     }
 }
 
+void Library::keep_environment() const {
+    // Another use of it, which is not given back.
+    Environment *environment = nullptr;
+    api_.call(CreateEnv, kFatal, "edgecodec", &environment);
+}
+
 }  // namespace edgecodec::ort

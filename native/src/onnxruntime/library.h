@@ -19,6 +19,8 @@ public:
     const Api &api() const { return api_; }
     // ONNX Runtime has one of them in a process, and counts who uses it.
     Environment *environment() const { return environment_.get(); }
+    // Never releases the environment, not even with this object.
+    void keep_environment() const;
     // "1.23.2"
     const std::string &version() const { return version_; }
     // Whether it is of version 1.`minor` or newer, and so has that version of the interface.

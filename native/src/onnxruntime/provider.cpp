@@ -1,26 +1,16 @@
 #include "onnxruntime/provider.h"
 
 #include <algorithm>
-#include <cctype>
-#include <mutex>
 #include <vector>
 
+#include "onnxruntime/plugin.h"
+#include "onnxruntime/provider_options.h"
 #include "support/status.h"
 
 namespace edgecodec::ort {
 namespace {
 
 constexpr char kCuda[] = "CUDAExecutionProvider", kTensorrt[] = "TensorrtExecutionProvider";
-
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char letter) { return std::tolower(letter); });
-    return text;
-}
-
-// Whether someone who says `name` means the provider that ONNX Runtime calls `provider`.
-bool means(const std::string &name, const std::string &provider) {
-    return lower(provider) == lower(name) || lower(provider) == lower(name) + "executionprovider";
-}
 
 // For messages about a provider that is not there.
 std::string full_name(const std::string &name) {
@@ -43,33 +33,34 @@ std::vector<std::string> built_in_providers(const Api &api) {
     return providers;
 }
 
-std::vector<const EpDevice *> devices(const Library &library) {
-    const EpDevice *const *list = nullptr;
-    size_t count = 0;
-    library.api().call(GetEpDevices, static_cast<const Environment *>(library.environment()), &list, &count);
-    return {list, list + count};
-}
-
-std::string provider_of(const Library &library, const EpDevice *device) {
-    return library.api()[EpDevice_EpName](device);
-}
-
-const EpDevice *find_device(const Library &library, const std::string &name) {
-    for (const EpDevice *device : devices(library)) {
-        if (means(name, provider_of(library, device))) return device;
+template <class Function, class Settings>
+void update(const Api &api, Function function, Settings *settings, const ProviderOptions &options) {
+    std::vector<const char *> keys, values;
+    for (const auto &option : options) {
+        keys.push_back(option.first.c_str());
+        values.push_back(option.second.c_str());
     }
-    return nullptr;
+    api.call(function, settings, static_cast<const char *const *>(keys.data()),
+             static_cast<const char *const *>(values.data()), keys.size());
 }
 
 }  // namespace
 
-Provider::Provider(const Library &library, const std::string &name, const std::string &plugin)
-    : library_(library), name_(name), device_(name.empty() ? "cpu" : name) {
-    located("onnxruntime:" + name, [&] {
+bool is_gpu(const std::string &name) {
+    const char *const gpus[] = {"cuda", "dml", "migraphx", "nvtensorrtrtx", "rocm", "tensorrt", "webgpu"};
+    return std::any_of(std::begin(gpus), std::end(gpus), [&](const char *gpu) { return means(gpu, name); });
+}
+
+Provider::Provider(const Library &library, const ProviderChoice &choice)
+    : library_(library), name_(choice.name), device_(name_.empty() ? "cpu" : name_) {
+    located("onnxruntime:" + name_, [&] {
         try {
-            if (!plugin.empty()) {
-                find_in_plugin(plugin);
-            } else if (!name.empty()) {
+            if (!choice.plugin.empty()) {
+                find_in_plugin(choice);
+            } else if (!choice.device.empty()) {
+                throw Failure(EC_INVALID_ARGUMENT, "only a plugin has devices to choose from")
+                    .advising("name the plugin's library too");
+            } else if (!name_.empty()) {
                 find_built_in();
             }
         } catch (const CallFailed &failed) {
@@ -90,46 +81,31 @@ void Provider::find_built_in() {
     provider_ = *found;
 }
 
-void Provider::find_in_plugin(const std::string &path) {
+void Provider::find_in_plugin(const ProviderChoice &choice) {
     if (name_.empty()) {
-        throw Failure(EC_INVALID_ARGUMENT, "a provider's library is given, but not which provider of it")
+        throw Failure(EC_INVALID_ARGUMENT, "a plugin is given, but not which provider of it")
             .advising("name the engine \"onnxruntime:\" and the provider");
     }
-    if (!library_.has(22)) {
-        throw Failure(EC_ENGINE_UNAVAILABLE, "ONNX Runtime " + library_.version() + " takes no providers' libraries")
-            .advising("install 1.22 or newer");
-    }
-    // An environment takes a library under a name once. Codecs may be opened on several threads.
-    static std::mutex registering;
-    const std::lock_guard<std::mutex> lock(registering);
-    plugin_device_ = find_device(library_, name_);
-    if (plugin_device_ != nullptr) return;
-    try {
-        library_.api().call(RegisterExecutionProviderLibrary, library_.environment(), name_.c_str(), path.c_str());
-    } catch (const CallFailed &failed) {
-        throw Failure(EC_ENGINE_UNAVAILABLE, "the provider's library cannot be used: " + failed.first_line()).at(path);
-    }
-    plugin_device_ = find_device(library_, name_);
-    if (plugin_device_ == nullptr) {
-        std::vector<std::string> names;
-        for (const EpDevice *device : devices(library_)) names.push_back(provider_of(library_, device));
-        throw Failure(EC_ENGINE_UNAVAILABLE,
-                      "no device here has a provider called " + name_ + ", only " + joined(names))
-            .at(path);
-    }
+    plugin_device_ = located(
+        choice.plugin, [&] { return choose_device(plugin_devices(library_, choice.plugin), name_, choice.device); });
+    device_ = name_ + " " + plugin_device_->name();
 }
 
-void Provider::append_to(SessionOptions *options) const {
+void Provider::append_to(SessionOptions *options, const ec_graph_data &data) const {
     const Api &api = library_.api();
     try {
-        if (plugin_device_ != nullptr) {
-            api.call(SessionOptionsAppendExecutionProvider_V2, options, library_.environment(), &plugin_device_,
+        if (plugin_device_.has_value()) {
+            // A plugin may leave nodes to the processor, be it all of them, and nobody would know.
+            api.call(AddSessionConfigEntry, options, "session.disable_cpu_ep_fallback", "1");
+            api.call(SessionOptionsAppendExecutionProvider_V2, options, library_.environment(), &plugin_device_->handle,
                      size_t{1}, nullptr, nullptr, size_t{0});
         } else if (provider_ == kCuda) {
             const auto settings = api.make(CreateCUDAProviderOptions, ReleaseCUDAProviderOptions);
+            update(api, UpdateCUDAProviderOptions, settings.get(), cuda_options());
             api.call(SessionOptionsAppendExecutionProvider_CUDA_V2, options, settings.get());
         } else if (provider_ == kTensorrt) {
             const auto settings = api.make(CreateTensorRTProviderOptions, ReleaseTensorRTProviderOptions);
+            update(api, UpdateTensorRTProviderOptions, settings.get(), tensorrt_options(data, library_.version()));
             api.call(SessionOptionsAppendExecutionProvider_TensorRT_V2, options, settings.get());
         } else if (!provider_.empty() && provider_ != "CPUExecutionProvider") {
             api.call(SessionOptionsAppendExecutionProvider, options, name_.c_str(), nullptr, nullptr, size_t{0});
@@ -139,6 +115,11 @@ void Provider::append_to(SessionOptions *options) const {
             .at("onnxruntime:" + name_)
             .advising("check the driver and the libraries that this onnxruntime build wants");
     }
+}
+
+std::vector<ec_shape_range> Provider::shapes(const ec_graph &graph) const {
+    if (plugin_device_.has_value() || provider_ != kTensorrt) return {};
+    return {tensorrt_shapes(graph)};
 }
 
 }  // namespace edgecodec::ort

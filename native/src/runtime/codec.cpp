@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include "onnxruntime/engine.h"
+#include "onnxruntime/provider.h"
 #include "runtime/limits.h"
 #include "support/caller_struct.h"
 #include "support/processors.h"
@@ -14,33 +14,40 @@ namespace edgecodec {
 
 namespace {
 
-std::vector<const ec_graph *> decoders_of(const ec_bundle_info &info, const char *precision) {
-    std::vector<const ec_graph *> decoders;
-    for (uint32_t model = 0; model < info.model_count; ++model) {
-        const std::vector<const ec_graph *> some = graphs_of(info, EC_DECODE, model, precision);
-        decoders.insert(decoders.end(), some.begin(), some.end());
+constexpr char kSingle[] = "fp32";
+
+// In which the engine decodes where the caller names no precision.
+std::string preferred_precision(const ec_codec_options &options) {
+    if (options.engine_table != nullptr) {
+        const char *own = from_caller(options.engine_table, "engine_table").precision;
+        return own != nullptr ? own : kSingle;
     }
-    return decoders;
+    const std::string engine = options.engine != nullptr ? options.engine : "";
+    return ort::is_gpu(engine.substr(engine.find(':') + 1)) ? "fp16" : kSingle;
 }
 
-bool has_precision(const ec_bundle_info &info, ec_side side, const char *precision) {
-    return std::any_of(info.graphs, info.graphs + info.graph_count, [&](const ec_graph *graph) {
-        return graph->side == side && std::strcmp(graph->precision, precision) == 0;
-    });
+// Of one side of a model, where the caller names none: the preferred one, else fp32, else that of the first graph. NULL
+// where the model has no graphs of that side.
+const char *default_precision(const ec_bundle_info &info, ec_side side, uint32_t model, const std::string &preferred) {
+    const std::vector<const ec_graph *> graphs = graphs_of(info, side, model, nullptr);
+    for (const std::string &wanted : {preferred, std::string(kSingle)}) {
+        for (const ec_graph *graph : graphs) {
+            if (graph->precision == wanted) return graph->precision;
+        }
+    }
+    return graphs.empty() ? nullptr : graphs.front()->precision;
 }
 
-// Encoders are fp32 unless the caller names another precision, because it may change what is coded.
-std::vector<const ec_graph *> encoders_of(const ec_bundle_info &info, const char *precision) {
-    std::vector<const ec_graph *> encoders;
-    const bool any = std::any_of(info.graphs, info.graphs + info.graph_count,
-                                 [](const ec_graph *graph) { return graph->side == EC_ENCODE; });
-    if (!any) return encoders;
-    if (precision == nullptr && has_precision(info, EC_ENCODE, "fp32")) precision = "fp32";
+// The graphs of one side in the precision that the caller names; in the default of each model for NULL.
+std::vector<const ec_graph *> graphs_in(const ec_bundle_info &info, ec_side side, const char *named,
+                                        const std::string &preferred) {
+    std::vector<const ec_graph *> graphs;
     for (uint32_t model = 0; model < info.model_count; ++model) {
-        const std::vector<const ec_graph *> some = graphs_of(info, EC_ENCODE, model, precision);
-        encoders.insert(encoders.end(), some.begin(), some.end());
+        const char *precision = named != nullptr ? named : default_precision(info, side, model, preferred);
+        const std::vector<const ec_graph *> some = graphs_of(info, side, model, precision);
+        graphs.insert(graphs.end(), some.begin(), some.end());
     }
-    return encoders;
+    return graphs;
 }
 
 }  // namespace
@@ -59,9 +66,10 @@ Codec::Codec(const Bundle &bundle, const ec_codec_options &options)
     if ((allocator_.allocate == nullptr) != (allocator_.release == nullptr)) {
         throw Failure(EC_INVALID_ARGUMENT, "the allocator has one function of two");
     }
-    decoders_ = decoders_of(info(), options.precision);
+    decoders_ = graphs_in(info(), EC_DECODE, options.precision, preferred_precision(options));
     decoder_knobs({});
-    encoders_ = encoders_of(info(), options.encode_precision);
+    // On every engine, because another precision may change what is coded.
+    encoders_ = graphs_in(info(), EC_ENCODE, options.encode_precision, kSingle);
     // A broken entropy model is told at once. Of several, only those that files ask for are opened.
     if (info().model_count == 1) bundle.entropy_model(0);
     open_engine(options);
@@ -78,10 +86,11 @@ void Codec::open_engine(const ec_codec_options &options) {
     } else {
         const std::string name = options.engine != nullptr ? options.engine : "onnxruntime";
         if (name == EC_NO_ENGINE) return;
-        onnxruntime_ = open_onnxruntime({name.c_str(), options.onnxruntime_library, options.provider_library});
+        onnxruntime_ = open_onnxruntime(
+            {name.c_str(), options.onnxruntime_library, options.provider_library, options.provider_device});
         engine_ = onnxruntime_->table();
     }
-    graphs_ = std::make_unique<LoadedGraphs>(bundle_, engine_, options.threads);
+    graphs_ = std::make_unique<LoadedGraphs>(bundle_, engine_, options.threads, options.one_shot);
 }
 
 KnobValues Codec::decoder_knobs(const KnobValues &of_picture) const {

@@ -250,6 +250,7 @@ bool EncodeJob::prepare() {
             padded_rows_ = rows;
             padded_columns_ = columns;
         }
+        attempt_.latents.clear();
         for (size_t i = 0; i < model_->encoder_latent_count; ++i) {
             const Extent extent = entropy_->extent(entropy_->encoder_latents()[i], image_.width, image_.height);
             const auto side = side_latents_.find(i);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "support/status.h"
 
@@ -42,6 +43,23 @@ void Job::next(ec_step &step) {
     step.input_count = inputs_.size();
     step.outputs = outputs_.data();
     step.output_count = outputs_.size();
+}
+
+bool Job::take_shapes(std::vector<ec_shape_range> shapes) {
+    if (!under_way_ || window_ > 0 || runs_itself_) {
+        throw Failure(EC_INVALID_ARGUMENT, "a graph's shapes are taken at its first step alone");
+    }
+    const auto same_side = [](const ec_side_range &one, const ec_side_range &other) {
+        return one.least == other.least && one.most == other.most && one.multiple == other.multiple;
+    };
+    const auto same = [&](const ec_shape_range &one, const ec_shape_range &other) {
+        return same_side(one.height, other.height) && same_side(one.width, other.width);
+    };
+    if (std::equal(shapes.begin(), shapes.end(), shapes_.begin(), shapes_.end(), same)) return false;
+    codec_.set_shapes(graph_->number, std::move(shapes));
+    under_way_ = false;
+    graph_ = nullptr;  // which is planned anew
+    return true;
 }
 
 void Job::run() {
@@ -96,14 +114,13 @@ void Job::plan(const ec_graph &graph, uint32_t height, uint32_t width, uint32_t 
     graph_ = &graph;
     window_ = 0;
     plan_ = plan_windows(graph, height, width, unit, codec_.tile());
-    std::vector<ec_shape_range> shapes;
     if (runs_itself_) {
         load(graph, plan_.low_memory);
-        shapes = loaded_->shapes();
+        shapes_ = loaded_->shapes();
     } else {
-        shapes = codec_.shapes(graph.number);
+        shapes_ = codec_.shapes(graph.number);
     }
-    if (!shapes.empty()) plan_ = plan_windows(graph, height, width, unit, codec_.tile(), shapes);
+    if (!shapes_.empty()) plan_ = plan_windows(graph, height, width, unit, codec_.tile(), shapes_);
 }
 
 void Job::load(const ec_graph &graph, bool low_memory) {

@@ -26,6 +26,9 @@ public:
 
     // Takes the outputs of the step before, and gives the next; one without a graph after the last.
     void next(ec_step &step);
+    // The shapes that the caller's engine takes for the graph of the step that was given, its first. Whether the job
+    // planned with others, and `next` gives that step once more. Throws Failure(EC_INVALID_ARGUMENT) for a later step.
+    bool take_shapes(std::vector<ec_shape_range> shapes);
     // All steps, on the codec's own engine. Throws Failure(EC_INVALID_ARGUMENT) where some have been given already.
     void run();
     // What the codec's own engine reported of the last graph that it ran.
@@ -70,6 +73,7 @@ private:
 
     std::atomic<bool> cancelled_{false};
     const uint64_t cancellations_;                   // of the codec, when the job began
+    std::vector<ec_shape_range> shapes_;             // that the plan was made for; none for all
     std::shared_ptr<LoadedGraph> loaded_;            // while the codec's own engine runs the job
     ec_loaded_graph engine_{};                       // of the last graph that it ran
     bool runs_itself_ = false, is_stepped_ = false;  // who runs the engine, once it is decided

@@ -76,6 +76,7 @@ std::shared_ptr<LoadedGraph> LoadedGraphs::get(const Job &job, const ec_graph &g
         ec_engine_options options{};
         options.threads = threads_;
         options.low_memory = entry->low_memory ? 1 : 0;
+        options.one_shot = one_shot_;
         entry->graph = std::make_shared<LoadedGraph>(job, bundle_, engine_, graph, options, turns_);
     }
     return entry->graph;

@@ -42,9 +42,9 @@ private:
 // memory, it stays so from then on.
 class LoadedGraphs {
 public:
-    // The engine must outlive this.
-    LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads)
-        : bundle_(bundle), engine_(engine), threads_(threads) {}
+    // The engine must outlive this. threads, one_shot: as engines have them.
+    LoadedGraphs(const Bundle &bundle, const ec_engine &engine, uint32_t threads, uint32_t one_shot)
+        : bundle_(bundle), engine_(engine), threads_(threads), one_shot_(one_shot) {}
 
     // Throws Failure(EC_CANCELLED) too.
     std::shared_ptr<LoadedGraph> get(const Job &job, const ec_graph &graph, bool low_memory);
@@ -63,7 +63,7 @@ private:
 
     const Bundle &bundle_;
     const ec_engine &engine_;
-    uint32_t threads_;
+    uint32_t threads_, one_shot_;
     Turns turns_;
     bool loading_ = false;  // a turn while an engine loads, and for what is in entries
     std::mutex listing_;    // for which entries there are

@@ -1,0 +1,1 @@
+"""Model repositories of NVIDIA Triton Inference Server: decoders of a bundle that take whole files."""
