@@ -1,18 +1,17 @@
-# Keeps the library at glibc 2.28 (manylinux_2_28) where a newer one is built with: src/support/older_glibc.cpp.
+# Keeps the library at glibc 2.17 (manylinux_2_17) where a newer one is built with: src/support/older_glibc.cpp.
 include(CheckCXXSourceCompiles)
 # Before 2.34 there is nothing to wrap, and other C libraries and processors have no such versions.
 check_cxx_source_compiles("#include <cstdlib>
 #if !defined(__GLIBC_PREREQ) || !__GLIBC_PREREQ(2, 34) || !(defined(__x86_64__) || defined(__aarch64__))
 #error nothing to do
 #endif
-int main() {}" EDGECODEC_OLDER_GLIBC)
-if(EDGECODEC_OLDER_GLIBC AND NOT EDGECODEC_SANITIZE)
+int main() {}" older_glibc_is_possible)
+if(older_glibc_is_possible AND NOT EDGECODEC_SANITIZE)
+  set_source_files_properties(src/support/older_glibc.cpp PROPERTIES COMPILE_DEFINITIONS EDGECODEC_OLDER_GLIBC)
   foreach(function dlopen dlsym dlerror dladdr pthread_create pthread_join stat fstat exp2)
     target_link_options(edgecodec PRIVATE -Wl,--wrap=${function})
   endforeach()
   # Where the functions are in an old system. A new one has empty libraries of these names.
   target_link_options(edgecodec PRIVATE
     -Wl,--push-state,--no-as-needed -l:libdl.so.2 -l:libpthread.so.0 -Wl,--pop-state)
-else()
-  set_source_files_properties(src/support/older_glibc.cpp PROPERTIES HEADER_FILE_ONLY ON)
 endif()
