@@ -1,7 +1,6 @@
 // Functions that glibc moved or renamed from 2.29 on, under the names and versions that they had before and still have,
 // so that a library built on a new system runs on an old one. The linker gives every call to `function`, in the C++
-// library that is linked in too, to `__wrap_function`; cmake/older_glibc.cmake lists them.
-#ifdef EDGECODEC_OLDER_GLIBC
+// library that is linked in too, to `__wrap_function`; older_glibc.cmake lists them.
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -45,4 +44,3 @@ double __wrap_exp2(double x) { return old_exp2(x); }
 // By which shared pointers learn that they may count without atomic instructions. They always use them here.
 char __libc_single_threaded = 0;
 }
-#endif
