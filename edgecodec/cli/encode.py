@@ -95,7 +95,6 @@ def encode(
             engine_device=engine.engine_device,
             limits=limits,
             threads=engine.threads,
-            one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)
