@@ -51,7 +51,7 @@ def bench(
     size: SizeOptions,
     talk: TalkOptions,
 ) -> None:
-    """Measure where the time of a picture goes: stages, percentiles, engines side by side."""
+    """Measure where the time of a picture goes. Stages, percentiles, engines side by side."""
     with reporting(talk) as console:
         from edgecodec.benchmark.measuring import Settings, benchmark
         from edgecodec.benchmark.pictures import files_of

@@ -97,5 +97,6 @@ class TalkOptions:
     json: Annotated[bool, Option("--json", help="One JSON object per result on standard output.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Only errors.")] = False
     verbose: Annotated[
-        int, Option("--verbose", "-v", count=True, show_default=False, help="Bundle, stages, tiles and engine too.")
+        int,
+        Option("--verbose", "-v", count=True, show_default=False, help="More: engine, stages, tiles, phases, files."),
     ] = 0

@@ -135,11 +135,12 @@ def test_a_graph_that_fails_does_not_stop_the_others(builder: list[PlanKey], mon
 
 
 def test_plans_are_listed(builder: list[PlanKey], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_command("build", "--list").output == b""
+    empty = run_command("build", "--list")
+    assert empty.output == b"" and "no plans in" in empty.talk
     run_command("build", TINY, "--alpha", "0.5")
     monkeypatch.setattr(tensorrt_module, "runs_here", lambda key: True)
     (line,) = run_command("build", "--list").output.decode().splitlines()
-    for part in ("hific tiny synthesis-alpha0.5.onnx fp32", "64x64 768x512 1920x1088", "for any", "no GPU"):
+    for part in ("hific tiny synthesis-alpha0.5.onnx fp32", "64x64 768x512 1920x1088", "capability 8.0, 8.6", "no GPU"):
         assert part in line
     assert "does not run here" not in line
     monkeypatch.setattr(tensorrt_module, "runs_here", lambda key: False)
