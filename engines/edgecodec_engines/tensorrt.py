@@ -100,8 +100,8 @@ BACKEND = Backend(
     "tensorrt",
     (
         # `auto` takes them only where there is a plan that gave the golden pictures.
-        Variant("", "cuda", auto_rank=-2),
-        Variant("rtx", "cuda", auto_rank=-1),
+        Variant("", "cuda", auto_rank=-2, precision="fp16"),
+        Variant("rtx", "cuda", auto_rank=-1, precision="fp16"),
     ),
     TensorRTEngine,
 )

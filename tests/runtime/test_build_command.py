@@ -255,6 +255,12 @@ def test_precision_is_that_of_the_runtime_on_a_gpu(has: tuple[str, ...], sides: 
     assert len(numbers) == len({graph.file for graph in info.graphs if graph.side in sides})
 
 
+def test_tensorrt_decodes_in_the_precision_that_is_built() -> None:
+    info = _with_precisions("fp32", "fp16")
+    (built,) = {info.graphs[number].precision for number in wanted_graphs(info, PlanWish(SIZES))}
+    assert preferred_precision("tensorrt") == preferred_precision("tensorrt:rtx") == built
+
+
 def test_a_named_precision_is_that_one_or_an_error() -> None:
     info = _with_precisions("fp32", "int8")
     numbers = wanted_graphs(info, PlanWish(SIZES, ("decode", "encode"), precision="int8"))
