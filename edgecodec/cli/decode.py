@@ -10,6 +10,7 @@ import edgecodec
 from edgecodec.cli.batch import Job, Tally, check_standard_output, make_folders, plan, refuse_existing
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import DecoderKnobs, chosen
+from edgecodec.cli.one_picture import is_soon_done
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import report, say_what_opened
@@ -67,6 +68,7 @@ def decode(
             precision=precision,
             limits=limits,
             threads=engine.threads,
+            one_shot=is_soon_done(jobs, bundle),
             engine_library=engine.engine_library,
             engine_device=engine.engine_device,
             **size.room(),

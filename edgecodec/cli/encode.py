@@ -17,6 +17,7 @@ from edgecodec.cli.batch import (
     require_one_each,
 )
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
+from edgecodec.cli.one_picture import is_soon_done
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import report, say_what_opened
@@ -95,6 +96,7 @@ def encode(
             engine_device=engine.engine_device,
             limits=limits,
             threads=engine.threads,
+            one_shot=target_bpp is None and is_soon_done(jobs, bundle),  # a search encodes it many times
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgecodec.bundle import Bundle, BundleInfo
+from edgecodec.engine_registry import preferred_precision
 from edgecodec.errors import CannotRead, EngineFailed, KnobUnavailable
 from edgecodec_engines.tensorrt_plans import building, cuda_driver, tensorrt_module, verification
 from edgecodec_engines.tensorrt_plans.cuda_driver import Device
