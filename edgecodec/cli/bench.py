@@ -79,7 +79,9 @@ def bench(
         if chart is not None:
             from edgecodec.benchmark.chart import write_chart
 
-            write_chart(found, chart.with_suffix("") if chart.suffix in (".png", ".svg") else chart)
+            stem = chart.with_suffix("") if chart.suffix in (".png", ".svg") else chart
+            write_chart(found, stem)
+            console.say(f"chart: {stem}.png, {stem}.svg")
         if talk.json:
             console.record(asdict(found))
         else:
@@ -97,7 +99,8 @@ def _require_matplotlib() -> None:
 
 def _lines(found: Benchmark) -> Iterator[str]:
     """A table in ms for each contender."""
-    yield f"{found.side} {found.bundle}: {found.sizes}, {found.runs} rounds after {found.warm_up}, ms a picture"
+    rounds = f"{found.runs} rounds" if found.runs != 1 else "one round"
+    yield f"{found.side} {found.bundle}: {found.sizes}, {rounds} after {found.warm_up} of warm-up, ms a picture"
     for each in found.results:
         yield from _result(each, first=each is found.results[0])
 
