@@ -117,8 +117,8 @@ def open_bundle(
     tile: "auto" works on a picture in tiles where it would take more than max_memory otherwise; a number is the side of
     every tile in pixels, without what overlaps; "off" never does. max_memory: bytes that one engine call may take
     beside the weights, None for half of what is available. one_shot: whether one picture is coming rather than many;
-    "auto" then takes an engine that starts quickly, and graphs with large weights start sooner, take less memory, and
-    run up to a fifth slower.
+    "auto" then takes an engine that starts quickly, and graphs with large weights start sooner and take less memory on
+    ONNX Runtime, and run up to a fifth slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
     """

@@ -47,7 +47,7 @@ def bench(
     size: SizeOptions,
     talk: TalkOptions,
 ) -> None:
-    """Measure where the time of a picture goes: stages, percentiles, engines side by side."""
+    """Measure where the time of a picture goes. Stages, percentiles, engines side by side."""
     with reporting(talk) as console:
         from edgecodec.benchmark.measuring import Settings, benchmark
         from edgecodec.benchmark.pictures import files_of
@@ -75,7 +75,9 @@ def bench(
         if chart is not None:
             from edgecodec.benchmark.chart import write_chart
 
-            write_chart(found, chart.with_suffix("") if chart.suffix in (".png", ".svg") else chart)
+            stem = chart.with_suffix("") if chart.suffix in (".png", ".svg") else chart
+            write_chart(found, stem)
+            console.say(f"chart: {stem}.png, {stem}.svg")
         if talk.json:
             console.record(asdict(found))
         else:
@@ -93,7 +95,8 @@ def _require_matplotlib() -> None:
 
 def _lines(found: Benchmark) -> Iterator[str]:
     """A table in ms for each contender."""
-    yield f"{found.side} {found.bundle}: {found.sizes}, {found.runs} rounds after {found.warm_up}, ms a picture"
+    rounds = f"{found.runs} rounds" if found.runs != 1 else "one round"
+    yield f"{found.side} {found.bundle}: {found.sizes}, {rounds} after {found.warm_up} of warm-up, ms a picture"
     for each in found.results:
         yield from _result(each, first=each is found.results[0])
 

@@ -85,7 +85,7 @@ def build(
     prune: Annotated[bool, typer.Option("--prune", help="Remove plans that do not run here, and exit.")] = False,
     talk: TalkOptions,
 ) -> None:
-    """Build TensorRT plans for a bundle on this device (needs edgecodec[tensorrt])."""
+    """Build TensorRT plans for a bundle on this device. Needs edgecodec[tensorrt]."""
     with reporting(talk) as console:
         from edgecodec_engines.tensorrt_plans.plan_cache import PlanCache
 
@@ -116,9 +116,7 @@ def _build(path: Path, options: PlanOptions, wish: PlanWish, cache: PlanCache, c
     tensorrt, _ = tensorrt_module.find_tensorrt(tensorrt_module.TENSORRT_RTX if options.rtx else None)
     device = cuda_driver.first_device()
     work = _Work(bundle, options, wish, cache, console, tensorrt, tensorrt_module.target_of(tensorrt, device), device)
-    console.say(
-        f"{tensorrt_module.title(tensorrt)}, for {work.target.device} {work.target.compute_capability}", level=1
-    )
+    console.say(f"{tensorrt_module.title(tensorrt)} for {tensorrt_module.words_for(work.target)}")
     tally = Tally(console, len(numbers))
     for number in numbers:
         with tally.attempt(Job(bundle.info.graphs[number].file, str(options.output or cache.folder))):
@@ -204,21 +202,23 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _show(cache: PlanCache, console: Console) -> None:
-    from edgecodec_engines.tensorrt_plans.tensorrt_module import runs_here, title
+    from edgecodec_engines.tensorrt_plans.tensorrt_module import runs_here, title, words_for
 
-    for plan in cache.plans():
+    plans = list(cache.plans())
+    if not plans:
+        console.say(f"no plans in {cache.folder}")
+    for plan in plans:
         here = runs_here(plan.key)
         facts = {"ok": True, "plan": cache.path(plan), "runs_here": here, **_facts(plan)}
         if console.json:
             console.record(facts)
             continue
         about = {"bundle": "?", "graph": "?", "sizes": "?", **plan.about}
-        target = " ".join(filter(None, (plan.key.target.device, plan.key.target.compute_capability)))
         parts = [
             f"{cache.path(plan)}  {plan.size / 1e6:.1f} MB",
             f"{about['bundle']} {about['graph']} {plan.key.precision}",
             str(about["sizes"]),
-            f"{title(plan.key.tensorrt)} for {target}",
+            f"{title(plan.key.tensorrt)} for {words_for(plan.key.target)}",
             plan.verification or "not verified",
         ]
         console.show(["  ".join(parts if here else [*parts, "does not run here"])])

@@ -53,7 +53,7 @@ class Console:
         if error.__cause__ is not None and (isinstance(error, InternalError) or self.verbosity >= 2):
             for line in "".join(traceback.format_exception(error.__cause__)).splitlines():
                 _tell(line)
-        hint = f" hint: {error.hint}." if error.hint else ""
+        hint = f" hint: {error.hint}{'' if error.hint.endswith('?') else '.'}" if error.hint else ""
         offset = f" (at byte {error.offset})" if error.offset is not None else ""
         where = "".join(f"{place}: " for place in _places(error.where, job["input"] if job else None))
         _tell(f"edgecodec: error: {where}{error.message}{offset}.{hint}")

@@ -13,6 +13,7 @@ import edgecodec
 from edgecodec.cli.batch import Job, check_standard_output, make_folders, plan, split_output
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import DecoderKnobs, chosen
+from edgecodec.cli.one_picture import is_soon_done
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -80,7 +81,15 @@ def decode(
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=picture_format in _CONCATENABLE)
         limits = size.limits()
         work = _Decoding(
-            bundle, engine, size, write.strip, write.force, chosen(knobs), precision, formats, len(jobs) == 1
+            bundle,
+            engine,
+            size,
+            write.strip,
+            write.force,
+            chosen(knobs),
+            precision,
+            formats,
+            is_soon_done(jobs, bundle),
         )
         for line in found.remarks(kinds):
             console.say(line)

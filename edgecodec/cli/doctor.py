@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @with_groups
 def doctor(talk: TalkOptions) -> None:
-    """What edgecodec finds on this machine: versions, engines, devices, memory, and advice."""
+    """What edgecodec finds on this machine. Versions, engines, devices, memory, and advice."""
     with reporting(talk) as console:
         from edgecodec.doctor import examine
 
@@ -76,8 +76,8 @@ def _software(software: Software) -> Iterator[str]:
 def _nvidia(nvidia: Nvidia) -> Iterator[str]:
     if not nvidia.present:
         yield "nvidia: no device"
-        return
-    yield f"nvidia: driver {nvidia.driver or 'unknown'}, " + (nvidia.problem or f"CUDA {nvidia.cuda}")
+    else:
+        yield f"nvidia: driver {nvidia.driver or 'unknown'}, " + (nvidia.problem or f"CUDA {nvidia.cuda}")
     for gpu in nvidia.gpus:
         yield f"gpu: {gpu.name}, compute capability {gpu.compute_capability}, {_size(gpu.memory)}"
     yield f"tensorrt: {_listed(f'{name} {version}' for name, version in nvidia.tensorrt.items())}"

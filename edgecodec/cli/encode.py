@@ -20,6 +20,7 @@ from edgecodec.cli.batch import (
     split_output,
 )
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
+from edgecodec.cli.one_picture import is_soon_done
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -122,7 +123,7 @@ def encode(
             classes,
             seed,
             precision,
-            one_shot=len(jobs) == 1 and target_bpp is None,  # a search encodes it many times
+            one_shot=target_bpp is None and is_soon_done(jobs, bundle),  # a search encodes it many times
         )
         for line in found.remarks(kinds):
             console.say(line)

@@ -25,7 +25,7 @@ def export(
     *,
     talk: TalkOptions,
 ) -> None:
-    """Turn a checkpoint into a bundle (needs edgecodec[export])."""
+    """Turn a checkpoint into a bundle. Needs edgecodec[export]."""
     with reporting(talk) as console:
         from edgecodec_export.checkpoint_files import examine
 

@@ -14,7 +14,7 @@ from edgecodec_export.options import FuseOptions
 
 @with_groups
 def fuse(options: FuseOptions, knobs: GraphKnobs, talk: TalkOptions) -> None:
-    """Write decoders as ONNX graphs from bytes to pixels (needs edgecodec[export])."""
+    """Write decoders as ONNX graphs from bytes to pixels. Needs edgecodec[export]."""
     with reporting(talk) as console:
         try:
             from edgecodec_export.fused.writing import fuse_bundle

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import ANY
 
+if TYPE_CHECKING:
+    from edgecodec.container import FileInfo
+
 
 @with_groups
 def inspect(
@@ -23,6 +27,7 @@ def inspect(
 ) -> None:
     """What files and bundles say about themselves. Loads no engine and has no limits."""
     from edgecodec.bundle import BundleInfo
+    from edgecodec.cli.bundle_words import bundle_lines
     from edgecodec.inspection import entropy_cost
 
     with reporting(talk) as console:
@@ -31,21 +36,20 @@ def inspect(
             job = Job(path, STANDARD_STREAM)
             with tally.attempt(job):
                 info = edgecodec.inspect(job.source(ANY))
-                facts: dict[str, Any] = {"input": path, "ok": True, **asdict(info)}
                 if isinstance(info, BundleInfo):
-                    facts["precisions"] = {"encode": info.precisions("encode"), "decode": info.precisions("decode")}
-                    facts["decoding_cost"] = entropy_cost(path)
-                if talk.json:
-                    console.record(facts)
+                    costs = entropy_cost(path)
+                    precisions = {"encode": info.precisions("encode"), "decode": info.precisions("decode")}
+                    more: dict[str, Any] = {"precisions": precisions, "decoding_cost": costs}
+                    lines = bundle_lines(info, costs)
                 else:
-                    console.show(f"{name}: {_words(value)}" for name, value in facts.items() if name != "ok")
+                    more, lines = {}, _file_lines(info)
+                if talk.json:
+                    console.record({"input": path, "ok": True, **asdict(info), **more})
+                else:
+                    console.show([f"input: {path}", *lines])
         raise typer.Exit(tally.exit_status())
 
 
-def _words(value: Any) -> str:
-    """A fact for people, on one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(each)}" for key, each in value.items()) or "none"
-    if isinstance(value, tuple | list):
-        return "; ".join(_words(each) for each in value) or "none"
-    return "none" if value is None else str(value)
+def _file_lines(info: FileInfo) -> Iterator[str]:
+    for name, value in asdict(info).items():
+        yield f"{name}: {'none' if value is None else value}"

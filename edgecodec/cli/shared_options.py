@@ -161,7 +161,7 @@ class TalkOptions:
             "-v",
             count=True,
             show_default=False,
-            help="Bundle, stages, tiles and engine too; -vv all that files say of themselves, and tracebacks.",
+            help="More: engine, stages, tiles, phases, files; -vv all that files say of themselves, and tracebacks.",
         ),
     ] = 0
     help_all: Annotated[

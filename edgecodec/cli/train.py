@@ -41,7 +41,7 @@ def train(
     list_recipes: Annotated[bool, typer.Option("--list", help="Show the recipes and exit.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print RECIPE as TOML, to change a copy, and exit.")] = False,
 ) -> None:
-    """Train a codec by a recipe (needs edgecodec[train])."""
+    """Train a codec by a recipe. Needs edgecodec[train]."""
     with reporting(talk) as console:
         try:
             import torch

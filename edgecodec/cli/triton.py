@@ -14,7 +14,7 @@ from edgecodec_export.options import TritonOptions
 
 @with_groups
 def triton(options: TritonOptions, knobs: GraphKnobs, talk: TalkOptions) -> None:
-    """Write decoders as a model repository of Triton Inference Server (needs edgecodec[export])."""
+    """Write decoders as models of Triton Inference Server. Needs edgecodec[export]."""
     with reporting(talk) as console:
         try:
             from edgecodec_export.triton.repository import write_repository

@@ -23,11 +23,11 @@ def verify(
     engine: EngineOptions,
     talk: TalkOptions,
 ) -> None:
-    """Check a bundle on this machine: all hashes, golden latents exactly, golden pixels within tolerance."""
+    """Check a bundle on this machine. All hashes, golden latents exactly, golden pixels within tolerance."""
     with reporting(talk) as console:
         from edgecodec.verify import verify as checks_of
 
-        failed = 0
+        failed = hashes = 0
         checks = checks_of(
             bundle,
             engine.checked_name(),
@@ -38,8 +38,11 @@ def verify(
         )
         for check in checks:
             failed += not check.passed
-            console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}")
+            folded = check.is_hash and check.passed  # a bundle may have hundreds of files
+            hashes += folded
+            console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}", level=int(folded))
             console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})
+        console.say(f"ok     size and SHA-256 of {hashes} files")
         if failed:
             raise VerificationFailed(
                 f"{failed} checks failed",

@@ -17,7 +17,14 @@ from edgecodec.doctor.system_text import fields_of, text_of
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 _LONGEST_NAME = 256
 _VENDOR = "0x10de"  # on the PCI bus
-_TENSORRT_PACKAGES = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-rtx")
+_TENSORRT_PACKAGES = (
+    "tensorrt",
+    "tensorrt-cu12",
+    "tensorrt-cu13",
+    "tensorrt-rtx",
+    "tensorrt-rtx-cu12",
+    "tensorrt-rtx-cu13",
+)
 _TENSORRT_LIBRARIES = tuple(f"libnvinfer.so.{major}" for major in (11, 10, 8))
 
 

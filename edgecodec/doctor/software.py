@@ -39,7 +39,18 @@ class Software:
     packages: dict[str, str | None]
 
 
-_PACKAGES = ("numpy", "pillow", "typer", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "onnx", "matplotlib")
+_PACKAGES = (
+    "numpy",
+    "pillow",
+    "typer",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "polygraphy",
+    "torch",
+    "onnx",
+    "matplotlib",
+)
 
 
 def software() -> Software:

@@ -108,7 +108,9 @@ class TritonOptions:
     mounted_at: Annotated[str, Option(metavar="PATH", help="Where the server sees the repository.")] = "/models"
     device: Annotated[str, Option(metavar="D", help="Runs the network: cpu or gpu.")] = "cpu"
     instances: Annotated[int, Option(min=1, metavar="N", help="Pictures at a time, for each model.")] = 1
-    threads: Annotated[int | None, Option(min=1, metavar="N", help="For each instance. [default: all]")] = None
+    threads: Annotated[
+        int | None, Option(min=1, metavar="N", help="Processor threads of an instance. [default: all]")
+    ] = None
     library: Annotated[
         Path | None, Option(metavar="FILE", help="libedgecodec for the server. [default: the one in use here]")
     ] = None

@@ -108,6 +108,7 @@ def test_a_graph_that_loses_too_much_is_not_written(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(int8, "_ranges", small)
     monkeypatch.setattr(int8.Int8, "LARGEST_ERROR", 1.0)
+    monkeypatch.setattr(int8.Int8, "LEAST_DB", 0.0)
     monkeypatch.setattr(int8.Int8, "LARGEST_MEAN_LOSS", -1.0)  # the tiny model is drawn, and its pictures are not alike
     with pytest.raises(VerificationFailed, match="dB on photographs, more than") as caught:
         write(tmp_path / "b")

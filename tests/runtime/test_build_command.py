@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgecodec.bundle import Bundle, BundleInfo
+from edgecodec.engine_registry import preferred_precision
 from edgecodec.errors import CannotRead, EngineFailed, KnobUnavailable
 from edgecodec_engines.tensorrt_plans import building, cuda_driver, tensorrt_module, verification
 from edgecodec_engines.tensorrt_plans.cuda_driver import Device
@@ -135,11 +136,12 @@ def test_a_graph_that_fails_does_not_stop_the_others(builder: list[PlanKey], mon
 
 
 def test_plans_are_listed(builder: list[PlanKey], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_command("build", "--list").output == b""
+    empty = run_command("build", "--list")
+    assert empty.output == b"" and "no plans in" in empty.talk
     run_command("build", TINY, "--alpha", "0.5")
     monkeypatch.setattr(tensorrt_module, "runs_here", lambda key: True)
     (line,) = run_command("build", "--list").output.decode().splitlines()
-    for part in ("hific tiny synthesis-alpha0.5.onnx fp32", "64x64 768x512 1920x1088", "for any", "no GPU"):
+    for part in ("hific tiny synthesis-alpha0.5.onnx fp32", "64x64 768x512 1920x1088", "capability 8.0, 8.6", "no GPU"):
         assert part in line
     assert "does not run here" not in line
     monkeypatch.setattr(tensorrt_module, "runs_here", lambda key: False)
@@ -254,6 +256,12 @@ def test_precision_is_that_of_the_runtime_on_a_gpu(has: tuple[str, ...], sides: 
     numbers = wanted_graphs(info, PlanWish(SIZES, sides))
     assert {info.graphs[number].precision for number in numbers} == {taken}
     assert len(numbers) == len({graph.file for graph in info.graphs if graph.side in sides})
+
+
+def test_tensorrt_decodes_in_the_precision_that_is_built() -> None:
+    info = _with_precisions("fp32", "fp16")
+    (built,) = {info.graphs[number].precision for number in wanted_graphs(info, PlanWish(SIZES))}
+    assert preferred_precision("tensorrt") == preferred_precision("tensorrt:rtx") == built
 
 
 def test_a_named_precision_is_that_one_or_an_error() -> None:

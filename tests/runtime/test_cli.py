@@ -262,6 +262,9 @@ def test_a_bundle_that_does_not_verify(run: Run, bundle_copy: Path) -> None:
     outcome = run("verify", bundle_copy, "--engine", "onnxruntime", "--json")
     assert outcome.status == 8
     assert [record["subject"] for record in outcome.records[:-1] if not record["ok"]] == ["README.md"]
+    files = sum("latents" not in each["detail"] and each["detail"].endswith(" bytes") for each in outcome.records[:-1])
+    assert f"ok     size and SHA-256 of {files} files" in outcome.talk and "FAILED README.md" in outcome.talk
+    assert outcome.talk.count(" bytes\n") == 0
     assert outcome.records[-1]["code"] == "verification_failed"
 
 
@@ -408,6 +411,7 @@ def test_every_command_has_help_and_the_common_flags(run: Run, command: str) -> 
 def test_inspect_for_people_and_for_machines(run: Run, file: Path) -> None:
     spoken = run("inspect", file, TINY).output.decode()
     assert "width: 96" in spoken and "family: hific" in spoken
+    assert all(len(line) < 250 for line in spoken.splitlines()), "people read this"
     picture, bundle = run("inspect", file, TINY, "--json").records
     assert [picture["model_id"]] == [model["id"] for model in bundle["models"]] and bundle["path"] == str(TINY)
     assert bundle["background"]["provenance"] and bundle["background"]["golden"]

@@ -489,7 +489,7 @@ def test_auto_takes_no_other_plan_and_says_why(machine_10: Machine, verification
 
 
 def test_auto_without_a_plan_decodes_on_the_processor(machine_10: Machine, coded: bytes, codec: Codec) -> None:
-    with edgecodec.open_bundle(TINY, threads=1) as opened:
+    with edgecodec.open_bundle(TINY, threads=1, one_shot=True) as opened:
         decoded = opened.decode(coded)
     assert decoded.engine.device == "cpu" and "tensorrt" in dict(decoded.engine.passed_over)
     np.testing.assert_allclose(decoded.pixels.astype(int), codec.decode(coded).pixels, atol=1)

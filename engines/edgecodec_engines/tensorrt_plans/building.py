@@ -21,7 +21,7 @@ from edgecodec.engine import Graph
 from edgecodec.errors import CannotWrite, EngineFailed, EngineUnavailable, OutOfMemory
 from edgecodec_engines.tensorrt_plans.builder_process import GRAPH, MODEL, PLAN, REQUEST, TIMINGS
 from edgecodec_engines.tensorrt_plans.plan_cache import Plan, PlanCache
-from edgecodec_engines.tensorrt_plans.plan_key import PlanKey
+from edgecodec_engines.tensorrt_plans.plan_key import ANY, PlanKey
 from edgecodec_engines.tensorrt_plans.tensorrt_module import TENSORRT_RTX, title
 
 #: Seconds between two reports where TensorRT itself says nothing.
@@ -99,7 +99,7 @@ def _timings(cache: PlanCache, key: PlanKey) -> Path:
 
 def _lay_out(work: Path, cache: PlanCache, key: PlanKey, graph: Graph) -> None:
     """Write what the process needs. The bytes are those that were checked, whatever has become of the bundle."""
-    portable = key.target.device == "any" if key.tensorrt.name == TENSORRT_RTX else None
+    portable = key.target.device == ANY if key.tensorrt.name == TENSORRT_RTX else None
     request = {
         "tensorrt": key.tensorrt.name,
         "portable": portable,

@@ -27,13 +27,17 @@ class TensorRT:
     version: str
 
 
+#: The device of plans that are compiled for a GPU only when they are loaded.
+ANY = "any"
+
+
 @dataclass(frozen=True)
 class Target:
-    """What a plan runs on. device: the name of the GPU, or "any" for a plan of TensorRT-RTX, which is compiled for a
+    """What a plan runs on. device: the name of the GPU, or ANY for a plan of TensorRT-RTX, which is compiled for a
     GPU only when it is loaded.
 
     compute_capability: like "8.7". multiprocessors: of the GPU. driver: the CUDA version of the driver under which
-    kernels were measured, like "12.6". For "any" all of these are empty.
+    kernels were measured, like "12.6". For ANY all of these are empty.
     """
 
     device: str

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgecodec.errors import EngineUnavailable
 from edgecodec_engines.tensorrt_plans.cuda_driver import Device, first_device
-from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, Target, TensorRT
+from edgecodec_engines.tensorrt_plans.plan_key import ANY, PlanKey, Target, TensorRT
 
 TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt_rtx"
 #: What people call them, and the oldest version of each that builds graphs whose types are fixed, as ours are.
@@ -63,10 +63,17 @@ def title(tensorrt: TensorRT) -> str:
     return f"{name} {tensorrt.version}"
 
 
+def words_for(target: Target) -> str:
+    """The GPUs that a plan runs on, for people."""
+    if target.device == ANY:
+        return f"GPUs of compute capability {', '.join(_PORTABLE)}"
+    return f"{target.device} {target.compute_capability}"
+
+
 def target_of(tensorrt: TensorRT, device: Device | None) -> Target:
     """What plans that are built here run on. Raises EngineUnavailable where this TensorRT needs a GPU."""
     if tensorrt.name == TENSORRT_RTX and (device is None or device.compute_capability in _PORTABLE):
-        return Target("any")
+        return Target(ANY)
     if device is None:
         raise EngineUnavailable(
             f"{title(tensorrt)} builds on the GPU that it builds for, and no CUDA driver answers here",

@@ -59,7 +59,8 @@ def _use(description: Description) -> list[str]:
         "",
         *_classes(description),
         f"Files carry the model id {ids} and decode to the same latents on every machine.",
-        "The pixels are the engine's own floating point, so two engines may differ by a grey level.",
+        "The pixels are the engine's own floating point: two engines may differ by a grey level in `fp32`, and by the",
+        "tolerance that the index gives a graph in another precision.",
         "",
     ]
 

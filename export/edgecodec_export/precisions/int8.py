@@ -43,7 +43,10 @@ class Int8(Half):
         def finish(graph: onnx.ModelProto) -> onnx.ModelProto:
             convolutions = trunk(graph, maps, TensorProto.FLOAT16)
             if not convolutions:
-                raise VerificationFailed("has no convolutions that may be of eight bits")
+                raise VerificationFailed(
+                    "has no convolutions that may be of eight bits",
+                    hint="its convolutions lie beside what makes maps smaller or larger: export it without int8",
+                )
             inputs = {node.output[0]: node.input[0] for node in graph.graph.node}
             given = list(dict.fromkeys(inputs[name] for name in convolutions))
             return quantised(graph, convolutions, _ranges(graph, given, samples()))
