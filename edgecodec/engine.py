@@ -50,12 +50,12 @@ class Graph:
     """
 
     path: Path
-    data: bytes
+    data: bytes = field(repr=False)
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     scalars: tuple[str, ...] = ()
     size: str | None = None
-    weights: Mapping[str, bytes | memoryview] = field(default_factory=dict)
+    weights: Mapping[str, bytes | memoryview] = field(default_factory=dict, repr=False)
     precision: str = "fp32"
 
 

@@ -11,7 +11,7 @@ from edgecodec.errors import InvalidArgument
 RESERVED = frozenset((
     "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
     "encode_precision", "engine", "engine_device", "engine_library", "entropy_from", "errors", "family", "force",
-    "format", "fused", "help", "inputs", "instances", "json", "keep", "keep_classes", "knob", "knobs", "labels",
+    "format", "fused", "help", "inputs", "instances", "jobs", "json", "keep", "keep_classes", "knob", "knobs", "labels",
     "largest", "library", "limits", "list", "list_plans", "list_recipes", "max", "max_memory", "max_pixels",
     "max_pixels_per_byte", "min", "minutes", "mounted_at", "name", "no_cold", "one_shot", "opt", "output", "path",
     "picture", "precision", "prune", "quiet", "recipe", "resume", "rtx", "runs", "seconds", "seed", "self", "set",

@@ -9,7 +9,8 @@ from edgecodec.cli.batch import Job
 from edgecodec.cli.console import Console
 
 if TYPE_CHECKING:
-    from edgecodec.codec import Codec, Decoded
+    from edgecodec.codec import Codec
+    from edgecodec.decoded import Decoded
     from edgecodec.encoding import Encoded
 
 
