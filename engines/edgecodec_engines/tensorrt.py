@@ -104,6 +104,7 @@ BACKEND = Backend(
         Variant("rtx", "cuda", auto_rank=-1),
     ),
     TensorRTEngine,
+    modules=tuple(_MODULES.values()),
 )
 
 
