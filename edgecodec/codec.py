@@ -87,6 +87,10 @@ def open_bundle(
     and run a few hundredths slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
+
+        >>> with edgecodec.open_bundle("hific.bundle", "onnxruntime", alpha=0.5) as codec:
+        ...     codec
+        <Codec hific tiny, alpha=0.5, engine onnxruntime>
     """
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise InvalidArgument(f"threads is {threads}", hint=f"give 1 to {MAX_THREADS}")
@@ -206,6 +210,9 @@ class Codec:
 
         Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
         OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
+
+            >>> codec.decode("photo.edgc").pixels.shape
+            (64, 96, 3)
         """
         return self._synthesise(self._begin(source, self._decoder_knobs(knobs, shorthands)))
 
@@ -248,6 +255,11 @@ class Codec:
         each processor. Processes are not needed for it: native code does the work, and holds no lock of Python's.
 
         Raises InvalidArgument for other `errors` and `jobs`, and what `decode` raises.
+
+            >>> for result in codec.decode_many(["photo.edgc", b"something else"], errors="return"):
+            ...     print(result)
+            <Decoded 96x64, onnxruntime on cpu, fp32>
+            is not an edgecodec picture (at byte 0)
         """
         if errors not in ("raise", "return"):
             raise InvalidArgument(f"errors is {errors!r}", hint='give "raise" or "return"')
@@ -338,6 +350,11 @@ class Codec:
 
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
+
+            >>> codec.encode("photo.jpg")
+            <Encoded 96x64, ... bits per pixel>
+            >>> codec.encode(np.zeros((64, 96), np.uint8)).info.greyscale
+            True
         """
         from edgecodec.picture_sources import as_picture
         from edgecodec.side_inputs import SideInputs

@@ -24,6 +24,13 @@ class Decoded:
     """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None.
 
     memory: the bytes of the pixels, row by row, which need no NumPy. engine: what computed them. May be pickled.
+    Notebooks show the picture.
+
+        >>> decoded = codec.decode("photo.edgc")
+        >>> decoded.image.size
+        (96, 64)
+        >>> decoded.save("photo.png")
+        ()
     """
 
     memory: memoryview
