@@ -58,7 +58,7 @@ class Tensor:
 
 def test_tensors_of_every_layout(codec: Codec, coded: bytes, pixels: Pixels) -> None:
     first, floats = pixels.transpose(2, 0, 1), (pixels / 255).astype(np.float64)
-    for values in (pixels, first, floats, floats.transpose(2, 0, 1), floats + 0.4 / 255):
+    for values in (pixels, first, floats, floats.transpose(2, 0, 1), floats + 0.4 / 255, floats - 0.4 / 255):
         assert codec.encode(Tensor(values)).data == coded
     grey = pixels[..., 1]
     expected = codec.encode(grey).data
