@@ -69,6 +69,7 @@ def decode(
             threads=engine.threads,
             engine_library=engine.engine_library,
             engine_device=engine.engine_device,
+            one_shot=len(jobs) == 1,
             **size.room(),
         ) as codec:
             say_what_opened(codec, console)

@@ -50,7 +50,8 @@ ec_file_info file_info(const uint8_t *data, size_t size) {
                 info.noise_seed |= uint64_t{section[byte]} << 8 * byte;
             }
         } else {
-            info.sections[info.section_count++] = {file.section_tag[i], section, file.section[i].size};
+            const size_t bytes = static_cast<size_t>(file.section[i].size);
+            info.sections[info.section_count++] = {file.section_tag[i], section, bytes};
         }
     }
     return info;
