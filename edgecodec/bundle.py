@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +45,7 @@ _ROLES: dict[int, Role] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BundleInfo(Description):
     """What a bundle says of itself. path: its folder. schema: of its index.
 
@@ -55,6 +55,10 @@ class BundleInfo(Description):
     path: str
     schema: int
     background: Background | None = None
+
+    def __repr__(self) -> str:
+        name = " ".join(filter(None, (self.family, self.preset)))
+        return f"<BundleInfo {name}, {len(self.graphs)} graphs, {len(self.files)} files: {self.path}>"
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ class GraphContents:
     """
 
     path: Path
-    data: bytes
-    weights: dict[str, memoryview]
+    data: bytes = field(repr=False)
+    weights: dict[str, memoryview] = field(repr=False)
 
 
 class Bundle:

@@ -9,19 +9,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from edgecodec import container, files, interface, native
 from edgecodec import knobs as knob_rules
 from edgecodec.bundle import Bundle, BundleInfo
-from edgecodec.container import Container, FileInfo
+from edgecodec.container import Container
+from edgecodec.decoded import Decoded
 from edgecodec.description import SINGLE, Knobs, Model
 from edgecodec.encoding import Encoded, Wish
 from edgecodec.encoding import encode as encode_with
-from edgecodec.engine import MAX_THREADS, Options, Plugin, RunningEngine
+from edgecodec.engine import MAX_THREADS, Options, Plugin
 from edgecodec.engine_registry import native_engine, plugin_of, preferred_precision, require_engine
 from edgecodec.errors import EdgecodecError, InvalidArgument, typed
 from edgecodec.job import Job, decode_options, knob_values
@@ -29,52 +29,18 @@ from edgecodec.knobs import KnobChoice
 from edgecodec.limits import Limits
 from edgecodec.loading import LoadedGraphs
 from edgecodec.native_engine import NativeGraphs
-from edgecodec.tiling import TileChoice, Tiles, memory_option, tile_option, tiles_of
-from edgecodec.timings import Timings, timings_of
+from edgecodec.tiling import TileChoice, memory_option, tile_option, tiles_of
+from edgecodec.timings import timings_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    from PIL.Image import Image
-
     from edgecodec.entropy_model import Latents
-    from edgecodec.picture import AlphaChannel, Picture, Pixels
+    from edgecodec.picture import AlphaChannel
+    from edgecodec.picture_sources import PictureSource
     from edgecodec.side_inputs import Keep, Labels
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """pixels: uint8 (height, width, 3), or (height, width) when greyscale. icc, exif, xmp: bytes as stored, or None.
-
-    memory: the bytes of the pixels, row by row, which need no NumPy. engine: what computed them.
-    """
-
-    memory: memoryview
-    icc: bytes | None
-    exif: bytes | None
-    xmp: bytes | None
-    info: FileInfo
-    timings: Timings
-    tiles: Tiles
-    engine: RunningEngine
-
-    @cached_property
-    def pixels(self) -> Pixels:
-        import numpy as np
-
-        shape = (self.info.height, self.info.width, *(() if self.info.greyscale else (3,)))
-        return np.frombuffer(self.memory, np.uint8).reshape(shape)
-
-    def image(self) -> Image:
-        """The pixels in Pillow, of mode RGB or L."""
-        from PIL import Image
-
-        size = (self.info.width, self.info.height)
-        mode = "L" if self.info.greyscale else "RGB"
-        return Image.frombuffer(mode, size, self.memory)  # type: ignore[arg-type]  # it takes any buffer
-
-    def without_metadata(self) -> Decoded:
-        return replace(self, icc=None, exif=None, xmp=None)
+#: A coded picture: path, bytes, open binary file, or what `Codec.encode` gave.
+CodedSource = files.Source | Encoded
 
 
 @dataclass(frozen=True)
@@ -121,6 +87,10 @@ def open_bundle(
     ONNX Runtime, and run up to a fifth slower.
 
     Raises NotABundle, BundleChanged, BadModel, UnsupportedVersion, KnobUnavailable, EngineUnavailable, InvalidArgument.
+
+        >>> with edgecodec.open_bundle("hific.bundle", "onnxruntime", alpha=0.5) as codec:
+        ...     codec
+        <Codec hific tiny, alpha=0.5, engine onnxruntime>
     """
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise InvalidArgument(f"threads is {threads}", hint=f"give 1 to {MAX_THREADS}")
@@ -145,6 +115,8 @@ def open_bundle(
 class Codec:
     """An opened bundle; `open_bundle` makes it. May be used by several threads at a time. A context manager.
 
+    May be pickled for other processes, where the bundle is opened again from the same folder.
+
     info: what the bundle's index says. graphs: the bundle's graphs on the engine, to load one before it is needed.
     notes: what a user should hear of the choice of precision.
     """
@@ -166,6 +138,11 @@ class Codec:
         """tile, max_memory: as the library has them. Raises KnobUnavailable."""
         self.info: BundleInfo = bundle.info
         self._limits = limits or Limits()
+        self._asked = asked
+        self._reopening = (
+            *(os.path.abspath(bundle.root), engine, asked, precision, self._limits, threads, tile, max_memory),
+            *(encode_precision, one_shot, plugin),
+        )
         own, passed_over = native_engine(engine, plugin, one_shot=one_shot)
         self.notes: tuple[str, ...] = ()
         chosen_by_engine = precision is None
@@ -200,6 +177,19 @@ class Codec:
             else NativeGraphs(self._owned, own, passed_over, self.info.graphs)
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For worker processes: the bundle is opened again where this is unpickled, from the same folder."""
+        return _reopened, self._reopening
+
+    def __repr__(self) -> str:
+        knobs = " ".join(
+            f"{knob.name}={knob_rules.decimal(self._asked.get(knob.name, knob.default))}"
+            for knob in self.info.knobs
+            if knob.side == "decode" or len(knob.values) != 1
+        )
+        name = " ".join(filter(None, (self.info.family, self.info.preset)))
+        return f"<Codec {name}{', ' * bool(knobs)}{knobs}, engine {self.graphs.engine_name}>"
+
     def __enter__(self) -> Codec:
         return self
 
@@ -213,72 +203,94 @@ class Codec:
         """
         self.graphs.close()
 
-    def decode(self, source: files.Source, *, knobs: KnobChoice | None = None, **shorthands: float | None) -> Decoded:
-        """Decode one file given as path, bytes or open file.
+    def decode(self, source: CodedSource, *, knobs: KnobChoice | None = None, **shorthands: float | None) -> Decoded:
+        """Decode one file given as path, bytes or open file, or what `encode` gave.
 
         knobs, or each by its own name: override the codec's for this picture.
 
         Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
         OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
+
+            >>> codec.decode("photo.edgc").pixels.shape
+            (64, 96, 3)
         """
         return self._synthesise(self._begin(source, self._decoder_knobs(knobs, shorthands)))
 
     @overload
     def decode_many(
         self,
-        sources: Iterable[files.Source],
+        sources: Iterable[CodedSource],
         *,
         knobs: KnobChoice | None = None,
         errors: Literal["raise"] = "raise",
+        jobs: int | None = None,
         **shorthands: float | None,
     ) -> Iterator[Decoded]: ...
 
     @overload
     def decode_many(
         self,
-        sources: Iterable[files.Source],
+        sources: Iterable[CodedSource],
         *,
         knobs: KnobChoice | None = None,
         errors: Literal["return"],
+        jobs: int | None = None,
         **shorthands: float | None,
     ) -> Iterator[Decoded | EdgecodecError]: ...
 
     def decode_many(
         self,
-        sources: Iterable[files.Source],
+        sources: Iterable[CodedSource],
         *,
         knobs: KnobChoice | None = None,
         errors: Literal["raise", "return"] = "raise",
+        jobs: int | None = None,
         **shorthands: float | None,
     ) -> Iterator[Decoded | EdgecodecError]:
         """Decode in order. While the engine works on a picture, the next one's entropy stage runs on another thread.
 
         knobs: as in `decode`. errors: "raise" ends at the first failure; "return" yields the error in the place of its
-        picture and goes on.
+        picture and goes on. jobs: instead, so many pictures are decoded at a time, each by a thread of its own, and up
+        to as many more wait for the caller. That suits many small pictures, with `open_bundle(threads=1)` and a job for
+        each processor. Processes are not needed for it: native code does the work, and holds no lock of Python's.
 
-        Raises InvalidArgument for other `errors`, and what `decode` raises.
+        Raises InvalidArgument for other `errors` and `jobs`, and what `decode` raises.
+
+            >>> for result in codec.decode_many(["photo.edgc", b"something else"], errors="return"):
+            ...     print(result)
+            <Decoded 96x64, onnxruntime on cpu, fp32>
+            is not an edgecodec picture (at byte 0)
         """
         if errors not in ("raise", "return"):
             raise InvalidArgument(f"errors is {errors!r}", hint='give "raise" or "return"')
-        return self._decode_in_order(sources, self._decoder_knobs(knobs, shorthands), errors)
+        if jobs is not None and not 1 <= jobs <= MAX_THREADS:
+            raise InvalidArgument(f"jobs is {jobs}", hint=f"give 1 to {MAX_THREADS}")
+        return self._decode_in_order(sources, self._decoder_knobs(knobs, shorthands), errors, jobs)
 
     def _decode_in_order(
-        self, sources: Iterable[files.Source], asked: Knobs, errors: Literal["raise", "return"]
+        self, sources: Iterable[CodedSource], asked: Knobs, errors: Literal["raise", "return"], jobs: int | None
     ) -> Iterator[Decoded | EdgecodecError]:
-        worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-entropy")
+        """jobs: None for one thread that runs the entropy stage, and the caller's that runs the engine."""
+
+        def work(source: CodedSource) -> _Begun | Decoded:
+            begun = self._begin(source, asked)
+            return begun if jobs is None else self._synthesise(begun)
+
+        workers = ThreadPoolExecutor(max_workers=jobs or 1, thread_name_prefix="edgecodec-decode")
+        most = 2 * (jobs or 1)  # one in every thread, and as many that wait for the engine or the caller
         interrupted = False
         try:
-            ahead: deque[tuple[str | None, Future[_Begun]]] = deque()
+            ahead: deque[tuple[str | None, Future[_Begun | Decoded]]] = deque()
             remaining = iter(sources)
             while True:
-                # At most two pictures are held: one in the engine and one in the entropy stage.
-                for source in islice(remaining, 2 - len(ahead)):
-                    ahead.append((files.name_of(source), worker.submit(self._begin, source, asked)))
+                for source in islice(remaining, most - len(ahead)):
+                    ahead.append((files.name_of(source), workers.submit(work, source)))
                 if not ahead:
                     return
-                where, begun = ahead.popleft()
+                where, future = ahead.popleft()
                 try:
-                    result: Decoded | EdgecodecError = self._synthesise(begun.result())
+                    found = future.result()
+                    result: Decoded | EdgecodecError = self._synthesise(found) if isinstance(found, _Begun) else found
                 except Exception as error:
                     if errors == "raise":
                         raise
@@ -289,9 +301,9 @@ class Codec:
             interrupted = True
             raise
         finally:
-            worker.shutdown(wait=not interrupted, cancel_futures=True)
+            workers.shutdown(wait=not interrupted, cancel_futures=True)
 
-    def decode_latents(self, source: files.Source) -> Latents:
+    def decode_latents(self, source: CodedSource) -> Latents:
         """The integer latents alone, (channels, rows, columns) by name, the same on every machine. Loads no engine."""
         return self._begin(source, {}).job.latents()
 
@@ -308,7 +320,7 @@ class Codec:
 
     def encode(
         self,
-        picture: files.Source | npt.NDArray[np.uint8] | Picture,
+        picture: PictureSource,
         alpha_channel: AlphaChannel = "refuse",
         *,
         knobs: KnobChoice | None = None,
@@ -318,7 +330,12 @@ class Codec:
         seed: int | None = None,
         **shorthands: float | None,
     ) -> Encoded:
-        """Encode a picture file (path, bytes or open file), uint8 (height, width, 3) or (height, width), or a Picture.
+        """Encode a picture: a file (path, bytes or open file), an array, an image of Pillow, or a tensor of PyTorch.
+
+        An array is uint8 (height, width, 3) or (height, width). An image of Pillow is coded as its file would be:
+        turned upright by its EXIF data, and with its ICC profile, EXIF and XMP. A tensor is uint8, or of floats from 0
+        to 1, on any device: (channels, height, width) or (height, width, channels) with 1 or 3 channels, or (height,
+        width). A shape that can be read both ways is refused.
 
         alpha_channel: for pictures with transparency: "refuse", "drop", or lay on "white" or "black".
         knobs: of the encoder, by name; any knob may be given by its own name instead, like quality=2. None and what is
@@ -333,19 +350,19 @@ class Codec:
 
         Raises AlphaRefused, InvalidArgument, NotAnImage, CannotRead, LimitExceeded, OutOfRange, OutOfMemory,
         KnobUnavailable for what this bundle cannot do, EngineUnavailable, EngineFailed.
-        """
-        import numpy as np
 
-        from edgecodec import picture as pictures
+            >>> codec.encode("photo.jpg")
+            <Encoded 96x64, ... bits per pixel>
+            >>> codec.encode(np.zeros((64, 96), np.uint8)).info.greyscale
+            True
+        """
+        from edgecodec.picture_sources import as_picture
         from edgecodec.side_inputs import SideInputs
 
         start = perf_counter()
         wish = Wish(knob_rules.asked(knobs, shorthands), target_bpp, seed)
         self._check_encoding(wish)
-        if isinstance(picture, np.ndarray):
-            picture = pictures.from_pixels(picture)
-        elif not isinstance(picture, pictures.Picture):
-            picture = pictures.read(picture, self._limits, alpha_channel)
+        picture = as_picture(picture, self._limits, alpha_channel)
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
         planes = SideInputs(self._encoder_model().side_inputs, self._limits).planes(picture, labels, keep)
@@ -369,10 +386,10 @@ class Codec:
         native.call(native.library().ec_core_check_decoding, self._owned.value, ctypes.byref(options))
         return asked
 
-    def _begin(self, source: files.Source, asked: Knobs) -> _Begun:
+    def _begin(self, source: CodedSource, asked: Knobs) -> _Begun:
         """File to latents: everything before the engine."""
         where = files.name_of(source)
-        data = files.read(source, self._limits)
+        data = files.read(source.data if isinstance(source, Encoded) else source, self._limits)
         with _located(where):
             job = Job.decode(self._owned, data, asked)
             return _Begun(where, container.parse(data), job)
@@ -393,6 +410,10 @@ class Codec:
             tiles=tiles_of(picture.tiles),
             engine=ran.engine(picture.graph.contents.number),
         )
+
+
+def _reopened(path: str, *arguments: Any) -> Codec:
+    return Codec(Bundle(path), *arguments)
 
 
 @contextmanager

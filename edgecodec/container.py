@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgecodec import interface, native
 from edgecodec.errors import InvalidArgument
@@ -55,9 +55,9 @@ class Container:
 
     info: FileInfo
     payload: memoryview
-    icc: bytes | None
-    exif: bytes | None
-    xmp: bytes | None
+    icc: bytes | None = field(repr=False)
+    exif: bytes | None = field(repr=False)
+    xmp: bytes | None = field(repr=False)
 
 
 def quantised(quality: float) -> float:

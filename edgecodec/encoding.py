@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgecodec import container, interface, knobs
+from edgecodec import container, files, interface, knobs
 from edgecodec.container import FileInfo, check_noise_seed
 from edgecodec.engine import RunningEngine
 from edgecodec.errors import InvalidArgument
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from edgecodec.side_inputs import Planes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Encoded:
     """data: the coded picture. latents: input of the entropy coder, (channels, rows, columns) by name.
 
     notes: what was changed in the picture before it was coded, and the rate that was reached for a target.
-    engine: what computed the latents.
+    engine: what computed the latents. May be pickled.
     """
 
     data: bytes
@@ -38,11 +39,25 @@ class Encoded:
     notes: tuple[str, ...]
     tiles: Tiles
     engine: RunningEngine
-    _job: Job = field(repr=False, compare=False)
+    _job: Job = field(compare=False)
 
     @cached_property
     def latents(self) -> Latents:
         return self._job.latents()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the coded file. One that is there is replaced, by a whole one or not at all. Raises CannotWrite."""
+        files.write(path, self.data, force=True)
+
+    def __repr__(self) -> str:
+        info = self.info
+        size = f"{info.width}x{info.height}{' grey' * info.greyscale}"
+        return f"<Encoded {size}, {info.file_bytes} bytes, {info.bits_per_pixel:.3f} bits per pixel>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The latents leave the memory of the job, which stays in this process."""
+        latents = {name: array.copy() for name, array in self.latents.items()}
+        return {**vars(self), "latents": latents, "_job": None}
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,12 @@ class Graph:
     """
 
     path: Path
-    data: bytes
+    data: bytes = field(repr=False)
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     scalars: tuple[str, ...] = ()
     size: str | None = None
-    weights: Mapping[str, bytes | memoryview] = field(default_factory=dict)
+    weights: Mapping[str, bytes | memoryview] = field(default_factory=dict, repr=False)
     precision: str = "fp32"
 
 
@@ -218,7 +218,7 @@ class Backend:
     native: finds out, by the name of a variant and without importing anything large, whether the native library can run
     it; then `engine` is not needed. None where it never can. plugin: the engine of a provider, by the name after the
     colon, that a plugin brings. It raises EngineUnavailable and InvalidArgument. None where the backend takes no
-    plugins.
+    plugins. modules: of Python, one of which it needs, to tell without loading anything whether it is installed.
     """
 
     name: str
@@ -226,6 +226,7 @@ class Backend:
     engine: type[Engine]
     native: Callable[[str], NativeEngine | None] | None = None
     plugin: Callable[[str, Plugin], NativeEngine] | None = None
+    modules: tuple[str, ...] = ()
 
     def engine_names(self) -> list[str]:
         """The name of the engine for each variant, like "onnxruntime:cuda"."""

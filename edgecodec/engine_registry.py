@@ -46,6 +46,19 @@ def usable_engines() -> list[str]:
     return usable
 
 
+def installed_backends() -> list[str]:
+    """Those of edgecodec whose library is installed. Nothing is loaded, so whether they work here is not known."""
+    from importlib.util import find_spec
+
+    def is_there(module: str) -> bool:
+        try:
+            return find_spec(module) is not None
+        except ValueError:  # a module that was put in the place of another
+            return False
+
+    return [backend.name for backend in _built_in() if any(map(is_there, backend.modules))]
+
+
 def is_for_tests(name: str) -> bool:
     """Whether an engine decodes to something else than the picture."""
     return name.partition(":")[0] in _FOR_TESTS

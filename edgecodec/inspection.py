@@ -19,6 +19,11 @@ def inspect(source: files.Source) -> FileInfo | BundleInfo:
     """A coded picture (path, bytes or open file) or the folder of a bundle, with what its manifest adds.
 
     Raises NotEdgc, Corrupt, UnsupportedVersion, CannotRead for the one, NotABundle, BundleChanged for the other.
+
+        >>> edgecodec.inspect("photo.edgc").width
+        96
+        >>> [knob.name for knob in edgecodec.inspect("hific.bundle").knobs]
+        ['alpha']
     """
     if isinstance(source, str | os.PathLike) and Path(source).is_dir():
         bundle = Bundle(source)

@@ -19,6 +19,11 @@ class Limits:
     max_pixels: width times height. max_side: the longer side in pixels. max_file_bytes: the coded picture, or the
     picture file that is to be encoded, as bytes on disk. max_pixels_per_byte: of a coded picture, so that a few bytes
     cannot ask for minutes of work; a large picture of one colour has up to 1500, one label over all of it 134,000.
+
+        >>> small = edgecodec.open_bundle("hific.bundle", limits=edgecodec.Limits(max_pixels=1000))
+        >>> small.decode("photo.edgc")
+        Traceback (most recent call last):
+        edgecodec.errors.LimitExceeded: ...
     """
 
     max_pixels: int = 1 << 28

@@ -29,7 +29,7 @@ class LoadedGraphs:
         where `auto` ends up on that after all: the same decoder in fp32 is.
         """
         self._bundle = bundle
-        self._engine_name = engine
+        self.engine_name = engine
         self._options = options
         self._chosen_by_engine = chosen_by_engine
         self._engines: dict[int, Engine] = {}
@@ -84,14 +84,14 @@ class LoadedGraphs:
             return self._engines[number]
 
     def _open(self, number: int, options: Options) -> Engine:
-        engine = open_engine(self._engine_name, graph_of(self._bundle, number), options)
+        engine = open_engine(self.engine_name, graph_of(self._bundle, number), options)
         self._taken.pop(number, None)
         in_single = self._in_single(number)
         if in_single == number or preferred_precision(engine.describe().name) != SINGLE:
             return engine
         engine.close()
         self._taken[number] = in_single
-        return open_engine(self._engine_name, graph_of(self._bundle, in_single), options)
+        return open_engine(self.engine_name, graph_of(self._bundle, in_single), options)
 
     def _in_single(self, number: int) -> int:
         """The number of the graph that may take another's place on a processor; that of the graph itself for none.

@@ -27,6 +27,10 @@ class NativeGraphs:
         self._engine = engine
         self._passed_over = passed_over
 
+    @property
+    def engine_name(self) -> str:
+        return self._engine.name
+
     def run(self, job: Job) -> Ran:
         """Run all steps of a job. Raises what `Job.run` does.
 

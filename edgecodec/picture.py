@@ -15,7 +15,7 @@ from edgecodec.errors import AlphaRefused, InvalidArgument
 from edgecodec.exif import UPRIGHT
 from edgecodec.limits import Limits
 from edgecodec.picture_metadata import Metadata, of_profile
-from edgecodec.picture_opening import Opened, opened
+from edgecodec.picture_opening import Opened, held, opened
 
 #: uint8 (height, width, 3), or (height, width) when greyscale.
 Pixels = npt.NDArray[np.uint8]
@@ -35,7 +35,7 @@ _TURNS = {
 }  # by EXIF orientation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Picture:
     """An upright picture. icc, exif (a TIFF structure), xmp: bytes or None. notes: what was changed to get here.
 
@@ -53,11 +53,16 @@ class Picture:
     def greyscale(self) -> bool:
         return self.pixels.ndim == 2
 
-    def image(self) -> Image.Image:
+    def bare_image(self) -> Image.Image:
+        """The pixels alone in Pillow, of mode RGB or L."""
         return Image.fromarray(self.pixels)
 
     def without_metadata(self) -> Picture:
         return replace(self, icc=None, exif=None, xmp=None)
+
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        return f"<Picture {width}x{height}{' grey' * self.greyscale}>"
 
 
 def from_pixels(pixels: npt.NDArray[Any]) -> Picture:
@@ -78,14 +83,26 @@ def read(source: files.Source, limits: Limits, alpha_channel: AlphaChannel = "re
     Raises NotAnImage, CannotRead, LimitExceeded, OutOfMemory, AlphaRefused, and InvalidArgument for animations and for
     an `alpha_channel` that is none of ALPHA_CHANNEL_CHOICES.
     """
-    if alpha_channel not in ALPHA_CHANNEL_CHOICES:
-        raise InvalidArgument(f"alpha_channel is {alpha_channel!r}", hint=f"use {', '.join(ALPHA_CHANNEL_CHOICES)}")
+    _check_alpha_channel(alpha_channel)
     with opened(source, limits) as file:
         metadata = picture_metadata.of(file)
         notes = [*file.notes, *picture_depth.notes(file), *metadata.notes]
         _load_with_transparency(file.image)
         limits.check_size(*file.image.size)  # an icon may hold another size than it says
         return _convert(file, metadata, notes, alpha_channel)
+
+
+def from_image(image: Image.Image, limits: Limits, alpha_channel: AlphaChannel = "refuse") -> Picture:
+    """An image of Pillow's as `read` makes a picture of its file: upright by its EXIF data, with its metadata.
+
+    The image is loaded where it was not, and stays open. Raises what `read` raises.
+    """
+    _check_alpha_channel(alpha_channel)
+    with held(image, limits) as file:
+        notes = picture_depth.notes(file)
+        _load_with_transparency(image)
+        metadata = picture_metadata.of_image(image)  # some files have them behind the pixels
+        return _convert(file, metadata, [*notes, *metadata.notes], alpha_channel)
 
 
 def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
@@ -113,6 +130,11 @@ def read_numbers(source: files.Source, limits: Limits) -> npt.NDArray[Any]:
         doubled = 2 * stored.divisor * samples.astype(np.int64)
         numbers: npt.NDArray[Any] = (doubled + stored.factor) // (2 * stored.factor)
         return numbers
+
+
+def _check_alpha_channel(alpha_channel: str) -> None:
+    if alpha_channel not in ALPHA_CHANNEL_CHOICES:
+        raise InvalidArgument(f"alpha_channel is {alpha_channel!r}", hint=f"use {', '.join(ALPHA_CHANNEL_CHOICES)}")
 
 
 class _Stored(NamedTuple):

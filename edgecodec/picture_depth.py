@@ -56,7 +56,7 @@ def _depth(opened: Opened) -> int:
         return int(image.info.get("bit_depth", 8))
     if image.format == "AVIF":
         return max((max(file[start + 5 : end], default=8) for start, end in _properties(file, b"pixi")), default=8)
-    for decoder, _, _, layout in image.tile:
+    for decoder, _, _, layout in getattr(image, "tile", ()):
         layout = layout if isinstance(layout, tuple) else (layout,)
         if decoder.startswith("ppm") and len(layout) > 1:
             return int(layout[1]).bit_length()

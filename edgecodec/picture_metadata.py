@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from PIL.Image import Image
+
 from edgecodec import exif as exif_data
 from edgecodec import tiff_metadata
 from edgecodec.exif import MOST_BYTES, TURNED, UPRIGHT
@@ -39,13 +41,26 @@ def of(opened: Opened) -> Metadata:
         orientation = image.getexif().get(0x0112, UPRIGHT)  # Pillow turns the pixels, so what it finds counts
         orientation = int(orientation) if orientation in TURNED else UPRIGHT
         return _noting(found._replace(orientation=orientation), *exif.notes)
-    found = neutral(*(_bytes(image.info.get(name)) for name in ("icc_profile", "exif", "xmp")))
-    if image.format == "HEIF" or (image.format == "JXL" and not getattr(image, "jpeg", False)):
-        # Their own headers say how a picture is turned, which their plugins do; what EXIF says does not count.
-        found = found._replace(orientation=UPRIGHT)
+    found = of_image(image)
     # In other formats it is the name of the program that wrote the file.
     commented = image.format in ("JPEG", "MPO", "GIF") and image.info.get("comment")
     return _noting(found, "dropped text comments") if commented else found
+
+
+def of_image(image: Image) -> Metadata:
+    """The metadata that an image of Pillow has in its `info`, which hold for its picture turned upright."""
+    found = neutral(*(_bytes(image.info.get(name)) for name in ("icc_profile", "exif", "xmp")))
+    if image.format == "HEIF" or (image.format == "JXL" and not getattr(image, "jpeg", False)):
+        # Their own headers say how a picture is turned, which their plugins do; what EXIF says does not count.
+        return found._replace(orientation=UPRIGHT)
+    return found
+
+
+def pillow_info(metadata: Metadata) -> dict[str, bytes]:
+    """Metadata as `info` of an image of Pillow has them."""
+    exif = metadata.exif and exif_data.PREFIX + metadata.exif
+    named = {"icc_profile": metadata.icc, "exif": exif, "xmp": metadata.xmp}
+    return {name: data for name, data in named.items() if data}
 
 
 def neutral(icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> Metadata:

@@ -25,7 +25,7 @@ _FOLDERS = (0x8769, 0x8825, 0xA005)  # tags that point to EXIF's folders
 class Opened:
     """A still picture, not loaded yet. png, tiff: the parts of such a file, or None. notes: what is left out of it."""
 
-    image: ImageFile.ImageFile
+    image: Image.Image
     file: bytes
     png: Chunks | None
     tiff: Structure | None
@@ -38,8 +38,7 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
 
     Raises NotAnImage, CannotRead, LimitExceeded and OutOfMemory, and InvalidArgument for several pictures in one file.
     """
-    where = files.name_of(source)
-    try:
+    with _failures_of_pillow(files.name_of(source), limits):
         data = files.read(source, limits)
         file = data if isinstance(data, bytes) else bytes(data)
         png, exif, pixels = None, None, file
@@ -58,6 +57,26 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
             if tiff is not None:
                 _hide_metadata(image, tiff)
             yield Opened(image, file, png, tiff, _further_pictures(image, tiff))
+
+
+@contextmanager
+def held(image: Image.Image, limits: Limits) -> Iterator[Opened]:
+    """An image of the caller's, loaded or not, as `opened` gives those of files; of several pictures the one at hand.
+
+    Raises CannotRead, LimitExceeded and OutOfMemory, and InvalidArgument for an image without pixels.
+    """
+    if 0 in image.size:
+        raise InvalidArgument(f"the image is empty: {image.size[0]}x{image.size[1]}")
+    with _failures_of_pillow(str(getattr(image, "filename", "")) or None, limits):
+        limits.check_size(*image.size)
+        yield Opened(image, b"", None, None, ())
+
+
+@contextmanager
+def _failures_of_pillow(where: str | None, limits: Limits) -> Iterator[None]:
+    """Whatever Pillow raises inside becomes an error of ours, which names the picture."""
+    try:
+        yield
     except EdgecodecError as error:
         error.locate(where)
         raise

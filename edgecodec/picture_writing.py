@@ -28,7 +28,7 @@ class Upright(Protocol):
     def exif(self) -> bytes | None: ...
     @property
     def xmp(self) -> bytes | None: ...
-    def image(self) -> Image.Image:
+    def bare_image(self) -> Image.Image:
         """Of mode RGB or L."""
 
 
@@ -99,7 +99,7 @@ def as_file(picture: Upright, picture_format: str) -> PictureFile:
     chosen = _FORMATS.get(picture_format, _Format(picture_format))
     out = io.BytesIO()
     try:
-        image = picture.image()
+        image = picture.bare_image()
         metadata = _fitting(picture, image.mode == "L", picture_format, chosen.room)
         notes = metadata.notes
         if picture_format == _NUMPY:

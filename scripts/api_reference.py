@@ -35,7 +35,7 @@ SECTIONS = (
         "Results and limits",
         "",
         (
-            "edgecodec.codec.Decoded",
+            "edgecodec.decoded.Decoded",
             "edgecodec.encoding.Encoded",
             "edgecodec.container.FileInfo",
             "edgecodec.timings.Timings",
@@ -118,7 +118,11 @@ def _entry(name: str, entry: griffe.Object) -> Iterator[str]:
         return
     yield from _documentation(entry)
     if "dataclass" in entry.labels:
-        fields = [each for each in entry.members.values() if isinstance(each, griffe.Attribute) and each.annotation]
+        fields = [
+            each
+            for each in entry.members.values()
+            if isinstance(each, griffe.Attribute) and each.annotation and not each.name.startswith("_")
+        ]
         yield from ("```python", *map(_field, (each for each in fields if "property" not in each.labels)), "```", "")
     for member in entry.members.values():
         public = not member.name.startswith("_") and not member.is_alias

@@ -11,7 +11,8 @@ from edgecodec import picture as pictures
 from edgecodec.benchmark import cold
 from edgecodec.benchmark.pictures import is_coded
 from edgecodec.benchmark.results import Benchmark, Cold, Contender, Result, Sample, Side, result
-from edgecodec.codec import Codec, Decoded, open_bundle
+from edgecodec.codec import Codec, open_bundle
+from edgecodec.decoded import Decoded
 from edgecodec.doctor.report import machine
 from edgecodec.encoding import Encoded
 from edgecodec.errors import EdgecodecError, InvalidArgument

@@ -32,7 +32,8 @@ from edgecodec.files import STANDARD_STREAM
 
 if TYPE_CHECKING:
     from edgecodec.cli.work import Done, Item
-    from edgecodec.codec import Codec, Decoded
+    from edgecodec.codec import Codec
+    from edgecodec.decoded import Decoded
 
 _CONCATENABLE = ("ppm", "pgm", "pnm")
 

@@ -2,54 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 import edgecodec
+from edgecodec import engine_registry
 from edgecodec.cli.batch import Job, Tally
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
+from edgecodec.description import INDEX, MANIFEST
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import ANY
 
-if TYPE_CHECKING:
-    from edgecodec.container import FileInfo
+_SUFFIX = ".edgc"
 
 
 @with_groups
 def inspect(
-    inputs: Annotated[list[str], typer.Argument(metavar="FILE|BUNDLE...", help="Coded pictures or bundles.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="FILE|BUNDLE|FOLDER...", help="Coded pictures, bundles, or folders of them.")
+    ],
     talk: TalkOptions,
 ) -> None:
     """What files and bundles say about themselves. Loads no engine and has no limits."""
     from edgecodec.bundle import BundleInfo
-    from edgecodec.cli.bundle_words import bundle_lines
+    from edgecodec.cli.inspect_text import bundle_lines, file_lines, files_table, sections
+    from edgecodec.container import FileInfo
     from edgecodec.inspection import entropy_cost
 
     with reporting(talk) as console:
-        tally = Tally(console, len(inputs))
-        for path in inputs:
+        paths = [path for given in inputs for path in _expand(given)]
+        engines = engine_registry.installed_backends()
+        tally = Tally(console, len(paths))
+        pictures: dict[str, FileInfo] = {}
+        for path in paths:
             job = Job(path, STANDARD_STREAM)
             with tally.attempt(job):
                 info = edgecodec.inspect(job.source(ANY))
+                facts: dict[str, Any] = {"input": path, "ok": True, **asdict(info)}
                 if isinstance(info, BundleInfo):
                     costs = entropy_cost(path)
-                    precisions = {"encode": info.precisions("encode"), "decode": info.precisions("decode")}
-                    more: dict[str, Any] = {"precisions": precisions, "decoding_cost": costs}
-                    lines = bundle_lines(info, costs)
+                    facts["precisions"] = {"encode": info.precisions("encode"), "decode": info.precisions("decode")}
+                    facts["decoding_cost"] = costs
+                    facts["engines_installed"] = engines
+                    if not talk.json:
+                        console.show(bundle_lines(path, info, costs, engines))
                 else:
-                    more, lines = {}, _file_lines(info)
-                if talk.json:
-                    console.record({"input": path, "ok": True, **asdict(info), **more})
-                else:
-                    console.show([f"input: {path}", *lines])
+                    facts["bits_per_pixel"] = info.bits_per_pixel
+                    facts["sections"] = sections(info)
+                    pictures[path] = info
+                console.record(facts)
+        if not talk.json and pictures:
+            console.show(files_table(pictures) if len(pictures) > 1 else file_lines(*next(iter(pictures.items()))))
         raise typer.Exit(tally.exit_status())
 
 
-def _file_lines(info: FileInfo) -> Iterator[str]:
-    for name, value in asdict(info).items():
-        yield f"{name}: {'none' if value is None else value}"
+def _expand(given: str) -> list[str]:
+    """The coded pictures and the bundles in a folder that is no bundle; else what is given."""
+    folder = Path(given)
+    if given == STANDARD_STREAM or not folder.is_dir() or _is_bundle(folder):
+        return [given]
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() == _SUFFIX or _is_bundle(path))
+    except OSError:
+        return [given]  # reading it will say why
+    return list(map(str, found)) or [given]
+
+
+def _is_bundle(path: Path) -> bool:
+    return (path / INDEX).exists() or (path / MANIFEST).exists()

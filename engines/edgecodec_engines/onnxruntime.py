@@ -204,6 +204,7 @@ BACKEND = Backend(
     OnnxRuntime,
     native,
     plugin_engine,
+    modules=("onnxruntime",),
 )
 
 

@@ -149,6 +149,7 @@ BACKEND = Backend(
         Variant("gpu", "gpu", auto_rank=None),
     ),
     OpenVino,
+    modules=("openvino",),
 )
 
 

@@ -108,6 +108,7 @@ BACKEND = Backend(
         Variant("rtx", "cuda", auto_rank=-1, precision="fp16"),
     ),
     TensorRTEngine,
+    modules=tuple(_MODULES.values()),
 )
 
 

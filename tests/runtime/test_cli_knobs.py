@@ -207,7 +207,7 @@ def test_seed(tmp_path: Path) -> None:
 
 def test_inspect_says_what_a_file_and_a_bundle_hold(selective: Workplace, tmp_path: Path) -> None:
     said = run("inspect", selective.bundle).output.decode()
-    assert "given: labels (latent labels), classes sky, tree, car, 1\ngiven: mask (latent mask)\n" in said
+    assert "takes labels of 4 classes: sky, tree, car, 1\n" in said and "takes a mask of what to keep\n" in said
     assert run("inspect", selective.bundle, "--json").records[0]["models"][0]["alignment"] == 16
 
     noisy = edgecodec.open_bundle(with_noise().write(tmp_path / "noisy.bundle"), "onnxruntime")

@@ -168,7 +168,7 @@ def test_the_command_line_names_precisions(both: Path, tmp_path: Path) -> None:
     assert json.loads(outcome.output)["engine"]["precision"] == "fp16"
     assert run_command(*encode, "-o", tmp_path / "x.edgc", "--precision", "int8").status == 4
     shown = run_command("inspect", both).output.decode()
-    assert "precisions: encode fp16, fp32; decode fp16, fp32" in shown
+    assert "to encode: 1 in fp16, 1 in fp32\n" in shown and "to decode: 1 in fp16, 1 in fp32\n" in shown
 
 
 def in_c(path: Path, **options: Any) -> tuple[str, str]:

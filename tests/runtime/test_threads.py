@@ -14,7 +14,8 @@ import pytest
 
 import edgecodec
 from edgecodec import native
-from edgecodec.codec import Codec, Decoded
+from edgecodec.codec import Codec
+from edgecodec.decoded import Decoded
 from edgecodec.engine import Engine
 from edgecodec.errors import Corrupt, EdgecodecError, InvalidArgument
 from edgecodec_engines.onnxruntime import OnnxRuntime
@@ -198,7 +199,7 @@ def test_decode_many_holds_two_pictures_at_most(codec: Codec, files: list[bytes]
 
 def test_leaving_decode_many_early_leaves_no_thread(codec: Codec, files: list[bytes]) -> None:
     def workers() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgecodec-entropy")]
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgecodec-decode")]
 
     results = codec.decode_many(files)
     next(results)

@@ -228,7 +228,7 @@ def test_commands(blurred: Path, tmp_path: Path) -> None:
     for options, status in ((("--tile", "some"), 2), (("--max-memory", "lots"), 2), (("--max-memory", "10K"), 5)):
         outcome = run("encode", tmp_path / "in.png", *common, "-o", tmp_path / "b.edgc", *options)
         assert outcome.status == status and "hint" in outcome.talk
-    assert f"halo {HALO}; {HALO}" in run("inspect", blurred).output.decode()
+    assert f"halo of {HALO} and {HALO}" in run("inspect", blurred).output.decode()
 
 
 def test_amounts_of_memory() -> None:
