@@ -99,9 +99,9 @@ SLOT(SessionOptionsAppendExecutionProvider_CUDA_V2);
 SLOT(CreateCUDAProviderOptions);
 SLOT(UpdateCUDAProviderOptions);
 SLOT(ReleaseCUDAProviderOptions);
+SLOT(AddExternalInitializers);
 SLOT(SessionOptionsAppendExecutionProvider);
 SLOT(KernelInfoGetAttribute_tensor);
-SLOT(AddExternalInitializersFromFilesInMemory);
 #if ORT_API_VERSION >= 22
 SLOT(SessionOptionsSetLoadCancellationFlag);
 SLOT(RegisterExecutionProviderLibrary);

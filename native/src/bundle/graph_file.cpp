@@ -227,7 +227,7 @@ private:
             refuse("has another length than its dimensions give", place);
         }
         if (offset > INT64_MAX - size) refuse("has an offset beyond 64 bits", place);
-        return {location, offset, size};
+        return {location, offset, size, tensor.name, static_cast<int32_t>(tensor.data_type), tensor.dimensions};
     }
 
     uint64_t bytes_of(const Tensor &tensor, size_t place) const {

@@ -14,6 +14,9 @@ struct WeightsElsewhere {
     std::string_view location;  // in the graph's own bytes
     uint64_t offset;
     uint64_t size;
+    std::string_view name;  // of the initializer
+    int32_t type;           // of its elements, in ONNX's numbers
+    std::vector<int64_t> dimensions;
 };
 
 // In the order of the file. Throws Failure(EC_BAD_MODEL), which names the place and the byte, for what is not an ONNX

@@ -139,15 +139,15 @@ inline constexpr Slot<Status *(CudaOptions **out), 205> CreateCUDAProviderOption
 inline constexpr Slot<Status *(CudaOptions *, const char *const *keys, const char *const *values, size_t count), 206>
     UpdateCUDAProviderOptions;
 inline constexpr Slot<void(CudaOptions *), 208> ReleaseCUDAProviderOptions;
+inline constexpr Slot<Status *(SessionOptions *, const char *const *names, const Value *const *values, size_t count),
+                      210>
+    AddExternalInitializers;
 inline constexpr Slot<Status *(SessionOptions *, const char *provider, const char *const *keys,
                                const char *const *values, size_t count),
                       216>
     SessionOptionsAppendExecutionProvider;
 inline constexpr Slot<Status *(const KernelInfo *, const char *name, Allocator *, Value **out), 236>
     KernelInfoGetAttribute_tensor;
-inline constexpr Slot<
-    Status *(SessionOptions *, const char *const *names, char *const *data, const size_t *sizes, size_t count), 279>
-    AddExternalInitializersFromFilesInMemory;
 
 // From version 22 of the interface on.
 inline constexpr Slot<Status *(SessionOptions *, bool cancel), 293> SessionOptionsSetLoadCancellationFlag;
