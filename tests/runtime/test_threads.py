@@ -198,9 +198,13 @@ def test_decode_many_holds_two_pictures_at_most(codec: Codec, files: list[bytes]
 
 
 def test_leaving_decode_many_early_leaves_no_thread(codec: Codec, files: list[bytes]) -> None:
-    def workers() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgecodec-decode")]
+    def all_workers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("edgecodec-decode")}
 
+    def workers() -> set[threading.Thread]:
+        return all_workers() - earlier
+
+    earlier = all_workers()  # of generators that other tests have left to the garbage collector
     results = codec.decode_many(files)
     next(results)
     assert workers()
