@@ -279,7 +279,7 @@ def keeping(bundle: Path, name: str, model: LearnedCodec, output: Path) -> None:
 def test_counted_probabilities_may_be_those_of_other_pictures_but_not_of_another_model(
     name: str, family_bundle: Bundles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def stop(*arguments: object) -> None:
+    def stop(*arguments: object, **options: object) -> None:
         raise Accepted
 
     bundle = family_bundle(name)

@@ -50,7 +50,7 @@ class Frozen(Exception):
 
 
 def frozen(model: LearnedCodec, threads: int, output: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    def stop(folder: Path, *given: object) -> None:
+    def stop(folder: Path, *given: object, **options: object) -> None:
         raise Frozen((folder / "entropy.bin").read_bytes())
 
     monkeypatch.setattr(pipeline, "export_graphs", stop)

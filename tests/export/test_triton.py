@@ -190,6 +190,7 @@ def test_export_writes_the_repository_too(tmp_path: Path) -> None:
         tmp_path / "small.bundle",
         calibration=tmp_path / "photos",
         triton=tmp_path / "models",
+        precision=("fp32",),
     )
     report = export_bundle(options)
     (model,) = report.triton
