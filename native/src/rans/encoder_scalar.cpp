@@ -1,6 +1,5 @@
 // The portable inner loops of the encoder. Divisions are multiplications by a reciprocal.
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "rans/coding_tables.h"
@@ -56,15 +55,19 @@ void find_intervals(const TableSetView &tables, const Index *table_of_symbol, co
 // The reciprocal of every frequency, rounded down. (state + 1) * reciprocal >> 64 is then exactly state / frequency:
 // the true (state + 1) / frequency lies at least 1 / frequency above that quotient, and rounding lowers it by less than
 // 2^-32.
-const uint64_t *reciprocals() {
-    static const auto table = [] {
-        std::array<uint64_t, kProbabilitySum + 1> of_frequency{};
+struct Reciprocals {
+    // Not at compile time, where it would be 131 kB of the library, which most devices only decode with.
+    Reciprocals() {
         for (uint64_t frequency = 1; frequency <= kProbabilitySum; ++frequency) {
             of_frequency[frequency] = UINT64_MAX / frequency;
         }
-        return of_frequency;
-    }();
-    return table.data();
+    }
+    uint64_t of_frequency[kProbabilitySum + 1];
+};
+
+const uint64_t *reciprocals() {
+    static const Reciprocals made;
+    return made.of_frequency;
 }
 
 bool word_is_due(uint32_t interval, uint32_t lane) { return lane >> (32 - kProbabilityBits) >= interval >> 16; }
