@@ -263,7 +263,11 @@ def test_an_interrupt_does_not_wait_for_an_engine_that_hangs(tmp_path: Path) -> 
     pid_file = tmp_path / "pid"
     path = os.pathsep.join([ENVIRONMENT["PYTHONPATH"], str(tmp_path)])
     environment = {**ENVIRONMENT, "PYTHONPATH": path, "PID_FILE": str(pid_file)}
-    with subprocess.Popen([sys.executable, "-m", "edgecodec", "doctor", "-q"], env=environment) as command:
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgecodec", "doctor", "-q"],
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background has it ignored
+    ) as command:
         try:
             deadline = time.monotonic() + 60
             while not (pid_file.exists() and pid_file.read_text()):

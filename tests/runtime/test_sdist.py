@@ -92,7 +92,8 @@ def test_no_source_file_is_in_it_twice(unpacked: Path) -> None:
 
 def test_nothing_in_it_was_compiled(unpacked: Path) -> None:
     compiled = (".so", ".dylib", ".dll", ".o", ".a", ".pyc")
-    assert [file for file in unpacked.rglob("*") if file.name.endswith(compiled) or file.name == "build"] == []
+    built = [file for file in unpacked.rglob("*") if file.name == "build" and file.is_dir()]
+    assert [file for file in unpacked.rglob("*") if file.name.endswith(compiled)] + built == []
 
 
 def test_installed_from_it_the_runtime_passes_its_own_tests_and_leaves_nothing(
