@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import astuple
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,7 +70,9 @@ def main() -> None:
             pictures[alpha] = decoded.pixels
             path = given.output / f"photo-alpha{alpha:g}.png"
             Image.fromarray(decoded.pixels).save(path)
-            parse, entropy, engine, rest = (1000 * seconds for seconds in astuple(decoded.timings))
+            took = decoded.timings
+            rest = took.total - took.parse - took.entropy - took.engine
+            parse, entropy, engine, rest = (1000 * each for each in (took.parse, took.entropy, took.engine, rest))
             stages = f"{parse:5.2f}   {entropy:7.2f}   {engine:6.1f}   {rest:9.2f}"
             print(f"{alpha:5.1f}   {psnr(original, decoded.pixels):7.2f}   {stages}   {path}")
 
