@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from support.native_runtime import available_memory
 from support.paths import ENVIRONMENT, ROOT
+from support.sanitizer import without_sanitizer
 
 MACHINE = 1 << 40
 UNLIMITED = 9223372036854771712  # as version 1 writes it
@@ -129,12 +129,6 @@ def _in_a_shell(limits: str, root: Path | str) -> int:
     path = f"{ENVIRONMENT['PYTHONPATH']}:{ROOT / 'tests'}"
     script = f'{limits} && exec "{sys.executable}" -c "{code}"'
     return int(subprocess.check_output(["sh", "-c", script], env={**ENVIRONMENT, "PYTHONPATH": path}))
-
-
-#: The address sanitizer reserves terabytes, which no such limit allows.
-without_sanitizer = pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="the address sanitizer does not start under a limit"
-)
 
 
 @without_sanitizer

@@ -22,6 +22,7 @@ from edgecodec import native
 from edgecodec.errors import Cancelled, EngineFailed, EngineUnavailable, InvalidArgument, OutOfMemory
 from support.engine_table import EngineTable, LoadedGraph, Role, onnxruntime_table
 from support.paths import ENDLESS, ROOT, TINY
+from support.sanitizer import without_sanitizer
 
 try:
     from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
@@ -250,6 +251,7 @@ def test_a_failing_node_is_an_engine_error(synthesis: LoadedGraph) -> None:
         synthesis.run({**latents(1, 1), "r": latents(1, 2)["r"]}, {"image": picture(1, 1)})
 
 
+@without_sanitizer
 @with_library
 @pytest.mark.parametrize("low_memory", [False, True])
 def test_too_little_memory_for_a_run_is_told_as_such(engine: EngineTable, low_memory: bool) -> None:
