@@ -116,6 +116,7 @@ int main(int count, char **arguments) {
     }
     watch_signals();
     if (status == EC_OK) status = check_format(line.output, &error);
+    if (status == EC_OK) status = check_places(line.bundle, line.output, &error);
     if (status == EC_OK) status = ec_bundle_open(line.bundle, &bundle, &error);
     if (status == EC_OK) status = ec_codec_open(bundle, &line.codec, &codec, &error);
     if (status == EC_OK) {

@@ -56,6 +56,24 @@ ec_status read_file(const char *path, size_t most, unsigned char **data, size_t 
     return status;
 }
 
+ec_status check_places(const char *bundle, const char *output, ec_error *error) {
+    struct stat there;
+    char folder[4096];
+    const char *slash = strrchr(output, '/');
+    if (!is_standard_stream(output) && stat(output, &there) != 0 && slash != NULL && slash != output &&
+        (size_t)(slash - output) < sizeof folder) {
+        memcpy(folder, output, (size_t)(slash - output));
+        folder[slash - output] = '\0';
+        if (stat(folder, &there) != 0 || !S_ISDIR(there.st_mode)) {
+            return refuse(error, CANNOT_WRITE, folder, "make it, or correct the name", "there is no such folder");
+        }
+    }
+    if (stat(bundle, &there) != 0 && errno == ENOENT) {
+        return refuse(error, EC_NOT_A_BUNDLE, bundle, "check the path", "is not there");
+    }
+    return EC_OK;
+}
+
 ec_status check_output(const char *output, const char *input, bool force, ec_error *error) {
     struct stat there, source;
     if (is_standard_stream(output) || lstat(output, &there) != 0) return EC_OK;

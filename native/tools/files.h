@@ -13,6 +13,9 @@ bool is_standard_stream(const char *path);
 /* All of a file, to be freed with free. most: bytes; a larger one is EC_LIMIT. */
 ec_status read_file(const char *path, size_t most, unsigned char **data, size_t *size, ec_error *error);
 
+/* Refuses a bundle that is not there, and an output in a folder that is not there: said before the work. */
+ec_status check_places(const char *bundle, const char *output, ec_error *error);
+
 /* Refuses an output that is the input, that is a folder, or that is there already and must not be overwritten. */
 ec_status check_output(const char *output, const char *input, bool force, ec_error *error);
 

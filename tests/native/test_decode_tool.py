@@ -167,7 +167,7 @@ def test_an_empty_name(tool: Tool, folder: Path) -> None:
 def test_help_and_version(tool: Tool) -> None:
     assert tool("--version").stdout == f"edgecodec-decode {edgecodec.__version__}\n".encode()
     options = {word for word in tool("--help").stdout.decode().split() if word.startswith("--")}
-    python = run_command("decode", "--help").output.decode()
+    python = run_command("decode", "--help-all").output.decode()
     assert {option for option in options if option not in python} == {"--version"}
 
 
