@@ -6,7 +6,8 @@ check_cxx_source_compiles("#include <cstdlib>
 #error nothing to do
 #endif
 int main() {}" older_glibc_is_possible)
-if(older_glibc_is_possible AND NOT EDGECODEC_SANITIZE)
+# Sanitizers wrap some of these functions themselves.
+if(older_glibc_is_possible AND NOT EDGECODEC_SANITIZE AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   # A library of its own: programs that take the objects of libedgecodec do not wrap these functions.
   add_library(edgecodec_older_glibc STATIC cmake/older_glibc.cpp)
   target_compile_options(edgecodec_older_glibc PRIVATE -Wall -Wextra -Werror)
