@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from edgecodec.cache_folder import cache_folder
 from edgecodec.errors import BadModel, CannotRead, CannotWrite
 from edgecodec_engines.tensorrt_plans import private_folder
 from edgecodec_engines.tensorrt_plans.plan_key import SCHEMA, PlanKey, Target, TensorRT, key_of
@@ -109,12 +110,9 @@ class PlanCache:
 
     @classmethod
     def of_user(cls) -> PlanCache:
-        """$XDG_CACHE_HOME/edgecodec/plans, or ~/.cache/edgecodec/plans. Raises CannotRead where there is no home."""
-        named = os.environ.get("XDG_CACHE_HOME", "")
-        if os.path.isabs(named):  # relative ones are to be ignored, by the XDG specification
-            return cls(Path(named, "edgecodec", "plans"))
+        """`plans` in `cache_folder`. Raises CannotRead where there is no home."""
         try:
-            return cls(Path.home() / ".cache" / "edgecodec" / "plans")
+            return cls(cache_folder() / "plans")
         except RuntimeError as error:
             raise CannotRead("there is no home folder for plans", hint="set HOME or XDG_CACHE_HOME") from error
 
