@@ -29,13 +29,15 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Res
         return call()
     outcome: Future[Result] = Future()
 
-    def work() -> None:
+    def work(outcome: Future[Result]) -> None:
         try:
             outcome.set_result(call())
         except BaseException as error:
             outcome.set_exception(error)
+        finally:
+            del outcome  # it keeps the error, and that this frame: they would wait for the garbage collector
 
-    worker = Thread(target=work, name="edgecodec-engine")
+    worker = Thread(target=work, args=[outcome], name="edgecodec-engine")
     try:
         try:
             worker.start()
@@ -51,4 +53,6 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Res
             cancel()
             wait([outcome], PATIENCE)
         raise
+    finally:
+        del outcome  # for the same reason
     return call()

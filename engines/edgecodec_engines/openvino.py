@@ -69,24 +69,28 @@ class OpenVino(Engine):
         if inputs.keys() != self._inputs.keys():
             raise EngineFailed(f"the inputs are {sorted(self._inputs)}, not {sorted(inputs)}")
         try:
-            request = self._request()
-            tensors = [self._set(request, name, array) for name, array in inputs.items()]
-
-            def infer() -> list[Owned]:
-                """Keeps the tensors, also where an interrupt leaves it behind. Other calls take no cancel."""
-                self._library.call("ov_infer_request_start_async", request.value)
-                self._library.call("ov_infer_request_wait", request.value)
-                return tensors
-
-            interruptible(infer, lambda: self._library.call("ov_infer_request_cancel", request.value))
-            outputs = {name: self._output(request, port) for name, port in self._outputs.items()}
+            return self._infer(inputs)
         except MemoryError as error:
             # It would try to get the same memory in each later call.
             self._model = None
             self._idle.clear()
-            raise OutOfMemory("there is not enough memory to run the graph") from error
+            # The frames that the error went through hold the request, and with it all that it had got.
+            raise OutOfMemory("there is not enough memory to run the graph") from error.with_traceback(None)
         except OpenVinoError as error:
             raise EngineFailed(f"OpenVINO failed: {error}") from error
+
+    def _infer(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        request = self._request()
+        tensors = [self._set(request, name, array) for name, array in inputs.items()]
+
+        def infer() -> list[Owned]:
+            """Keeps the tensors, also where an interrupt leaves it behind. Other calls take no cancel."""
+            self._library.call("ov_infer_request_start_async", request.value)
+            self._library.call("ov_infer_request_wait", request.value)
+            return tensors
+
+        interruptible(infer, lambda: self._library.call("ov_infer_request_cancel", request.value))
+        outputs = {name: self._output(request, port) for name, port in self._outputs.items()}
         self._idle.append(request)
         return outputs
 

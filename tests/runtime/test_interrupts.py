@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 import re
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -334,3 +337,23 @@ def test_the_users_choice_about_telemetry_stands(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv(TELEMETRY)
     import_runtime()
     assert os.environ[TELEMETRY] == "1"
+
+
+def test_what_a_failed_call_held_goes_with_its_error() -> None:
+    class Memory:
+        pass
+
+    def fail(memory: Memory) -> None:
+        raise ValueError(memory)
+
+    def held() -> weakref.ref[Memory]:
+        memory = Memory()
+        with contextlib.suppress(ValueError):
+            interruptible(lambda: fail(memory), lambda: None)
+        return weakref.ref(memory)
+
+    gc.disable()  # only the last reference may free it
+    try:
+        assert held()() is None
+    finally:
+        gc.enable()
