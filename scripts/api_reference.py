@@ -91,7 +91,9 @@ def main() -> None:
 
 def reference() -> str:
     """The whole page."""
-    loader = griffe.GriffeLoader(search_paths=[ROOT, *(ROOT / name for name in ("engines", "export", "train"))])
+    loader = griffe.GriffeLoader(
+        search_paths=[ROOT, *(ROOT / name for name in ("engines", "export", "train", "evaluate"))]
+    )
     for package in ("edgecodec", "edgecodec_engines", "edgecodec_export"):
         loader.load(package, try_relative_path=False)
     loader.resolve_aliases()

@@ -19,7 +19,7 @@ from edgecodec.codec import Codec
 from support.paths import DATA, PHOTOS, TINY
 
 # The runtime's tests must pass without torch, so they are all that is collected then.
-collect_ignore = ["export", "train"] if importlib.util.find_spec("torch") is None else []
+collect_ignore = ["export", "train", "evaluate"] if importlib.util.find_spec("torch") is None else []
 
 # A machine that does something else for a while makes no test wrong.
 settings.register_profile("untimed", deadline=None)

@@ -17,8 +17,15 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 #: A path starts at the root of the repository; one that names a source file may also start in one of HOMES.
 FOLDERS = {"bench", "checkpoints", "docs", "edgecodec", "engines", "examples", "export", "fuzz", "native", "scripts"}
-FOLDERS |= {"tests", "train"}
-HOMES = ["edgecodec", "engines/edgecodec_engines", "export/edgecodec_export", "train/edgecodec_train", "native/src"]
+FOLDERS |= {"tests", "train", "evaluate"}
+HOMES = [
+    "edgecodec",
+    "engines/edgecodec_engines",
+    "export/edgecodec_export",
+    "train/edgecodec_train",
+    "evaluate/edgecodec_evaluate",
+    "native/src",
+]
 SOURCES = {".py", ".cpp", ".h", ".md", ".toml"}
 
 

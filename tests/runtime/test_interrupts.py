@@ -248,7 +248,9 @@ def test_work_is_not_asked_by_a_signal_that_is_ignored() -> None:
 CHILDREN = {"child_process.py", "builder_process.py"}
 
 
-@pytest.mark.parametrize("package", ["edgecodec", "edgecodec_engines", "edgecodec_export", "edgecodec_train"])
+@pytest.mark.parametrize(
+    "package", ["edgecodec", "edgecodec_engines", "edgecodec_export", "edgecodec_train", "edgecodec_evaluate"]
+)
 def test_only_the_command_line_exits(package: str) -> None:
     """A program that trains or decodes with the library decides itself when it ends."""
     folder = Path(str(importlib.import_module(package).__file__)).parent

@@ -101,7 +101,8 @@ def test_installed_from_it_the_runtime_passes_tests_of_its_own_and_leaves_nothin
 ) -> None:
     before = sorted(_packages(python).iterdir())
     _pip(python, *INSTALL, str(sdist))
-    code = "import edgecodec, edgecodec_engines, edgecodec_export.options, edgecodec_train; print(edgecodec.__file__)"
+    packages = "edgecodec, edgecodec_engines, edgecodec_export.options, edgecodec_train, edgecodec_evaluate"
+    code = f"import {packages}; print(edgecodec.__file__)"
     output = subprocess.check_output([str(python), "-c", code], cwd=unpacked.parent, text=True, env=_environment())
     assert Path(output.strip()) == _packages(python) / "edgecodec" / "__init__.py"
 

@@ -24,6 +24,7 @@ HOMES = {
     "engines/edgecodec_engines": "edgecodec_engines",
     "export/edgecodec_export": "edgecodec_export",
     "train/edgecodec_train": "edgecodec_train",
+    "evaluate/edgecodec_evaluate": "edgecodec_evaluate",
 }
 INFO = f"edgecodec-{edgecodec.__version__}.dist-info"
 

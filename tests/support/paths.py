@@ -18,5 +18,5 @@ PHOTOS = sorted((DATA / "photos").glob("*.png"))
 #: Processes that tests start import the packages under test, whether from the checkout or installed, and may decode
 #: with engines for tests.
 _HOME = Path(edgecodec.__file__).parents[1]
-_FOLDERS = [_HOME, *(_HOME / name for name in ("engines", "export", "train") if (_HOME / name).is_dir())]
+_FOLDERS = [_HOME, *(_HOME / name for name in ("engines", "export", "train", "evaluate") if (_HOME / name).is_dir())]
 ENVIRONMENT = {**os.environ, "EDGECODEC_TEST_ENGINES": "1", "PYTHONPATH": os.pathsep.join(map(str, _FOLDERS))}
