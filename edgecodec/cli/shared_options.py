@@ -26,6 +26,8 @@ Output = Annotated[
     Option("--output", "-o", metavar="OUT", help="File, folder/, or - for standard output. [default: beside IN]"),
 ]
 
+Recursive = Annotated[bool, Option("--recursive", "-r", help="Folders of folders too.")]
+
 
 def _threads(text: str) -> int | None:
     if text == "all":
@@ -117,7 +119,7 @@ class SizeOptions:
 class BatchOptions:
     """Which files of many, and by how many processes."""
 
-    recursive: Annotated[bool, Option("--recursive", "-r", help="Folders of folders too.")] = False
+    recursive: Recursive = False
     listed: Annotated[
         str | None, Option("--list", metavar="FILE", help="More inputs: a file with one name a line, or -.")
     ] = None
