@@ -219,6 +219,8 @@ class Backend:
     it; then `engine` is not needed. None where it never can. plugin: the engine of a provider, by the name after the
     colon, that a plugin brings. It raises EngineUnavailable and InvalidArgument. None where the backend takes no
     plugins. modules: of Python, one of which it needs, to tell without loading anything whether it is installed.
+    preparation: what has to be made of each bundle before the engine runs it, and how, like "a plan: edgecodec build
+    BUNDLE"; "" where nothing has to.
     """
 
     name: str
@@ -227,6 +229,7 @@ class Backend:
     native: Callable[[str], NativeEngine | None] | None = None
     plugin: Callable[[str, Plugin], NativeEngine] | None = None
     modules: tuple[str, ...] = ()
+    preparation: str = ""
 
     def engine_names(self) -> list[str]:
         """The name of the engine for each variant, like "onnxruntime:cuda"."""

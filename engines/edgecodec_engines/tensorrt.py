@@ -109,6 +109,7 @@ BACKEND = Backend(
     ),
     TensorRTEngine,
     modules=tuple(_MODULES.values()),
+    preparation="a plan: edgecodec build BUNDLE",
 )
 
 
