@@ -67,12 +67,14 @@ class Options:
     one_shot: whether the graph is wanted for one picture, so that it matters more how soon it starts than how fast it
     runs.
     only_verified: for `auto`, whether what was compiled ahead is taken only where it gave the golden pictures.
+    shapes: of the inputs of the first call, by name, where they are known: what was compiled ahead is chosen by them.
     """
 
     threads: int | None = None
     low_memory: bool = False
     one_shot: bool = False
     only_verified: bool = False
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
