@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-import edgecodec
 from edgecodec.cli.batch import (
     Job,
     check_standard_output,
@@ -21,6 +20,7 @@ from edgecodec.cli.batch import (
 )
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
 from edgecodec.cli.one_picture import is_soon_done
+from edgecodec.cli.opening import Opening
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edgecodec.cli.inputs import Kinds
     from edgecodec.cli.work import Done, Item
     from edgecodec.codec import Codec
+    from edgecodec.limits import Limits
     from edgecodec.picture import AlphaChannel
 
 SUFFIX = ".edgc"
@@ -109,10 +110,10 @@ def encode(
         require_one_each(labels, jobs, "--labels")
         require_one_each(keep, jobs, "--keep")
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=False)
+        one_shot = target_bpp is None and is_soon_done(jobs, bundle)  # a search encodes it many times
         work = _Encoding(
-            bundle,
-            engine,
-            size,
+            Opening(bundle, engine, size, one_shot),
+            limits,
             write.strip,
             write.force,
             alpha_channel,
@@ -123,7 +124,6 @@ def encode(
             classes,
             seed,
             precision,
-            one_shot=target_bpp is None and is_soon_done(jobs, bundle),  # a search encodes it many times
         )
         for line in found.remarks(kinds):
             console.say(line)
@@ -137,14 +137,10 @@ def encode(
 
 @dataclass(frozen=True)
 class _Encoding:
-    """What to do with every picture. classes: those to keep, where no mask says it.
+    """What to do with every picture. classes: those to keep, where no mask says it."""
 
-    one_shot: whether there is one, and it is encoded once.
-    """
-
-    bundle: Path
-    engine: EngineOptions
-    size: SizeOptions
+    opening: Opening
+    limits: Limits
     strip: bool
     force: bool
     alpha_channel: AlphaChannel
@@ -155,20 +151,9 @@ class _Encoding:
     classes: list[str]
     seed: int | None
     precision: str | None
-    one_shot: bool
 
     def open(self, processes: int = 1) -> Codec:
-        return edgecodec.open_bundle(
-            self.bundle,
-            self.engine.checked_name(),
-            encode_precision=self.precision,
-            limits=self.size.limits(),
-            threads=self.engine.threads_each(processes),
-            engine_library=self.engine.engine_library,
-            engine_device=self.engine.engine_device,
-            one_shot=self.one_shot and processes == 1,
-            **self.size.room(processes),
-        )
+        return self.opening.codec(processes, encode_precision=self.precision)
 
     def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
         for item in items:
@@ -183,7 +168,7 @@ class _Encoding:
         from edgecodec.cli.work import Done
 
         job = item.job
-        source = picture.read(item.source, self.size.limits(), self.alpha_channel)
+        source = picture.read(item.source, self.limits, self.alpha_channel)
         encoded = codec.encode(
             source.without_metadata() if self.strip else source,
             labels=companion(self.labels, job),

@@ -78,6 +78,7 @@ def carry_out(
         from edgecodec.cli.workers import in_processes
 
         outcomes = in_processes(work, items, processes)
+    told: set[tuple[str, str]] = set()
     with closing(outcomes):
         for job, begun in zip(jobs, ready, strict=True):
             outcome = next(outcomes) if isinstance(begun, Item) else begun
@@ -87,7 +88,7 @@ def carry_out(
                 if isinstance(outcome, Done):
                     for note in outcome.notes:
                         console.say(f"{job.input}: {note}")
-                    report(console, job, outcome)
+                    report(console, job, outcome, told)
                 else:
                     tally.skipped += 1
                     say_skipped(console, job)
