@@ -38,7 +38,7 @@ from edgecodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec.cli.inputs import Kinds
-    from edgecodec.cli.work import Done, Item
+    from edgecodec.cli.work import Item, Made
     from edgecodec.codec import Codec
     from edgecodec.picture import AlphaChannel
 
@@ -114,7 +114,6 @@ def encode(
             engine,
             size,
             write.strip,
-            write.force,
             alpha_channel,
             chosen(knobs),
             target_bpp,
@@ -146,7 +145,6 @@ class _Encoding:
     engine: EngineOptions
     size: SizeOptions
     strip: bool
-    force: bool
     alpha_channel: AlphaChannel
     knobs: dict[str, float]
     target_bpp: float | None
@@ -170,17 +168,17 @@ class _Encoding:
             **self.size.room(processes),
         )
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
         for item in items:
             try:
-                outcome: Done | Exception = self._encode(codec, item)
+                made: Made | Exception = self._encode(codec, item)
             except Exception as error:
-                outcome = error
-            yield outcome
+                made = error
+            yield made
 
-    def _encode(self, codec: Codec, item: Item) -> Done:
-        from edgecodec import files, picture
-        from edgecodec.cli.work import Done
+    def _encode(self, codec: Codec, item: Item) -> Made:
+        from edgecodec import picture
+        from edgecodec.cli.work import Done, Made
 
         job = item.job
         source = picture.read(item.source, self.size.limits(), self.alpha_channel)
@@ -192,8 +190,7 @@ class _Encoding:
             target_bpp=self.target_bpp,
             seed=self.seed,
         )
-        files.write(job.output, encoded.data, force=self.force)
-        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
+        return Made(encoded.data, Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes))
 
 
 def _kinds() -> Kinds:
