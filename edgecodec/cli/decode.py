@@ -30,7 +30,7 @@ from edgecodec.errors import EdgecodecError
 from edgecodec.files import STANDARD_STREAM
 
 if TYPE_CHECKING:
-    from edgecodec.cli.work import Done, Item
+    from edgecodec.cli.work import Item, Made
     from edgecodec.codec import Codec
     from edgecodec.decoded import Decoded
 
@@ -83,7 +83,6 @@ def decode(
         work = _Decoding(
             Opening(bundle, engine, size, is_soon_done(jobs, bundle)),
             write.strip,
-            write.force,
             chosen(knobs),
             precision,
             formats,
@@ -105,7 +104,6 @@ class _Decoding:
 
     opening: Opening
     strip: bool
-    force: bool
     knobs: dict[str, float]
     precision: str | None
     formats: dict[str, str]
@@ -113,26 +111,24 @@ class _Decoding:
     def open(self, processes: int = 1) -> Codec:
         return self.opening.codec(processes, knobs=self.knobs, precision=self.precision)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
         results = codec.decode_many((item.source for item in items), errors="return")
         for item, decoded in zip(items, results, strict=True):
             try:
-                outcome: Done | Exception = (
-                    decoded if isinstance(decoded, EdgecodecError) else self._write(item, decoded)
+                made: Made | Exception = (
+                    decoded if isinstance(decoded, EdgecodecError) else self._as_file(item, decoded)
                 )
             except Exception as error:
-                outcome = error
-            yield outcome
+                made = error
+            yield made
 
-    def _write(self, item: Item, decoded: Decoded) -> Done:
-        from edgecodec import files, picture_writing
-        from edgecodec.cli.work import Done
+    def _as_file(self, item: Item, decoded: Decoded) -> Made:
+        from edgecodec import picture_writing
+        from edgecodec.cli.work import Done, Made
 
-        job = item.job
         written = decoded.without_metadata() if self.strip else decoded
-        data, notes = picture_writing.as_file(written, self.formats[job.output])
-        files.write(job.output, data, force=self.force)
-        return Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes)
+        data, notes = picture_writing.as_file(written, self.formats[item.job.output])
+        return Made(data, Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes))
 
 
 def _format_of(job: Job) -> str:

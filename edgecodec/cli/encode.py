@@ -38,7 +38,7 @@ from edgecodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec.cli.inputs import Kinds
-    from edgecodec.cli.work import Done, Item
+    from edgecodec.cli.work import Item, Made
     from edgecodec.codec import Codec
     from edgecodec.limits import Limits
     from edgecodec.picture import AlphaChannel
@@ -115,7 +115,6 @@ def encode(
             Opening(bundle, engine, size, one_shot),
             limits,
             write.strip,
-            write.force,
             alpha_channel,
             chosen(knobs),
             target_bpp,
@@ -142,7 +141,6 @@ class _Encoding:
     opening: Opening
     limits: Limits
     strip: bool
-    force: bool
     alpha_channel: AlphaChannel
     knobs: dict[str, float]
     target_bpp: float | None
@@ -155,17 +153,17 @@ class _Encoding:
     def open(self, processes: int = 1) -> Codec:
         return self.opening.codec(processes, encode_precision=self.precision)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
         for item in items:
             try:
-                outcome: Done | Exception = self._encode(codec, item)
+                made: Made | Exception = self._encode(codec, item)
             except Exception as error:
-                outcome = error
-            yield outcome
+                made = error
+            yield made
 
-    def _encode(self, codec: Codec, item: Item) -> Done:
-        from edgecodec import files, picture
-        from edgecodec.cli.work import Done
+    def _encode(self, codec: Codec, item: Item) -> Made:
+        from edgecodec import picture
+        from edgecodec.cli.work import Done, Made
 
         job = item.job
         source = picture.read(item.source, self.limits, self.alpha_channel)
@@ -177,8 +175,7 @@ class _Encoding:
             target_bpp=self.target_bpp,
             seed=self.seed,
         )
-        files.write(job.output, encoded.data, force=self.force)
-        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
+        return Made(encoded.data, Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes))
 
 
 def _kinds() -> Kinds:
