@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edgecodec.cli.work import Done, Item
     from edgecodec.codec import Codec
     from edgecodec.decoded import Decoded
+    from edgecodec.steps import Parts
 
 _CONCATENABLE = ("ppm", "pgm", "pnm")
 
@@ -110,6 +111,8 @@ class _Decoding:
     one_shot: whether there is one.
     """
 
+    TITLE: ClassVar[str] = "decoding"
+
     bundle: Path
     engine: EngineOptions
     size: SizeOptions
@@ -134,8 +137,10 @@ class _Decoding:
             **self.size.room(processes),
         )
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
-        results = codec.decode_many((item.source for item in items), errors="return")
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Done | Exception, None, None]:
+        results = codec.decode_many((item.source for item in items), errors="return", progress=progress)
         for item, decoded in zip(items, results, strict=True):
             try:
                 outcome: Done | Exception = (
@@ -153,7 +158,7 @@ class _Decoding:
         written = decoded.without_metadata() if self.strip else decoded
         data, notes = picture_writing.as_file(written, self.formats[job.output])
         files.write(job.output, data, force=self.force)
-        return Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes)
+        return Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes, len(data))
 
 
 def _format_of(job: Job) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edgecodec.cli.work import Done, Item
     from edgecodec.codec import Codec
     from edgecodec.picture import AlphaChannel
+    from edgecodec.steps import Parts
 
 SUFFIX = ".edgc"
 PICTURE_SUFFIXES = frozenset(
@@ -142,6 +143,8 @@ class _Encoding:
     one_shot: whether there is one, and it is encoded once.
     """
 
+    TITLE: ClassVar[str] = "encoding"
+
     bundle: Path
     engine: EngineOptions
     size: SizeOptions
@@ -170,15 +173,17 @@ class _Encoding:
             **self.size.room(processes),
         )
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Done | Exception, None, None]:
         for item in items:
             try:
-                outcome: Done | Exception = self._encode(codec, item)
+                outcome: Done | Exception = self._encode(codec, item, progress)
             except Exception as error:
                 outcome = error
             yield outcome
 
-    def _encode(self, codec: Codec, item: Item) -> Done:
+    def _encode(self, codec: Codec, item: Item, progress: Parts | None) -> Done:
         from edgecodec import files, picture
         from edgecodec.cli.work import Done
 
@@ -191,9 +196,11 @@ class _Encoding:
             knobs=self.knobs,
             target_bpp=self.target_bpp,
             seed=self.seed,
+            progress=progress,
         )
         files.write(job.output, encoded.data, force=self.force)
-        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
+        written = len(encoded.data)
+        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes, written)
 
 
 def _kinds() -> Kinds:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from edgecodec import files
 from edgecodec.cli.batch import Job, Tally
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
     from edgecodec.container import FileInfo
     from edgecodec.engine import RunningEngine
     from edgecodec.limits import Limits
+    from edgecodec.steps import Parts
     from edgecodec.tiling import Tiles
     from edgecodec.timings import Timings
 
 
 @dataclass(frozen=True)
 class Done:
-    """What is told of a picture whose output is written."""
+    """What is told of a picture whose output is written. written: its bytes."""
 
     info: FileInfo
     timings: Timings
     tiles: Tiles
     engine: RunningEngine
     notes: tuple[str, ...]
+    written: int
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,34 @@ class Item:
     job: Job
     source: files.Source
 
+    def size(self) -> int:
+        """Bytes of the input; 0 where they cannot be told."""
+        if isinstance(self.source, bytes):
+            return len(self.source)
+        try:
+            return os.stat(self.job.input).st_size
+        except OSError:
+            return 0
+
 
 class Work(Protocol):
-    """Everything that a command was asked to do with each picture. Goes to other processes by pickle."""
+    """Everything that a command was asked to do with each picture. Goes to other processes by pickle.
+
+    TITLE: what it does, in a word.
+    """
+
+    TITLE: ClassVar[str]
 
     def open(self, processes: int) -> Codec:
         """processes: how many share the machine."""
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
-        """The outcome of every item, in order, its output written: an exception is the failure of that item alone."""
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Done | Exception, None, None]:
+        """The outcome of every item, in order, its output written: an exception is the failure of that item alone.
+
+        progress: is told of the tiles of the picture at hand.
+        """
 
 
 @dataclass(frozen=True)
@@ -72,13 +94,15 @@ def carry_out(
     ready = [_begun(job, batch, write, limits) for job in jobs]
     items = [each for each in ready if isinstance(each, Item)]
     processes = batch.processes(len(items))
-    if processes == 1:
-        outcomes = work.each(codec, items)
-    else:
-        from edgecodec.cli.workers import in_processes
+    with ExitStack() as stack:
+        progress = stack.enter_context(console.progress(work.TITLE, len(items), "files"))
+        if processes == 1:
+            outcomes = work.each(codec, items, progress.part)
+        else:
+            from edgecodec.cli.workers import in_processes
 
-        outcomes = in_processes(work, items, processes)
-    with closing(outcomes):
+            outcomes = in_processes(work, items, processes)
+        stack.enter_context(closing(outcomes))
         for job, begun in zip(jobs, ready, strict=True):
             outcome = next(outcomes) if isinstance(begun, Item) else begun
             with tally.attempt(job):
@@ -91,6 +115,8 @@ def carry_out(
                 else:
                     tally.skipped += 1
                     say_skipped(console, job)
+            if isinstance(begun, Item):
+                progress.advance(read=begun.size(), written=outcome.written if isinstance(outcome, Done) else 0)
     return tally.exit_status()
 
 
