@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edgecodec import interface, native
@@ -56,7 +56,7 @@ class NativeGraphs:
         native.library().ec_core_codec_unload(self._codec.value)
 
     def _run(self, job: Job, progress: Parts | None = None) -> interface.RunningEngine:
-        look = None if progress is None else lambda: progress(*job.progress())
+        look = None if progress is None else _telling(job, progress)
         interruptible(job.run, job.cancel, look)
         if look is not None:
             look()
@@ -70,3 +70,17 @@ class NativeGraphs:
             self._passed_over,
             self._precisions[number],
         )
+
+
+def _telling(job: Job, progress: Parts) -> Callable[[], None]:
+    """Tells how far a job has come, where that has changed."""
+    told = (0, 0)
+
+    def look() -> None:
+        nonlocal told
+        found = job.progress()
+        if found != told:
+            told = found
+            progress(*found)
+
+    return look

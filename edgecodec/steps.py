@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-#: Receives how many parts of a picture are done, and how many there are.
+#: Receives how many parts of the work at hand are done, and how many there are.
 Parts = Callable[[int, int], object]
 
 
-@dataclass(frozen=True)
-class Step:
-    """What comes next. text: in words. kind, number, count: "graph", 3 and 8 for the third graph of eight; a count of 0
-    where nothing is counted.
+class Step(str):
+    """A line that says what comes next, for whoever takes lines of text.
+
+    number, total: 3 and 8 for the third of eight; a total of 0 where nothing is counted. kind: of what, "graph", for a
+    line that shall name the numbers.
     """
 
-    text: str
-    kind: str = ""
-    number: int = 0
-    count: int = 0
+    kind: str
+    number: int
+    total: int
 
-    def __str__(self) -> str:
-        return f"{self.kind} {self.number} of {self.count}: {self.text}" if self.count else self.text
+    def __new__(cls, text: str, kind: str = "", number: int = 0, total: int = 0) -> Step:
+        step = super().__new__(cls, f"{kind} {number} of {total}: {text}" if kind else text)
+        step.kind, step.number, step.total = kind, number, total
+        return step
+
+    def follows(self, before: Step | None) -> bool:
+        """Whether it is a later one of the same steps."""
+        return (
+            before is not None
+            and (self.kind, self.total) == (before.kind, before.total)
+            and 0 < before.number < self.number
+        )

@@ -81,7 +81,7 @@ class Console:
     def progress(
         self,
         title: str,
-        total: int | None = None,
+        total: int = 1,
         unit: str = "files",
         *,
         step_level: int = 0,
@@ -89,7 +89,7 @@ class Console:
     ) -> Iterator[Progress]:
         """Tell how far the work in here has come.
 
-        title: what is done, in a word. total: how many `unit` there are, None for work that names its steps.
+        title: what is done, in a word. total: how many `unit` there are, unless the work names its steps.
         step_level: the verbosity from which on steps are lines. undisturbed: see Progress.
         """
         from edgecodec.cli.progress import Progress

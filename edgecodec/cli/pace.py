@@ -25,6 +25,10 @@ class Pace:
         while len(self._marks) > 2 and self._marks[1][0] <= now - WINDOW:
             self._marks.popleft()
 
+    def restart(self, done: float) -> None:
+        """So much is done, and how fast that was says nothing about the rest."""
+        self._marks = deque([(self._clock(), done)])
+
     def elapsed(self) -> float:
         """Seconds since the start."""
         return self._clock() - self._start

@@ -7,13 +7,13 @@ A command asks its console for it, around the work. Work of which one can count 
             progress.part(3, 40)                    # within the item at hand: 3 of its 40 tiles are done
             progress.advance(read=size, written=size)  # one more item is done
 
-Work in steps, which a function of the library tells as `edgecodec.steps.Step`:
+Work in steps, which a function of the library tells in lines, some of them `edgecodec.steps.Step`:
 
     with console.progress("export") as progress:
-        export_bundle(options, progress=progress.step)
+        export_bundle(options, progress=progress.follow)
 
 A step is a line of its own where there is no bar, as a record of what was done. `console.say` and the like may be
-called meanwhile: the bar makes room. The library itself never prints; it takes callbacks such as `progress.step`.
+called meanwhile: the bar makes room. The library itself never prints; it takes callbacks such as `progress.follow`.
 Only the process of the command draws: a worker process tells the first one what it has done.
 
 All of it goes to standard error. There is a bar where that is a terminal which can move its cursor (TERM is not "dumb")
@@ -57,7 +57,7 @@ class Progress:
     """
 
     def __init__(
-        self, console: Console, title: str, total: int | None, unit: str, *, step_level: int, undisturbed: bool
+        self, console: Console, title: str, total: int, unit: str, *, step_level: int, undisturbed: bool
     ) -> None:
         self._console = console
         self._title = title
@@ -71,9 +71,10 @@ class Progress:
         self._begin(total)
         self._read = self._written = 0
 
-    def _begin(self, total: int | None) -> None:
+    def _begin(self, total: int) -> None:
         self._total, self._done = total, 0
         self._step: Step | None = None
+        self._notes: tuple[str, ...] = ()
         self._part, self._parts, self._of = 0, 0, ""
         self._reached = 0.0  # of the total; parts may begin anew, as in a search for a rate
         self._pace = Pace(monotonic)
@@ -85,6 +86,7 @@ class Progress:
             self._read += read
             self._written += written
             self._part = self._parts = 0
+            self._notes = ()
             self._told()
 
     def part(self, done: int, count: int, of: str = "tile") -> None:
@@ -93,50 +95,61 @@ class Progress:
             self._part, self._parts, self._of = done, count, of
             self._told()
 
-    def step(self, step: Step | str) -> None:
-        """What comes next, instead of what came before."""
-        step = Step(step) if isinstance(step, str) else step
-        if not self._draws or self._console.verbosity > self._step_level:
-            self._console.say(str(step), level=self._step_level)
+    def note(self, *words: str) -> None:
+        """More about the item or the step at hand, instead of what was noted before."""
         with self._lock:
-            before = self._step
-            if before is None or not step.count or (step.kind, step.count) != (before.kind, before.count):
-                self._begin(step.count or None)
-            self._step = step
-            self._done = max(0, step.number - 1)
+            self._notes = words
+
+    def follow(self, line: str) -> None:
+        """A step comes next, unless it is the one at hand already; any other line is for people to read."""
+        if not isinstance(line, Step):
+            self._console.say(line)
+            return
+        if line == self._step:
+            return
+        if not self._draws or self._console.verbosity > self._step_level:
+            self._console.say(line, level=self._step_level)
+        with self._lock:
+            if not line.follows(self._step):
+                self._begin(line.total or 1)
+            self._step = line
+            self._done = max(0, line.number - 1)
             self._part = self._parts = 0
+            self._notes = ()
             self._told()
 
     def share(self) -> float | None:
         """Of the work that is done, 0 to 1; None where that is not known."""
-        if self._total is None or (self._total <= 1 and self._parts <= 1):
-            return None
-        return min(1.0, self._reached / self._total) if self._total else 1.0
+        return None if self._total <= 1 and self._parts <= 1 else min(1.0, self._reached / self._total)
 
     def words(self) -> list[str]:
         """What there is to say, the most important first."""
-        words = []
+        words: list[str] = []
         if self._step is not None:
-            words.append(str(self._step))
-        elif self._total is not None and self._total > 1:
+            words.append(self._step)
+        elif self._total > 1:
             words.append(f"{self._done} of {self._total} {self._unit}")
         if self._parts > 1:
             words.append(f"{self._of} {min(self._part + 1, self._parts)} of {self._parts}")
+        words += filter(None, self._notes[:1])
         rate = self._pace.rate()
         if rate is not None and self._step is None and self._done > 1:
             words.append(pace.rate(rate, self._unit))
-        left = None if self._total is None else self._pace.left(self._total)
+        left = self._pace.left(self._total)
         if left is None:
             words.append(f"{pace.duration(self._pace.elapsed())} so far")
         elif left >= 1:
             words.append(f"about {pace.duration(left)} left")
         if self._read or self._written:
             words += [f"{pace.size(self._read)} read", f"{pace.size(self._written)} written"]
+        words += self._notes[1:]
         return words
 
     def _told(self) -> None:
         reached = self._done + (self._part / self._parts if self._parts else 0.0)
         if reached > self._reached:
+            if self._reached == 0 and self._part > 0:  # until then an engine was loaded, or an earlier run did it
+                self._pace.restart(reached)
             self._reached = reached
             self._pace.mark(reached)
         if self._undisturbed and not self._quiet and monotonic() >= self._due:
