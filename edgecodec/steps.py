@@ -12,16 +12,17 @@ class Step(str):
     """A line that says what comes next, for whoever takes lines of text.
 
     number, total: 3 and 8 for the third of eight; a total of 0 where nothing is counted. kind: of what, "graph", for a
-    line that shall name the numbers.
+    line that shall name the numbers. text: the line without them.
     """
 
+    text: str
     kind: str
     number: int
     total: int
 
     def __new__(cls, text: str, kind: str = "", number: int = 0, total: int = 0) -> Step:
         step = super().__new__(cls, f"{kind} {number} of {total}: {text}" if kind else text)
-        step.kind, step.number, step.total = kind, number, total
+        step.text, step.kind, step.number, step.total = text, kind, number, total
         return step
 
     def follows(self, before: Step | None) -> bool:

@@ -125,15 +125,16 @@ class Progress:
     def words(self) -> list[str]:
         """What there is to say, the most important first."""
         words: list[str] = []
-        if self._step is not None:
-            words.append(self._step)
+        step = self._step
+        if step is not None:
+            words.append(f"{step.kind} {step.number} of {step.total}" if step.kind else step)
         elif self._total > 1:
             words.append(f"{self._done} of {self._total} {self._unit}")
         if self._parts > 1:
             words.append(f"{self._of} {min(self._part + 1, self._parts)} of {self._parts}")
         words += filter(None, self._notes[:1])
         rate = self._pace.rate()
-        if rate is not None and self._step is None and self._done > 1:
+        if rate is not None and step is None and self._done > 1:
             words.append(pace.rate(rate, self._unit))
         left = self._pace.left(self._total)
         if left is None:
@@ -142,6 +143,8 @@ class Progress:
             words.append(f"about {pace.duration(left)} left")
         if self._read or self._written:
             words += [f"{pace.size(self._read)} read", f"{pace.size(self._written)} written"]
+        if step is not None and step.kind:
+            words.append(step.text)
         words += self._notes[1:]
         return words
 

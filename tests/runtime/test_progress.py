@@ -315,7 +315,7 @@ def test_steps_are_lines_where_there_is_no_bar(clock: Clock, lines: list[str]) -
     assert lines == ["reading", "graph 1 of 4: a.onnx", "a note", "graph 2 of 4: b.onnx"]
     clock.now += 4
     work.note("Building 50%", "to ~/.cache")
-    assert work.words() == ["graph 2 of 4: b.onnx", "Building 50%", "about 26 s left", "to ~/.cache"]
+    assert work.words() == ["graph 2 of 4", "Building 50%", "about 26 s left", "b.onnx", "to ~/.cache"]
     assert work.share() == 0.25
     work.follow(Step("golden pictures"))
     assert work.words() == ["golden pictures", "0 s so far"] and work.share() is None
