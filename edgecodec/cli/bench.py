@@ -72,7 +72,7 @@ def bench(
             **size.room(),
         )
         paths = files_of(inputs, taken.__contains__)
-        with console.progress("bench", undisturbed=True) as progress:
+        with console.progress("benchmarking", undisturbed=True) as progress:
             rounds = partial(progress.part, of="round")
             found = benchmark(str(bundle), paths, contenders, settings, progress.follow, rounds)
         if chart is not None:

@@ -121,7 +121,7 @@ def _build(path: Path, options: PlanOptions, wish: PlanWish, cache: PlanCache, c
     target = tensorrt_module.target_of(tensorrt, device)
     console.say(f"{tensorrt_module.title(tensorrt)} for {tensorrt_module.words_for(target)}")
     tally = Tally(console, len(numbers))
-    with console.progress("build", step_level=1) as progress:
+    with console.progress("building", step_level=1) as progress:
         work = _Work(bundle, options, wish, cache, console, progress, tensorrt, target, device)
         for place, number in enumerate(numbers, 1):
             file = bundle.info.graphs[number].file

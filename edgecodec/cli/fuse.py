@@ -22,7 +22,7 @@ def fuse(options: FuseOptions, knobs: GraphKnobs, talk: TalkOptions) -> None:
             raise EngineUnavailable(
                 f"fuse needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        with console.progress("fuse", step_level=1) as progress:
+        with console.progress("fusing", step_level=1) as progress:
             graphs = fuse_bundle(replace(options, knobs=lists(knobs)), progress.follow)
         for graph in graphs:
             output = options.folder() / graph.file

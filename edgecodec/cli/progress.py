@@ -9,7 +9,7 @@ A command asks its console for it, around the work. Work of which one can count 
 
 Work in steps, which a function of the library tells in lines, some of them `edgecodec.steps.Step`:
 
-    with console.progress("export") as progress:
+    with console.progress("exporting") as progress:
         export_bundle(options, progress=progress.follow)
 
 A step is a line of its own where there is no bar, as a record of what was done. `console.say` and the like may be

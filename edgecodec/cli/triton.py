@@ -22,7 +22,7 @@ def triton(options: TritonOptions, knobs: GraphKnobs, talk: TalkOptions) -> None
             raise EngineUnavailable(
                 f"triton needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        with console.progress("triton", step_level=1) as progress:
+        with console.progress("writing", step_level=1) as progress:
             models = write_repository(replace(options, knobs=lists(knobs)), progress.follow)
         for model in models:
             console.say(f"{options.output / model.name}  {model.size / 1e6:.1f} MB")

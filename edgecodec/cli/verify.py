@@ -29,7 +29,7 @@ def verify(
 
         failed = hashes = 0
         # What is checked is told once it has been.
-        with console.progress("verify", step_level=2) as progress:
+        with console.progress("verifying", step_level=2) as progress:
             checks = checks_of(
                 bundle,
                 engine.checked_name(),
