@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edgecodec import description
 from edgecodec.bundle import Bundle
@@ -14,6 +15,9 @@ from edgecodec.engine import Copies, Engine, Graph, Options, Port, Ran, RunningE
 from edgecodec.engine_outputs import require_output
 from edgecodec.engine_registry import open_engine, preferred_precision
 from edgecodec.job import DTYPES, Job, shape_of
+
+if TYPE_CHECKING:
+    from edgecodec.steps import Parts
 
 
 class LoadedGraphs:
@@ -40,14 +44,17 @@ class LoadedGraphs:
         # A signal handler may close what the code that it interrupted is loading.
         self._lock = threading.RLock()
 
-    def run(self, job: Job) -> Ran:
-        """Run all steps of a job. Raises OutOfMemory and OutOfRange too."""
+    def run(self, job: Job, progress: Parts | None = None) -> Ran:
+        """Run all steps of a job. Raises OutOfMemory and OutOfRange too.
+
+        progress: is told how far it has come, by this thread.
+        """
         import numpy as np
 
         engines = {}
         upload = download = 0.0
         with self.in_use():
-            while step := job.next():
+            while step := job.next(progress):
                 graph = step.graph.contents
                 inputs = step.inputs[: step.input_count]
                 shapes = {each.name.decode(): shape_of(each) for each in inputs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -85,7 +86,9 @@ def bench(
             **size.room(),
         )
         paths = files_of(inputs, taken.__contains__)
-        found = benchmark(str(bundle), paths, contenders, settings, console.say)
+        with console.progress("benchmarking", undisturbed=True) as progress:
+            rounds = partial(progress.part, of="round")
+            found = benchmark(str(bundle), paths, contenders, settings, progress.follow, rounds)
         if chart is not None:
             from edgecodec.benchmark.chart import write_chart
 

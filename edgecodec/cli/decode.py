@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgecodec.cli.work import Item, Made
     from edgecodec.codec import Codec
     from edgecodec.decoded import Decoded
+    from edgecodec.steps import Parts
 
 _CONCATENABLE = ("ppm", "pgm", "pnm")
 
@@ -102,6 +103,8 @@ def decode(
 class _Decoding:
     """What to do with every file. formats: of pictures, by the name of the output."""
 
+    TITLE: ClassVar[str] = "decoding"
+
     opening: Opening
     strip: bool
     knobs: dict[str, float]
@@ -111,8 +114,10 @@ class _Decoding:
     def open(self, processes: int = 1) -> Codec:
         return self.opening.codec(processes, knobs=self.knobs, precision=self.precision)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
-        results = codec.decode_many((item.source for item in items), errors="return")
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
+        results = codec.decode_many((item.source for item in items), errors="return", progress=progress)
         for item, decoded in zip(items, results, strict=True):
             try:
                 made: Made | Exception = (
@@ -128,7 +133,7 @@ class _Decoding:
 
         written = decoded.without_metadata() if self.strip else decoded
         data, notes = picture_writing.as_file(written, self.formats[item.job.output])
-        return Made(data, Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes))
+        return Made(data, Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes, len(data)))
 
 
 def _format_of(job: Job) -> str:

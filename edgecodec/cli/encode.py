@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from edgecodec.codec import Codec
     from edgecodec.limits import Limits
     from edgecodec.picture import AlphaChannel
+    from edgecodec.steps import Parts
 
 SUFFIX = ".edgc"
 PICTURE_SUFFIXES = frozenset(
@@ -138,6 +139,8 @@ def encode(
 class _Encoding:
     """What to do with every picture. classes: those to keep, where no mask says it."""
 
+    TITLE: ClassVar[str] = "encoding"
+
     opening: Opening
     limits: Limits
     strip: bool
@@ -153,15 +156,17 @@ class _Encoding:
     def open(self, processes: int = 1) -> Codec:
         return self.opening.codec(processes, encode_precision=self.precision)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for item in items:
             try:
-                made: Made | Exception = self._encode(codec, item)
+                made: Made | Exception = self._encode(codec, item, progress)
             except Exception as error:
                 made = error
             yield made
 
-    def _encode(self, codec: Codec, item: Item) -> Made:
+    def _encode(self, codec: Codec, item: Item, progress: Parts | None) -> Made:
         from edgecodec import picture
         from edgecodec.cli.work import Done, Made
 
@@ -174,8 +179,10 @@ class _Encoding:
             knobs=self.knobs,
             target_bpp=self.target_bpp,
             seed=self.seed,
+            progress=progress,
         )
-        return Made(encoded.data, Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes))
+        data = encoded.data
+        return Made(data, Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes, len(data)))
 
 
 def _kinds() -> Kinds:

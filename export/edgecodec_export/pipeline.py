@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecodec.knob_names import check_name
+from edgecodec.steps import Step
 from edgecodec_export.baking import Baking
 from edgecodec_export.bundle.card import write_card
 from edgecodec_export.bundle.description import (
@@ -57,7 +58,7 @@ GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment,
 def export_bundle(options: ExportOptions, progress: Progress = lambda line: None) -> ExportReport:
     """Export a checkpoint as a bundle.
 
-    progress: receives a line before each step, and lines about rounded knobs and parts of a file that are left out.
+    progress: receives a `Step` before each, and lines about rounded knobs and parts of a file that are left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises. A repository that cannot be written leaves the bundle.
@@ -66,7 +67,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     refuse_existing(options.output, options.force)
     inputs = (options.checkpoint, options.mse_checkpoint, options.calibration, options.entropy_from)
     refuse_inputs_inside(options.output, filter(None, inputs))
-    progress("reading checkpoints")
+    progress(Step("reading checkpoints"))
     model, mse, source = _load(options.checkpoint, options.mse_checkpoint, options.family, progress)
     baking = model.baking(options.knobs, mse)
     for note in baking.notes():
@@ -124,7 +125,7 @@ def write_bundle(
         graphs = export_graphs(folder, baking, frozen, pictures, progress, precisions, leave_out=leave_out)
         model = ExportedModel(baking, frozen, graphs)
         description = describe(source, [model], indexed_files(folder))
-        progress("golden pictures")
+        progress(Step("golden pictures"))
         write_index(folder, description)  # golden pictures are made with the bundle itself
         golden = write_golden(folder, description, crop(photograph, *GOLDEN_SIZE))
         description = replace(description, files=indexed_files(folder))

@@ -41,7 +41,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> list[PlanKey]:
     built: list[PlanKey] = []
 
     def build(cache: PlanCache, key: PlanKey, graph: Any, about: Any, **options: Any) -> building.Built:
-        options["report"](building.Progress(12.0, "Building", 0.5, is_heartbeat=True))
+        options["report"](building.Progress(12.0, "Building", 0.5))
         built.append(key)
         with cache.work_folder() as work:
             (work / "plan").write_bytes(graph.data)
@@ -95,8 +95,8 @@ def test_a_damaged_plan_is_built_again(builder: list[PlanKey], cache: PlanCache)
 
 
 def test_people_are_told_what_happens(builder: list[PlanKey]) -> None:
-    talk = run_command("build", TINY, "--alpha", "1").talk
-    assert "synthesis-alpha1.onnx: 12 s, Building 50%" in talk
+    talk = run_command("build", TINY, "--alpha", "1", "-v").talk
+    assert "plan 1 of 1: synthesis-alpha1.onnx" in talk and "synthesis-alpha1.onnx: 12 s, Building 50%" in talk
     assert "synthesis-alpha1.onnx: TensorRT warns: is odd" in talk
     assert "built in 1.5 s  not verified: no GPU" in talk
     assert "was there" in run_command("build", TINY, "--alpha", "1").talk

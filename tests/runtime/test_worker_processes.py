@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -23,12 +24,13 @@ from edgecodec.cli.work import Done, Item, Made, _written
 from edgecodec.cli.workers import in_processes
 from edgecodec.codec import Codec
 from edgecodec.errors import EngineFailed, InternalError, NotABundle, OutOfMemory, OutputExists
+from edgecodec.steps import Parts
 from support.bundle_editing import reseal
 from support.command_line import run_command
 from support.paths import ENDLESS, ENVIRONMENT, PHOTOS, TINY
 
 #: What is told of a picture that there is nothing to tell of.
-NOTHING = Done(None, None, None, None, ())  # type: ignore[arg-type]
+NOTHING = Done(None, None, None, None, (), 0)  # type: ignore[arg-type]
 
 STUB = ("-b", TINY, "--engine", "stub", "-j", 1)
 
@@ -127,12 +129,16 @@ def _seconds_worked(process: int) -> float:
 class Misbehaving:
     """Work whose items say what happens to the process that takes them."""
 
+    TITLE: ClassVar[str] = "misbehaving"
+
     bundle: Path = TINY
 
     def open(self, processes: int) -> Codec:
         return edgecodec.open_bundle(self.bundle, "stub", threads=1)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for item in items:
             match item.source:
                 case "killed":
@@ -182,7 +188,9 @@ class SlowDisk(Misbehaving):
         files.write = write  # type: ignore[assignment]  # in this process, which does nothing else
         return super().open(processes)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for item in items:
             if item.source == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -203,7 +211,9 @@ class Timed(Misbehaving):
 
     begun: list[float] = field(default_factory=list)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for _ in items:
             self.begun.append(time.monotonic())
             yield Made(b"whole", NOTHING)
