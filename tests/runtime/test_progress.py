@@ -421,6 +421,7 @@ def test_tiles_are_told_in_order(tiled: Codec) -> None:
     for name, count in (("encode", encoded.tiles.count), ("decode", decoded.tiles.count)):
         assert told[name][-1] == (count, count) and told[name] == sorted(told[name])
     assert [each for each in told["many"] if each[0] == each[1]] == [(many[0].tiles.count,) * 2] * 2
+    list(tiled.decode_many([encoded], jobs=1, progress=lambda done, count: pytest.fail("from another thread")))
     if tiled.graphs.engine_name == "stub":
         assert [done for done, _ in told["decode"]] == list(range(decoded.tiles.count + 1))
     np.testing.assert_array_equal(tiled.decode(encoded).pixels, decoded.pixels)
