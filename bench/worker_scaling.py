@@ -25,7 +25,7 @@ from statistics import median
 import edgecodec
 from edgecodec.cli.batch import Job
 from edgecodec.cli.encode import PICTURE_SUFFIXES
-from edgecodec.cli.work import Done, Item
+from edgecodec.cli.work import Item, Made
 from edgecodec.cli.workers import in_processes
 from edgecodec.codec import Codec
 
@@ -42,7 +42,7 @@ class Waiting:
     def open(self, processes: int) -> Codec:
         return edgecodec.open_bundle(self.bundle, threads=1)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Made | Exception, None, None]:
         for _ in items:
             time.sleep(WAIT)
             yield InterruptedError()

@@ -125,6 +125,8 @@ def _options(contender: Contender, settings: Settings) -> dict[str, object]:
     """Of `open_bundle`, but for the limits: what JSON can carry."""
     return {
         "engine": contender.engine,
+        "engine_library": contender.engine_library,
+        "engine_device": contender.engine_device,
         "precision" if settings.side == "decode" else "encode_precision": contender.precision,
         "knobs": dict(settings.knobs or {}) if settings.side == "decode" else None,
         "threads": settings.threads,

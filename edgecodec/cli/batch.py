@@ -101,9 +101,12 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
     inputs = {identity: job.input for job in jobs if (identity := files.identity(job.input))}
     outputs: dict[str, str] = {}
     for job in jobs:
-        other = outputs.setdefault(os.path.realpath(job.output), job.input)
-        if other != job.input:
-            raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
+        real_output = os.path.realpath(job.output)  # file systems that ignore case are not provided for
+        if real_output in outputs:
+            other = outputs[real_output]
+            again = "is given twice" if other == job.input else f"and {job.input} would both be written to {job.output}"
+            raise InvalidArgument(f"{other} {again}", hint="leave one out, or rename it")
+        outputs[real_output] = job.input
         identity = files.identity(job.output)
         if identity in inputs and files.open_descriptor(job.output) is None:
             raise InvalidArgument(

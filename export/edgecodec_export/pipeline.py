@@ -116,6 +116,8 @@ def write_bundle(
     baked = (*baking.encoder_knobs(), *baking.decoder_knobs())
     for name in sorted({*baking.scalars()}.union(*baked)):
         check_name(name)
+    for precision in precisions:
+        precision.check(baking.model)
     photograph = pictures.measuring[0]
     with one_thread() as workers, appearing_whole(output, force) as folder:
         frozen = freeze_entropy(baking, pictures, kept, workers, progress)
