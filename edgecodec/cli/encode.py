@@ -181,8 +181,10 @@ class _Encoding:
             seed=self.seed,
             progress=progress,
         )
-        data = encoded.data
-        return Made(data, Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes, len(data)))
+        told = Done(
+            encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes, written=len(encoded.data)
+        )
+        return Made(encoded.data, told)
 
 
 def _kinds() -> Kinds:

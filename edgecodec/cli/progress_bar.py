@@ -11,8 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-_STEPS = 1000  # of the bar
-_SHOW_CURSOR = "\x1b[?25h"
+_ERASE_AND_SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"
 
 
 class Bar:
@@ -36,15 +35,14 @@ class Bar:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task(title, total=None, words=())
+        self._progress.add_task(title, total=None, words=())
         self._works = True
 
     def draw(self, share: float | None, words: Sequence[str]) -> None:
         """share: of the work that is done, 0 to 1; None where nobody knows. words: the most important first."""
-        if share is None:
-            self._progress.update(self._task, total=None, words=words)
-        else:
-            self._progress.update(self._task, total=_STEPS, completed=round(_STEPS * share), words=words)
+        (task,) = self._progress.tasks
+        task.fields["words"] = words
+        task.total, task.completed = (None, 0.0) if share is None else (1.0, share)
         self.show()
 
     def show(self) -> None:
@@ -56,16 +54,17 @@ class Bar:
         self._try(self._progress.stop)
 
     def close(self) -> None:
-        """Erase it, also where an interrupt came while it was drawn."""
-        self.hide()
-        self._try(lambda: print(_SHOW_CURSOR, end="", file=self._stream, flush=True))
+        """Erase it, also where an interrupt came while rich drew it and left rich without a clear idea of it."""
+        with contextlib.suppress(Exception):
+            self.hide()
+        self._try(lambda: print(_ERASE_AND_SHOW_CURSOR, end="", file=self._stream, flush=True))
 
     def _try(self, draw: Callable[[], object]) -> None:
         if self._works:
-            self._works = False
-            with contextlib.suppress(OSError):
+            try:
                 draw()
-                self._works = True
+            except OSError:
+                self._works = False
 
 
 class _Words(ProgressColumn):

@@ -143,7 +143,7 @@ def carry_out(
 def _written(
     work: Work, codec: Codec, items: Sequence[Item], progress: Parts | None = None
 ) -> Generator[Done | Exception, None, None]:
-    """The outcome of every item, in order, when its output is written."""
+    """The outcome of every item, in order, when its output is written. progress: as Work.each takes it."""
     outcomes: deque[Done | Exception] = deque()
     with Writer(outcomes.append) as writer, closing(work.each(codec, items, progress)) as results:
         begun = monotonic()

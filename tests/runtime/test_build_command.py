@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgecodec.bundle import Bundle, BundleInfo
+from edgecodec.cli.progress import Progress
 from edgecodec.engine_registry import preferred_precision
 from edgecodec.errors import CannotRead, EngineFailed, KnobUnavailable
 from edgecodec_engines.tensorrt_plans import building, cuda_driver, tensorrt_module, verification
@@ -92,6 +93,15 @@ def test_a_damaged_plan_is_built_again(builder: list[PlanKey], cache: PlanCache)
     os.truncate(cache.path(plan), 10)
     assert run_command("build", TINY, "--alpha", "1", "--json").records[0]["built"] is True
     assert cache.load(plan) == (TINY / "synthesis-alpha1.onnx").read_bytes()
+
+
+def test_the_bar_says_what_tensorrt_does_and_where_the_plan_goes(
+    builder: list[PlanKey], cache: PlanCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Progress, "note", lambda self, *words: told.append(words))
+    run_command("build", TINY, "--alpha", "1", *SMALL)
+    assert told == [("", f"to {cache.folder}"), ("Building 50%", f"to {cache.folder}")]
 
 
 def test_people_are_told_what_happens(builder: list[PlanKey]) -> None:

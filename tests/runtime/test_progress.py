@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,11 +23,12 @@ from edgecodec.cli import pace, progress
 from edgecodec.cli.console import Console
 from edgecodec.cli.pace import Pace
 from edgecodec.cli.progress import Progress
+from edgecodec.cli.progress_bar import Bar
 from edgecodec.codec import Codec
 from edgecodec.steps import Step
 from support.command_line import run_command
 from support.paths import ENVIRONMENT, PHOTOS, TINY
-from support.terminal import COLOUR, COLUMNS, Shown, on_terminal
+from support.terminal import COLOUR, COLUMNS, Screen, Shown, on_terminal
 
 FILES = 6
 
@@ -147,6 +150,54 @@ def test_an_interrupt_leaves_the_terminal_clean(folder: Path, number: signal.Sig
     assert shown.status == 128 + number and shown.screen.has_cursor
     assert all(RESULT.fullmatch(line) for line in shown.screen.text), shown.screen.text
     assert {path.suffix for path in folder.iterdir()} == {".png", ".edgc"}
+
+
+class _Interrupted(io.StringIO):
+    """A terminal of whose writes the one of this number is interrupted."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, text: str) -> int:
+        self._number -= 1
+        if self._number == 0:
+            raise SystemExit(130)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("number", range(1, 4))
+def test_an_interrupt_while_it_draws_leaves_the_terminal_clean(number: int) -> None:
+    terminal = _Interrupted(number)
+    bar = Bar(terminal, "work")
+    with pytest.raises(SystemExit):
+        bar.draw(0.5, ["1 of 2 files"])
+        bar.hide()
+        bar.show()
+    bar.close()
+    screen = Screen()
+    screen.write(terminal.getvalue())
+    assert screen.has_cursor and screen.text == []
+
+
+def test_a_terminal_that_is_gone_is_drawn_on_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    bar = Bar(terminal, "work")
+    bar.draw(0.5, ["1 of 2 files"])
+    monkeypatch.setattr(terminal, "write", lambda text: os.close(-1))
+    bar.draw(1.0, ["2 of 2 files"])
+    bar.close()
+
+
+def test_a_bar_can_lose_what_is_known() -> None:
+    terminal = io.StringIO()
+    bar = Bar(terminal, "work")
+    halves = re.compile("[╸╺]")
+    bar.draw(0.52, ["graph 2 of 4"])
+    assert halves.search(terminal.getvalue())
+    terminal.truncate(terminal.seek(0))
+    bar.draw(None, ["golden pictures"])
+    assert "golden pictures" in terminal.getvalue() and not halves.search(terminal.getvalue())
 
 
 # ---- elsewhere -------------------------------------------------------------------------------------------------------
@@ -329,6 +380,13 @@ def test_a_bar_takes_the_place_of_lines_of_steps(lines: list[str], monkeypatch: 
     assert lines == ["reading"]
 
 
+def test_nobody_waits_to_tell_what_nobody_hears() -> None:
+    for verbosity, awaited in ((0, True), (-1, False)):
+        with Console(verbosity=verbosity).progress("work"):
+            assert ("edgecodec-progress" in {each.name for each in threading.enumerate()}) is awaited
+        assert "edgecodec-progress" not in {each.name for each in threading.enumerate()}
+
+
 def test_measured_work_is_not_disturbed(clock: Clock, lines: list[str]) -> None:
     with Console().progress("bench", undisturbed=True) as work:
         assert "edgecodec-progress" not in {each.name for each in threading.enumerate()}
@@ -363,6 +421,7 @@ def test_tiles_are_told_in_order(tiled: Codec) -> None:
     for name, count in (("encode", encoded.tiles.count), ("decode", decoded.tiles.count)):
         assert told[name][-1] == (count, count) and told[name] == sorted(told[name])
     assert [each for each in told["many"] if each[0] == each[1]] == [(many[0].tiles.count,) * 2] * 2
+    list(tiled.decode_many([encoded], jobs=1, progress=lambda done, count: pytest.fail("from another thread")))
     if tiled.graphs.engine_name == "stub":
         assert [done for done, _ in told["decode"]] == list(range(decoded.tiles.count + 1))
     np.testing.assert_array_equal(tiled.decode(encoded).pixels, decoded.pixels)
