@@ -273,6 +273,7 @@ def test_nothing_comes_from_outside_and_nothing_else_runs(place: Path) -> None:
         "<script>alert(1)</script>.png",
         '" onload="alert(1).png',
         "</script><img src=x>.png",
+        "</script x.png",
         "$title ${script} $$ &lt;b&gt;.png",
         "<!--<script>.png",
         "\u2028line\nbreak.png",
@@ -288,6 +289,7 @@ def test_no_name_becomes_markup(name: str, pixels: npt.NDArray[np.uint8]) -> Non
     page, harmless = PageFile(as_html(content(name))), PageFile(as_html(content("photo.png")))
     assert [each for each, _ in page.elements] == [each for each, _ in harmless.elements]
     assert [set(each) for _, each in page.elements] == [set(each) for _, each in harmless.elements]
+    assert not set("<>&") & set(page.texts["script"][0])
     shown = name.replace("\udcff", "\\udcff")
     assert page.texts["title"] == page.texts["h1"] == [shown]
     assert page.content["points"][1]["name"] == page.content["points"][1]["file"] == name

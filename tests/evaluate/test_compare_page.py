@@ -246,7 +246,8 @@ def test_a_double_click_goes_closer_and_back(page: Page) -> None:
         assert (state(page)["scale"], state(page)["fitted"]) == (scale, fitted)
 
 
-SCREENS = [((360, 640), 3.0), ((640, 360), 2.0), ((3840, 2160), 1.0), ((800, 600), 1.25)]
+SIDES = ("left", "right")
+SCREENS = [((360, 640), 3.0), ((640, 360), 2.0), ((3840, 2160), 1.0), ((800, 600), 1.25), ((700, 316), 1.0)]
 
 
 @pytest.mark.parametrize(("size", "density"), SCREENS)
@@ -266,6 +267,12 @@ def test_every_screen(page: Page, size: tuple[int, int], density: float) -> None
     )
     assert outside == 0
     assert page.run("document.querySelector('#stage').clientHeight") > size[1] / 3
+    page.press("f")
+    settled(page)
+    left, right = (
+        page.run(f"document.querySelector('#{side}-label').getBoundingClientRect().toJSON()") for side in SIDES
+    )
+    assert 0 <= left["left"] < left["right"] < right["left"] < right["right"] <= size[0]
 
 
 def test_controls_can_be_reached_by_tab_and_have_names(page: Page) -> None:

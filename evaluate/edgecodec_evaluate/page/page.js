@@ -208,16 +208,19 @@
     }
   }
 
-  // Put a label over the picture in a pane, at its left or right edge; inside, where there is no room over it.
-  function attach(label, pane, toTheRight) {
+  // Put a label over the picture in a pane, at its left or right edge; inside, where there is no room over it. Two that
+  // share a narrow picture move apart.
+  function attach(label, pane, toTheRight, shared) {
     const seen = visible(pane);
     const inCss = (length) => length / density();
     const over = inCss(seen.top - pane.top) >= label.offsetHeight + 2 * MARGIN;
     const before = toTheRight ? pane.left + pane.width - seen.left - seen.width : seen.left - pane.left;
-    const inward = Math.max(inCss(before) + (over ? 0 : MARGIN), MARGIN);
-    const outside = toTheRight ? canvas.width - pane.left - pane.width : pane.left;
-    label.style[toTheRight ? "right" : "left"] = `${inCss(outside) + inward}px`;
+    const edge = inCss(before) + (over ? 0 : MARGIN);
+    const apart = inCss(before + seen.width / 2) - label.offsetWidth - MARGIN / 2;
+    const outside = inCss(toTheRight ? canvas.width - pane.left - pane.width : pane.left);
     label.style[toTheRight ? "left" : "right"] = "auto";
+    label.style[toTheRight ? "right" : "left"] =
+      `${outside + Math.max(shared ? Math.min(edge, apart) : edge, MARGIN)}px`;
     label.style.top = `${inCss(seen.top) + (over ? -label.offsetHeight - MARGIN : MARGIN)}px`;
   }
 
@@ -242,7 +245,7 @@
       label.hidden = shown.length === 1 && leftAlone !== (side === 0); // alone, a picture is named on its own side
       const [number, pane] = shown[side] ?? shown[0];
       label.textContent = brief(points[number]);
-      attach(label, pane, side === 1 && mode !== "beside");
+      attach(label, pane, side === 1 && mode !== "beside", slider);
     });
 
     element("scale").textContent = `${Math.round(100 * view.scale)} %`;
