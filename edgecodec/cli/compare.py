@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +20,8 @@ from edgecodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec_evaluate.page.content import Content, Point
+
+_FORMATS = {"webp": "lossless WebP", "png": "PNG"}
 
 
 @with_groups
@@ -66,11 +67,19 @@ def compare(
             say_what_opened(codec, console)
             for note in codec.notes:
                 console.say(note)
-            content = comparison(original, inputs, codec, lists(knobs), limits, alpha_channel, console.say)
+            content = comparison(
+                original,
+                inputs,
+                codec,
+                lists(knobs),
+                limits,
+                alpha_channel,
+                say=console.say,
+                done=lambda point: console.say(_line(point)),
+            )
         data = as_html(content)
         files.write(page, data, force=force)
-        for line in _lines(page, content, len(data)):
-            console.say(line)
+        console.say(f"{page}: {_contents(content)}, {len(data):,} bytes")
         console.record(_facts(page, original, content, len(data)))
 
 
@@ -88,24 +97,19 @@ def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> N
         files.refuse_existing(page)
 
 
-def _lines(page: str, content: Content, size: int) -> Iterator[str]:
-    formats = [point.picture.format for point in content.points]
-    named = [f"{formats.count(each)} as {name}" for each, name in _FORMATS.items() if each in formats]
-    pictures = f"{len(formats)} pictures of {content.width}x{content.height} ({', '.join(named)})"
-    yield f"{page}: {pictures}, {size:,} bytes"
-    for point in content.points:
-        scores = "".join(f", {text}" for text in _scores(point))
-        yield f"  {point.name}, {point.file}: {point.file_bytes:,} bytes, {point.bits_per_pixel:.3f} bpp{scores}"
-
-
-_FORMATS = {"webp": "lossless WebP", "png": "PNG"}
-
-
-def _scores(point: Point) -> Iterator[str]:
+def _line(point: Point) -> str:
+    facts = [f"{point.file_bytes:,} bytes", f"{point.bits_per_pixel:.3f} bpp"]
     if point.psnr is not None:
-        yield f"PSNR {point.psnr:.2f} dB"
+        facts.append(f"PSNR {point.psnr:.2f} dB")
     if point.ms_ssim is not None:
-        yield f"MS-SSIM {point.ms_ssim:.4f}"
+        facts.append(f"MS-SSIM {point.ms_ssim:.4f}")
+    return f"{point.file}, {point.name}: {', '.join(facts)}"
+
+
+def _contents(content: Content) -> str:
+    formats = [point.picture.format for point in content.points]
+    counts = [f"{formats.count(each)} as {name}" for each, name in _FORMATS.items() if each in formats]
+    return f"{len(formats)} pictures of {content.width}x{content.height} ({', '.join(counts)})"
 
 
 def _facts(page: str, original: str, content: Content, size: int) -> dict[str, Any]:

@@ -329,7 +329,7 @@ def test_the_command_says_how_large_the_page_is(place: Path) -> None:
     outcome = compare(place, "photo.png", "photo.edgc", options=("--alpha", "0,1"))
     size = (place / "page.html").stat().st_size
     assert f"page.html: 3 pictures of 96x64 (3 as lossless WebP), {size:,} bytes" in outcome.talk
-    assert re.search(r"hific alpha 1, photo\.edgc: [\d,]+ bytes, [\d.]+ bpp, PSNR [\d.]+ dB\n", outcome.talk)
+    assert re.search(r"photo\.edgc, hific alpha 1: [\d,]+ bytes, [\d.]+ bpp, PSNR [\d.]+ dB\n", outcome.talk)
     assert outcome.output == b""
 
 
@@ -374,11 +374,13 @@ def test_a_picture_of_another_size_is_refused_before_any_decode(place: Path, mon
         (("photo.png", "photo.edgc"), ("--engine", "tensorflow"), 2, "no engine"),
         (("photo.edgc", "photo.edgc"), (), 7, "photo.edgc"),
         (("photo.png",), (), 2, "FILE..."),
+        (("photo.png", "bundle.edgc"), (), 2, "is a bundle"),
     ],
 )
 def test_what_is_refused(
     place: Path, names: tuple[str, ...], options: tuple[str, ...], status: int, words: str
 ) -> None:
+    (place / "bundle.edgc").symlink_to(TINY)
     outcome = compare(place, *names, options=options)
     assert outcome.status == status and words in outcome.talk, outcome.talk
     assert not (place / "page.html").exists()

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
+import numpy as np
+
 import edgecodec
 from edgecodec import picture
 from edgecodec.bundle import BundleInfo
@@ -37,12 +39,14 @@ def comparison(
     limits: Limits,
     alpha_channel: AlphaChannel = "refuse",
     say: Callable[[str], None] = lambda line: None,
+    done: Callable[[Point], None] = lambda point: None,
 ) -> Content:
     """What a page shows of the picture file `original` and `others`: coded pictures, and pictures in other formats.
 
     knobs: values of the decoder's knobs, by name. A coded picture is decoded at every combination of them; a knob that
     is not named takes every value that was baked, and its default where it takes any value of a range. say: hears what
-    was changed in the pictures before they were compared, such as the turn that EXIF asks for.
+    was changed in the pictures before they were compared, such as the turn that EXIF asks for. done: is given each
+    point as soon as there is one, because a large picture takes a while.
 
     Raises InvalidArgument for a picture of another size, LimitExceeded for more than MOST_BYTES of pictures, and what
     `Codec.decode` and `edgecodec.picture.read` raise.
@@ -54,25 +58,26 @@ def comparison(
             say(f"{path}: {note}")
         return found
 
-    first = read(original)
-    height, width = first.pixels.shape[:2]
-    # All sizes before the first decode, which may take long.
-    peers: dict[str, Picture] = {}
-    coded: dict[str, FileInfo] = {}
-    for path in others:
-        if PurePath(path).suffix.lower() == _CODED:
-            coded[path] = _described(path)
-            _check_size(path, (coded[path].width, coded[path].height), (width, height))
-        else:
-            peers[path] = read(path)
-            _check_size(path, (peers[path].pixels.shape[1], peers[path].pixels.shape[0]), (width, height))
-    points = [_point("original", original, first.pixels, first, None)]
-    for name, path, pixels, shown in _shown(others, codec, knobs, coded, peers):
-        points.append(_point(name, path, pixels, shown, first.pixels))
+    def add(name: str, path: str, shown: Upright, reference: Pixels | None) -> None:
+        points.append(_point(name, path, shown, reference))
         if sum(len(point.picture.data) for point in points) > MOST_BYTES:
             raise LimitExceeded(
                 f"the pictures take more than {MOST_BYTES >> 20} MiB", hint="give fewer files or fewer values of knobs"
             )
+        done(points[-1])
+
+    first = read(original)
+    height, width = first.pixels.shape[:2]
+    files: list[tuple[str, Picture | FileInfo]] = []
+    for path in others:  # before the first decode, which may take long
+        file = _inspected(path) if PurePath(path).suffix.lower() == _CODED else read(path)
+        _check_size(path, file, (width, height))
+        files.append((path, file))
+    points: list[Point] = []
+    add("original", original, first, None)
+    for path, file in files:
+        for name, shown in _versions(path, file, codec, knobs):
+            add(name, path, shown, first.pixels)
     return Content(PurePath(original).name, width, height, tuple(points))
 
 
@@ -90,13 +95,15 @@ def knob_points(info: BundleInfo, knobs: Mapping[str, Sequence[float]]) -> list[
     return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
 
 
-def _described(path: str) -> FileInfo:
+def _inspected(path: str) -> FileInfo:
     info = edgecodec.inspect(path)
-    assert isinstance(info, FileInfo)  # a folder would be a bundle
+    if not isinstance(info, FileInfo):
+        raise InvalidArgument("is a bundle, not a coded picture", where=path)
     return info
 
 
-def _check_size(path: str, size: tuple[int, int], original: tuple[int, int]) -> None:
+def _check_size(path: str, file: Picture | FileInfo, original: tuple[int, int]) -> None:
+    size = (file.width, file.height) if isinstance(file, FileInfo) else file.bare_image().size
     if size != original:
         raise InvalidArgument(
             f"is {size[0]}x{size[1]}, and the original {original[0]}x{original[1]}",
@@ -105,38 +112,30 @@ def _check_size(path: str, size: tuple[int, int], original: tuple[int, int]) -> 
         )
 
 
-def _shown(
-    others: Sequence[str],
-    codec: Codec,
-    knobs: Mapping[str, Sequence[float]],
-    coded: Mapping[str, FileInfo],
-    peers: Mapping[str, Picture],
-) -> Iterator[tuple[str, str, Pixels, Upright]]:
-    """Name, path, pixels and picture of each point but the original."""
-    for path in others:
-        if path in peers:
-            yield _format_of(path), path, peers[path].pixels, peers[path]
-            continue
-        quality = {} if (level := coded[path].quality) is None else {QUALITY: level}
-        for point in knob_points(codec.info, knobs):
-            decoded = codec.decode(path, knobs=point)
-            settings = (f"{name} {decimal(value)}" for name, value in {**quality, **point}.items())
-            yield " ".join((codec.info.family, *settings)), path, decoded.pixels, decoded
+def _versions(
+    path: str, file: Picture | FileInfo, codec: Codec, knobs: Mapping[str, Sequence[float]]
+) -> Iterator[tuple[str, Upright]]:
+    """What a file is shown as, by name: a coded picture at each point, another as it is."""
+    if isinstance(file, Picture):
+        extension = PurePath(path).suffix[1:].lower()
+        yield _NAMES.get(extension, extension.upper()), file
+        return
+    quality = {} if file.quality is None else {QUALITY: file.quality}
+    for point in knob_points(codec.info, knobs):
+        settings = [f"{name} {decimal(value)}" for name, value in {**quality, **point}.items()]
+        yield " ".join((codec.info.family, *settings)), codec.decode(path, knobs=point)
 
 
-def _format_of(path: str) -> str:
-    extension = PurePath(path).suffix[1:].lower()
-    return _NAMES.get(extension, extension.upper())
-
-
-def _point(name: str, path: str, pixels: Pixels, shown: Upright, original: Pixels | None) -> Point:
+def _point(name: str, path: str, shown: Upright, reference: Pixels | None) -> Point:
+    """reference: the pixels of the original, or None for the original itself."""
+    pixels = np.asarray(shown.bare_image())
     size = os.path.getsize(path)
     return Point(
         name=name,
         file=PurePath(path).name,
         file_bytes=size,
         bits_per_pixel=8 * size / (pixels.shape[0] * pixels.shape[1]),
-        psnr=None if original is None else psnr(original, pixels),
-        ms_ssim=None if original is None else ms_ssim(original, pixels),
+        psnr=None if reference is None else psnr(reference, pixels),
+        ms_ssim=None if reference is None else ms_ssim(reference, pixels),
         picture=embedded(shown),
     )
