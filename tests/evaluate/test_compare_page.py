@@ -298,6 +298,16 @@ def test_help_opens_and_closes(page: Page) -> None:
     assert not page.run("document.querySelector('dialog').open")
 
 
+def test_nothing_moves_while_the_page_appears(page: Page) -> None:
+    """The layout shifts that a browser counts (Layout Instability, W3C), before anything is done."""
+    shifts = page.run(
+        "new Promise(done => { const shifts = []; const add = list => shifts.push(...list.getEntries());"
+        "new PerformanceObserver(add).observe({ type: 'layout-shift', buffered: true });"
+        "setTimeout(() => done(shifts.map(each => each.value)), 50) })"
+    )
+    assert sum(shifts) < 0.001
+
+
 def test_colours_follow_the_system(page: Page) -> None:
     brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
     page.show(*WINDOW, dark=False)
