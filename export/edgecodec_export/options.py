@@ -31,7 +31,7 @@ class ExportOptions:
     lowest rate. mse_checkpoints: to each a decoder trained for fidelity on the same encoder; the bundle then holds
     decoders interpolated between the two. knobs: the values to bake by name; knobs that are not named get the family's
     own choice. family: of the checkpoints, for files that are not recognised. calibration: a folder of photographs.
-    entropy_from: a bundle of the same checkpoint whose entropy model to keep, so that the files it has coded decode
+    entropy_from: a bundle of the same checkpoints whose entropy models to keep, so that the files it has coded decode
     with the new one. precision: those of the graphs; None for PRECISIONS, of which those whose graphs miss their
     bounds are left out. One that is named is exported, or is an error. fused: write the decoders as fused graphs
     too, to the folder FUSED of the bundle. triton: write them as models to this repository too, as `TritonOptions`

@@ -49,8 +49,6 @@ def load_originals(options: ExportOptions, progress: Progress) -> list[Callable[
     if len(pairs) == 1:
         original = _load(*pairs[0], options, progress)
         return [lambda: original]
-    if options.entropy_from is not None:
-        raise InvalidArgument("keeps the entropy model of one checkpoint", where="--entropy-from", hint=_ONE_BY_ONE)
     known: list[tuple[Path, _Traits]] = []
     for checkpoint, mse in pairs:
         found = _traits(checkpoint, _load(checkpoint, mse, options, progress))
