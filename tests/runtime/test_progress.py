@@ -80,7 +80,8 @@ def test_a_batch_draws_a_bar_and_leaves_nothing_but_its_lines(folder: Path) -> N
     (folder / "3.png").write_bytes(b"no picture")
     shown = on_terminal(_encoding(folder))
     assert shown.status == 1
-    assert any(re.match(r"encoding [━╸╺]+ 2 of 6 files, [\d.]+ files/s", line) for line in _bars(shown)), _bars(shown)
+    bar = re.compile(r"encoding [━╸╺]+ [2-5] of 6 files, [\d.]+ files/")
+    assert any(map(bar.match, _bars(shown))), _bars(shown)
     assert COLOUR.search(shown.text)
     *lines, summary = shown.screen.text
     assert summary == "5 of 6 done, 1 failed" and shown.screen.has_cursor
@@ -106,7 +107,7 @@ def test_columns_are_the_width(folder: Path) -> None:
     """What there is no room for is left out, and no line is wrapped."""
     wide, narrow = on_terminal(_encoding(folder)), on_terminal(_encoding(folder), environment={"COLUMNS": "44"})
     assert 60 < max(map(len, _bars(wide))) <= COLUMNS
-    assert max(map(len, _bars(narrow))) <= 44 and any("3 of 6 files" in line for line in _bars(narrow))
+    assert max(map(len, _bars(narrow))) <= 44 and any(re.search("[2-5] of 6 files", line) for line in _bars(narrow))
     assert not any("written" in line for line in _bars(narrow)) and any("written" in line for line in _bars(wide))
 
 
@@ -141,7 +142,7 @@ def test_processes_draw_one_bar(folder: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_the_terminal_clean(folder: Path, number: signal.Signals) -> None:
     def interrupt(text: str, process: subprocess.Popen[bytes], terminal: int) -> bool:
-        if "\x1b[?25l" not in text or "2 of 6 files" not in text:
+        if "\x1b[?25l" not in text or re.search("[2-4] of 6 files", text) is None:
             return False
         process.send_signal(number)
         return True
