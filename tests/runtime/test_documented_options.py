@@ -11,6 +11,7 @@ from support.paths import ROOT
 
 GUIDE = ROOT / "docs" / "commands.md"
 COMMANDS = ["export", "fuse", "triton", "build", "encode", "decode", "inspect", "verify", "bench", "doctor", "train"]
+COMMANDS += ["eval"]
 
 
 def _documented(guide: str, command: str) -> set[str]:

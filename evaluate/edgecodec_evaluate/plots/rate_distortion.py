@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from edgecodec_evaluate.peers import PEERS
-from edgecodec_evaluate.plots.style import drawing, peer_colour, prepare, shades, write_labels
+from edgecodec_evaluate.plots.style import Label, drawing, peer_colour, prepare, shades, write_labels
 from edgecodec_evaluate.summary import METRICS, PointMean, Summary, in_decibels
 
 _LEAST_RATE = 0.5  # bits per pixel that the axis has at least
@@ -51,7 +51,7 @@ def write_rate_distortion(summary: Summary, output_stem: Path) -> None:
         figure.suptitle(f"{summary.codec}, {pictures}", fontsize=11)
         for axes, lines in zip(all_axes, panels.values(), strict=True):  # once the limits of all stand
             seen = [(line, _cut(line.points, most)) for line in lines]
-            write_labels(axes, [(*points[-1], line.label, line.colour) for line, points in seen if points])
+            write_labels(axes, [Label(*points[-1], line.label, line.colour) for line, points in seen if points])
 
 
 def _lines(summary: Summary, score: Callable[[PointMean], float | None]) -> list[_Line]:
@@ -75,7 +75,9 @@ def _lines(summary: Summary, score: Callable[[PointMean], float | None]) -> list
 def _draw(axes: Axes, line: _Line) -> None:
     rates, values = zip(*line.points, strict=True)
     if line.own:
-        axes.plot(rates, values, color=line.colour, linewidth=2, marker="o", markersize=6, zorder=4)
+        axes.plot(
+            rates, values, color=line.colour, linewidth=2, marker="o", markersize=7, markeredgecolor="white", zorder=4
+        )
     else:
         axes.plot(rates, values, color=line.colour, linewidth=1.4, marker="o", markersize=3, zorder=3)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from matplotlib import colors, patheffects, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.transforms import Affine2D
 
 from edgecodec import files
 from edgecodec_evaluate.peers import PEERS
@@ -21,7 +23,7 @@ from edgecodec_evaluate.peers import PEERS
 OWN = "#d55e00"
 _PEERS = ("#595959", "#0072b2", "#009e73", "#b0568f")
 INK, FAINT = "#222222", "#d9d9d9"
-LINE_HEIGHT = 13.0  # points between labels
+_LINE_HEIGHT, _LETTER_WIDTH, _GAP = 13.0, 6.0, 12.0  # of labels, in points; the gap is between a point and its text
 _DOTS_PER_INCH = 150
 _STYLE = {
     "svg.hashsalt": "edgecodec",
@@ -66,38 +68,69 @@ def shades(count: int) -> list[str]:
     """Of the bundle's colour, from a light one to a dark one, for decoders in the order of their knobs."""
     if count == 1:
         return [OWN]
-    between = colors.LinearSegmentedColormap.from_list("bundle", ["#f0a050", OWN, "#7a2900"])
+    between = colors.LinearSegmentedColormap.from_list("bundle", ["#d68000", "#b84a00", "#5c1f00"])
     return [colors.to_hex(between(i / (count - 1))) for i in range(count)]
 
 
-def write_labels(axes: Axes, labels: Sequence[tuple[float, float, str, str]], gap: float = 12.0) -> None:
-    """Texts (x, y, text, colour) to the right of their points, moved apart where they would overlap.
+@dataclass(frozen=True)
+class Label:
+    """A text for the point (x, y) of the data."""
 
-    The limits of the axes have to stand already. A line leads from a text that had to move to its point.
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+#: A label, and its point's place on the page in points.
+_Placed = tuple[Label, float, float]
+
+
+def write_labels(axes: Axes, labels: Sequence[Label]) -> None:
+    """Texts to the right of their points, moved up or down where they would overlap, with a line to the point then.
+
+    The limits of the axes have to stand already.
     """
     figure = axes.get_figure(root=True)
-    if figure is None or not labels:
+    if figure is None:
         return
     figure.draw_without_rendering()  # which settles how large the axes are
-    points_per_dot = 72 / figure.dpi
-    ordered = sorted(labels, key=lambda label: label[1])
-    heights = [float(axes.transData.transform((x, y))[1]) * points_per_dot for x, y, _, _ in ordered]
-    for (x, y, text, colour), height, place in zip(ordered, heights, spread(heights, LINE_HEIGHT), strict=True):
-        moved = abs(place - height) > 1
-        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 3}
-        note: Annotation = axes.annotate(
-            text,
-            (x, y),
-            (gap, place - height),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-            ha="left",
-            arrowprops=arrow if moved else None,
-            annotation_clip=False,
-            zorder=5,
-        )
-        note.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
+    to_points = axes.transData + Affine2D().scale(72 / figure.dpi)
+    places = [to_points.transform((label.x, label.y)) for label in labels]
+    placed = [(label, float(place[0]), float(place[1])) for label, place in zip(labels, places, strict=True)]
+    for column in _columns(placed):
+        column.sort(key=lambda each: each[2])
+        for (label, _, height), place in zip(column, spread([each[2] for each in column], _LINE_HEIGHT), strict=True):
+            _write_label(axes, label, place - height)
+
+
+def _columns(placed: Sequence[_Placed]) -> list[list[_Placed]]:
+    """Labels that have others above or below them, and those that stand alone."""
+    columns: list[list[_Placed]] = []
+    end = -math.inf
+    for each in sorted(placed, key=lambda each: each[1]):
+        if each[1] > end or not columns:
+            columns.append([])
+        columns[-1].append(each)
+        end = max(end, each[1] + _GAP + _LETTER_WIDTH * len(each[0].text))
+    return columns
+
+
+def _write_label(axes: Axes, label: Label, moved_by: float) -> None:
+    leader = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 3}
+    note = axes.annotate(
+        label.text,
+        (label.x, label.y),
+        (_GAP, moved_by),
+        textcoords="offset points",
+        color=label.colour,
+        va="center",
+        ha="left",
+        arrowprops=leader if abs(moved_by) > 1 else None,
+        annotation_clip=False,
+        zorder=6,
+    )
+    note.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
 
 
 def spread(places: Sequence[float], distance: float) -> list[float]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from edgecodec_evaluate.peers import PEERS
-from edgecodec_evaluate.plots.style import OWN, drawing, peer_colour, prepare, shades, write_labels
+from edgecodec_evaluate.plots.style import OWN, Label, drawing, peer_colour, prepare, shades, write_labels
 from edgecodec_evaluate.summary import PointMean, Summary
 
 
@@ -29,19 +32,13 @@ def write_trade_off(summary: Summary, output_stem: Path) -> None:
         axes.plot([each.detail for each in own], [each.psnr for each in own], color=OWN, linewidth=2, zorder=4)
         labels = []
         for mark, colour in zip(own, shades(len(own)), strict=True):
-            axes.plot(mark.detail, mark.psnr, color=colour, marker="o", markersize=7, zorder=5)
-            labels.append((mark.detail, mark.psnr, mark.decoder or summary.codec, colour))
+            axes.plot(mark.detail, mark.psnr, color=colour, marker="o", markersize=8, markeredgecolor="white", zorder=5)
+            labels.append(Label(mark.detail, mark.psnr, mark.decoder or summary.codec, colour))
         for name, mark in nearest.items():
             colour = peer_colour(name)
             axes.plot(mark.detail, mark.psnr, color=colour, marker="s", markersize=6, zorder=3)
-            labels.append((mark.detail, mark.psnr, f"{PEERS[name].title}, {mark.rate:.3f} bpp", colour))
-        heights = [height for _, height, _, _ in labels]
-        margin = 0.15 * (max(heights) - min(heights)) or 1.0
-        axes.set_ylim(min(heights) - margin, max(heights) + margin)
-        rightmost = max(1.0, *(place for place, _, _, _ in labels))
-        leftmost = min(1.0, *(place for place, _, _, _ in labels))
-        span = rightmost - leftmost or 0.1
-        axes.set_xlim(leftmost - 0.1 * span, rightmost + 0.35 * span)
+            labels.append(Label(mark.detail, mark.psnr, f"{PEERS[name].title}, {mark.rate:.3f} bpp", colour))
+        _set_limits(axes, labels)
         axes.set_xlabel("detail, relative to the original's: less is smoother, more is noisier")
         axes.set_ylabel("PSNR in dB")
         axes.annotate(
@@ -59,6 +56,15 @@ def write_trade_off(summary: Summary, output_stem: Path) -> None:
         encoder = f", {summary.default_encoder}" if summary.default_encoder else ""
         axes.set_title(f"{summary.codec}{encoder}, {rate:.3f} bits per pixel")
         write_labels(axes, labels)
+
+
+def _set_limits(axes: Axes, labels: Sequence[Label]) -> None:
+    """With the original's detail in sight, and room for the text on the right."""
+    heights, places = [label.y for label in labels], [1.0, *(label.x for label in labels)]
+    margin = 0.15 * (max(heights) - min(heights)) or 1.0
+    axes.set_ylim(min(heights) - margin, max(heights) + margin)
+    width = max(places) - min(places) or 0.1
+    axes.set_xlim(min(places) - 0.1 * width, max(places) + 0.3 * width)
 
 
 @dataclass(frozen=True)
