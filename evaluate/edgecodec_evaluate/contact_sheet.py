@@ -59,7 +59,8 @@ def _cells(name: str, original: Picture, measuring: Measuring, point: EncoderPoi
     encoded = measuring.encode(original, point)
     for knobs in _some(point.decoders):
         rebuilt = measuring.decode(encoded, point, knobs).pixels
-        yield _cell(label(knobs) or measuring.name, len(encoded.data), pixels, in_colour(rebuilt), place)
+        name = " ".join(filter(None, (point.name, label(knobs)))) or measuring.name
+        yield _cell(name, len(encoded.data), pixels, in_colour(rebuilt), place)
     for peer in measuring.peers:
         data = encode_near(peer, original, len(encoded.data))
         yield _cell(peer.title, len(data), pixels, peer.decode(data), place)

@@ -74,15 +74,16 @@ def shades(count: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Label:
-    """A text for the point (x, y) of the data."""
+    """A text for the point (x, y) of the data. lift: how far above the point's height it is meant to be, in points."""
 
     x: float
     y: float
     text: str
     colour: str
+    lift: float = 0.0
 
 
-#: A label, and its point's place on the page in points.
+#: A label, and where on the page it is meant to be, in points.
 _Placed = tuple[Label, float, float]
 
 
@@ -97,7 +98,9 @@ def write_labels(axes: Axes, labels: Sequence[Label]) -> None:
     figure.draw_without_rendering()  # which settles how large the axes are
     to_points = axes.transData + Affine2D().scale(72 / figure.dpi)
     places = [to_points.transform((label.x, label.y)) for label in labels]
-    placed = [(label, float(place[0]), float(place[1])) for label, place in zip(labels, places, strict=True)]
+    placed = [
+        (label, float(place[0]), float(place[1]) + label.lift) for label, place in zip(labels, places, strict=True)
+    ]
     for column in _columns(placed):
         column.sort(key=lambda each: each[2])
         for (label, _, height), place in zip(column, spread([each[2] for each in column], _LINE_HEIGHT), strict=True):
@@ -121,7 +124,7 @@ def _write_label(axes: Axes, label: Label, moved_by: float) -> None:
     note = axes.annotate(
         label.text,
         (label.x, label.y),
-        (_GAP, moved_by),
+        (_GAP, label.lift + moved_by),
         textcoords="offset points",
         color=label.colour,
         va="center",

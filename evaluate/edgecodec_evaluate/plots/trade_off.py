@@ -13,6 +13,8 @@ from edgecodec_evaluate.peers import PEERS
 from edgecodec_evaluate.plots.style import OWN, Label, drawing, peer_colour, prepare, shades, write_labels
 from edgecodec_evaluate.summary import PointMean, Summary
 
+_LIFT = 7.0  # of the decoders' names above the line, which falls to the right, in points
+
 
 def write_trade_off(summary: Summary, output_stem: Path) -> None:
     """Draw PSNR over detail at the default encoder's point: the decoders as a line, and the point of each other format
@@ -33,7 +35,7 @@ def write_trade_off(summary: Summary, output_stem: Path) -> None:
         labels = []
         for mark, colour in zip(own, shades(len(own)), strict=True):
             axes.plot(mark.detail, mark.psnr, color=colour, marker="o", markersize=8, markeredgecolor="white", zorder=5)
-            labels.append(Label(mark.detail, mark.psnr, mark.decoder or summary.codec, colour))
+            labels.append(Label(mark.detail, mark.psnr, mark.decoder or summary.codec, colour, _LIFT))
         for name, mark in nearest.items():
             colour = peer_colour(name)
             axes.plot(mark.detail, mark.psnr, color=colour, marker="s", markersize=6, zorder=3)
