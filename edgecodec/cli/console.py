@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import traceback
@@ -16,7 +17,6 @@ from pathlib import PurePath
 from typing import Any, TextIO
 
 from edgecodec.errors import CannotWrite, EdgecodecError, InternalError
-from edgecodec.json_values import finite
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Console:
         """
         if self.json:
             # Names of files can hold what standard output cannot.
-            _put(json.dumps(finite(facts), default=_plain, ensure_ascii=True, allow_nan=False))
+            _put(json.dumps(_finite(facts), default=_plain, ensure_ascii=True, allow_nan=False))
 
     def show(self, lines: Iterable[str]) -> None:
         """The text that a command was asked for, on standard output. Raises CannotWrite."""
@@ -129,6 +129,17 @@ def _visible(line: str) -> str:
 def _encodable(line: str, stream: TextIO) -> str:
     encoding = stream.encoding or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for every infinity and every float that is not a number, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
 
 
 def _plain(value: object) -> str:

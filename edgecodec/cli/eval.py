@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -74,17 +73,18 @@ def evaluate(
         with evaluation(bundle, _pictures(folder), output, settings, force=force) as run:
             say_what_opened(run.codec, console)
             if run.done:
-                console.say(f"{output}: {run.done} of {run.total} measurements are there already")
+                console.say(f"{output}: going on from {run.done} of {run.total} measurements")
             tally = Tally(console, len(run.pictures))
             for name, path in run.pictures.items():
                 with tally.attempt(Job(str(path), str(output))):
                     run.measure(name, lambda progress: _tell(console, progress))
+                    console.say(f"{name}: {run.done} of {run.total} measurements are there")
             status = tally.exit_status()
-            if len(run.complete):
-                console.say("drawing")
+            if run.complete:
+                console.say(f"drawing {output}")
                 summary = run.finish()
                 if talk.json:
-                    console.record({"ok": True, "output": output, **asdict(summary)})
+                    console.record({"ok": True, "output": output, **summary.facts()})
                 else:
                     console.show(lines(summary))
         raise typer.Exit(status)

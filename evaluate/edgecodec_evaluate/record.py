@@ -55,13 +55,16 @@ class Record:
             raise CannotWrite("there is no room left", where=str(self._path), hint="free some space, and go on")
         self._remember(measurement_of(line))
 
-    def in_order(self, keys: Sequence[Key]) -> list[Measurement]:
-        """Those that there are of `keys`, also on disk from now on. Raises CannotWrite."""
-        ordered = [self._found[key] for key in keys if key in self._found]
+    def of(self, keys: Sequence[Key]) -> list[Measurement]:
+        """Those that there are of `keys`, in this order."""
+        return [self._found[key] for key in keys if key in self._found]
+
+    def sort(self, keys: Sequence[Key]) -> None:
+        """Keep those that there are of `keys`, in this order. Raises CannotWrite."""
+        ordered = self.of(keys)
         if ordered != list(self._found.values()):
             self._found = {each.key: each for each in ordered}
             self._write_all()
-        return ordered
 
     def _remember(self, measurement: Measurement) -> None:
         """As it was written, so that a run that was interrupted computes with the same numbers."""

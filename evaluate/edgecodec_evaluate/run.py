@@ -14,7 +14,6 @@ from edgecodec import files, picture
 from edgecodec.codec import Codec
 from edgecodec.doctor.report import machine
 from edgecodec.errors import CannotWrite, InvalidArgument
-from edgecodec.json_values import finite
 from edgecodec_evaluate.contact_sheet import write_contact_sheet
 from edgecodec_evaluate.measuring import Measuring
 from edgecodec_evaluate.peers import peers_named
@@ -93,7 +92,7 @@ class Run:
         complete = self.complete
         if not complete:
             raise InvalidArgument("no picture was measured", where=str(self._folder))
-        self._record.in_order([key for name in self.pictures for key in self._measuring.keys(name)])
+        self._record.sort([key for name in self.pictures for key in self._measuring.keys(name)])
         write_contact_sheet(
             self._folder / CONTACT_SHEET,
             [(name, self.pictures[name]) for name in complete],
@@ -103,7 +102,7 @@ class Run:
         summary = self._summary(complete)
         write_rate_distortion(summary, self._folder / RATE_DISTORTION)
         write_trade_off(summary, self._folder / TRADE_OFF)
-        files.write(self._folder / SUMMARY, _json(asdict(summary)), force=True)
+        files.write(self._folder / SUMMARY, _json(summary.facts()), force=True)
         return summary
 
     def _is_complete(self, name: str) -> bool:
@@ -111,7 +110,7 @@ class Run:
 
     def _summary(self, complete: Sequence[str]) -> Summary:
         measuring = self._measuring
-        found = means(self._record.in_order([key for name in complete for key in measuring.keys(name)]))
+        found = means(self._record.of([key for name in complete for key in measuring.keys(name)]))
         default = next((point for point in measuring.points if point.default), measuring.points[0])
         return Summary(
             codec=measuring.name,
@@ -187,4 +186,4 @@ def _claim(folder: Path, wanted: Mapping[str, Any], force: bool) -> None:
 
 
 def _json(value: object) -> bytes:
-    return (json.dumps(finite(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()
+    return (json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()

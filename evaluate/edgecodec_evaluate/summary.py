@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
@@ -59,6 +59,13 @@ class Summary:
     points: tuple[PointMean, ...]
     bd_rates: tuple[Difference, ...]
     about: Mapping[str, Any]
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON has it: the PSNR of equal pictures, which is infinite, becomes None."""
+        points = [asdict(point) for point in self.points]
+        for point in points:
+            point["psnr_db"] = point["psnr_db"] if math.isfinite(point["psnr_db"]) else None
+        return {**asdict(self), "points": points}
 
     @property
     def own(self) -> list[PointMean]:

@@ -19,7 +19,9 @@ NEW = [(0.07, 26.4), (0.16, 29.0), (0.33, 31.9), (0.70, 35.0)]
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.01, 5), st.floats(-5, 5)), min_size=2, max_size=8),
+    st.lists(
+        st.tuples(st.floats(0.01, 5), st.integers(-50, 50).map(lambda tenths: tenths / 10)), min_size=2, max_size=8
+    ),
     st.floats(0, 1),
     st.floats(0, 1),
 )

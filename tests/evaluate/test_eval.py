@@ -160,6 +160,25 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
     assert (output / "contact_sheet.png").read_bytes() == (whole / "contact_sheet.png").read_bytes()
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_the_order_of_measuring_does_not_show(folder: Path, whole: Path, tmp_path: Path) -> None:
+    """As where the first picture failed once; what there is of a picture stays, and does not count."""
+    output = tmp_path / "run"
+
+    def interrupt(progress: object) -> None:
+        raise Interrupted
+
+    with evaluation(TINY, _pictures(folder), output, QUICK) as run:
+        run.measure("small.png")
+        with pytest.raises(Interrupted):
+            run.measure("large.png", interrupt)
+        assert run.finish().pictures == ("small.png",) and run.finish().left_out == ("large.png",)
+        assert [row["picture"] for row in rows(output)] == ["large.png", *["small.png"] * 16]
+        run.measure("large.png")
+        assert run.finish().left_out == ()
+    assert without_times(output) == without_times(whole)
+
+
 def test_a_run_of_something_else_is_refused_and_left_alone(folder: Path, whole: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     other = Path(shutil.copytree(TINY, tmp_path / "other.bundle"))
@@ -247,7 +266,7 @@ def test_the_table_has_a_line_for_every_point(folder: Path, whole: Path, tmp_pat
         *("eval", TINY, folder, "-o", output, "--engine", "onnxruntime", "-j", 1, "--against", "jpeg", "-v")
     )
     text = outcome.output.decode()
-    assert outcome.status == 0 and "32 of 32 measurements are there already" in outcome.talk
+    assert outcome.status == 0 and "going on from 32 of 32 measurements" in outcome.talk
     assert "hific tiny alpha=0.5" in text and "JPEG quality=95" in text
     assert "MS-SSIM is of 1 of 2 pictures" in text and "none, because the curve has one rate, and 4 are needed" in text
 

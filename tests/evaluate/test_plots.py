@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def test_what_has_no_score_is_not_drawn(tmp_path: Path) -> None:
     endless = [point("any small", "", "", 0.1, float("inf"), None)]
     write_rate_distortion(summary(endless), tmp_path / "rate")
     write_trade_off(summary(endless), tmp_path / "trade")
+    assert json.dumps(summary(endless).facts(), allow_nan=False)
     assert not any(tmp_path.iterdir())
 
 

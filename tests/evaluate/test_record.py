@@ -47,7 +47,9 @@ def test_a_torn_last_line_is_dropped_wherever_it_tore(path: Path) -> None:
 
 
 def test_lines_come_into_order(path: Path) -> None:
-    assert Record(path).in_order([SECOND.key, ("no", "such", "", ""), FIRST.key]) == [SECOND, FIRST]
+    record, keys = Record(path), [SECOND.key, ("no", "such", "", ""), FIRST.key]
+    assert record.of(keys) == [SECOND, FIRST] and path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND)
+    record.sort(keys)
     assert path.read_text() == HEADER + line_of(SECOND) + line_of(FIRST)
 
 
