@@ -24,6 +24,7 @@ OWN = "#d55e00"
 _PEERS = ("#595959", "#0072b2", "#009e73", "#b0568f")
 INK, FAINT = "#222222", "#d9d9d9"
 _LINE_HEIGHT, _LETTER_WIDTH, _GAP = 13.0, 6.0, 12.0  # of labels, in points; the gap is between a point and its text
+_FAR = 4.0  # points that a label is moved by before it needs a line to its point
 _DOTS_PER_INCH = 150
 _STYLE = {
     "svg.hashsalt": "edgecodec",
@@ -129,7 +130,7 @@ def _write_label(axes: Axes, label: Label, moved_by: float) -> None:
         color=label.colour,
         va="center",
         ha="left",
-        arrowprops=leader if abs(moved_by) > 1 else None,
+        arrowprops=leader if abs(moved_by) > _FAR else None,
         annotation_clip=False,
         zorder=6,
     )
