@@ -25,6 +25,10 @@ class Step(str):
         step.text, step.kind, step.number, step.total = text, kind, number, total
         return step
 
+    def of(self, subject: str) -> Step:
+        """The same step, of what is named."""
+        return Step(f"{subject}: {self.text}", self.kind, self.number, self.total)
+
     def follows(self, before: Step | None) -> bool:
         """Whether it is a later one of the same steps."""
         return (

@@ -54,7 +54,7 @@ def plan(inputs: Inputs, output: str | None, suffix: str, kinds: Kinds) -> list[
     jobs = [_job(each, output, folder, suffix) for each in inputs.found]
     _refuse_collisions([job for job in jobs if job.output != STANDARD_STREAM])
     if output is not None and folder is None:
-        _require_folder_of(output)
+        require_folder_of(output)
     return jobs
 
 
@@ -87,7 +87,7 @@ def _job(given: Input, output: str | None, folder: Path | None, suffix: str) -> 
     return Job(given.path, str(written), written.parent)
 
 
-def _require_folder_of(output: str) -> None:
+def require_folder_of(output: str) -> None:
     """Said before the work, which may take long. Raises CannotWrite."""
     folder = os.path.dirname(os.path.realpath(output))
     if output != STANDARD_STREAM and files.open_descriptor(output) is None and not os.path.isdir(folder):

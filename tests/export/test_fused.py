@@ -115,12 +115,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_export_puts_them_into_the_bundle(checkpoint: Path, tmp_path: Path) -> None:
     options = ExportOptions(
-        checkpoint, tmp_path / "b", calibration=checkpoint.parent / "photos", fused=True, precision=("fp32",)
+        [checkpoint], tmp_path / "b", calibration=checkpoint.parent / "photos", fused=True, precision=("fp32",)
     )
     said: list[str] = []
     report = export_bundle(options, said.append)
     (graph,) = report.fused
-    assert graph == FusedGraph("decode.onnx", report.model_id, {}, "fp32", graph.size)
+    assert graph == FusedGraph("decode.onnx", report.models[0].id, {}, "fp32", graph.size)
     assert "fused graph 1 of 1: decode.onnx" in said and any(
         line.startswith("  fused/decode.onnx  ") for line in summary(report)
     )

@@ -16,6 +16,7 @@ from edgecodec.errors import VerificationFailed
 from edgecodec.verify import verify
 from edgecodec_export import pipeline
 from edgecodec_export.bundle.description import Source
+from edgecodec_export.originals import Original
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.precisions import int8, named
 from edgecodec_export.report import ExportReport, summary
@@ -29,7 +30,8 @@ GRAPH = "synthesis.int8.onnx"
 
 def write(output: Path, family: str = "hific") -> ExportReport:
     source = Source(family, "tiny")
-    return write_bundle(output, source, tiny_codec(family).baking(), tiny_halves(), precisions=named(["fp32", "int8"]))
+    original = Original(source, tiny_codec(family).baking(), tiny_halves())
+    return write_bundle(output, [lambda: original], precisions=named(["fp32", "int8"]))
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,14 @@ def test_a_folder_is_mirrored(folder: Path, tmp_path: Path) -> None:
     assert found == ["a.png", "below/it/b.png"]
 
 
+def test_the_files_of_a_bundle_are_nobodys_pictures(tmp_path: Path, mosaic: Codec) -> None:
+    shutil.copytree(TINY, tmp_path / "coded" / "tiny.bundle")
+    for place in ("coded", "coded/tiny.bundle/golden"):
+        mosaic.encode(PHOTOS[0]).save(tmp_path / place / "a.edgc")
+    outcome = run_command("decode", "-r", tmp_path / "coded", *STUB, "-o", tmp_path / "back", "--json")
+    assert [record["input"] for record in outcome.records] == [str(tmp_path / "coded" / "a.edgc")]
+
+
 def test_without_recursion_only_the_folder_itself_is_read(folder: Path, tmp_path: Path) -> None:
     assert run_command("encode", folder, *STUB, "-o", tmp_path / "coded").status == 0
     assert [path.name for path in (tmp_path / "coded").iterdir()] == ["a.edgc"]

@@ -45,13 +45,14 @@ def freeze_entropy(
     freezer = baking.model.freezer()
     observer = _Observer(freezer, workers, progress)
     if kept is None:
-        data = _freeze(observer, baking, pictures.calibrating)
+        candidates: tuple[bytes, ...] = (_freeze(observer, baking, pictures.calibrating),)
     else:
-        data = kept.data
+        candidates = kept.candidates
         if isinstance(freezer, Counting):
             freezer.count(observer.at_all(baking, pictures.calibrating))
-    entropy = EntropyModel(data)
-    cost = _measure(observer, entropy, baking, pictures.measuring)
+    models = list(map(EntropyModel, candidates))
+    costs = _measure(observer, models, baking, pictures.measuring)
+    data, entropy, cost = min(zip(candidates, models, costs, strict=True), key=lambda each: each[2].integer_bits)
     if kept is not None:
         require_fit(kept, cost, counted=isinstance(freezer, Counting))
     return Frozen(freezer, data, entropy, cost, kept)
@@ -90,12 +91,18 @@ def _freeze(observer: _Observer, baking: Baking, pictures: Sequence[Picture]) ->
         ) from error
 
 
-def _measure(observer: _Observer, entropy: EntropyModel, baking: Baking, pictures: Sequence[Picture]) -> EntropyCost:
-    """The cost of every picture at every setting. The observations of one setting are in memory at a time."""
-    return summed([
-        replace(measure(observer.freezer, entropy, observer.at(knobs, pictures, step)), knobs=knobs)
-        for knobs, step in _settings(baking, "measuring")
-    ])  # fmt: skip
+def _measure(
+    observer: _Observer, models: Sequence[EntropyModel], baking: Baking, pictures: Sequence[Picture]
+) -> list[EntropyCost]:
+    """The cost of every picture at every setting with each model. The observations of one setting are in memory at a
+    time.
+    """
+    costs: list[list[EntropyCost]] = [[] for _ in models]
+    for knobs, step in _settings(baking, "measuring"):
+        observed = observer.at(knobs, pictures, step)
+        for entropy, so_far in zip(models, costs, strict=True):
+            so_far.append(replace(measure(observer.freezer, entropy, observed), knobs=knobs))
+    return list(map(summed, costs))
 
 
 def _settings(baking: Baking, purpose: str) -> Iterator[tuple[Knobs, Step]]:

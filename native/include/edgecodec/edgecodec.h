@@ -184,7 +184,8 @@ typedef enum ec_padding { EC_REFLECT = 0, EC_GREY = 1 } ec_padding;
 
 /* An entropy model and what belongs to it. file: its name in the bundle. alignment: a picture's sides are rounded up to
  * a multiple of it for the latents; padding_alignment and smallest_side: the same for the analysis graph, in pixels.
- * rate: orders the models of a bundle that has several. noise_channels: planes of noise that decoders take, one value
+ * rate: about the bits per pixel of photographs, where the bundle has several models; the encoders of each are then
+ * baked at a quality of their own, by which it is chosen. noise_channels: planes of noise that decoders take, one value
  * every noise_stride pixels; 0: none. */
 typedef struct ec_model {
     uint32_t id;
