@@ -361,11 +361,12 @@ class Codec:
 
         alpha_channel: for pictures with transparency: "refuse", "drop", or lay on "white" or "black".
         knobs: of the encoder, by name; any knob may be given by its own name instead, like quality=2. None and what is
-        not named mean the bundle's default; a quality is rounded to the 1/64 that files hold. target_bpp: instead of a
-        knob, bits per pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height,
-        width) or a picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a
-        picture file, or a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None
-        for 0. progress: as in `decode`; it begins anew for every encode that a search for a target takes.
+        not named mean the bundle's default; a quality is rounded to the 1/64 that files hold. Of a bundle with several
+        models, the quality is the number of one by its rate, 0 for the lowest. target_bpp: instead of a knob, bits per
+        pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height, width) or a
+        picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a picture file, or
+        a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None for 0. progress: as
+        in `decode`; it begins anew for every encode that a search for a target takes.
 
         Labels and masks belong to the picture as it is shown, with its EXIF orientation applied; the orientation of a
         file of labels or of a mask is applied too.

@@ -16,6 +16,7 @@ from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
 from edgecodec.cli.doctor import doctor
 from edgecodec.cli.encode import encode
+from edgecodec.cli.eval import evaluate
 from edgecodec.cli.export import export
 from edgecodec.cli.fuse import fuse
 from edgecodec.cli.inspect import inspect
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, compare, doctor, train):
     app.command()(command)
+app.command("eval")(evaluate)  # whose name is one of Python's
 
 
 def main() -> None:

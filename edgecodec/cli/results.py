@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def say_what_opened(codec: Codec, console: Console) -> None:
     info = codec.info
-    models = ", ".join(model.id for model in info.models)
-    console.say(f"bundle: {info.family} {info.preset}, model {models}", level=1)
+    models = f"model{'s' * (len(info.models) > 1)} {', '.join(model.id for model in info.models)}"
+    console.say(f"bundle: {info.family} {info.preset}, {models}", level=1)
 
 
 def report(console: Console, job: Job, result: Done, told: set[tuple[str, str]]) -> None:

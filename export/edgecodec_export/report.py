@@ -17,9 +17,10 @@ from edgecodec_export.triton.repository import TritonModel
 
 @dataclass(frozen=True)
 class ReportedModel:
-    """id: 8 hexadecimal digits, which coded pictures carry. checkpoint: name of the file that it is made of.
+    """One model of the bundle.
 
-    rate: of several models, bits per pixel on the photographs that did not calibrate it; 0 for one.
+    id: 8 hexadecimal digits, which coded pictures carry. checkpoint: name of the file that it is made of. rate: of
+    several models, bits per pixel on the photographs that did not calibrate it; 0 for one.
     """
 
     id: str
