@@ -67,16 +67,17 @@ def compare(
             say_what_opened(codec, console)
             for note in codec.notes:
                 console.say(note)
-            content = comparison(
-                original,
-                inputs,
-                codec,
-                lists(knobs),
-                limits,
-                alpha_channel,
-                say=console.say,
-                done=lambda point: console.say(_line(point)),
-            )
+            with console.progress("comparing"):
+                content = comparison(
+                    original,
+                    inputs,
+                    codec,
+                    lists(knobs),
+                    limits,
+                    alpha_channel,
+                    say=console.say,
+                    done=lambda point: console.say(_line(point)),
+                )
         data = as_html(content)
         files.write(page, data, force=force)
         console.say(f"{page}: {_contents(content)}, {len(data):,} bytes")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,17 @@ def test_a_batch_draws_a_bar_and_leaves_nothing_but_its_lines(folder: Path) -> N
 
 def test_work_that_is_soon_done_has_no_bar(folder: Path) -> None:
     """Nor is what draws it imported."""
-    code = "import sys\nfrom edgecodec import cli\ntry: cli.main()\nfinally: assert 'rich' not in sys.modules"
+    code = """
+import sys
+from edgecodec import cli
+from edgecodec.cli import progress
+
+progress.APPEARS *= 30  # on a machine that has other work
+try:
+    cli.main()
+finally:
+    assert "rich" not in sys.modules
+"""
     command = ["env", "-C", folder, sys.executable, "-c", code, "encode", "0.png", "-b", TINY, "--engine", "stub"]
     shown = on_terminal(command)
     assert shown.status == 0 and "\x1b" not in shown.text and RESULT.match(shown.text), shown.text
@@ -214,8 +225,9 @@ def _piped(folder: Path, *options: object) -> list[str]:
 
 
 def test_a_pipe_gets_a_line_every_interval(folder: Path) -> None:
+    begun = time.monotonic()
     lines = _piped(folder, "--json")
-    assert 3 <= len(lines) <= 12, lines  # in 0.7 s or more, one each tenth of a second
+    assert 3 <= len(lines) <= (time.monotonic() - begun) / 0.1, lines  # in 0.7 s or more, one each tenth of a second
     assert re.match(r"encoding: [2-6] of 6 files, [\d.]+ files/\w+, ", lines[-1])
     assert _piped(folder, "-q") == []
 
