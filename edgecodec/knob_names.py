@@ -9,14 +9,15 @@ from edgecodec.errors import InvalidArgument
 #: Names of other arguments and options, which therefore no knob can have.
 # fmt: off
 RESERVED = frozenset((
-    "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
-    "encode_precision", "engine", "engine_device", "engine_library", "entropy_from", "errors", "family", "force",
-    "format", "fused", "help", "help_all", "inputs", "instances", "jobs", "json", "keep", "keep_classes", "knob",
-    "knobs", "labels", "largest", "library", "limits", "list", "list_plans", "list_recipes", "listed", "max",
+    "against", "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
+    "encode_precision", "engine", "engine_device", "engine_library", "entropy_from", "errors", "family", "folder",
+    "force", "format", "fused", "help", "help_all", "inputs", "instances", "jobs", "json", "keep", "keep_classes",
+    "knob", "knobs", "labels", "largest", "library", "limits", "list", "list_plans", "list_recipes", "listed", "max",
     "max_memory", "max_pixels", "max_pixels_per_byte", "min", "minutes", "mounted_at", "name", "no_cold", "one_shot",
-    "opt", "output", "path", "picture", "precision", "prune", "quiet", "recipe", "recursive", "resume", "rtx", "runs",
-    "seconds", "seed", "self", "set", "show", "side", "skip_existing", "smallest", "source", "sources", "strip",
-    "target_bpp", "threads", "tile", "triton", "typical", "verbose", "version", "warm_up", "workspace",
+    "opt", "original", "output", "path", "picture", "precision", "progress", "prune", "quiet", "recipe", "recursive",
+    "resume", "rtx", "runs", "seconds", "seed", "self", "set", "show", "side", "skip_existing", "smallest", "source",
+    "sources", "strip", "target_bpp", "threads", "tile", "triton", "typical", "verbose", "version", "warm_up",
+    "workspace",
 ))
 # fmt: on
 

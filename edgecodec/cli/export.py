@@ -43,7 +43,8 @@ def export(
             ) from error
         names = None if precision is None else [name.strip() for name in precision.split(",")]
         asked = replace(options, knobs=lists(knobs), precision=names)
-        report = export_bundle(asked, progress=console.say)
+        with console.progress("exporting") as progress:
+            report = export_bundle(asked, progress=progress.follow)
         for line in summary(report):
             console.say(line)
         console.record({"ok": True, **asdict(report)})

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edgecodec.errors import InvalidArgument
 from edgecodec.knob_names import check_name
+from edgecodec.steps import Step
 from edgecodec_export.bundle.card import write_card
 from edgecodec_export.bundle.description import (
     ExportedModel,
@@ -49,7 +50,7 @@ GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment,
 def export_bundle(options: ExportOptions, progress: Progress = lambda line: None) -> ExportReport:
     """Export checkpoints as a bundle.
 
-    progress: receives a line before each step, and lines about rounded knobs and parts of a file that are left out.
+    progress: receives a `Step` before each, and lines about rounded knobs and parts of a file that are left out.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises. A repository that cannot be written leaves the bundle.
@@ -59,7 +60,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     others = (options.calibration, options.entropy_from)
     inputs = (*options.checkpoints, *(options.mse_checkpoints or ()), *filter(None, others))
     refuse_inputs_inside(options.output, inputs)
-    progress("reading checkpoints")
+    progress(Step("reading checkpoints"))
     report = write_bundle(
         options.output,
         load_originals(options, progress),
@@ -99,7 +100,7 @@ def write_bundle(
             exporting.add(original)
         models = exporting.in_order()
         description = describe(models, indexed_files(folder))
-        progress("golden pictures")
+        progress(Step("golden pictures"))
         write_index(folder, description)  # golden pictures are made with the bundle itself
         golden = write_golden(folder, description, exporting.photographs[models[0].described.id])
         description = replace(description, files=indexed_files(folder))
@@ -145,6 +146,8 @@ class _Exporting:
         baked = (*baking.encoder_knobs(), *baking.decoder_knobs())
         for name in sorted({*baking.scalars()}.union(*baked)):
             check_name(name)
+        for precision in self.precisions:
+            precision.check(baking.model)
         frozen = freeze_entropy(baking, pictures, original.kept, self.workers, partial(self._say, source))
         number = frozen.entropy.model_id
         self._refuse_twin(number, source)
@@ -173,7 +176,13 @@ class _Exporting:
         return [replace(each, exported=graphs) for each, graphs in zip(self.models, shared, strict=True)]
 
     def _say(self, source: Source, line: str) -> None:
-        self.progress(f"{source.name()}: {line}" if self.several else line)
+        """Names the checkpoint where there are several."""
+        if not self.several:
+            self.progress(line)
+        elif isinstance(line, Step):
+            self.progress(line.of(source.name()))
+        else:
+            self.progress(f"{source.name()}: {line}")
 
     def _refuse_twin(self, number: str, source: Source) -> None:
         for other in self.models:

@@ -121,7 +121,9 @@ def test_export_puts_them_into_the_bundle(checkpoint: Path, tmp_path: Path) -> N
     report = export_bundle(options, said.append)
     (graph,) = report.fused
     assert graph == FusedGraph("decode.onnx", report.models[0].id, {}, "fp32", graph.size)
-    assert "decode.onnx" in said and any(line.startswith("  fused/decode.onnx  ") for line in summary(report))
+    assert "fused graph 1 of 1: decode.onnx" in said and any(
+        line.startswith("  fused/decode.onnx  ") for line in summary(report)
+    )
 
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     data = (tmp_path / "b" / "fused" / "decode.onnx").read_bytes()

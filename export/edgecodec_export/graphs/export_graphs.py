@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from edgecodec.description import BakedGraph, Closeness, Knobs, Port, Side
 from edgecodec.errors import VerificationFailed
+from edgecodec.steps import Step
 from edgecodec_export.baking import Baking, Point
 from edgecodec_export.calibration import CalibrationPictures, Picture, crop, to_tensor
 from edgecodec_export.entropy.freeze import Frozen
@@ -79,13 +81,15 @@ def export_graphs(
     sides = (_Encoders(folder, ending, baking, photographs), _Decoders(folder, ending, baking, photographs, frozen))
     exported: list[_Exported] = []
     left_out: list[str] = []
+    count = sum(len(side.knobs()) * sum(side.SIDE in each.SIDES for each in precisions) for side in sides)
+    numbers = itertools.count(1)
     for side in sides:
         done = {precision: list[_Exported]() for precision in precisions if side.SIDE in precision.SIDES}
         for knobs in side.knobs():
             point = side.point(knobs)
             for precision in list(done):
                 path = side.path(knobs, precision)
-                progress(path.name)
+                progress(Step(path.name, "graph", next(numbers), count))
                 try:
                     done[precision].append(side.export(path, point, precision))
                 except VerificationFailed as error:

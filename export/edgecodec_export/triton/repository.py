@@ -20,6 +20,7 @@ from edgecodec.description import BakedGraph, Knobs
 from edgecodec.errors import CannotRead, CannotWrite, InvalidArgument, VerificationFailed
 from edgecodec.graph_choice import choose
 from edgecodec.manifest import Manifest, read_manifest
+from edgecodec.steps import Step
 from edgecodec_export.fused.file_names import point_name
 from edgecodec_export.fused.writing import write_fused
 from edgecodec_export.options import TritonOptions
@@ -57,8 +58,8 @@ def write_repository(options: TritonOptions, progress: Progress = lambda line: N
     for name in names if not options.force else ():
         files.refuse_existing(options.output / name)
     written = []
-    for number, name in zip(chosen, names, strict=True):
-        progress(name)
+    for place, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
+        progress(Step(name, "model", place, len(names)))
         written.append(_write(options, bundle, manifest, number, name, library))
     return tuple(written)
 

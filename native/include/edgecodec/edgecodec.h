@@ -598,6 +598,9 @@ EC_API ec_status ec_job_latent(const ec_job *job, size_t i, ec_tensor *out, ec_e
 EC_API void ec_job_cancel(ec_job *job);
 /* 1 once the job has been cancelled, or its codec since it began; else 0, also for NULL. From any thread. */
 EC_API uint32_t ec_job_cancelled(const ec_job *job);
+/* How far the job has come: *done of the *count steps that its graph takes for the picture, which are its tiles; 0 of 0
+ * before the graph is loaded. A search for a rate begins anew for each point that it tries. From any thread. */
+EC_API void ec_job_progress(const ec_job *job, uint32_t *done, uint32_t *count);
 EC_API void ec_job_close(ec_job *job); /* NULL is fine */
 
 /* Frees what the library allocated for the caller. */

@@ -1,0 +1,103 @@
+"""`edgecodec eval`: rates and scores of a bundle's files over a folder of pictures, beside other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from edgecodec.cli.batch import Job, Tally
+from edgecodec.cli.encode import PICTURE_SUFFIXES
+from edgecodec.cli.knob_options import GraphKnobs, lists
+from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.reporting import reporting
+from edgecodec.cli.results import say_what_opened
+from edgecodec.cli.shared_options import EngineOptions, SizeOptions, TalkOptions
+from edgecodec.errors import EngineUnavailable
+
+if TYPE_CHECKING:
+    from edgecodec.cli.console import Console
+    from edgecodec_evaluate.run import Progress
+
+
+@with_groups
+def evaluate(
+    *,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of pictures, all of which are measured.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="For tables and plots; a run there goes on.")
+    ],
+    against: Annotated[
+        str | None, typer.Option(metavar="F,F...", help="Formats to compare with: jpeg, webp, avif, jxl.")
+    ] = None,
+    knobs: GraphKnobs,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="Of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]")
+    ] = None,
+    alpha_channel: Annotated[
+        Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
+    ] = "refuse",
+    engine: EngineOptions,
+    size: SizeOptions,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever DIR has.")] = False,
+    talk: TalkOptions,
+) -> None:
+    """Rates and scores of real files over a folder of pictures. Needs edgecodec[eval]."""
+    with reporting(talk) as console:
+        try:
+            import torch
+
+            from edgecodec_evaluate.run import evaluation
+            from edgecodec_evaluate.settings import Settings
+            from edgecodec_evaluate.table import lines
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"evaluating needs {error.name}, which is not installed", hint="pip install 'edgecodec[eval]'"
+            ) from error
+        settings = Settings(
+            knobs=lists(knobs),
+            against=[] if against is None else [name.strip() for name in against.split(",")],
+            alpha_channel=alpha_channel,
+            engine=engine.checked_name(),
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
+            precision=precision,
+            threads=engine.threads,
+            limits=size.limits(),
+            **size.room(),
+        )
+        if engine.threads is not None:
+            torch.set_num_threads(engine.threads)
+        with evaluation(bundle, _pictures(folder), output, settings, force=force) as run:
+            say_what_opened(run.codec, console)
+            if run.done:
+                console.say(f"{output}: going on from {run.done} of {run.total} measurements")
+            tally = Tally(console, len(run.pictures))
+            for name, path in run.pictures.items():
+                with tally.attempt(Job(str(path), str(output))):
+                    run.measure(name, lambda progress: _tell(console, progress))
+                    console.say(f"{name}: {run.done} of {run.total} measurements are there")
+            status = tally.exit_status()
+            if run.complete:
+                console.say(f"drawing {output}")
+                summary = run.finish()
+                if talk.json:
+                    console.record({"ok": True, "output": output, **summary.facts()})
+                else:
+                    console.show(lines(summary))
+        raise typer.Exit(status)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """By name. Raises InvalidArgument for a folder without any, CannotRead."""
+    from edgecodec.benchmark.pictures import files_of
+    from edgecodec.picture_plugins import PLUGINS
+
+    taken = PICTURE_SUFFIXES.union(*(plugin.extensions for plugin in PLUGINS if plugin.installed))
+    return {path.name: path for path in map(Path, files_of([str(folder)], taken.__contains__))}
+
+
+def _tell(console: Console, progress: Progress) -> None:
+    console.say(f"{progress.done}/{progress.total} {progress.text}", level=1)

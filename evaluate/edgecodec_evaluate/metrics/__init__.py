@@ -1,0 +1,1 @@
+"""Scores of a picture that was coded, against the picture it was made of. Each takes uint8 (height, width, 3)."""

@@ -1,0 +1,1 @@
+"""Plots of a summary. The same summary gives the same files."""

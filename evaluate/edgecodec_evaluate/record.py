@@ -1,0 +1,75 @@
+"""The measurements of a run on disk, from which an interrupted run goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgecodec import files
+from edgecodec.errors import CannotRead, CannotWrite, Corrupt
+from edgecodec_evaluate.measurement import HEADER, Key, Measurement, line_of, measurement_of
+
+
+class Record:
+    """A table of comma-separated values that grows by a line at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there. A last line that was not finished is dropped.
+
+        Raises Corrupt for a table of something else, CannotRead, CannotWrite.
+        """
+        self._path = path
+        self._found: dict[Key, Measurement] = {}
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise CannotRead(str(error), where=str(path)) from error
+        *whole, torn = text.split("\n")
+        if whole and f"{whole[0]}\n" != HEADER:
+            raise Corrupt("is no table of measurements", where=str(path), hint="--force begins anew")
+        for number, line in enumerate(whole[1:], 2):
+            try:
+                self._remember(measurement_of(line))
+            except Corrupt as error:
+                error.where, error.hint = f"{path}, line {number}", "--force begins anew"
+                raise
+        if torn or not whole:
+            self._write_all()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._found
+
+    def append(self, measurement: Measurement) -> None:
+        """One write, so that a line is there, or begins there and has no end. Raises CannotWrite."""
+        line = line_of(measurement)
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            try:
+                written = os.write(descriptor, line.encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise CannotWrite(error.strerror or str(error), where=str(self._path)) from error
+        if written != len(line.encode()):
+            raise CannotWrite("there is no room left", where=str(self._path), hint="free some space, and go on")
+        self._remember(measurement_of(line))
+
+    def of(self, keys: Sequence[Key]) -> list[Measurement]:
+        """Those that there are of `keys`, in this order."""
+        return [self._found[key] for key in keys if key in self._found]
+
+    def sort(self, keys: Sequence[Key]) -> None:
+        """Keep those that there are of `keys`, in this order. Raises CannotWrite."""
+        ordered = self.of(keys)
+        if ordered != list(self._found.values()):
+            self._found = {each.key: each for each in ordered}
+            self._write_all()
+
+    def _remember(self, measurement: Measurement) -> None:
+        """As it was written, so that a run that was interrupted computes with the same numbers."""
+        self._found[measurement.key] = measurement
+
+    def _write_all(self) -> None:
+        lines = [HEADER, *(line_of(each) for each in self._found.values())]
+        files.write(self._path, "".join(lines).encode(), force=True)

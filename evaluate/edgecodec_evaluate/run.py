@@ -1,0 +1,189 @@
+"""An evaluation in a folder: it measures what is not measured yet, and writes tables and pictures of all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgecodec import files, picture
+from edgecodec.codec import Codec
+from edgecodec.doctor.report import machine
+from edgecodec.errors import CannotWrite, InvalidArgument
+from edgecodec_evaluate.contact_sheet import write_contact_sheet
+from edgecodec_evaluate.measuring import Measuring
+from edgecodec_evaluate.peers import peers_named
+from edgecodec_evaluate.plots.rate_distortion import write_rate_distortion
+from edgecodec_evaluate.plots.trade_off import write_trade_off
+from edgecodec_evaluate.points import points
+from edgecodec_evaluate.record import Record
+from edgecodec_evaluate.settings import Settings, identity, read_identity, require_same
+from edgecodec_evaluate.summary import Summary, differences, means
+
+MEASUREMENTS, SETTINGS, SUMMARY = "measurements.csv", "settings.json", "summary.json"
+RATE_DISTORTION, TRADE_OFF, CONTACT_SHEET = "rate_distortion", "trade_off", "contact_sheet.png"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """done, total: measurements, of all pictures. text: what was done last."""
+
+    done: int
+    total: int
+    text: str
+
+
+#: Who is told of progress.
+Report = Callable[[Progress], None]
+
+
+class Run:
+    """What `evaluation` opens. pictures: paths by name."""
+
+    def __init__(self, folder: Path, pictures: Mapping[str, Path], settings: Settings, measuring: Measuring) -> None:
+        self.pictures = pictures
+        self._folder = folder
+        self._settings = settings
+        self._measuring = measuring
+        self._record = Record(folder / MEASUREMENTS)
+
+    @property
+    def codec(self) -> Codec:
+        return self._measuring.codec
+
+    @property
+    def done(self) -> int:
+        """Measurements that there are."""
+        return sum(key in self._record for name in self.pictures for key in self._measuring.keys(name))
+
+    @property
+    def total(self) -> int:
+        return sum(len(self._measuring.keys(name)) for name in self.pictures)
+
+    @property
+    def complete(self) -> list[str]:
+        """Names of the pictures that have all their measurements."""
+        return [name for name in self.pictures if self._is_complete(name)]
+
+    def measure(self, name: str, report: Report = lambda progress: None) -> None:
+        """All points of one picture, each on disk as soon as it is measured.
+
+        Raises what reading, encoding and decoding raise; the other pictures can be measured all the same.
+        """
+        if self._is_complete(name):
+            return
+        original = picture.read(self.pictures[name], self._settings.limits, self._settings.alpha_channel)
+        done, total = self.done, self.total
+        for measurement in self._measuring.measure(name, original, self._record):
+            self._record.append(measurement)
+            done += 1
+            point = " ".join(filter(None, (measurement.codec, measurement.encoder, measurement.decoder)))
+            report(Progress(done, total, f"{name}: {point}"))
+
+    def finish(self) -> Summary:
+        """Write the summary, the plots and the contact sheet, over the pictures that have all their measurements.
+
+        Raises InvalidArgument where no picture has, CannotWrite, and what coding the pictures of the sheet raises.
+        """
+        complete = self.complete
+        if not complete:
+            raise InvalidArgument("no picture was measured", where=str(self._folder))
+        self._record.sort([key for name in self.pictures for key in self._measuring.keys(name)])
+        write_contact_sheet(
+            self._folder / CONTACT_SHEET,
+            [(name, self.pictures[name]) for name in complete],
+            self._measuring,
+            self._settings,
+        )
+        summary = self._summary(complete)
+        write_rate_distortion(summary, self._folder / RATE_DISTORTION)
+        write_trade_off(summary, self._folder / TRADE_OFF)
+        files.write(self._folder / SUMMARY, _json(summary.facts()), force=True)
+        return summary
+
+    def _is_complete(self, name: str) -> bool:
+        return all(key in self._record for key in self._measuring.keys(name))
+
+    def _summary(self, complete: Sequence[str]) -> Summary:
+        measuring = self._measuring
+        found = means(self._record.of([key for name in complete for key in measuring.keys(name)]))
+        default = next((point for point in measuring.points if point.default), measuring.points[0])
+        return Summary(
+            codec=measuring.name,
+            default_encoder=default.name,
+            pictures=tuple(complete),
+            left_out=tuple(name for name in self.pictures if name not in complete),
+            points=tuple(found),
+            bd_rates=tuple(differences(measuring.name, found)),
+            about=self._about(),
+        )
+
+    def _about(self) -> dict[str, Any]:
+        info, engine = self.codec.info, self._measuring.engine
+        return {
+            "bundle": {
+                "name": Path(info.path).resolve().name,
+                "family": info.family,
+                "preset": info.preset,
+                "models": [model.id for model in info.models],
+            },
+            "run": read_identity(self._folder / SETTINGS),
+            "engine": None if engine is None else asdict(engine),
+            "packages": {name: metadata.version(name) for name in ("torch", "pytorch-msssim", "pillow", "numpy")},
+            "machine": asdict(machine()),
+        }
+
+
+@contextmanager
+def evaluation(
+    bundle: Path, pictures: Mapping[str, Path], folder: Path, settings: Settings, *, force: bool = False
+) -> Iterator[Run]:
+    """Begin an evaluation of a bundle in `folder`, or go on with the one there.
+
+    pictures: paths by the names that they have in tables. force: begin anew, whatever is there.
+
+    Raises InvalidArgument and EngineUnavailable for formats that cannot be compared with, what opening a bundle raises,
+    KnobUnavailable, OutputExists for a folder with another evaluation, CannotRead, CannotWrite.
+    """
+    if not pictures:
+        raise InvalidArgument("there is no picture to measure")
+    peers = peers_named(settings.against)
+    with settings.open(bundle) as codec:
+        _require_no_labels(codec)
+        measuring = Measuring(codec, points(codec.info, settings.knobs), peers)
+        _claim(folder, identity(bundle, pictures, settings, peers), force)
+        yield Run(folder, pictures, settings, measuring)
+
+
+def _require_no_labels(codec: Codec) -> None:
+    if any(side.kind == "labels" for model in codec.info.models for side in model.side_inputs.values()):
+        raise InvalidArgument(
+            "the bundle needs the class of every pixel, which a folder of pictures does not give",
+            where=codec.info.path,
+        )
+
+
+def _claim(folder: Path, wanted: Mapping[str, Any], force: bool) -> None:
+    """Make the folder one of this evaluation, or see that it is one already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if force:
+            (folder / MEASUREMENTS).unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
+    settings = folder / SETTINGS
+    if settings.exists() and not force:
+        require_same(read_identity(settings), json.loads(_json(wanted)), folder)
+        return
+    if not force:
+        for name in (MEASUREMENTS, SUMMARY):
+            files.refuse_existing(folder / name)
+    files.write(settings, _json(wanted), force=True)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()

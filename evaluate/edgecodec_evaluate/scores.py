@@ -1,0 +1,41 @@
+"""All scores of one picture that was coded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecodec.errors import InvalidArgument
+from edgecodec.picture import Pixels
+from edgecodec_evaluate.metrics.detail import detail
+from edgecodec_evaluate.metrics.ms_ssim import ms_ssim
+from edgecodec_evaluate.metrics.psnr import psnr
+
+
+@dataclass(frozen=True)
+class Scores:
+    """psnr_db: infinite for equal pictures. ms_ssim: None for small pictures. detail: None where there was none."""
+
+    psnr_db: float
+    ms_ssim: float | None
+    detail: float | None
+
+
+def scores(original: Pixels, rebuilt: Pixels) -> Scores:
+    """Of uint8 (height, width, 3), or (height, width), which counts as three equal channels.
+
+    Raises InvalidArgument for pictures of different sizes.
+    """
+    first, second = in_colour(original), in_colour(rebuilt)
+    if first.shape != second.shape:
+        raise InvalidArgument(f"a picture of {_size(first)} came back as {_size(second)}")
+    return Scores(psnr(first, second), ms_ssim(first, second), detail(first, second))
+
+
+def in_colour(pixels: Pixels) -> Pixels:
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+
+
+def _size(pixels: Pixels) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]} pixels"

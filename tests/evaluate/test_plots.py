@@ -1,0 +1,98 @@
+"""Plots say what was measured: labels do not lie on each other, and the same summary gives the same files."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgecodec_evaluate.bd_rate import BdRate
+from edgecodec_evaluate.plots.rate_distortion import write_rate_distortion
+from edgecodec_evaluate.plots.style import shades, spread
+from edgecodec_evaluate.plots.trade_off import write_trade_off
+from edgecodec_evaluate.summary import Difference, PointMean, Summary, differences
+from edgecodec_evaluate.table import lines
+
+
+def point(codec: str, encoder: str, decoder: str, rate: float, psnr: float, structure: float | None) -> PointMean:
+    return PointMean(codec, encoder, decoder, 8000 * rate, rate, psnr, structure, 2, rate, 0.1, 0.2)
+
+
+#: A bundle with five rates and two decoders, and a format with five rates.
+POINTS = [
+    *(
+        point("any small", f"step={i}", f"look={look}", 0.1 * 1.5**i, 27 + 2 * i - look, 0.9 + 0.015 * i)
+        for i in range(5)
+        for look in (0, 1)
+    ),
+    *(point("jpeg", f"quality={20 * i}", "", 0.2 * 1.5**i, 26 + 2 * i, 0.88 + 0.02 * i) for i in range(5)),
+]
+
+
+def summary(points: list[PointMean]) -> Summary:
+    return Summary(
+        "any small", "step=2", ("a.png", "b.png"), (), tuple(points), tuple(differences("any small", points)), {}
+    )
+
+
+@given(st.lists(st.floats(0, 1000), max_size=8))
+def test_labels_keep_their_distance_and_their_order(places: list[float]) -> None:
+    moved = spread(sorted(places), 13)
+    assert len(moved) == len(places)
+    assert all(after - before >= 13 - 1e-9 for before, after in pairwise(moved))
+    assert sum(moved) == pytest.approx(sum(places), abs=1e-6)
+
+
+def test_labels_with_room_stay_where_they_are() -> None:
+    assert spread([0, 13, 40], 13) == [0, 13, 40]
+    assert spread([10, 10, 50], 13) == [3.5, 16.5, 50]
+
+
+def test_decoders_have_colours_of_their_own() -> None:
+    assert [len({*shades(count)}) for count in range(1, 7)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_same_summary_gives_the_same_plots(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_rate_distortion(summary(POINTS), tmp_path / folder / "rate")
+        write_trade_off(summary(POINTS), tmp_path / folder / "trade")
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["rate.png", "rate.svg", "trade.png", "trade.svg"]
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+        assert b"date" not in (tmp_path / "one" / name).read_bytes().lower(), name
+    assert np.asarray(Image.open(tmp_path / "one" / "rate.png")).std() > 5
+
+
+def test_what_has_no_score_is_not_drawn(tmp_path: Path) -> None:
+    endless = [point("any small", "", "", 0.1, float("inf"), None)]
+    write_rate_distortion(summary(endless), tmp_path / "rate")
+    write_trade_off(summary(endless), tmp_path / "trade")
+    assert json.dumps(summary(endless).facts(), allow_nan=False)
+    assert not any(tmp_path.iterdir())
+
+
+def test_rates_are_compared_at_every_decoder_by_every_score() -> None:
+    found = summary(POINTS).bd_rates
+    assert [(each.decoder, each.against, each.metric) for each in found] == [
+        (look, "jpeg", metric) for metric in ("psnr_db", "ms_ssim") for look in ("look=0", "look=1")
+    ]
+    first, second = (each.bd_rate.percent or 0 for each in found[:2])
+    # The format takes twice the rate at a step, and with 1 dB less reaches a score half a step later.
+    assert first == pytest.approx(100 * (0.5 * 1.5**-0.5 - 1), abs=0.5)
+    assert second == pytest.approx(100 * (0.5 - 1), abs=0.5)
+
+
+def test_the_table_says_why_there_is_no_difference() -> None:
+    known = Difference("look=0", "jpeg", "psnr_db", BdRate(-12.34, 27, 33))
+    unknown = Difference("look=1", "jpeg", "ms_ssim", BdRate(None, reason="the curves have no scores in common"))
+    text = list(lines(Summary("any small", "", ("a.png",), (), tuple(POINTS), (known, unknown), {})))
+    assert "  look=0 against JPEG by PSNR: -12.3 %" in text
+    assert "  look=1 against JPEG by MS-SSIM: none, because the curves have no scores in common" in text
