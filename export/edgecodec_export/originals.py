@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,16 +48,17 @@ def load_originals(options: ExportOptions, progress: Progress) -> list[Callable[
     checkpoints, calibration and entropy_from.
     """
     pairs = _pairs(options)
+    names = _names([path for pair in pairs for path in pair if path is not None])
     if len(pairs) == 1:
-        original = _load(*pairs[0], options, progress)
+        original = _load(*pairs[0], names, options, progress)
         return [lambda: original]
     known: list[tuple[Path, _Traits]] = []
     for checkpoint, mse in pairs:
-        found = _traits(checkpoint, _load(checkpoint, mse, options, progress))
+        found = _traits(checkpoint, _load(checkpoint, mse, names, options, progress))
         for path, traits in known:
             found.require_alike(checkpoint, traits, path)
         known.append((checkpoint, found))
-    return [partial(_load, checkpoint, mse, options, lambda line: None) for checkpoint, mse in pairs]
+    return [partial(_load, checkpoint, mse, names, options, lambda line: None) for checkpoint, mse in pairs]
 
 
 _ONE_BY_ONE = "export each checkpoint to a bundle of its own"
@@ -75,6 +78,15 @@ def _pairs(options: ExportOptions) -> list[tuple[Path, Path | None]]:
             hint="give one for each --ckpt, in the same order, or none",
         )
     return list(zip(mains, others, strict=True))
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """What files are called: by their names, and by their folders' where several have one name."""
+    alone = Counter(path.name for path in set(paths))
+    return {
+        path: printable(path.name if alone[path.name] == 1 else os.path.join(path.parent.name, path.name))
+        for path in paths
+    }
 
 
 def _times(paths: Sequence[Path]) -> str:
@@ -124,15 +136,20 @@ def _traits(checkpoint: Path, original: Original) -> _Traits:
     return _Traits({what: ", ".join(each) or "none" for what, each in common.items()}, source.checkpoints[0].sha256)
 
 
-def _load(checkpoint: Path, mse: Path | None, options: ExportOptions, progress: Progress) -> Original:
-    """Tensors as they were stored are released on return."""
+def _load(
+    checkpoint: Path, mse: Path | None, names: Mapping[Path, str], options: ExportOptions, progress: Progress
+) -> Original:
+    """names: of the files. Tensors as they were stored are released on return."""
     paths = {"main": checkpoint} | ({} if mse is None else {"mse": mse})
     checkpoints = {role: read_checkpoint(path, options.family) for role, path in paths.items()}
     for role, path in paths.items():
         for line in _what_was_taken(checkpoints[role]):
-            progress(f"{printable(path.name)}, {line}")
+            progress(f"{names[path]}, {line}")
     models = {role: load_model(each) for role, each in checkpoints.items()}
-    files = tuple(_provenance(role, path, checkpoints[role]) for role, path in paths.items())
+    files = tuple(
+        CheckpointFile(role, names[path], sha256_of(path), stored_notes(checkpoints[role]))
+        for role, path in paths.items()
+    )
     main, model = checkpoints["main"], models["main"]
     source = Source(main.family, main.preset, files, class_names(main, model), rate_fits(main, model))
     baking = model.baking(options.knobs, models.get("mse"))
@@ -149,7 +166,3 @@ def _what_was_taken(checkpoint: Checkpoint) -> list[str]:
     wrapped = [f"{topic}: {checkpoint.notes[topic]}" for topic in WRAPPING if topic in checkpoint.notes]
     left_out = "; ".join(f"{name} ({why})" for name, why in sorted(checkpoint.left_out.items()))
     return wrapped + ([f"left out: {left_out}"] if left_out else [])
-
-
-def _provenance(role: str, path: Path, checkpoint: Checkpoint) -> CheckpointFile:
-    return CheckpointFile(role, printable(path.name), sha256_of(path), stored_notes(checkpoint))

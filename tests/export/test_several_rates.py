@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import shutil
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -355,6 +356,18 @@ def test_what_does_not_belong_together_is_refused_before_any_work(
     outcome = run_command("export", *given, "-o", tmp_path / "b", "--calibration", inputs.folder / "photos")
     assert outcome.status != 0 and message.format(**paths) in outcome.talk, outcome.talk
     assert "calibrating" not in outcome.talk and sorted(tmp_path.iterdir()) == before
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(inputs: Inputs, tmp_path: Path) -> None:
+    """People keep the best of every run under the same name."""
+    for run in ("low", "high"):
+        (tmp_path / run).mkdir()
+        shutil.copy(inputs[run], tmp_path / run / "best.safetensors")
+    paths = [tmp_path / "low" / "best.safetensors", tmp_path / "high" / "best.safetensors"]
+    loads = load_originals(
+        ExportOptions(paths, tmp_path / "b", calibration=inputs.folder / "photos"), lambda line: None
+    )
+    assert [load().source.name() for load in loads] == ["low/best.safetensors", "high/best.safetensors"]
 
 
 def test_two_decoders_of_one_encoder_are_no_two_rates(inputs: Inputs, tmp_path: Path) -> None:
