@@ -26,7 +26,7 @@ from edgecodec_evaluate.run import Run, evaluation
 from edgecodec_evaluate.settings import Settings
 from support.bundle_editing import edit_index
 from support.command_line import run_command
-from support.paths import PHOTOS, ROOT, TINY
+from support.paths import LARGER_PHOTO, PHOTOS, TINY
 
 QUICK = Settings(engine="onnxruntime", threads=1, against=["jpeg"])
 OUTPUTS = {
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two photographs: one of 96x64, one large enough for MS-SSIM."""
     folder = tmp_path_factory.mktemp("photos")
     shutil.copy(PHOTOS[1], folder / "small.png")
-    Image.open(ROOT / "examples" / "photo.png").crop((250, 40, 426, 204)).save(folder / "large.png")
+    Image.open(LARGER_PHOTO).crop((250, 40, 426, 204)).save(folder / "large.png")
     return folder
 
 

@@ -19,7 +19,7 @@ from edgecodec_evaluate.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
 from edgecodec_evaluate.metrics.psnr import psnr
 from edgecodec_evaluate.scores import scores
 from edgecodec_train.validation import detail as detail_in_training
-from support.paths import PHOTOS, ROOT
+from support.paths import LARGER_PHOTO, PHOTOS
 
 Plane = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ Plane = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def photo() -> Pixels:
     """uint8 (176, 208, 3), which can be halved four times"""
-    return np.asarray(Image.open(ROOT / "examples" / "photo.png"))[100:276, 200:408]
+    return np.asarray(Image.open(LARGER_PHOTO))[100:276, 200:408]
 
 
 @pytest.fixture(scope="module")
