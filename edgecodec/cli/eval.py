@@ -77,7 +77,8 @@ def evaluate(
             tally = Tally(console, len(run.pictures))
             for name, path in run.pictures.items():
                 with tally.attempt(Job(str(path), str(output))):
-                    run.measure(name, lambda progress: _tell(console, progress))
+                    for note in run.measure(name, lambda progress: _tell(console, progress)):
+                        console.say(f"{name}: {note}")
                     console.say(f"{name}: {run.done} of {run.total} measurements are there")
             status = tally.exit_status()
             if run.complete:

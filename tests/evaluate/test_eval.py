@@ -239,6 +239,25 @@ def test_a_folder_of_nothing_but_bad_pictures(tmp_path: Path) -> None:
             run.finish()
 
 
+def test_outputs_do_not_lie_among_the_pictures(folder: Path, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(folder, tmp_path / "photos"))
+    with pytest.raises(InvalidArgument, match="among the pictures"):
+        measure(photos, photos)
+    assert {path.name for path in photos.iterdir()} == {"large.png", "small.png"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_was_changed_in_a_picture_is_said(folder: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.open(folder / "small.png").convert("RGBA").save(photos / "layer.png")
+    common = ("eval", TINY, photos, "-o", tmp_path / "run", "--engine", "onnxruntime", "--alpha", 1)
+    refused = run_command(*common)
+    assert refused.status == 2 and "layer.png: has transparency" in refused.talk
+    outcome = run_command(*common, "--alpha-channel", "drop", "--force")
+    assert outcome.status == 0 and "layer.png: transparency: drop" in outcome.talk
+
+
 def test_knobs_that_the_bundle_has_not_are_refused_before_any_work(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(KnobUnavailable, match=r"alpha has no value 0\.3"):
         measure(folder, tmp_path / "run", Settings(engine="onnxruntime", knobs={"alpha": (0.3,)}))
