@@ -148,7 +148,7 @@ def export(checkpoint: Path, bundle: Path) -> tuple[float, int, int]:
     """Seconds, bytes of the bundle, and how many decoders it holds."""
     torch.set_num_threads(2)
     begin = time.perf_counter()
-    report = export_bundle(ExportOptions(checkpoint, bundle, precision=("fp32",)))
+    report = export_bundle(ExportOptions([checkpoint], bundle, precision=("fp32",)))
     return time.perf_counter() - begin, report.size, len(list(bundle.glob("synthesis*.onnx")))
 
 

@@ -21,13 +21,15 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import ClassVar
 
 import edgecodec
 from edgecodec.cli.batch import Job
 from edgecodec.cli.encode import PICTURE_SUFFIXES
-from edgecodec.cli.work import Done, Item
+from edgecodec.cli.work import Item, Made
 from edgecodec.cli.workers import in_processes
 from edgecodec.codec import Codec
+from edgecodec.steps import Parts
 
 WAIT = 0.1  # seconds
 PROCESSES = (1, 2)
@@ -37,12 +39,16 @@ PROCESSES = (1, 2)
 class Waiting:
     """Work that takes a while and no processor."""
 
+    TITLE: ClassVar[str] = "waiting"
+
     bundle: Path
 
     def open(self, processes: int) -> Codec:
         return edgecodec.open_bundle(self.bundle, threads=1)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for _ in items:
             time.sleep(WAIT)
             yield InterruptedError()

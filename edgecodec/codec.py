@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgecodec.picture import AlphaChannel
     from edgecodec.picture_sources import PictureSource
     from edgecodec.side_inputs import Keep, Labels
+    from edgecodec.steps import Parts
 
 
 #: A coded picture: path, bytes, open binary file, or what `Codec.encode` gave.
@@ -203,10 +204,19 @@ class Codec:
         """
         self.graphs.close()
 
-    def decode(self, source: CodedSource, *, knobs: KnobChoice | None = None, **shorthands: float | None) -> Decoded:
+    def decode(
+        self,
+        source: CodedSource,
+        *,
+        knobs: KnobChoice | None = None,
+        progress: Parts | None = None,
+        **shorthands: float | None,
+    ) -> Decoded:
         """Decode one file given as path, bytes or open file, or what `encode` gave.
 
-        knobs, or each by its own name: override the codec's for this picture.
+        knobs, or each by its own name: override the codec's for this picture. progress: for large pictures, is called
+        by this thread with how many tiles are done and how many there are, after each of them or a few times a second;
+        what it raises ends the picture.
 
         Raises NotEdgc, Corrupt, LatentsDiffer, UnsupportedVersion, ModelMismatch, LimitExceeded, OutOfRange,
         OutOfMemory, CannotRead, KnobUnavailable, EngineUnavailable, EngineFailed.
@@ -214,7 +224,7 @@ class Codec:
             >>> codec.decode("photo.edgc").pixels.shape
             (64, 96, 3)
         """
-        return self._synthesise(self._begin(source, self._decoder_knobs(knobs, shorthands)))
+        return self._synthesise(self._begin(source, self._decoder_knobs(knobs, shorthands)), progress)
 
     @overload
     def decode_many(
@@ -224,6 +234,7 @@ class Codec:
         knobs: KnobChoice | None = None,
         errors: Literal["raise"] = "raise",
         jobs: int | None = None,
+        progress: Parts | None = None,
         **shorthands: float | None,
     ) -> Iterator[Decoded]: ...
 
@@ -235,6 +246,7 @@ class Codec:
         knobs: KnobChoice | None = None,
         errors: Literal["return"],
         jobs: int | None = None,
+        progress: Parts | None = None,
         **shorthands: float | None,
     ) -> Iterator[Decoded | EdgecodecError]: ...
 
@@ -245,6 +257,7 @@ class Codec:
         knobs: KnobChoice | None = None,
         errors: Literal["raise", "return"] = "raise",
         jobs: int | None = None,
+        progress: Parts | None = None,
         **shorthands: float | None,
     ) -> Iterator[Decoded | EdgecodecError]:
         """Decode in order. While the engine works on a picture, the next one's entropy stage runs on another thread.
@@ -253,6 +266,7 @@ class Codec:
         picture and goes on. jobs: instead, so many pictures are decoded at a time, each by a thread of its own, and up
         to as many more wait for the caller. That suits many small pictures, with `open_bundle(threads=1)` and a job for
         each processor. Processes are not needed for it: native code does the work, and holds no lock of Python's.
+        progress: as in `decode`, of the picture that comes next; with `jobs` it is not called.
 
         Raises InvalidArgument for other `errors` and `jobs`, and what `decode` raises.
 
@@ -265,10 +279,15 @@ class Codec:
             raise InvalidArgument(f"errors is {errors!r}", hint='give "raise" or "return"')
         if jobs is not None and not 1 <= jobs <= MAX_THREADS:
             raise InvalidArgument(f"jobs is {jobs}", hint=f"give 1 to {MAX_THREADS}")
-        return self._decode_in_order(sources, self._decoder_knobs(knobs, shorthands), errors, jobs)
+        return self._decode_in_order(sources, self._decoder_knobs(knobs, shorthands), errors, jobs, progress)
 
     def _decode_in_order(
-        self, sources: Iterable[CodedSource], asked: Knobs, errors: Literal["raise", "return"], jobs: int | None
+        self,
+        sources: Iterable[CodedSource],
+        asked: Knobs,
+        errors: Literal["raise", "return"],
+        jobs: int | None,
+        progress: Parts | None,
     ) -> Iterator[Decoded | EdgecodecError]:
         """jobs: None for one thread that runs the entropy stage, and the caller's that runs the engine."""
 
@@ -290,7 +309,9 @@ class Codec:
                 where, future = ahead.popleft()
                 try:
                     found = future.result()
-                    result: Decoded | EdgecodecError = self._synthesise(found) if isinstance(found, _Begun) else found
+                    result: Decoded | EdgecodecError = (
+                        self._synthesise(found, progress) if isinstance(found, _Begun) else found
+                    )
                 except Exception as error:
                     if errors == "raise":
                         raise
@@ -328,6 +349,7 @@ class Codec:
         labels: Labels | None = None,
         keep: Keep | None = None,
         seed: int | None = None,
+        progress: Parts | None = None,
         **shorthands: float | None,
     ) -> Encoded:
         """Encode a picture: a file (path, bytes or open file), an array, an image of Pillow, or a tensor of PyTorch.
@@ -339,11 +361,12 @@ class Codec:
 
         alpha_channel: for pictures with transparency: "refuse", "drop", or lay on "white" or "black".
         knobs: of the encoder, by name; any knob may be given by its own name instead, like quality=2. None and what is
-        not named mean the bundle's default; a quality is rounded to the 1/64 that files hold. target_bpp: instead of a
-        knob, bits per pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height,
-        width) or a picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a
-        picture file, or a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None
-        for 0.
+        not named mean the bundle's default; a quality is rounded to the 1/64 that files hold. Of a bundle with several
+        models, the quality is the number of one by its rate, 0 for the lowest. target_bpp: instead of a knob, bits per
+        pixel that the whole file may take. labels: the class of every pixel, as whole numbers (height, width) or a
+        picture file of such. keep: what must be as in the picture, non-zero in (height, width) or in a picture file, or
+        a list of classes; None for everything. seed: of the generator's noise, 0 to 2^64 - 1, None for 0. progress: as
+        in `decode`; it begins anew for every encode that a search for a target takes.
 
         Labels and masks belong to the picture as it is shown, with its EXIF orientation applied; the orientation of a
         file of labels or of a mask is applied too.
@@ -366,7 +389,7 @@ class Codec:
         height, width = picture.pixels.shape[:2]
         self._limits.check_size(width, height)
         planes = SideInputs(self._encoder_model().side_inputs, self._limits).planes(picture, labels, keep)
-        encoded = encode_with(self._owned, self.graphs, picture, planes, wish)
+        encoded = encode_with(self._owned, self.graphs, picture, planes, wish, progress)
         spent = encoded.timings
         rest = perf_counter() - start - (spent.total - spent.rest)
         return replace(encoded, timings=replace(spent, rest=rest))
@@ -394,10 +417,10 @@ class Codec:
             job = Job.decode(self._owned, data, asked)
             return _Begun(where, container.parse(data), job)
 
-    def _synthesise(self, begun: _Begun) -> Decoded:
+    def _synthesise(self, begun: _Begun, progress: Parts | None = None) -> Decoded:
         """Latents to pixels."""
         with _located(begun.where):
-            ran = self.graphs.run(begun.job)
+            ran = self.graphs.run(begun.job, progress)
             picture, memory = begun.job.finish_decode()
         file = begun.file
         return Decoded(

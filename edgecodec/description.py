@@ -68,8 +68,9 @@ class SideInput:
 class Model:
     """An entropy model, and what belongs to it.
 
-    id: 8 hexadecimal digits. entropy: its file. rate: orders the models of a bundle that has several. alignment: a
-    picture's sides are rounded up to a multiple of it for the latents. side_inputs: by encoder latent.
+    id: 8 hexadecimal digits. entropy: its file. rate: about the bits per pixel of photographs, in a bundle that has
+    several models. alignment: a picture's sides are rounded up to a multiple of it for the latents. side_inputs: by
+    encoder latent.
     """
 
     id: str
@@ -218,6 +219,17 @@ class Description:
         """Those of the graphs of one side and model, by its number, or of all models; each once."""
         graphs = (graph for graph in self.graphs if graph.side == side and model in (None, graph.model))
         return list(dict.fromkeys(graph.precision for graph in graphs))
+
+    def quality(self, model: int) -> float | None:
+        """By which encoding chooses this model, by its number; None where a quality does not choose among models."""
+        encoders = (graph for graph in self.graphs if graph.side == "encode" and graph.model == model)
+        qualities = {graph.knobs.get("quality") for graph in encoders}
+        return qualities.pop() if len(self.models) > 1 and len(qualities) == 1 else None
+
+    def knobs_of(self, graph: BakedGraph) -> Knobs:
+        """Those that the graph is baked at, and the quality that chooses its model."""
+        quality = self.quality(graph.model)
+        return graph.knobs if quality is None else {**graph.knobs, "quality": quality}
 
 
 @dataclass(frozen=True)

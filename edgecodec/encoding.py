@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgecodec.entropy_model import Latents
     from edgecodec.picture import Picture
     from edgecodec.side_inputs import Planes
+    from edgecodec.steps import Parts
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,8 +93,15 @@ class Wish:
         yield note if file.reached else f"{note}, the smallest that was found"
 
 
-def encode(codec: Owned, graphs: LoadedGraphs | NativeGraphs, picture: Picture, planes: Planes, wish: Wish) -> Encoded:
-    """Encode a picture.
+def encode(
+    codec: Owned,
+    graphs: LoadedGraphs | NativeGraphs,
+    picture: Picture,
+    planes: Planes,
+    wish: Wish,
+    progress: Parts | None = None,
+) -> Encoded:
+    """Encode a picture. progress: as `graphs.run` takes it.
 
     In tiles, a value halfway between two integers may round to the other one than in the whole picture, which gives
     another file that is as good. Raises what `Job.encode` and `Job.run` raise.
@@ -117,7 +125,7 @@ def encode(codec: Owned, graphs: LoadedGraphs | NativeGraphs, picture: Picture, 
     )
     options.section_count = len(borrowed)
     job = Job.encode(codec, image, options)
-    ran = graphs.run(job)
+    ran = graphs.run(job, progress)
     file, data = job.finish_encode()
     info = container.parse(data).info
     return Encoded(

@@ -67,12 +67,14 @@ class Options:
     one_shot: whether the graph is wanted for one picture, so that it matters more how soon it starts than how fast it
     runs.
     only_verified: for `auto`, whether what was compiled ahead is taken only where it gave the golden pictures.
+    shapes: of the inputs of the first call, by name, where they are known: what was compiled ahead is chosen by them.
     """
 
     threads: int | None = None
     low_memory: bool = False
     one_shot: bool = False
     only_verified: bool = False
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,8 @@ class Backend:
     it; then `engine` is not needed. None where it never can. plugin: the engine of a provider, by the name after the
     colon, that a plugin brings. It raises EngineUnavailable and InvalidArgument. None where the backend takes no
     plugins. modules: of Python, one of which it needs, to tell without loading anything whether it is installed.
+    preparation: what has to be made of each bundle before the engine runs it, and how, like "a plan: edgecodec build
+    BUNDLE"; "" where nothing has to.
     """
 
     name: str
@@ -227,6 +231,7 @@ class Backend:
     native: Callable[[str], NativeEngine | None] | None = None
     plugin: Callable[[str, Plugin], NativeEngine] | None = None
     modules: tuple[str, ...] = ()
+    preparation: str = ""
 
     def engine_names(self) -> list[str]:
         """The name of the engine for each variant, like "onnxruntime:cuda"."""

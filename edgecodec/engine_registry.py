@@ -210,6 +210,15 @@ def tolerance(name: str) -> Tolerance | None:
     return next(each.tolerance for each in backend.variants if each.name == variant)
 
 
+def preparation(name: str) -> tuple[str, str]:
+    """What an engine needs of each bundle before it runs there (`Backend.preparation`), and the device that it runs on.
+
+    Raises what `require_engine` does for a name.
+    """
+    backend, variant = _find(name)
+    return backend.preparation, next(each.device for each in backend.variants if each.name == variant)
+
+
 def _find(name: str) -> tuple[Backend, str]:
     """The backend of an engine and its variant. Raises InvalidArgument, and EngineUnavailable for a broken package."""
     own_name, _, variant = name.partition(":")

@@ -149,6 +149,11 @@ def write(path: str | os.PathLike[str], data: bytes | memoryview, *, force: bool
         raise CannotWrite(str(error), where=os.fspath(path)) from error
 
 
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether what is written there goes to a reader or a device, and is no file that stays."""
+    return path == STANDARD_STREAM or open_descriptor(path) is not None or _is_device(Path(path))
+
+
 def _is_device(path: Path) -> bool:
     """Devices and named pipes: a rename would replace the device itself."""
     return path.exists() and not path.is_file() and not path.is_dir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from edgecodec.container import QUALITY_STEPS
 from edgecodec.description import BakedGraph, Description, Knobs, Side
@@ -19,24 +20,27 @@ _NOUNS = {"decode": "decoder", "encode": "encoder"}
 def choose(info: Description, sides: Sequence[Side], wanted: Wanted, precision: str | None) -> list[int]:
     """Numbers of the graphs of these sides that are wanted, all of them for no knobs. precision: None for every one.
 
+    Where a quality chooses among models, it chooses the decoders of a model too.
+
     Raises KnobUnavailable for a knob or a value that no such graph has, and where none has all of them.
     """
-    graphs = [graph for graph in info.graphs if graph.side in sides]
+    graphs = [replace(graph, knobs=info.knobs_of(graph)) for graph in info.graphs]
+    sides_graphs = [graph for graph in graphs if graph.side in sides]
     for knob, values in wanted.items():
-        _check(graphs, sides, knob, values)
-    precisions = sorted({graph.precision for graph in graphs})
+        _check(sides_graphs, sides, knob, values)
+    precisions = sorted({graph.precision for graph in sides_graphs})
     if precision is not None and precision not in precisions:
         raise KnobUnavailable(f"nothing was exported in {precision}", hint=f"the bundle has {', '.join(precisions)}")
     known = {side: {knob for graph in graphs if graph.side == side for knob in graph.knobs} for side in sides}
     chosen = [
         number
-        for number, graph in enumerate(info.graphs)
+        for number, graph in enumerate(graphs)
         if graph.side in sides
         and precision in (None, graph.precision)
         and _matches(graph.knobs, {knob: values for knob, values in wanted.items() if knob in known[graph.side]})
     ]
     for side in sides:
-        if not any(info.graphs[number].side == side for number in chosen):
+        if not any(graphs[number].side == side for number in chosen):
             raise KnobUnavailable(
                 f"no {_NOUNS[side]} has all of these values",
                 hint=f"the bundle has {_points([graph for graph in graphs if graph.side == side])}",

@@ -428,6 +428,7 @@ SIGNATURES: list[tuple[str, Any, list[Any]]] = [
     ("ec_job_finish_encode", c_int, [c_void_p, POINTER(File), _ERROR]),
     ("ec_job_latent", c_int, [c_void_p, c_size_t, POINTER(Tensor), _ERROR]),
     ("ec_job_cancel", None, [c_void_p]),
+    ("ec_job_progress", None, [c_void_p, POINTER(c_uint32), POINTER(c_uint32)]),
     ("ec_job_close", None, [c_void_p]),
     ("ec_free", None, [c_void_p]),
 ]

@@ -19,13 +19,16 @@ TURN = 0.2
 Result = TypeVar("Result")
 
 
-def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Result:
+def interruptible(
+    call: Callable[[], Result], cancel: Callable[[], None], look: Callable[[], object] | None = None
+) -> Result:
     """The result of `call`, or what it raises. It must release Python's lock while it works.
 
-    cancel: asks the call to end soon, and is called when a signal handler raises an exception. That exception is raised
-    here; a call that takes no notice is left running in its thread, which the interpreter waits for when it exits.
+    cancel: asks the call to end soon, and is called when a signal handler or `look` raises an exception. That exception
+    is raised here; a call that takes no notice is left running in its thread, which the interpreter waits for when it
+    exits. look: is called by this thread every TURN meanwhile.
     """
-    if current_thread() is not main_thread():
+    if look is None and current_thread() is not main_thread():
         return call()
     outcome: Future[Result] = Future()
 
@@ -46,7 +49,8 @@ def interruptible(call: Callable[[], Result], cancel: Callable[[], None]) -> Res
         else:
             # A signal that another thread was given wakes this one at its next turn only.
             while not wait([outcome], TURN).done:
-                pass
+                if look is not None:
+                    look()
             return outcome.result()
     except BaseException:
         if not outcome.done():

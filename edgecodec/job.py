@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edgecodec.entropy_model import Latents
+    from edgecodec.steps import Parts
 
 #: NumPy's name of each type of tensor.
 DTYPES = {
@@ -76,13 +77,16 @@ class Job:
         native.call(native.library().ec_core_job_load, codec.value, number, int(low_memory), ctypes.byref(handle))
         return cls(codec, handle)
 
-    def next(self) -> interface.Step | None:
+    def next(self, progress: Parts | None = None) -> interface.Step | None:
         """Give back the outputs of the step before and take the next one, None after the last.
 
+        progress: is told how far the job has come.
         Raises LimitExceeded, OutOfMemory, OutOfRange, EngineFailed for outputs that cannot be, Cancelled.
         """
         step = interface.start(interface.Step)
         native.call(native.library().ec_job_next, self._owned.value, ctypes.byref(step))
+        if progress is not None:
+            progress(*self.progress())
         return step if step.graph else None
 
     def fit(self, sizes: Sequence[SizeRange]) -> bool:
@@ -109,6 +113,12 @@ class Job:
     def cancel(self) -> None:
         """End `run` soon, with Cancelled, and any later one. May be called by any thread."""
         native.library().ec_job_cancel(self._owned.value)
+
+    def progress(self) -> tuple[int, int]:
+        """How many tiles are done, and how many there are; 0 and 0 before the first. May be called by any thread."""
+        done, count = ctypes.c_uint32(), ctypes.c_uint32()
+        native.library().ec_job_progress(self._owned.value, ctypes.byref(done), ctypes.byref(count))
+        return done.value, count.value
 
     def engine(self) -> interface.RunningEngine:
         """What loaded or ran the last graph of a job that ran on the codec's own engine."""

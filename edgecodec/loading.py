@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edgecodec import description
 from edgecodec.bundle import Bundle
@@ -14,6 +15,9 @@ from edgecodec.engine import Copies, Engine, Graph, Options, Port, Ran, RunningE
 from edgecodec.engine_outputs import require_output
 from edgecodec.engine_registry import open_engine, preferred_precision
 from edgecodec.job import DTYPES, Job, shape_of
+
+if TYPE_CHECKING:
+    from edgecodec.steps import Parts
 
 
 class LoadedGraphs:
@@ -40,20 +44,25 @@ class LoadedGraphs:
         # A signal handler may close what the code that it interrupted is loading.
         self._lock = threading.RLock()
 
-    def run(self, job: Job) -> Ran:
-        """Run all steps of a job. Raises OutOfMemory and OutOfRange too."""
+    def run(self, job: Job, progress: Parts | None = None) -> Ran:
+        """Run all steps of a job. Raises OutOfMemory and OutOfRange too.
+
+        progress: is told how far it has come, by this thread.
+        """
         import numpy as np
 
         engines = {}
         upload = download = 0.0
         with self.in_use():
-            while step := job.next():
+            while step := job.next(progress):
                 graph = step.graph.contents
-                engine = self.engine(graph.number, low_memory=bool(step.low_memory))
+                inputs = step.inputs[: step.input_count]
+                shapes = {each.name.decode(): shape_of(each) for each in inputs}
+                engine = self.engine(graph.number, low_memory=bool(step.low_memory), shapes=shapes)
                 if graph.number not in engines and not job.fit(engine.allowed_sizes()):
                     continue
                 engines[graph.number] = engine
-                outputs = engine.run({each.name.decode(): job.array(each) for each in step.inputs[: step.input_count]})
+                outputs = engine.run({each.name.decode(): job.array(each) for each in inputs})
                 copies = engine.copies()
                 upload, download = upload + copies.upload, download + copies.download
                 taken = []  # until the next step has been asked for
@@ -71,15 +80,17 @@ class LoadedGraphs:
         """Load a graph before it is needed."""
         return self._describe(number, self.engine(number, low_memory=low_memory))
 
-    def engine(self, number: int, *, low_memory: bool = False) -> Engine:
-        """The graph of this number among those of the bundle, loaded."""
+    def engine(
+        self, number: int, *, low_memory: bool = False, shapes: Mapping[str, tuple[int, ...]] | None = None
+    ) -> Engine:
+        """The graph of this number among those of the bundle, loaded. shapes: of its inputs, for when it is loaded."""
         with self._lock:
             if low_memory and number not in self._low_memory:
                 if number in self._engines:
                     self._retired.append(self._engines.pop(number))
                 self._low_memory.add(number)
             if number not in self._engines:
-                options = replace(self._options, low_memory=number in self._low_memory)
+                options = replace(self._options, low_memory=number in self._low_memory, shapes=shapes or {})
                 self._engines[number] = self._open(number, options)
             return self._engines[number]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from edgecodec import interface, native
 from edgecodec.description import BakedGraph
 from edgecodec.engine import NativeEngine, Ran, RunningEngine
 from edgecodec.interruptible import interruptible
 from edgecodec.job import Job
+
+if TYPE_CHECKING:
+    from edgecodec.steps import Parts
 
 
 class NativeGraphs:
@@ -31,12 +35,13 @@ class NativeGraphs:
     def engine_name(self) -> str:
         return self._engine.name
 
-    def run(self, job: Job) -> Ran:
+    def run(self, job: Job, progress: Parts | None = None) -> Ran:
         """Run all steps of a job. Raises what `Job.run` does.
 
-        An interrupt ends the engine's work on this job at its next node.
+        An interrupt ends the engine's work on this job at its next node. progress: is told how far it has come, by this
+        thread, a few times a second.
         """
-        found = self._run(job)
+        found = self._run(job, progress)
         return Ran(lambda number: self._running(found, number))
 
     def load(self, number: int, *, low_memory: bool = False) -> RunningEngine:
@@ -50,8 +55,11 @@ class NativeGraphs:
         """Release the graphs, those in use as soon as they are not. A later call loads what it needs again."""
         native.library().ec_core_codec_unload(self._codec.value)
 
-    def _run(self, job: Job) -> interface.RunningEngine:
-        interruptible(job.run, job.cancel)
+    def _run(self, job: Job, progress: Parts | None = None) -> interface.RunningEngine:
+        look = None if progress is None else _telling(job, progress)
+        interruptible(job.run, job.cancel, look)
+        if look is not None:
+            look()
         return job.engine()
 
     def _running(self, found: interface.RunningEngine, number: int) -> RunningEngine:
@@ -62,3 +70,17 @@ class NativeGraphs:
             self._passed_over,
             self._precisions[number],
         )
+
+
+def _telling(job: Job, progress: Parts) -> Callable[[], None]:
+    """Tells how far a job has come, where that has changed."""
+    told = (0, 0)
+
+    def look() -> None:
+        nonlocal told
+        found = job.progress()
+        if found != told:
+            told = found
+            progress(*found)
+
+    return look

@@ -20,6 +20,7 @@ from edgecodec.engine_registry import plugin_of, preferred_precision, require_en
 from edgecodec.errors import EdgecodecError, KnobUnavailable, VerificationFailed
 from edgecodec.limits import Limits
 from edgecodec.manifest import Manifest, differences, read_manifest
+from edgecodec.steps import Step
 
 if TYPE_CHECKING:
     from edgecodec.entropy_model import Latents
@@ -46,13 +47,15 @@ def verify(
     engine_library: str | os.PathLike[str] | None = None,
     engine_device: str | None = None,
     precision: str | None = None,
+    progress: Callable[[str], object] = lambda line: None,
 ) -> Iterator[Check]:
     """Run the checks of a bundle one by one: the manifest against the index, hashes of all files, golden latents
     exactly, golden pixels of every baked decoder on `engine` within the tolerances that the index gives it.
 
     engine, engine_library, engine_device, threads: as in `open_bundle`. precision: of the decoders whose pixels are
     compared. None for all, but on ARM processors, where ONNX Runtime has computed convolutions in fp16 wrongly, for
-    those in fp32.
+    those in fp32. progress: receives a `Step` before each check.
+
     Raises NotABundle, BundleChanged, UnsupportedVersion if there is nothing to check, and EngineUnavailable,
     InvalidArgument, or KnobUnavailable for a precision that the bundle lacks, if there is nothing to check it with.
     """
@@ -65,12 +68,16 @@ def verify(
     if precision is None and plugin is None and preferred_precision(engine) == SINGLE and platform.machine() in _ARM:
         precision = SINGLE
     verified = _Verified(bundle, read_manifest(bundle.root), engine, threads, precision, plugin)
-    for subject, check in verified.checks():
+    files = verified.manifest.background.files
+    checks = list(verified.checks())
+    golden = sum(subject not in files and subject != MANIFEST for subject, _ in checks)
+    for number, (subject, check) in enumerate(checks, 1 + golden - len(checks)):
+        progress(Step(subject, "golden check", number, golden) if number > 0 else Step(subject))
         try:
             passed, detail = True, check()
         except EdgecodecError as error:
             passed, detail = False, str(error)
-        yield Check(subject, passed, detail, is_hash=subject in verified.manifest.background.files)
+        yield Check(subject, passed, detail, is_hash=subject in files)
 
 
 def compare_golden_pixels(path: str | os.PathLike[str], engine: str, graph: str) -> int:

@@ -38,15 +38,15 @@ def main() -> None:
     start = time.perf_counter()
     report = export_bundle(
         ExportOptions(
-            CHECKPOINTS / "hific-compact.safetensors",
+            [CHECKPOINTS / "hific-compact.safetensors"],
             bundle,
-            mse_checkpoint=CHECKPOINTS / "hific-compact-mse.safetensors",
+            mse_checkpoints=[CHECKPOINTS / "hific-compact-mse.safetensors"],
             force=True,
             knobs={"alpha": ALPHAS},
         ),
         progress=lambda step: print(f"exporting: {step}", file=sys.stderr),
     )
-    print(f"exported {bundle} in {time.perf_counter() - start:.1f} s, model {report.model_id}")
+    print(f"exported {bundle} in {time.perf_counter() - start:.1f} s, model {report.models[0].id}")
     single = [error for file, error in report.errors.items() if ".fp16." not in file]
     print(f"  graphs in fp32 within {max(single):.1e} of PyTorch")
     for file, close in report.closeness.items():

@@ -68,6 +68,7 @@ SECTIONS = (
             "edgecodec_export.ExportOptions",
             "edgecodec_export.export_bundle",
             "edgecodec_export.ExportReport",
+            "edgecodec_export.ReportedModel",
             "edgecodec_export.FuseOptions",
             "edgecodec_export.fuse_bundle",
             "edgecodec_export.FusedGraph",

@@ -19,6 +19,7 @@ from edgecodec.errors import EdgecodecError, InvalidArgument
 from edgecodec.files import read
 from edgecodec.limits import Limits
 from edgecodec.picture import Picture
+from edgecodec.steps import Parts, Step
 from edgecodec.tiling import TileChoice
 
 
@@ -60,29 +61,36 @@ def benchmark(
     paths: Sequence[str],
     contenders: Sequence[Contender],
     settings: Settings,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], object] = lambda line: None,
+    rounds_done: Parts = lambda done, count: None,
 ) -> Benchmark:
     """Measure every contender on every picture.
 
     paths: coded pictures, or pictures, which the first contender encodes before they are decoded. progress: receives a
-    line before each step. Raises InvalidArgument where there is nothing to measure, and what opening, reading, decoding
-    and encoding raise.
+    `Step` before each. rounds_done: is called between rounds with how many of the step are done and how many there are,
+    0 where that depends on the time.
+
+    Raises InvalidArgument where there is nothing to measure, and what opening, reading, decoding and encoding raise.
     """
     _check(paths, contenders, settings)
     with ExitStack() as stack:
         opened = [stack.enter_context(_open(bundle, contender, settings)) for contender in contenders]
-        progress("reading pictures")
+        progress(Step("reading pictures"))
         tasks = [_task(path, opened[0], settings) for path in paths]
         colds: list[Cold | None] = [None] * len(contenders) if not settings.cold else []
         for contender in contenders if settings.cold else ():
-            progress(f"{contender.label}: the first picture of a process")
+            progress(Step(f"{contender.label}: the first picture of a process"))
             colds.append(cold.measure(bundle, tasks[0].cold, _options(contender, settings), settings.limits))
         engines = [task.work(codec).engine for task in tasks[:1] for codec in opened]
-        progress(f"warming up, {settings.warm_up} rounds")
+        progress(Step(f"warming up, {settings.warm_up} rounds"))
         for number in range(settings.warm_up):
+            rounds_done(number, settings.warm_up)
             _round(number, tasks, opened)
-        progress("measuring")
-        rounds = [_round(number, tasks, opened) for number in _rounds(settings)]
+        progress(Step("measuring"))
+        rounds = []
+        for number in _rounds(settings):
+            rounds_done(number, settings.runs if settings.seconds is None else 0)
+            rounds.append(_round(number, tasks, opened))
     samples = [[each for one in rounds for each in one[i]] for i in range(len(contenders))]
     found: list[Result] = [
         result(contender, engine, first, own, samples[0])
@@ -117,6 +125,8 @@ def _options(contender: Contender, settings: Settings) -> dict[str, object]:
     """Of `open_bundle`, but for the limits: what JSON can carry."""
     return {
         "engine": contender.engine,
+        "engine_library": contender.engine_library,
+        "engine_device": contender.engine_device,
         "precision" if settings.side == "decode" else "encode_precision": contender.precision,
         "knobs": dict(settings.knobs or {}) if settings.side == "decode" else None,
         "threads": settings.threads,

@@ -17,10 +17,15 @@ Side = Literal["decode", "encode"]
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to run a bundle. precision: None for the bundle's own choice."""
+    """One way to run a bundle. precision: None for the bundle's own choice.
+
+    engine_library, engine_device: of the plugin that has the engine, as `open_bundle` takes them.
+    """
 
     engine: str
     precision: str | None
+    engine_library: str | None = None
+    engine_device: str | None = None
 
     @property
     def label(self) -> str:

@@ -11,6 +11,7 @@ import typer
 import edgecodec
 from edgecodec.cli.bench import bench
 from edgecodec.cli.build import build
+from edgecodec.cli.compare import compare
 from edgecodec.cli.console import Console, abandon, occupy_standard_descriptors
 from edgecodec.cli.decode import decode
 from edgecodec.cli.doctor import doctor
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, doctor, train):
+for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, compare, doctor, train):
     app.command()(command)
 app.command("eval")(evaluate)  # whose name is one of Python's
 

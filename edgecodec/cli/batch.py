@@ -54,7 +54,7 @@ def plan(inputs: Inputs, output: str | None, suffix: str, kinds: Kinds) -> list[
     jobs = [_job(each, output, folder, suffix) for each in inputs.found]
     _refuse_collisions([job for job in jobs if job.output != STANDARD_STREAM])
     if output is not None and folder is None:
-        _require_folder_of(output)
+        require_folder_of(output)
     return jobs
 
 
@@ -87,7 +87,7 @@ def _job(given: Input, output: str | None, folder: Path | None, suffix: str) -> 
     return Job(given.path, str(written), written.parent)
 
 
-def _require_folder_of(output: str) -> None:
+def require_folder_of(output: str) -> None:
     """Said before the work, which may take long. Raises CannotWrite."""
     folder = os.path.dirname(os.path.realpath(output))
     if output != STANDARD_STREAM and files.open_descriptor(output) is None and not os.path.isdir(folder):
@@ -101,9 +101,12 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
     inputs = {identity: job.input for job in jobs if (identity := files.identity(job.input))}
     outputs: dict[str, str] = {}
     for job in jobs:
-        other = outputs.setdefault(os.path.realpath(job.output), job.input)
-        if other != job.input:
-            raise InvalidArgument(f"{other} and {job.input} would both be written to {job.output}", hint="rename one")
+        real_output = os.path.realpath(job.output)  # file systems that ignore case are not provided for
+        if real_output in outputs:
+            other = outputs[real_output]
+            again = "is given twice" if other == job.input else f"and {job.input} would both be written to {job.output}"
+            raise InvalidArgument(f"{other} {again}", hint="leave one out, or rename it")
+        outputs[real_output] = job.input
         identity = files.identity(job.output)
         if identity in inputs and files.open_descriptor(job.output) is None:
             raise InvalidArgument(

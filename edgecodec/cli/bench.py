@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,14 @@ from edgecodec.cli.encode import PICTURE_SUFFIXES, SUFFIX
 from edgecodec.cli.knob_options import EitherKnobs, chosen
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.shared_options import EngineOptions, SizeOptions, TalkOptions, Threads
+from edgecodec.cli.shared_options import (
+    EngineDevice,
+    EngineLibrary,
+    EngineOptions,
+    SizeOptions,
+    TalkOptions,
+    Threads,
+)
 from edgecodec.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -30,6 +38,8 @@ def bench(
     engine: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="May be repeated; the first is compared with. See decode.")
     ] = None,
+    engine_library: EngineLibrary = None,
+    engine_device: EngineDevice = None,
     precision: Annotated[
         list[str] | None, typer.Option(metavar="P", help="May be repeated: each engine in each precision.")
     ] = None,
@@ -57,7 +67,12 @@ def bench(
             _require_matplotlib()
         names = [EngineOptions(name).checked_name() for name in engine or [engine_registry.AUTO]]
         precisions: list[str | None] = [*precision] if precision else [None]
-        contenders = [Contender(name, each) for name in names for each in precisions]
+        of_plugin = _of_plugin(names)
+        contenders = [
+            Contender(name, each, *((engine_library, engine_device) if name in of_plugin else ()))
+            for name in names
+            for each in precisions
+        ]
         taken = {*PICTURE_SUFFIXES, *([SUFFIX] if side == "decode" else [])}
         settings = Settings(
             side=side,
@@ -71,7 +86,9 @@ def bench(
             **size.room(),
         )
         paths = files_of(inputs, taken.__contains__)
-        found = benchmark(str(bundle), paths, contenders, settings, console.say)
+        with console.progress("benchmarking", undisturbed=True) as progress:
+            rounds = partial(progress.part, of="round")
+            found = benchmark(str(bundle), paths, contenders, settings, progress.follow, rounds)
         if chart is not None:
             from edgecodec.benchmark.chart import write_chart
 
@@ -82,6 +99,15 @@ def bench(
             console.record(asdict(found))
         else:
             console.show(_lines(found))
+
+
+def _of_plugin(names: Sequence[str]) -> Sequence[str]:
+    """The engines that a plugin, if there is one, is for: those that edgecodec does not have without it.
+
+    So a plugin's engine can be compared with others. Where all are edgecodec's own names, it is for all, as in decode.
+    """
+    own = engine_registry.engine_names()
+    return [name for name in names if name not in own] or names
 
 
 def _require_matplotlib() -> None:

@@ -14,12 +14,15 @@ from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions
 from edgecodec.errors import InvalidArgument, VerificationFailed
+from edgecodec.steps import Step
 
 if TYPE_CHECKING:
     from edgecodec.bundle import Bundle
     from edgecodec.cli.console import Console
+    from edgecodec.cli.progress import Progress
     from edgecodec.description import Side
-    from edgecodec_engines.tensorrt_plans.building import Built, Progress
+    from edgecodec_engines.tensorrt_plans.building import Built
+    from edgecodec_engines.tensorrt_plans.building import Progress as Heard
     from edgecodec_engines.tensorrt_plans.cuda_driver import Device
     from edgecodec_engines.tensorrt_plans.plan_cache import Plan, PlanCache
     from edgecodec_engines.tensorrt_plans.plan_key import Target, TensorRT
@@ -115,12 +118,16 @@ def _build(path: Path, options: PlanOptions, wish: PlanWish, cache: PlanCache, c
             refuse_existing(options.output, bundle.info.graphs[number].file)
     tensorrt, _ = tensorrt_module.find_tensorrt(tensorrt_module.TENSORRT_RTX if options.rtx else None)
     device = cuda_driver.first_device()
-    work = _Work(bundle, options, wish, cache, console, tensorrt, tensorrt_module.target_of(tensorrt, device), device)
-    console.say(f"{tensorrt_module.title(tensorrt)} for {tensorrt_module.words_for(work.target)}")
+    target = tensorrt_module.target_of(tensorrt, device)
+    console.say(f"{tensorrt_module.title(tensorrt)} for {tensorrt_module.words_for(target)}")
     tally = Tally(console, len(numbers))
-    for number in numbers:
-        with tally.attempt(Job(bundle.info.graphs[number].file, str(options.output or cache.folder))):
-            work.on(number)
+    with console.progress("building", step_level=1) as progress:
+        work = _Work(bundle, options, wish, cache, console, progress, tensorrt, target, device)
+        for place, number in enumerate(numbers, 1):
+            file = bundle.info.graphs[number].file
+            progress.follow(Step(file, "plan", place, len(numbers)))
+            with tally.attempt(Job(file, str(options.output or cache.folder))):
+                work.on(number)
     return tally.exit_status()
 
 
@@ -133,6 +140,7 @@ class _Work:
     wish: PlanWish
     cache: PlanCache
     console: Console
+    progress: Progress
     tensorrt: TensorRT
     target: Target
     device: Device | None
@@ -152,14 +160,14 @@ class _Work:
         plan = None if self.options.force else self.cache.find_whole(key)
         built: Built | None = None
         if plan is None:
-            self.console.say(f"{baked.file}: building", level=1)
+            self.progress.note("", f"to {self.cache.folder}")
             built = build_plan(
                 self.cache,
                 key,
                 graph,
                 about(self.bundle.info, number, self.wish),
                 limit=self.options.minutes * 60,
-                report=lambda progress: self._tell(baked.file, progress),
+                report=lambda phase: self._tell(baked.file, phase),
             )
             plan = built.plan
             for warning in built.warnings:
@@ -178,9 +186,10 @@ class _Work:
             where = write_copy(self.cache, plan, self.options.output, baked.file, force=self.options.force)
         self._report(baked.file, plan, where, built)
 
-    def _tell(self, file: str, progress: Progress) -> None:
-        phase = f", {progress.phase} {progress.share:.0%}" if progress.phase else ""
-        self.console.say(f"{file}: {progress.seconds:.0f} s{phase}", level=0 if progress.is_heartbeat else 1)
+    def _tell(self, file: str, heard: Heard) -> None:
+        phase = f"{heard.phase} {heard.share:.0%}" if heard.phase else ""
+        self.progress.note(phase, f"to {self.cache.folder}")
+        self.console.say(f"{file}: {heard.seconds:.0f} s, {phase}", level=1)
 
     def _report(self, file: str, plan: Plan, where: Path, built: Built | None) -> None:
         took = f"built in {built.seconds:.1f} s" if built else "was there"

@@ -11,15 +11,21 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, TextIO
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edgecodec.errors import CannotWrite, EdgecodecError, InternalError
 
+if TYPE_CHECKING:
+    from edgecodec.cli.progress import Progress
+    from edgecodec.cli.progress_bar import Bar
 
-@dataclass(frozen=True)
+
+@dataclass
 class Console:
     """json: one object a line on standard output.
 
@@ -28,11 +34,13 @@ class Console:
 
     json: bool = False
     verbosity: int = 0
+    _bar: Bar | None = field(default=None, init=False, repr=False)
+    _lock: RLock = field(default_factory=RLock, init=False, repr=False)  # of the bar and of what is written beside it
 
     def say(self, line: str, level: int = 0) -> None:
         """A line for people, from this verbosity on."""
         if self.verbosity >= level:
-            _tell(line)
+            self._tell(line)
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """A result for machines, if they were asked for. Paths become text, and numbers that JSON lacks become null.
@@ -41,22 +49,22 @@ class Console:
         """
         if self.json:
             # Names of files can hold what standard output cannot.
-            _put(json.dumps(_finite(facts), default=_plain, ensure_ascii=True, allow_nan=False))
+            self._put(json.dumps(_finite(facts), default=_plain, ensure_ascii=True, allow_nan=False))
 
     def show(self, lines: Iterable[str]) -> None:
         """The text that a command was asked for, on standard output. Raises CannotWrite."""
         for line in lines:
-            _put(_visible(line))
+            self._put(_visible(line))
 
     def error(self, error: EdgecodecError, job: Mapping[str, str] | None = None) -> None:
         """A failure, for both. job: the `input` that was worked on and its `output`, where there are any."""
         if error.__cause__ is not None and (isinstance(error, InternalError) or self.verbosity >= 2):
             for line in "".join(traceback.format_exception(error.__cause__)).splitlines():
-                _tell(line)
+                self._tell(line)
         hint = f" hint: {error.hint}{'' if error.hint.endswith('?') else '.'}" if error.hint else ""
         offset = f" (at byte {error.offset})" if error.offset is not None else ""
         where = "".join(f"{place}: " for place in _places(error.where, job["input"] if job else None))
-        _tell(f"edgecodec: error: {where}{error.message}{offset}.{hint}")
+        self._tell(f"edgecodec: error: {where}{error.message}{offset}.{hint}")
         facts = {
             **(job or {}),
             "ok": False,
@@ -68,6 +76,77 @@ class Console:
         }
         with contextlib.suppress(CannotWrite):  # standard output may be what failed
             self.record(facts)
+
+    @contextmanager
+    def progress(
+        self,
+        title: str,
+        total: int = 1,
+        unit: str = "files",
+        *,
+        step_level: int = 0,
+        undisturbed: bool = False,
+    ) -> Iterator[Progress]:
+        """Tell how far the work in here has come.
+
+        title: what is done, in a word. total: how many `unit` there are, unless the work names its steps.
+        step_level: the verbosity from which on steps are lines. undisturbed: see Progress.
+        """
+        from edgecodec.cli.progress import Progress
+
+        progress = Progress(self, title, total, unit, step_level=step_level, undisturbed=undisturbed)
+        with progress.under_way():
+            yield progress
+
+    def draw_bar(self, title: str, share: float | None, words: Sequence[str]) -> None:
+        """As Bar.draw; a bar that is there keeps its title."""
+        from edgecodec.cli.progress_bar import Bar
+
+        with self._lock:
+            if self._bar is None:
+                self._bar = Bar(sys.stderr, title)
+            self._bar.draw(share, [_encodable(_visible(each), sys.stderr) for each in words])
+
+    def erase_bar(self) -> None:
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+
+    @contextmanager
+    def _beside_the_bar(self) -> Iterator[None]:
+        """What is written in here takes the place of the bar, which is drawn again below it."""
+        with self._lock:
+            if self._bar is None:
+                yield
+                return
+            self._bar.hide()
+            try:
+                yield
+            finally:
+                self._bar.show()
+
+    def _tell(self, line: str) -> None:
+        """A line on standard error, if anything can be written there: work goes on without an audience."""
+        with self._beside_the_bar():
+            try:
+                print(_encodable(_visible(line), sys.stderr), file=sys.stderr, flush=True)
+            except BrokenPipeError:
+                raise
+            except OSError:
+                abandon(sys.stderr)
+
+    def _put(self, line: str) -> None:
+        """A line on standard output."""
+        if sys.stdout is None:
+            raise CannotWrite("is closed", where="standard output")
+        with self._beside_the_bar() if sys.stdout.isatty() else contextlib.nullcontext():
+            try:
+                print(_encodable(line, sys.stdout), flush=True)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise CannotWrite(error.strerror or str(error), where="standard output") from error
 
 
 def occupy_standard_descriptors() -> None:
@@ -97,28 +176,6 @@ def abandon(stream: TextIO | None) -> None:
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):  # a stream that is no file
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _tell(line: str) -> None:
-    """A line on standard error, if anything can be written there: work goes on without an audience."""
-    try:
-        print(_encodable(_visible(line), sys.stderr), file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError:
-        abandon(sys.stderr)
-
-
-def _put(line: str) -> None:
-    """A line on standard output."""
-    if sys.stdout is None:
-        raise CannotWrite("is closed", where="standard output")
-    try:
-        print(_encodable(line, sys.stdout), flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CannotWrite(error.strerror or str(error), where="standard output") from error
 
 
 def _visible(line: str) -> str:

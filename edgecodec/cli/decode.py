@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-import edgecodec
 from edgecodec.cli.batch import Job, check_standard_output, make_folders, plan, split_output
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import DecoderKnobs, chosen
 from edgecodec.cli.one_picture import is_soon_done
+from edgecodec.cli.opening import Opening
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -31,9 +30,10 @@ from edgecodec.errors import EdgecodecError
 from edgecodec.files import STANDARD_STREAM
 
 if TYPE_CHECKING:
-    from edgecodec.cli.work import Done, Item
+    from edgecodec.cli.work import Item, Made
     from edgecodec.codec import Codec
     from edgecodec.decoded import Decoded
+    from edgecodec.steps import Parts
 
 _CONCATENABLE = ("ppm", "pgm", "pnm")
 
@@ -82,15 +82,11 @@ def decode(
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=picture_format in _CONCATENABLE)
         limits = size.limits()
         work = _Decoding(
-            bundle,
-            engine,
-            size,
+            Opening(bundle, engine, size, is_soon_done(jobs, bundle)),
             write.strip,
-            write.force,
             chosen(knobs),
             precision,
             formats,
-            is_soon_done(jobs, bundle),
         )
         for line in found.remarks(kinds):
             console.say(line)
@@ -105,55 +101,39 @@ def decode(
 
 @dataclass(frozen=True)
 class _Decoding:
-    """What to do with every file. formats: of pictures, by the name of the output.
+    """What to do with every file. formats: of pictures, by the name of the output."""
 
-    one_shot: whether there is one.
-    """
+    TITLE: ClassVar[str] = "decoding"
 
-    bundle: Path
-    engine: EngineOptions
-    size: SizeOptions
+    opening: Opening
     strip: bool
-    force: bool
     knobs: dict[str, float]
     precision: str | None
     formats: dict[str, str]
-    one_shot: bool
 
     def open(self, processes: int = 1) -> Codec:
-        return edgecodec.open_bundle(
-            self.bundle,
-            self.engine.checked_name(),
-            knobs=self.knobs,
-            precision=self.precision,
-            limits=self.size.limits(),
-            threads=self.engine.threads_each(processes),
-            engine_library=self.engine.engine_library,
-            engine_device=self.engine.engine_device,
-            one_shot=self.one_shot and processes == 1,
-            **self.size.room(processes),
-        )
+        return self.opening.codec(processes, knobs=self.knobs, precision=self.precision)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
-        results = codec.decode_many((item.source for item in items), errors="return")
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
+        results = codec.decode_many((item.source for item in items), errors="return", progress=progress)
         for item, decoded in zip(items, results, strict=True):
             try:
-                outcome: Done | Exception = (
-                    decoded if isinstance(decoded, EdgecodecError) else self._write(item, decoded)
+                made: Made | Exception = (
+                    decoded if isinstance(decoded, EdgecodecError) else self._as_file(item, decoded)
                 )
             except Exception as error:
-                outcome = error
-            yield outcome
+                made = error
+            yield made
 
-    def _write(self, item: Item, decoded: Decoded) -> Done:
-        from edgecodec import files, picture_writing
-        from edgecodec.cli.work import Done
+    def _as_file(self, item: Item, decoded: Decoded) -> Made:
+        from edgecodec import picture_writing
+        from edgecodec.cli.work import Done, Made
 
-        job = item.job
         written = decoded.without_metadata() if self.strip else decoded
-        data, notes = picture_writing.as_file(written, self.formats[job.output])
-        files.write(job.output, data, force=self.force)
-        return Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes)
+        data, notes = picture_writing.as_file(written, self.formats[item.job.output])
+        return Made(data, Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes, len(data)))
 
 
 def _format_of(job: Job) -> str:

@@ -101,6 +101,8 @@ def _clock(clock: Clock) -> str:
 
 
 def _engine(engine: EngineState) -> str:
+    if engine.usable and engine.needs is not None:
+        return f"engine {engine.name}: usable on {engine.device}; needs {engine.needs}"
     if engine.usable:
         return f"engine {engine.name}: works, {engine.version} on {engine.device}, {engine.seconds:.1f} s to start"
     hint = f"; {engine.hint}" if engine.hint else ""

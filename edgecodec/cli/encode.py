@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
-import edgecodec
 from edgecodec.cli.batch import (
     Job,
     check_standard_output,
@@ -21,6 +20,7 @@ from edgecodec.cli.batch import (
 )
 from edgecodec.cli.knob_options import EncoderKnobs, chosen
 from edgecodec.cli.one_picture import is_soon_done
+from edgecodec.cli.opening import Opening
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -38,9 +38,11 @@ from edgecodec.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec.cli.inputs import Kinds
-    from edgecodec.cli.work import Done, Item
+    from edgecodec.cli.work import Item, Made
     from edgecodec.codec import Codec
+    from edgecodec.limits import Limits
     from edgecodec.picture import AlphaChannel
+    from edgecodec.steps import Parts
 
 SUFFIX = ".edgc"
 PICTURE_SUFFIXES = frozenset(
@@ -109,12 +111,11 @@ def encode(
         require_one_each(labels, jobs, "--labels")
         require_one_each(keep, jobs, "--keep")
         check_standard_output(jobs, talk.json, batch.jobs, concatenable=False)
+        one_shot = target_bpp is None and is_soon_done(jobs, bundle)  # a search encodes it many times
         work = _Encoding(
-            bundle,
-            engine,
-            size,
+            Opening(bundle, engine, size, one_shot),
+            limits,
             write.strip,
-            write.force,
             alpha_channel,
             chosen(knobs),
             target_bpp,
@@ -123,7 +124,6 @@ def encode(
             classes,
             seed,
             precision,
-            one_shot=target_bpp is None and is_soon_done(jobs, bundle),  # a search encodes it many times
         )
         for line in found.remarks(kinds):
             console.say(line)
@@ -137,16 +137,13 @@ def encode(
 
 @dataclass(frozen=True)
 class _Encoding:
-    """What to do with every picture. classes: those to keep, where no mask says it.
+    """What to do with every picture. classes: those to keep, where no mask says it."""
 
-    one_shot: whether there is one, and it is encoded once.
-    """
+    TITLE: ClassVar[str] = "encoding"
 
-    bundle: Path
-    engine: EngineOptions
-    size: SizeOptions
+    opening: Opening
+    limits: Limits
     strip: bool
-    force: bool
     alpha_channel: AlphaChannel
     knobs: dict[str, float]
     target_bpp: float | None
@@ -155,35 +152,26 @@ class _Encoding:
     classes: list[str]
     seed: int | None
     precision: str | None
-    one_shot: bool
 
     def open(self, processes: int = 1) -> Codec:
-        return edgecodec.open_bundle(
-            self.bundle,
-            self.engine.checked_name(),
-            encode_precision=self.precision,
-            limits=self.size.limits(),
-            threads=self.engine.threads_each(processes),
-            engine_library=self.engine.engine_library,
-            engine_device=self.engine.engine_device,
-            one_shot=self.one_shot and processes == 1,
-            **self.size.room(processes),
-        )
+        return self.opening.codec(processes, encode_precision=self.precision)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for item in items:
             try:
-                outcome: Done | Exception = self._encode(codec, item)
+                made: Made | Exception = self._encode(codec, item, progress)
             except Exception as error:
-                outcome = error
-            yield outcome
+                made = error
+            yield made
 
-    def _encode(self, codec: Codec, item: Item) -> Done:
-        from edgecodec import files, picture
-        from edgecodec.cli.work import Done
+    def _encode(self, codec: Codec, item: Item, progress: Parts | None) -> Made:
+        from edgecodec import picture
+        from edgecodec.cli.work import Done, Made
 
         job = item.job
-        source = picture.read(item.source, self.size.limits(), self.alpha_channel)
+        source = picture.read(item.source, self.limits, self.alpha_channel)
         encoded = codec.encode(
             source.without_metadata() if self.strip else source,
             labels=companion(self.labels, job),
@@ -191,9 +179,12 @@ class _Encoding:
             knobs=self.knobs,
             target_bpp=self.target_bpp,
             seed=self.seed,
+            progress=progress,
         )
-        files.write(job.output, encoded.data, force=self.force)
-        return Done(encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes)
+        told = Done(
+            encoded.info, encoded.timings, encoded.tiles, encoded.engine, encoded.notes, written=len(encoded.data)
+        )
+        return Made(encoded.data, told)
 
 
 def _kinds() -> Kinds:

@@ -18,7 +18,8 @@ from edgecodec.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from edgecodec.cli.console import Console
-    from edgecodec_evaluate.run import Progress
+    from edgecodec.cli.progress import Progress
+    from edgecodec_evaluate.run import Progress as Measured
 
 
 @with_groups
@@ -75,11 +76,13 @@ def evaluate(
             if run.done:
                 console.say(f"{output}: going on from {run.done} of {run.total} measurements")
             tally = Tally(console, len(run.pictures))
-            for name, path in run.pictures.items():
-                with tally.attempt(Job(str(path), str(output))):
-                    for note in run.measure(name, lambda progress: _tell(console, progress)):
-                        console.say(f"{name}: {note}")
-                    console.say(f"{name}: {run.done} of {run.total} measurements are there")
+            with console.progress("evaluating") as progress:
+                progress.part(run.done, run.total, "measurement")
+                for name, path in run.pictures.items():
+                    with tally.attempt(Job(str(path), str(output))):
+                        for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
+                            console.say(f"{name}: {note}")
+                        console.say(f"{name}: {run.done} of {run.total} measurements are there")
             status = tally.exit_status()
             if run.complete:
                 console.say(f"drawing {output}")
@@ -100,5 +103,6 @@ def _pictures(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in map(Path, files_of([str(folder)], taken.__contains__))}
 
 
-def _tell(console: Console, progress: Progress) -> None:
-    console.say(f"{progress.done}/{progress.total} {progress.text}", level=1)
+def _tell(console: Console, progress: Progress, measured: Measured) -> None:
+    console.say(f"{measured.done}/{measured.total} {measured.text}", level=1)
+    progress.part(measured.done, measured.total, "measurement")

@@ -25,11 +25,11 @@ def export(
     *,
     talk: TalkOptions,
 ) -> None:
-    """Turn a checkpoint into a bundle. Needs edgecodec[export]."""
+    """Turn checkpoints into a bundle. Needs edgecodec[export]."""
     with reporting(talk) as console:
         from edgecodec_export.checkpoint_files import examine
 
-        for checkpoint in filter(None, (options.checkpoint, options.mse_checkpoint)):
+        for checkpoint in (*options.checkpoints, *(options.mse_checkpoints or ())):
             examine(checkpoint)  # a wrong path is said before torch is loaded, which takes seconds
         for folder in filter(None, (options.calibration, options.entropy_from)):
             if not folder.is_dir():
@@ -43,7 +43,8 @@ def export(
             ) from error
         names = None if precision is None else [name.strip() for name in precision.split(",")]
         asked = replace(options, knobs=lists(knobs), precision=names)
-        report = export_bundle(asked, progress=console.say)
+        with console.progress("exporting") as progress:
+            report = export_bundle(asked, progress=progress.follow)
         for line in summary(report):
             console.say(line)
         console.record({"ok": True, **asdict(report)})

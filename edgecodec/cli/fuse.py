@@ -22,7 +22,9 @@ def fuse(options: FuseOptions, knobs: GraphKnobs, talk: TalkOptions) -> None:
             raise EngineUnavailable(
                 f"fuse needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        for graph in fuse_bundle(replace(options, knobs=lists(knobs)), lambda name: console.say(name, level=1)):
+        with console.progress("fusing", step_level=1) as progress:
+            graphs = fuse_bundle(replace(options, knobs=lists(knobs)), progress.follow)
+        for graph in graphs:
             output = options.folder() / graph.file
             console.say(f"{output}  {graph.size / 1e6:.1f} MB")
             console.record({"ok": True, "output": output, **asdict(graph)})

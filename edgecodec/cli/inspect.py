@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,31 +10,33 @@ import typer
 import edgecodec
 from edgecodec import engine_registry
 from edgecodec.cli.batch import Job, Tally
+from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
-from edgecodec.cli.shared_options import TalkOptions
-from edgecodec.description import INDEX, MANIFEST
+from edgecodec.cli.shared_options import Recursive, TalkOptions
 from edgecodec.files import STANDARD_STREAM
 from edgecodec.limits import ANY
-
-_SUFFIX = ".edgc"
 
 
 @with_groups
 def inspect(
+    *,
     inputs: Annotated[
         list[str], typer.Argument(metavar="FILE|BUNDLE|FOLDER...", help="Coded pictures, bundles, or folders of them.")
     ],
+    recursive: Recursive = False,
     talk: TalkOptions,
 ) -> None:
     """What files and bundles say about themselves. Loads no engine and has no limits."""
     from edgecodec.bundle import BundleInfo
+    from edgecodec.cli.inputs import Kinds, gather
     from edgecodec.cli.inspect_text import bundle_lines, file_lines, files_table, sections
     from edgecodec.container import FileInfo
     from edgecodec.inspection import entropy_cost
 
     with reporting(talk) as console:
-        paths = [path for given in inputs for path in _expand(given)]
+        found = gather(inputs, None, Kinds(frozenset((SUFFIX,)), frozenset(), bundles=True), recursive)
+        paths = [each.path for each in found.found]
         engines = engine_registry.installed_backends()
         tally = Tally(console, len(paths))
         pictures: dict[str, FileInfo] = {}
@@ -59,19 +60,3 @@ def inspect(
         if not talk.json and pictures:
             console.show(files_table(pictures) if len(pictures) > 1 else file_lines(*next(iter(pictures.items()))))
         raise typer.Exit(tally.exit_status())
-
-
-def _expand(given: str) -> list[str]:
-    """The coded pictures and the bundles in a folder that is no bundle; else what is given."""
-    folder = Path(given)
-    if given == STANDARD_STREAM or not folder.is_dir() or _is_bundle(folder):
-        return [given]
-    try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() == _SUFFIX or _is_bundle(path))
-    except OSError:
-        return [given]  # reading it will say why
-    return list(map(str, found)) or [given]
-
-
-def _is_bundle(path: Path) -> bool:
-    return (path / INDEX).exists() or (path / MANIFEST).exists()

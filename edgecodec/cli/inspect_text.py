@@ -62,8 +62,8 @@ def bundle_lines(
     """A bundle. costs: of each of its entropy models (`edgecodec.inspection.entropy_cost`). engines: installed here."""
     yield f"{name}: {' '.join(filter(None, (info.family, info.preset)))}, schema {info.schema}"
     rows: list[tuple[str, str]] = []
-    for model in info.models:
-        rows += [("model", line) for line in _model(model)]
+    for number, model in enumerate(info.models):
+        rows += [("model" if len(info.models) == 1 else "models", line) for line in _model(model, info.quality(number))]
     rows += [("knobs", _knob(knob)) for knob in info.knobs] or [("knobs", "none")]
     rows += [("graphs", line) for line in _graphs(info)]
     rows += [("tiles", line) for line in _tiles(info)]
@@ -87,14 +87,16 @@ def bundle_lines(
         )
 
 
-def _model(model: Model) -> Iterator[str]:
+def _model(model: Model, quality: float | None) -> Iterator[str]:
+    """quality: that chooses it, where there are several."""
     latents = ", ".join(
         f"{latent.name} {latent.channels} channels at 1/{latent.stride}"
         for latent in model.encoder_latents
         if latent.name not in model.side_inputs
     )
     noise = f", noise {model.noise.channels} channels at 1/{model.noise.stride}" if model.noise else ""
-    yield f"{model.id}: {latents}{noise}; sides in multiples of {model.alignment} pixels"
+    chosen = "" if quality is None else f"quality {decimal(quality)}, about {model.rate:.3g} bits per pixel, "
+    yield f"{chosen}{model.id}: {latents}{noise}; sides in multiples of {model.alignment} pixels"
     for side_input in model.side_inputs.values():
         if side_input.kind == "mask":
             yield "takes a mask of what to keep"

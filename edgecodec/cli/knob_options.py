@@ -45,6 +45,21 @@ class DecoderKnobs:
 
 
 @dataclass(frozen=True)
+class PointKnobs:
+    """Lists of values of a decoder's knobs. None: every value that was baked."""
+
+    alpha: Annotated[str | None, Option(metavar="A,A...", help="Decodes of this realism. [default: all exported]")] = (
+        None
+    )
+    beta: Annotated[str | None, Option(metavar="B,B...", help="Decodes of this realism. [default: all exported]")] = (
+        None
+    )
+    knob: Annotated[
+        list[str] | None, Option(metavar="NAME=V,V...", help="Values of any knob of the decoder; see inspect.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class EitherKnobs:
     """Knobs of the encoder or the decoder, whichever is at work."""
 
@@ -82,7 +97,7 @@ class GraphKnobs:
     ] = None
 
 
-_Options = EncoderKnobs | DecoderKnobs | EitherKnobs | BakedKnobs | GraphKnobs
+_Options = EncoderKnobs | DecoderKnobs | PointKnobs | EitherKnobs | BakedKnobs | GraphKnobs
 
 
 def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, float]:
@@ -92,7 +107,7 @@ def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, floa
     return _merged(shorthands, general)
 
 
-def lists(options: BakedKnobs | GraphKnobs) -> dict[str, tuple[float, ...]]:
+def lists(options: PointKnobs | BakedKnobs | GraphKnobs) -> dict[str, tuple[float, ...]]:
     """Lists of values by knob. Raises InvalidArgument."""
     shorthands = {name: parse_numbers(text, f"--{name}") for name, text in _shorthands(options) if text is not None}
     general = {name: parse_numbers(text, f"--knob {name}") for name, text in _general(options).items()}

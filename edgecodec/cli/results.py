@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 def say_what_opened(codec: Codec, console: Console) -> None:
     info = codec.info
-    models = ", ".join(model.id for model in info.models)
-    console.say(f"bundle: {info.family} {info.preset}, model {models}", level=1)
+    models = f"model{'s' * (len(info.models) > 1)} {', '.join(model.id for model in info.models)}"
+    console.say(f"bundle: {info.family} {info.preset}, {models}", level=1)
 
 
-def report(console: Console, job: Job, result: Done) -> None:
+def report(console: Console, job: Job, result: Done, told: set[tuple[str, str]]) -> None:
+    """told: engines that were passed over, and why, of which something was said. It grows."""
     info, timings, tiles, engine = result.info, result.timings, result.tiles, result.engine
     seconds = asdict(timings)
     console.say(
@@ -34,7 +35,9 @@ def report(console: Console, job: Job, result: Done) -> None:
         )
     console.say(f"  engine: {engine.name} {engine.version} on {engine.device}, {engine.precision}", level=1)
     for name, reason in engine.passed_over:
-        console.say(f"  not {name}: {reason}", level=1)
+        if (name, reason) not in told:
+            console.say(f"  not {name}: {reason}", level=1)
+    told.update(engine.passed_over)
     console.say("  file: " + ", ".join(f"{name} {value}" for name, value in asdict(info).items()), level=2)
     facts: dict[str, Any] = {
         "input": job.input,

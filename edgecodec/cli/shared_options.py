@@ -26,6 +26,8 @@ Output = Annotated[
     Option("--output", "-o", metavar="OUT", help="File, folder/, or - for standard output. [default: beside IN]"),
 ]
 
+Recursive = Annotated[bool, Option("--recursive", "-r", help="Folders of folders too.")]
+
 
 def _threads(text: str) -> int | None:
     if text == "all":
@@ -48,6 +50,14 @@ Threads = Annotated[
 ]
 
 
+EngineLibrary = Annotated[
+    str | None, Option(metavar="PATH", help="Plugin of ONNX Runtime that has the engine: a library or a package.")
+]
+EngineDevice = Annotated[
+    str | None, Option(metavar="NAME", help="Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]")
+]
+
+
 def _engine_help() -> str:
     *others, last = engine_registry.engine_names()
     return f"{', '.join(others)} or {last}."
@@ -60,12 +70,8 @@ class EngineOptions:
     engine: Annotated[str, Option(metavar="NAME", help=_engine_help(), autocompletion=engine_registry.engine_names)] = (
         engine_registry.AUTO
     )
-    engine_library: Annotated[
-        str | None, Option(metavar="PATH", help="Plugin of ONNX Runtime that has the engine: a library or a package.")
-    ] = None
-    engine_device: Annotated[
-        str | None, Option(metavar="NAME", help="Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]")
-    ] = None
+    engine_library: EngineLibrary = None
+    engine_device: EngineDevice = None
     threads: Threads = None
 
     def threads_each(self, processes: int) -> int | None:
@@ -117,7 +123,7 @@ class SizeOptions:
 class BatchOptions:
     """Which files of many, and by how many processes."""
 
-    recursive: Annotated[bool, Option("--recursive", "-r", help="Folders of folders too.")] = False
+    recursive: Recursive = False
     listed: Annotated[
         str | None, Option("--list", metavar="FILE", help="More inputs: a file with one name a line, or -.")
     ] = None

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.pace import rate
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.shared_options import TalkOptions, Threads
 from edgecodec.cli.signals import asking_first
 from edgecodec.errors import EngineUnavailable, InvalidArgument
+from edgecodec.steps import Step
 
 if TYPE_CHECKING:
     from edgecodec.cli.console import Console
+    from edgecodec.cli.progress import Progress
     from edgecodec_train.events import Event
 
 
@@ -75,7 +78,10 @@ def train(
             stopping.signal = number
 
         # The first signal ends the run after the step at hand, with its state saved; a second one ends it at once.
-        with asking_first(stop, "SIGINT", "SIGTERM", "SIGHUP"):
+        with (
+            asking_first(stop, "SIGINT", "SIGTERM", "SIGHUP"),
+            console.progress("training") as progress,
+        ):
             complete = train_recipe(
                 recipe,
                 data,
@@ -84,14 +90,14 @@ def train(
                 changes=changes or (),
                 device=device,
                 stopping=stopping,
-                report=lambda event: _tell(console, event),
+                report=lambda event: _tell(console, progress, event),
             )
         console.record({"ok": True, "checkpoints": complete, "stopped": stopping.reason()})
         if stopping.signal is not None:
             raise typer.Exit(128 + stopping.signal)
 
 
-def _tell(console: Console, event: Event) -> None:
+def _tell(console: Console, progress: Progress, event: Event) -> None:
     """One line for people, one object for machines."""
     from edgecodec_train import events
 
@@ -100,10 +106,9 @@ def _tell(console: Console, event: Event) -> None:
         return
     match event:
         case events.Progress():
-            console.say(
-                f"{event.stage} {event.step}/{event.steps}  loss {event.loss:.4f}  "
-                f"{event.steps_per_second:.2f} steps/s, {_duration(event.seconds_left)} left in this stage"
-            )
+            progress.follow(Step(f"stage {event.stage}"))
+            progress.note(f"loss {event.loss:.4f}", rate(event.steps_per_second, "steps"))
+            progress.part(event.step, event.steps, "step")
             return
         case events.Scored():
             shown = "  ".join(
@@ -123,8 +128,3 @@ def _tell(console: Console, event: Event) -> None:
 
 def _skipped(steps: int) -> str:
     return f", {steps} steps skipped for a bad loss" if steps else ""
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min" if minutes else "<1 min"

@@ -22,6 +22,8 @@ def triton(options: TritonOptions, knobs: GraphKnobs, talk: TalkOptions) -> None
             raise EngineUnavailable(
                 f"triton needs {error.name}, which is not installed", hint="pip install 'edgecodec[export]'"
             ) from error
-        for model in write_repository(replace(options, knobs=lists(knobs)), lambda name: console.say(name, level=1)):
+        with console.progress("writing", step_level=1) as progress:
+            models = write_repository(replace(options, knobs=lists(knobs)), progress.follow)
+        for model in models:
             console.say(f"{options.output / model.name}  {model.size / 1e6:.1f} MB")
             console.record({"ok": True, "output": options.output / model.name, **asdict(model)})

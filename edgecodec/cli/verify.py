@@ -28,20 +28,24 @@ def verify(
         from edgecodec.verify import verify as checks_of
 
         failed = hashes = 0
-        checks = checks_of(
-            bundle,
-            engine.checked_name(),
-            engine.threads,
-            engine_library=engine.engine_library,
-            engine_device=engine.engine_device,
-            precision=precision,
-        )
-        for check in checks:
-            failed += not check.passed
-            folded = check.is_hash and check.passed  # a bundle may have hundreds of files
-            hashes += folded
-            console.say(f"{'ok    ' if check.passed else 'FAILED'} {check.subject}: {check.detail}", level=int(folded))
-            console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})
+        # What is checked is told once it has been.
+        with console.progress("verifying", step_level=2) as progress:
+            checks = checks_of(
+                bundle,
+                engine.checked_name(),
+                engine.threads,
+                engine_library=engine.engine_library,
+                engine_device=engine.engine_device,
+                precision=precision,
+                progress=progress.follow,
+            )
+            for check in checks:
+                failed += not check.passed
+                folded = check.is_hash and check.passed  # a bundle may have hundreds of files
+                hashes += folded
+                passed = "ok    " if check.passed else "FAILED"
+                console.say(f"{passed} {check.subject}: {check.detail}", level=int(folded))
+                console.record({"subject": check.subject, "ok": check.passed, "detail": check.detail})
         console.say(f"ok     size and SHA-256 of {hashes} files")
         if failed:
             raise VerificationFailed(

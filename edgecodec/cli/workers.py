@@ -1,8 +1,8 @@
 """Work in several processes. Each opens the codec once; each picture is written by the process that worked on it.
 
-A process gets its next picture when it has told of the last one, so nothing piles up before a slow one, and no picture
-is begun that is far ahead of what has been told. One that dies takes the picture with it that it worked on, and no
-other: a new process goes on. Signals of the terminal reach the first process alone, which ends the others.
+A process gets its next picture when it writes the last one, so nothing piles up before a slow one, and no picture is
+begun that is far ahead of what has been told. One that dies takes the picture with it that it worked on, and no other:
+a new process goes on. Signals of the terminal reach the first process alone, which ends the others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
@@ -18,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 
 from edgecodec.cli.signals import CLEANUP_SECONDS, leaving_threads_behind, unwinding_on
 from edgecodec.cli.work import Done, Item, Work
+from edgecodec.cli.writing import Writer
 from edgecodec.errors import EdgecodecError, EngineFailed, InternalError, OutOfMemory, typed
 
 #: Pictures, for each process, that may be done before an earlier one is.
@@ -27,27 +29,31 @@ _OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP} if sys.platform != "win32" els
 
 
 def in_processes(work: Work, items: Sequence[Item], processes: int) -> Generator[Done | Exception, None, None]:
-    """The outcome of every item, in order, as `work.each` gives it.
+    """The outcome of every item, in order, when its output is written.
 
     Ends all processes when it is closed, and raises what opening a codec raises.
     """
     workers: list[_Worker] = []
     done: dict[int, Done | Exception] = {}
-    begun = told = 0
+    waiting = deque(range(len(items)))
+    told = 0
     try:
         workers += [_Worker(work, processes) for _ in range(processes)]
         while told < len(items):
             for place, worker in enumerate(workers):
-                if worker.number is None and begun < min(len(items), told + AHEAD * processes):
+                if worker.number is None and waiting and waiting[0] < told + AHEAD * processes:
                     if worker.gone:
                         workers[place] = worker = _Worker(work, processes)
-                    worker.take(begun, items[begun])
-                    begun += 1
-            answers = wait([worker.connection for worker in workers if worker.number is not None])
+                    number = waiting.popleft()
+                    worker.take(number, items[number])
+            answers = wait([worker.connection for worker in workers if worker.is_busy()])
             for worker in workers:
                 if worker.connection in answers:
-                    number, outcome = worker.outcome()
-                    done[number] = outcome
+                    for number, outcome in worker.heard():
+                        if outcome is None:
+                            waiting.appendleft(number)
+                        else:
+                            done[number] = outcome
             while told in done:
                 yield done.pop(told)
                 told += 1
@@ -56,7 +62,11 @@ def in_processes(work: Work, items: Sequence[Item], processes: int) -> Generator
 
 
 class _Worker:
-    """One process. number: of the item that it works on, or None. gone: whether it has ended by itself."""
+    """One process.
+
+    number: of the item that it works on, or None. writing: of the one before, while its output is being written. gone:
+    whether it has ended by itself.
+    """
 
     def __init__(self, work: Work, processes: int) -> None:
         context = get_context("spawn")  # a fork would copy the threads of an engine badly
@@ -66,6 +76,7 @@ class _Worker:
             self.process.start()
         other.close()
         self.number: int | None = None
+        self.writing: int | None = None
         self.gone = False
 
     def take(self, number: int, item: Item) -> None:
@@ -75,21 +86,37 @@ class _Worker:
         except BrokenPipeError:  # told as its outcome
             self.gone = True
 
-    def outcome(self) -> tuple[int, Done | Exception]:
-        """Of the item that was taken, with its number. Raises what opening the codec raised."""
-        assert self.number is not None
-        number, self.number = self.number, None
+    def is_busy(self) -> bool:
+        return self.number is not None or self.writing is not None
+
+    def heard(self) -> Iterator[tuple[int, Done | Exception | None]]:
+        """What became of items, by their numbers: None of one that has to be done again.
+
+        Raises what opening the codec raised.
+        """
         try:
-            opened, outcome, raised_at = self.connection.recv()
+            message = self.connection.recv()
         except (EOFError, OSError):
             self.gone = True
             self.process.join(CLEANUP_SECONDS)
-            return number, _death(self.process.exitcode)
+            ended, again = (self.writing, None) if self.number is None else (self.number, self.writing)
+            self.number = self.writing = None
+            if ended is not None:
+                yield ended, _death(self.process.exitcode)
+            if again is not None:
+                yield again, None
+            return
+        if message is None:
+            self.number, self.writing = None, self.number
+            return
+        opened, outcome, raised_at = message
         if raised_at:
             outcome.__cause__ = _Elsewhere(raised_at)
         if not opened:
             raise outcome
-        return number, outcome
+        assert self.writing is not None
+        number, self.writing = self.writing, None
+        yield number, outcome
 
 
 def _death(status: int | None) -> EdgecodecError:
@@ -128,14 +155,21 @@ def _keeping_terminal_signals() -> Iterator[None]:
 
 
 def _serve(connection: Connection, work: Work, processes: int) -> None:
-    """What a process does, until its pipe ends."""
+    """What a process does, until its pipe ends. It sends None before it writes an output, and what came of it after."""
+
+    def tell(outcome: Done | Exception) -> None:
+        connection.send((True, *_portable(outcome)))
+
     warnings.simplefilter("ignore")
     with leaving_threads_behind(), unwinding_on("SIGTERM"):
         try:
-            with work.open(processes) as codec:
+            with work.open(processes) as codec, Writer(tell) as writer:
                 while True:
-                    (outcome,) = work.each(codec, [connection.recv()])
-                    connection.send((True, *_portable(outcome)))
+                    item = connection.recv()
+                    (made,) = work.each(codec, [item])
+                    writer.wait()
+                    connection.send(None)
+                    writer.take(item, made)
         except (EOFError, BrokenPipeError):  # nobody waits for more
             return
         except Exception as error:

@@ -70,10 +70,17 @@ def _on_gpu(nvidia: Nvidia, engines: tuple[EngineState, ...], *, is_jetson: bool
             f"The NVIDIA driver cannot be used: {nvidia.problem}. In a container, start it with the NVIDIA runtime "
             "(docker run --gpus all)."
         )
-    elif not any(engine.usable and engine.device != _ON_THE_PROCESSOR for engine in engines):
+    else:
+        gpu = nvidia.gpus[0].name
         build = "a build of onnxruntime-gpu for Jetson" if is_jetson else "onnxruntime-gpu"
-        plans = ", or make plans for TensorRT with edgecodec build" if nvidia.tensorrt else ""
-        yield f"No engine uses the {nvidia.gpus[0].name}: install {build} instead of onnxruntime{plans}."
+        using = [engine for engine in engines if engine.usable and engine.device != _ON_THE_PROCESSOR]
+        if not using:
+            yield f"No engine uses the {gpu}: install {build} instead of onnxruntime."
+        elif all(engine.needs for engine in using):
+            yield (
+                f"The {gpu} is used only for what was prepared: {using[0].name} needs {using[0].needs}. "
+                f"For everything else, install {build} instead of onnxruntime."
+            )
 
 
 def _on_jetson(jetson: Jetson) -> Iterator[str]:

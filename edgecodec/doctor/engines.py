@@ -1,4 +1,7 @@
-"""Which engines work here: each loads and runs a graph of one node, in a process of its own."""
+"""Which engines work here: each loads and runs a graph of one node, in a process of its own.
+
+An engine that runs only what was prepared for it, like plans, has nothing to run; loading its library has to do.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,15 @@ _RELU = bytes.fromhex(
 )
 GRAPH = Graph(Path("relu.onnx"), _RELU, (Port("x", 1, 8),), (Port("y", 1, 8),))
 
+_USABLE: dict[str, Any] = {"usable": True, "problem": None, "hint": None}
+
 
 @dataclass(frozen=True)
 class EngineState:
-    """usable: whether it ran. version, device: of what ran, else None. problem, hint: why it did not. seconds: until
-    then, the start of the process and the import of the engine's library included.
+    """usable: whether it ran, or could with what it needs. needs: of each bundle, like a plan; None for nothing.
+
+    version, device: of what ran; where something is needed, the kind of device alone. problem, hint: why it is not
+    usable. seconds: until then, the start of the process and the import of the engine's library included.
     """
 
     name: str
@@ -37,6 +44,7 @@ class EngineState:
     problem: str | None
     hint: str | None
     seconds: float
+    needs: str | None = None
 
 
 def engine_states(patience: float) -> tuple[EngineState, ...]:
@@ -70,6 +78,9 @@ def try_engine(name: str) -> dict[str, Any]:
 
     try:
         engine_registry.require_engine(name)
+        needs, device = engine_registry.preparation(name)
+        if needs:
+            return {**_USABLE, "version": None, "device": device, "needs": needs}
         with closing(engine_registry.open_engine(name, GRAPH, Options(threads=1))) as engine:
             result = engine.run({"x": np.full((1, 1, 8, 8), -1, np.float32)})["y"]
             running = engine.describe()
@@ -77,13 +88,7 @@ def try_engine(name: str) -> dict[str, Any]:
         return _unusable(error.message, error.hint)
     if np.any(result != 0):
         return _unusable("computes something else than was asked", "use another engine on this device")
-    return {
-        "usable": True,
-        "version": running.version,
-        "device": running.device,
-        "problem": None,
-        "hint": None,
-    }
+    return {**_USABLE, "version": running.version, "device": running.device}
 
 
 def _unusable(problem: str, hint: str | None) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class OnnxRuntime(Engine):
                 # A fallback is a second try on the processor, whatever the first was on, and is announced on standard
                 # output.
                 return runtime.InferenceSession(
-                    _source(settings, graph),
+                    _source(runtime, settings, graph),
                     sess_options=settings,
                     providers=[(provider, chosen)] if chosen else [provider],
                     enable_fallback=0,
@@ -226,19 +226,6 @@ def import_runtime() -> Any:
     return onnxruntime
 
 
-def _path_of(graph: Graph) -> str:
-    """Raise EngineFailed where ONNX Runtime, which takes paths as text, cannot be told where the graph is."""
-    try:
-        str(graph.path).encode()
-        return str(graph.path)
-    except UnicodeEncodeError as error:
-        raise EngineFailed(
-            "ONNX Runtime opens no file whose path is not UTF-8",
-            where=str(graph.path),
-            hint="rename the folder, or link to it",
-        ) from error
-
-
 def _cancel_loading(settings: Any) -> None:
     """End the making of a session with these `settings` at its next step, where ONNX Runtime can (1.21 and newer)."""
     if hasattr(settings, "set_load_cancellation_flag"):
@@ -258,18 +245,19 @@ def _silenced(runtime: Any) -> Iterator[None]:
         runtime.set_default_logger_severity(_WARNING)
 
 
-def _source(settings: Any, graph: Graph) -> bytes | str:
-    """What a session is made of, and into `settings` what it takes of other files.
+def _source(runtime: Any, settings: Any, graph: Graph) -> bytes:
+    """What a session is made of, and into `settings` the weights that it would look for in other files.
 
-    ONNX Runtime is given bytes, so that it opens no file by itself, whatever it finds in the graph. Mapped weights cost
-    it as little memory as files that it opens. Before 1.24 it takes no weights; there it opens them by the names that
-    the bundle has checked, and follows links as the caches of model hubs hold them.
+    ONNX Runtime is given memory alone, so that it opens no file by itself, whatever it finds in the graph, and computes
+    with what was checked. It gets the weights as tensors, by name, like in native code: as contents of files, which it
+    takes since 1.24, they would cost it twice as much.
     """
     if graph.weights:
-        if not hasattr(settings, "add_external_initializers_from_files_in_memory"):
-            return _path_of(graph)
-        contents = [*graph.weights.values()]
-        settings.add_external_initializers_from_files_in_memory([*graph.weights], contents, [*map(len, contents)])
+        from edgecodec_engines.weights_in_memory import tensors_by_name
+
+        tensors = dict(tensors_by_name(graph.data, graph.weights))
+        values = [runtime.OrtValue.ortvalue_from_numpy(each) for each in tensors.values()]
+        settings.add_external_initializers([*tensors], values)
     # Where it would look for weights that it was not given: in no folder, rather than in the current one.
     settings.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     settings.add_session_config_entry("session.load_model_format", "ONNX")

@@ -63,7 +63,8 @@ class TensorRTEngine(Engine):
 
         tensorrt, module = find_tensorrt(_MODULES[variant])
         device = first_device()
-        plan, data = take_plan(graph, tensorrt, target_of(tensorrt, device), only_verified=options.only_verified)
+        target = target_of(tensorrt, device)
+        plan, data = take_plan(graph, tensorrt, target, options.shapes, only_verified=options.only_verified)
         gpu = _gpu()
         with gpu.current():
             loaded = _Plan(gpu, module, tensorrt, data, graph)
@@ -109,6 +110,7 @@ BACKEND = Backend(
     ),
     TensorRTEngine,
     modules=tuple(_MODULES.values()),
+    preparation="a plan: edgecodec build BUNDLE",
 )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgecodec_export.fused.writing import FusedGraph, fuse_bundle
     from edgecodec_export.options import ExportOptions, FuseOptions, TritonOptions
     from edgecodec_export.pipeline import export_bundle
-    from edgecodec_export.report import ExportReport
+    from edgecodec_export.report import ExportReport, ReportedModel
     from edgecodec_export.triton.repository import TritonModel, write_repository
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ExportReport",
     "FuseOptions",
     "FusedGraph",
+    "ReportedModel",
     "TritonModel",
     "TritonOptions",
     "export_bundle",
@@ -32,6 +33,7 @@ _HOMES = {
     "ExportReport": "report",
     "FuseOptions": "options",
     "FusedGraph": "fused.writing",
+    "ReportedModel": "report",
     "TritonModel": "triton.repository",
     "TritonOptions": "options",
     "export_bundle": "pipeline",

@@ -25,22 +25,27 @@ def family_names() -> list[str]:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """One export of a checkpoint, or a pair of them, to the bundle `output`.
+    """One export to the bundle `output`.
 
-    mse_checkpoint: a decoder trained for fidelity on the same encoder; the bundle then holds decoders interpolated
-    between the two. knobs: the values to bake by name; knobs that are not named get the family's own choice. family:
-    the checkpoint's family, for files that are not recognised. calibration: a folder of photographs. entropy_from: a
-    bundle of the same checkpoint whose entropy model to keep, so that the files it has coded decode with the new one.
-    precision: those of the graphs; None for PRECISIONS, of which those whose graphs miss their bounds are left out. One
-    that is named is exported, or is an error. fused: write the decoders as fused graphs too, to the folder FUSED of the
-    bundle. triton: write them as models to this repository too, as `TritonOptions` does by default. force: replace a
-    bundle, and models, that are there.
+    checkpoints: one; or several of one family and of several rates, of which encoding chooses by `quality`, 0 for the
+    lowest rate. mse_checkpoints: to each a decoder trained for fidelity on the same encoder; the bundle then holds
+    decoders interpolated between the two. knobs: the values to bake by name; knobs that are not named get the family's
+    own choice. family: of the checkpoints, for files that are not recognised. calibration: a folder of photographs.
+    entropy_from: a bundle of the same checkpoints whose entropy models to keep, so that the files it has coded decode
+    with the new one. precision: those of the graphs; None for PRECISIONS, of which those whose graphs miss their
+    bounds are left out. One that is named is exported, or is an error. fused: write the decoders as fused graphs
+    too, to the folder FUSED of the bundle. triton: write them as models to this repository too, as `TritonOptions`
+    does by default. force: replace a bundle, and models, that are there.
     """
 
-    checkpoint: Annotated[Path, Option("--ckpt", metavar="FILE", help="Trained weights, as their authors saved them.")]
+    checkpoints: Annotated[
+        list[Path],
+        Option("--ckpt", metavar="FILE", help="Trained weights, as their authors saved them. Repeated: several rates."),
+    ]
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Bundle to write.")]
-    mse_checkpoint: Annotated[
-        Path | None, Option("--ckpt-mse", metavar="FILE", help="Decoder trained for fidelity, to interpolate with.")
+    mse_checkpoints: Annotated[
+        list[Path] | None,
+        Option("--ckpt-mse", metavar="FILE", help="Decoder trained for fidelity, to interpolate with; one a --ckpt."),
     ] = None
     knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     family: Annotated[

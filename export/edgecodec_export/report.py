@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecodec.description import Closeness
+from edgecodec_export.bundle.description import ExportedModel
 from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.fused.writing import FusedGraph
 from edgecodec_export.options import FUSED
@@ -15,16 +16,34 @@ from edgecodec_export.triton.repository import TritonModel
 
 
 @dataclass(frozen=True)
+class ReportedModel:
+    """One model of the bundle.
+
+    id: 8 hexadecimal digits, which coded pictures carry. checkpoint: name of the file that it is made of. rate: of
+    several models, bits per pixel on the photographs that did not calibrate it; 0 for one.
+    """
+
+    id: str
+    checkpoint: str
+    rate: float
+
+    @classmethod
+    def of(cls, model: ExportedModel) -> ReportedModel:
+        return cls(model.described.id, model.source.name(), model.described.rate)
+
+
+@dataclass(frozen=True)
 class ExportReport:
     """What an export wrote.
 
-    errors: largest absolute difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy:
-    whether the entropy model is that of an earlier export. fused: graphs in the folder FUSED. closeness, left_out: as
-    `ExportedGraphs` has them. triton: models in the repository.
+    models: in the order of their rates, so that the number of one is its quality. errors: largest absolute
+    difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy: whether the entropy model
+    is that of an earlier export. fused: graphs in the folder FUSED. closeness, left_out: as `ExportedGraphs` has
+    them. triton: models in the repository.
     """
 
     path: Path
-    model_id: str
+    models: tuple[ReportedModel, ...]
     errors: Mapping[str, float]
     entropy_cost: EntropyCost
     size: int
@@ -37,7 +56,10 @@ class ExportReport:
 
 def summary(report: ExportReport) -> list[str]:
     """Lines for people: what was written, how exact the graphs are, and what the integer entropy model costs."""
-    lines = [f"{report.path}  model {report.model_id}  {report.size / 1e6:.1f} MB"]
+    named = f"model {report.models[0].id}" if len(report.models) == 1 else f"{len(report.models)} models"
+    lines = [f"{report.path}  {named}  {report.size / 1e6:.1f} MB"]
+    for quality, each in enumerate(report.models if len(report.models) > 1 else ()):
+        lines.append(f"  quality {quality}  model {each.id}  {each.rate:.3f} bits per pixel  {each.checkpoint}")
     for name, error in report.errors.items():
         close = report.closeness.get(name)
         measured = (

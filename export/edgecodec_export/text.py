@@ -9,7 +9,7 @@ from edgecodec.knobs import decimal
 
 LISTED = 12  # lines of one kind
 
-#: Receives a line of text before each step of an export.
+#: Receives a `Step` of an export before each, and other lines for people.
 Progress = Callable[[str], object]
 
 

@@ -19,6 +19,7 @@ from edgecodec_export.calibration import CalibrationPictures, crop, load_calibra
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.families import LearnedCodec, build
 from edgecodec_export.families.hific import Hific, Preset
+from edgecodec_export.originals import Original
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.precisions import named
 from gpu_check import torch_engine
@@ -88,8 +89,8 @@ def make_bundle(model: Model, folder: Path) -> None:
     few = CalibrationPictures(
         *([crop(picture, side, side) for picture in half[:2]] for half in (aligned.calibrating, aligned.measuring))
     )
-    source = Source(model.family, model.preset)
-    write_bundle(folder, source, baking, few, precisions=named(None), leave_out=True, force=True)
+    original = Original(Source(model.family, model.preset), baking, few)
+    write_bundle(folder, [lambda: original], precisions=named(None), leave_out=True, force=True)
 
 
 def offer_decoders(model: Model, bundle: Path) -> None:

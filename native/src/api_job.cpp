@@ -128,6 +128,12 @@ void ec_job_cancel(ec_job *job) {
 
 uint32_t ec_job_cancelled(const ec_job *job) { return job != nullptr && job_of(job).cancelled() ? 1 : 0; }
 
+void ec_job_progress(const ec_job *job, uint32_t *done, uint32_t *count) {
+    const Job::Progress progress = job != nullptr ? job_of(job).progress() : Job::Progress{};
+    if (done != nullptr) *done = progress.done;
+    if (count != nullptr) *count = progress.count;
+}
+
 void ec_job_close(ec_job *job) { delete static_cast<Job *>(job); }
 
 ec_status ec_core_job_load(ec_codec *codec, uint32_t graph, uint32_t low_memory, ec_job **out, ec_error *error) {

@@ -112,7 +112,7 @@ def test_a_quality_that_files_do_not_hold_is_rounded_and_export_says_so(tmp_path
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_bundle", stop)
         pipeline.export_bundle(
-            ExportOptions(tmp_path / "crdr.safetensors", tmp_path / "out", knobs={"quality": (1.3, 4, 0.25, 1.3)}),
+            ExportOptions([tmp_path / "crdr.safetensors"], tmp_path / "out", knobs={"quality": (1.3, 4, 0.25, 1.3)}),
             progress=said.append,
         )
     assert said == ["reading checkpoints", "quality 1.3 becomes 1.296875: files hold it in 1/64"]

@@ -54,7 +54,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(inputs: Path, output: Path, progress: Progress = lambda line: None, **options: Any) -> ExportReport:
     main, mse = inputs / "main.safetensors", inputs / "mse.safetensors"
     asked = ExportOptions(
-        main, output, mse_checkpoint=mse, calibration=inputs / "photos", **options, precision=("fp32",)
+        [main], output, mse_checkpoints=[mse], calibration=inputs / "photos", **options, precision=("fp32",)
     )
     return export_bundle(asked, progress)
 
@@ -84,7 +84,7 @@ def test_the_manifest_describes_every_file_and_both_checkpoints(
     ]
     assert [entry["knobs"] for entry in manifest["graphs"]] == [{}, {"alpha": 0.0}, {"alpha": 1.0}]
     assert [(knob["name"], knob["default"]) for knob in manifest["knobs"]] == [("alpha", 1.0)]
-    assert [model["id"] for model in manifest["models"]] == [report.model_id]
+    assert [model["id"] for model in manifest["models"]] == [each.id for each in report.models]
     assert manifest["entropy_cost"]["pictures"] == 2
     assert str(inputs) not in (folder / "manifest.json").read_text()
     assert report.size == sum(map(len, contents(folder).values()))
@@ -111,7 +111,7 @@ def test_the_runtime_reproduces_the_golden_picture(exported: tuple[Path, ExportR
 
 def test_a_single_checkpoint_gives_one_decoder_without_knobs(inputs: Path, tmp_path: Path) -> None:
     export_bundle(
-        ExportOptions(inputs / "main.safetensors", tmp_path / "b", calibration=inputs / "photos", precision=("fp32",))
+        ExportOptions([inputs / "main.safetensors"], tmp_path / "b", calibration=inputs / "photos", precision=("fp32",))
     )
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     decoders = [graph for graph in manifest["graphs"] if graph["side"] == "decode"]
@@ -193,17 +193,19 @@ def test_options_that_cannot_work_are_refused_before_any_work(inputs: Path, tmp_
     main = inputs / "main.safetensors"
     progress: list[str] = []
     with pytest.raises(InvalidArgument, match="two decoders"):
-        export_bundle(ExportOptions(main, tmp_path / "b", knobs={"alpha": (0.5,)}, precision=("fp32",)))
+        export_bundle(ExportOptions([main], tmp_path / "b", knobs={"alpha": (0.5,)}, precision=("fp32",)))
     with pytest.raises(InvalidArgument, match="between 0 and 1"):
         export(inputs, tmp_path / "b", knobs={"alpha": (2.0,)}, progress=progress.append)
     with pytest.raises(CannotRead):
-        export_bundle(ExportOptions(inputs / "absent.safetensors", tmp_path / "b", precision=("fp32",)))
+        export_bundle(ExportOptions([inputs / "absent.safetensors"], tmp_path / "b", precision=("fp32",)))
     other: Any = second_decoder(tiny_model())
     other.analysis[0].weight.data[0, 0, 0, 0] += 1
     save_checkpoint(tmp_path / "other.safetensors", other, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"analysis\.0\.weight"):
         export_bundle(
-            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors", precision=("fp32",)),
+            ExportOptions(
+                [main], tmp_path / "b", mse_checkpoints=[tmp_path / "other.safetensors"], precision=("fp32",)
+            ),
             progress=progress.append,
         )
     signed = Hific(replace(PRESET, signed_images=True))
@@ -211,7 +213,9 @@ def test_options_that_cannot_work_are_refused_before_any_work(inputs: Path, tmp_
     save_checkpoint(tmp_path / "other.safetensors", signed, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"signed_images: False and True"):
         export_bundle(
-            ExportOptions(main, tmp_path / "b", mse_checkpoint=tmp_path / "other.safetensors", precision=("fp32",)),
+            ExportOptions(
+                [main], tmp_path / "b", mse_checkpoints=[tmp_path / "other.safetensors"], precision=("fp32",)
+            ),
             progress=progress.append,
         )
     assert progress == ["reading checkpoints"] * 3

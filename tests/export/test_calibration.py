@@ -22,10 +22,12 @@ from edgecodec_export.entropy.freeze import freeze_entropy
 from edgecodec_export.entropy.freezer import Freezer
 from edgecodec_export.one_thread import one_thread
 from edgecodec_export.options import ExportOptions
-from edgecodec_export.report import ExportReport, summary
+from edgecodec_export.originals import Original
+from edgecodec_export.report import ExportReport, ReportedModel, summary
 from support.make_tiny_bundle import tiny_halves
 from support.tiny_codecs import tiny_codec
 
+MODELS = (ReportedModel("89abcdef", "c.pth", 0.0),)
 N = (-2.0, -1.0, 0.0, 1.0, 2.0)
 ASKED = {"crdr": {"quality": (0, 2.5, 4), "beta": (3.84,)}, "hific": {}, "tunable": {}}
 SETTINGS: dict[str, list[dict[str, float]]] = {
@@ -65,9 +67,9 @@ def test_every_calibrating_picture_is_observed_once_at_every_setting(
     model = tiny_codec(name)
     recording = Recording(model.freezer())
     monkeypatch.setattr(type(model), "freezer", lambda _: recording)
-    baking = model.baking(ASKED[name])
+    original = Original(Source(name, "tiny"), model.baking(ASKED[name]), tiny_halves())
     with pytest.raises(Counted) as stopped:
-        pipeline.write_bundle(tmp_path / "b", Source(name, "tiny"), baking, tiny_halves())
+        pipeline.write_bundle(tmp_path / "b", [lambda: original])
     pictures = range(len(tiny_halves().calibrating))
     assert len(pictures) > 1
     assert stopped.value.args == ({(i, tuple(knobs.items())): 1 for i in pictures for knobs in SETTINGS[name]},)
@@ -79,7 +81,7 @@ def test_a_photograph_too_small_for_the_networks_is_refused(name: str, least: in
     for file in ("a.png", "b.png"):
         Image.fromarray(np.zeros((least - 1, 2 * least, 3), np.uint8)).save(tmp_path / file)
     with pytest.raises(InvalidArgument, match=f"a.png: smaller than {least} pixels a side"):
-        pipeline.export_bundle(ExportOptions(tmp_path / "c.safetensors", tmp_path / "b", calibration=tmp_path))
+        pipeline.export_bundle(ExportOptions([tmp_path / "c.safetensors"], tmp_path / "b", calibration=tmp_path))
 
 
 def test_the_total_cost_is_the_sum_and_the_summary_lists_every_setting() -> None:
@@ -91,7 +93,7 @@ def test_the_total_cost_is_the_sum_and_the_summary_lists_every_setting() -> None
     assert (whole.pictures, whole.float_bits, whole.integer_bits, whole.knobs) == (8, 1500, 1500, {})
     assert whole.compared_bits == {"bound": 9} and whole.by_setting == tuple(parts)
     assert summed(parts[:1]) == parts[0]
-    lines = summary(ExportReport(Path("b"), "89abcdef", {}, whole, 1))
+    lines = summary(ExportReport(Path("b"), MODELS, {}, whole, 1))
     assert [line.split() for line in lines[-2:]] == [["at", "n-2", "+0.100", "%"], ["at", "n0.5", "-0.200", "%"]]
 
 
@@ -110,7 +112,7 @@ def test_a_cost_beyond_the_bound_is_a_warning_with_settings_and_remedy() -> None
 
 
 def warnings(cost: EntropyCost, *, kept: bool = False) -> list[str]:
-    lines = summary(ExportReport(Path("b"), "89abcdef", {}, cost, 1, kept))
+    lines = summary(ExportReport(Path("b"), MODELS, {}, cost, 1, kept))
     return [line for line in lines if line.startswith("warning: ")]
 
 

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export import pipeline
+from edgecodec_export import originals, pipeline
 from edgecodec_export.checkpoints import Checkpoint, class_names, load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers import IMPORTERS
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
@@ -242,11 +242,11 @@ def test_parts_that_are_no_codec_are_left_out_by_name(tmp_path: Path) -> None:
 
 def test_export_says_what_it_took_off_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(pipeline, "load_calibration_pictures", lambda *asked: None)
+    monkeypatch.setattr(originals, "load_calibration_pictures", lambda *asked: None)
     monkeypatch.setattr(pipeline, "write_bundle", lambda *asked, **options: None)
     content = {"params": prefixed("net.", neural_compression()), "params_ema": prefixed("net.", neural_compression())}
     torch.save(content, tmp_path / "x.pth")
-    export_bundle(ExportOptions(tmp_path / "x.pth", tmp_path / "out"), said.append)
+    export_bundle(ExportOptions([tmp_path / "x.pth"], tmp_path / "out"), said.append)
     assert said[1:3] == ["x.pth, taken from: params", "x.pth, prefix: 'net.' taken off"]
     assert "params_ema (another copy of the weights)" in said[3]
 
@@ -367,7 +367,7 @@ def test_a_pair_that_differs_is_named_by_its_files_and_their_keys(tmp_path: Path
     torch.save(state, gan)
     torch.save({"state_dict": prefixed("module.", state | {"h_a.2.bias": state["h_a.2.bias"] + 1})}, mse)
     with pytest.raises(CheckpointRejected) as refused:
-        export_bundle(ExportOptions(gan, tmp_path / "out", mse_checkpoint=mse))
+        export_bundle(ExportOptions([gan], tmp_path / "out", mse_checkpoints=[mse]))
     assert refused.value.message.split("\n  ") == [
         f"{gan} and {mse} do not share an encoder:",
         "h_a.2.bias and module.h_a.2.bias: outside the decoder, and the values differ",
@@ -416,5 +416,5 @@ def test_more_classes_than_a_label_map_has_are_refused_at_once(classes: int, tmp
         assert len(class_names(checkpoint, load_model(checkpoint))) == classes
         return
     with pytest.raises(CheckpointRejected, match="its labels have 257 values") as refused:
-        export_bundle(ExportOptions(path, tmp_path / "out"))
+        export_bundle(ExportOptions([path], tmp_path / "out"))
     assert refused.value.where == str(path)

@@ -27,8 +27,11 @@ from edgecodec.errors import BundleChanged, CheckpointRejected, KnobUnavailable,
 from edgecodec.verify import verify
 from edgecodec_export.bundle.index import write_index
 from edgecodec_export.checkpoints import Checkpoint, class_names
+from edgecodec_export.graphs.needs import grids
+from edgecodec_export.graphs.onnx_export import synthesis_inputs
 from edgecodec_export.graphs.parity import check_synthesis_parity
 from edgecodec_export.graphs.weights import SMALLEST
+from edgecodec_export.precisions.trunk import trunk
 from support.command_line import run_command
 from support.index_description import described
 from support.make_tiny_bundle import tiny_pictures
@@ -70,6 +73,16 @@ def test_a_bundle_is_verified_on_the_machine_that_made_it(family_bundle: Bundles
     subjects = {check.subject for check in checks}
     assert any("latents" in subject for subject in subjects)
     assert any("synthesis" in subject and "golden" in subject for subject in subjects)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_know_whether_their_decoders_have_a_trunk(family_bundle: Bundles, name: str) -> None:
+    """So that export refuses eight bits for those that have none before it begins."""
+    model = tiny_codec(name)
+    for file in graphs_of(manifest_of(family_bundle(name)), "decode"):
+        graph = onnx.load(family_bundle(name) / file["file"])
+        found = trunk(graph, grids(synthesis_inputs(model)), onnx.TensorProto.FLOAT)
+        assert bool(found) == model.HAS_TRUNK
 
 
 @pytest.mark.parametrize("name", FAMILIES)

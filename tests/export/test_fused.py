@@ -115,13 +115,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_export_puts_them_into_the_bundle(checkpoint: Path, tmp_path: Path) -> None:
     options = ExportOptions(
-        checkpoint, tmp_path / "b", calibration=checkpoint.parent / "photos", fused=True, precision=("fp32",)
+        [checkpoint], tmp_path / "b", calibration=checkpoint.parent / "photos", fused=True, precision=("fp32",)
     )
     said: list[str] = []
     report = export_bundle(options, said.append)
     (graph,) = report.fused
-    assert graph == FusedGraph("decode.onnx", report.model_id, {}, "fp32", graph.size)
-    assert "decode.onnx" in said and any(line.startswith("  fused/decode.onnx  ") for line in summary(report))
+    assert graph == FusedGraph("decode.onnx", report.models[0].id, {}, "fp32", graph.size)
+    assert "fused graph 1 of 1: decode.onnx" in said and any(
+        line.startswith("  fused/decode.onnx  ") for line in summary(report)
+    )
 
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     data = (tmp_path / "b" / "fused" / "decode.onnx").read_bytes()

@@ -115,7 +115,7 @@ def test_a_second_decoder_that_is_not_finite_is_refused_by_its_file(tmp_path: Pa
     for path, model in ((main, tiny_model()), (mse, second)):
         save_checkpoint(path, model, "hific", "tiny", {})
     with pytest.raises(CheckpointRejected, match=r"synthesis\.image\.bias: .* not finite") as refused:
-        export_bundle(ExportOptions(main, tmp_path / "out", mse_checkpoint=mse))
+        export_bundle(ExportOptions([main], tmp_path / "out", mse_checkpoints=[mse]))
     assert refused.value.where == str(mse)
     assert not (tmp_path / "out").exists()
 

@@ -14,7 +14,9 @@ from onnx import TensorProto
 import edgecodec
 from edgecodec.errors import VerificationFailed
 from edgecodec.verify import verify
+from edgecodec_export import pipeline
 from edgecodec_export.bundle.description import Source
+from edgecodec_export.originals import Original
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.precisions import int8, named
 from edgecodec_export.report import ExportReport, summary
@@ -28,7 +30,8 @@ GRAPH = "synthesis.int8.onnx"
 
 def write(output: Path, family: str = "hific") -> ExportReport:
     source = Source(family, "tiny")
-    return write_bundle(output, source, tiny_codec(family).baking(), tiny_halves(), precisions=named(["fp32", "int8"]))
+    original = Original(source, tiny_codec(family).baking(), tiny_halves())
+    return write_bundle(output, [lambda: original], precisions=named(["fp32", "int8"]))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,20 @@ def test_a_graph_that_loses_too_much_is_not_written(tmp_path: Path, monkeypatch:
     assert caught.value.where == GRAPH and not (tmp_path / "b").exists()
 
 
-def test_a_model_without_a_trunk_has_no_such_form(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["hyperprior", "tunable"])
+def test_a_family_without_a_trunk_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    monkeypatch.setattr(pipeline, "freeze_entropy", None)
+    with pytest.raises(VerificationFailed, match="no convolutions that may be of eight bits") as caught:
+        write(tmp_path / "b", family)
+    assert caught.value.where == family and not (tmp_path / "b").exists()
+
+
+def test_a_graph_that_turns_out_to_have_no_trunk_has_no_such_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(tiny_codec("hyperprior")), "HAS_TRUNK", True)
     with pytest.raises(VerificationFailed, match="no convolutions that may be of eight bits") as caught:
         write(tmp_path / "b", "hyperprior")
     assert caught.value.where == GRAPH and not (tmp_path / "b").exists()

@@ -28,6 +28,7 @@ from edgecodec_export.entropy.cost import EntropyCost
 from edgecodec_export.entropy.kept import LARGEST_OVERHEAD, LARGEST_OVERHEAD_OF_COUNTS, keep_entropy, require_fit
 from edgecodec_export.families import Hyperprior, LearnedCodec
 from edgecodec_export.options import ExportOptions
+from edgecodec_export.originals import Original
 from support.command_line import run_command
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import PRESETS, tiny_codec
@@ -57,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.fromarray(pixels).save(folder / place / f"{i}.png")
     export_bundle(
         ExportOptions(
-            folder / "tiny.safetensors", folder / "old.bundle", calibration=folder / "here", precision=("fp32",)
+            [folder / "tiny.safetensors"], folder / "old.bundle", calibration=folder / "here", precision=("fp32",)
         )
     )
     with edgecodec.open_bundle(folder / "old.bundle", engine="onnxruntime", threads=1) as codec:
@@ -71,7 +72,7 @@ def kept(folder: Path) -> Path:
     progress: list[str] = []
     export_bundle(
         ExportOptions(
-            folder / "tiny.safetensors",
+            [folder / "tiny.safetensors"],
             folder / "kept.bundle",
             calibration=folder / "there",
             entropy_from=folder / "old.bundle",
@@ -100,7 +101,7 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
 
 def test_a_bundle_with_another_calibration_does_not_decode_files_of_the_first(folder: Path, tmp_path: Path) -> None:
     export_bundle(
-        ExportOptions(folder / "tiny.safetensors", tmp_path / "b", calibration=folder / "there", precision=("fp32",))
+        ExportOptions([folder / "tiny.safetensors"], tmp_path / "b", calibration=folder / "there", precision=("fp32",))
     )
     assert model_id_of(tmp_path / "b") != model_id_of(folder / "old.bundle")
     with pytest.raises(ModelMismatch):
@@ -134,7 +135,7 @@ def test_a_bundle_may_be_replaced_by_its_own_entropy_model_and_names_what_froze_
     again = Path(shutil.copytree(kept, tmp_path / "again.bundle"))
     export_bundle(
         ExportOptions(
-            folder / "tiny.safetensors",
+            [folder / "tiny.safetensors"],
             again,
             calibration=folder / "there",
             entropy_from=again,
@@ -154,7 +155,7 @@ def refusal(folder: Path, tmp_path: Path, checkpoint: Path, entropy_from: Path |
     with pytest.raises(ModelMismatch) as refused:
         export_bundle(
             ExportOptions(
-                checkpoint,
+                [checkpoint],
                 tmp_path / "b",
                 calibration=folder / "there",
                 entropy_from=entropy_from or folder / "old.bundle",
@@ -194,14 +195,14 @@ def test_a_decoder_trained_further_keeps_the_entropy_model(folder: Path, tmp_pat
     checkpoint = save(tmp_path / "further.safetensors", retrained(change))
     report = export_bundle(
         ExportOptions(
-            checkpoint,
+            [checkpoint],
             tmp_path / "b",
             calibration=folder / "there",
             entropy_from=folder / "old.bundle",
             precision=("fp32",),
         )
     )
-    assert report.model_id == model_id_of(folder / "old.bundle")
+    assert report.models[0].id == model_id_of(folder / "old.bundle")
     brighter = decoded(tmp_path / "b", folder / "old.edgc").astype(int)
     assert np.median(brighter - decoded(folder / "old.bundle", folder / "old.edgc")) in (25, 26)
 
@@ -272,7 +273,7 @@ def keeping(bundle: Path, name: str, model: LearnedCodec, output: Path) -> None:
     kept = keep_entropy(bundle, model, name.partition("-")[0], "tiny")
     halves = CalibrationPictures(pictures[4:6], pictures[6:])
     source = Source(model.FAMILY, "tiny", classes=tuple(f"class {i}" for i in range(model.classes())))
-    pipeline.write_bundle(output, source, model.baking(), halves, kept=kept)
+    pipeline.write_bundle(output, [lambda: Original(source, model.baking(), halves, kept)])
 
 
 @pytest.mark.parametrize("name", ["tunable", "agustsson-sc"])

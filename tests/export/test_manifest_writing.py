@@ -17,6 +17,7 @@ from edgecodec_export import pipeline
 from edgecodec_export.bundle.description import Source
 from edgecodec_export.bundle.files import indexed_files, listed_files
 from edgecodec_export.bundle.manifest import write_manifest
+from edgecodec_export.originals import Original
 from support.descriptions import descriptions
 from support.index_description import described
 from support.make_tiny_bundle import tiny_halves
@@ -80,7 +81,7 @@ def test_an_export_writes_the_manifest_once_when_all_else_is_there(
 
     monkeypatch.setattr(pipeline, "write_manifest", record)
     baking = tiny_codec("tunable").baking()
-    pipeline.write_bundle(tmp_path / "b", Source("tunable", "tiny"), baking, tiny_halves())
+    pipeline.write_bundle(tmp_path / "b", [lambda: Original(Source("tunable", "tiny"), baking, tiny_halves())])
     ((description, background, files),) = written
     assert described((tmp_path / "b" / INDEX).read_bytes()) == description
     assert files == background.files.keys() and MANIFEST not in files

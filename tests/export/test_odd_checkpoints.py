@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, EdgecodecError
-from edgecodec_export import pipeline
+from edgecodec_export import originals, pipeline
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.importers.compressai import CompressAI
 from edgecodec_export.checkpoints.importers.crdr import CrdrCheckpoints
@@ -322,11 +322,11 @@ def test_parts_left_out_are_reported_and_recorded_in_the_provenance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources, said = [], list[str]()
-    monkeypatch.setattr(pipeline, "load_calibration_pictures", lambda *asked: None)
-    monkeypatch.setattr(pipeline, "write_bundle", lambda output, source, *more, **options: sources.append(source))
+    monkeypatch.setattr(originals, "load_calibration_pictures", lambda *asked: None)
+    monkeypatch.setattr(pipeline, "write_bundle", lambda output, loads, **options: sources.append(loads[0]().source))
     content = justin_tan() | {"discriminator_optimizer_state_dict": {}, "ema": torch.zeros(1), "epoch": 3}
     path = stored(content, tmp_path / "low.pt")
-    pipeline.export_bundle(ExportOptions(path, tmp_path / "out"), progress=said.append)
+    pipeline.export_bundle(ExportOptions([path], tmp_path / "out"), progress=said.append)
     ((checkpoint,),) = [source.checkpoints for source in sources]
     assert checkpoint.notes["origin"].startswith("Justin-Tan") and checkpoint.notes["iterations"] == "200000"
     assert [line for line in said if "left out" in line] == [
@@ -345,13 +345,13 @@ def test_tables_left_out_are_counted() -> None:
 def test_an_entropy_model_that_does_not_fit_into_integers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "load_calibration_pictures", lambda *asked: tiny_halves())
+    monkeypatch.setattr(originals, "load_calibration_pictures", lambda *asked: tiny_halves())
     state = compressai()
     state["entropy_bottleneck.quantiles"] = state["entropy_bottleneck.quantiles"] * 1e9
     path = stored(state, tmp_path / "x.pt")
     assert (
         "does not fit into integers"
-        in refusal(lambda: pipeline.export_bundle(ExportOptions(path, tmp_path / "out")))[0]
+        in refusal(lambda: pipeline.export_bundle(ExportOptions([path], tmp_path / "out")))[0]
     )
 
 

@@ -102,7 +102,7 @@ def test_ended_at_either_rename(
     assert _only(output) == ("new" if (at, before) == (1, False) else "old")
 
 
-@pytest.mark.parametrize("role", ["checkpoint", "mse_checkpoint", "calibration", "entropy_from"])
+@pytest.mark.parametrize("role", ["checkpoints", "mse_checkpoints", "calibration", "entropy_from"])
 @pytest.mark.parametrize("linked", ["nothing", "input", "output", "inside"])
 def test_a_bundle_that_holds_an_input_is_not_replaced(tmp_path: Path, role: str, linked: str) -> None:
     """Before any work: here there is nothing that could be read."""
@@ -118,7 +118,8 @@ def test_a_bundle_that_holds_an_input_is_not_replaced(tmp_path: Path, role: str,
     if linked == "output":
         (tmp_path / "other").symlink_to(output)
         output = tmp_path / "other"
-    inputs: dict[str, Any] = {"checkpoint": tmp_path / "absent", role: named}
+    given_role = [named] if role.endswith("checkpoints") else named
+    inputs: dict[str, Any] = {"checkpoints": [tmp_path / "absent"], role: given_role}
     with pytest.raises(InvalidArgument) as refused:
         export_bundle(ExportOptions(output=output, force=True, **inputs))
     assert refused.value.where == str(output) and str(named) in refused.value.message
@@ -131,7 +132,7 @@ def test_inputs_beside_a_bundle_are_no_obstacle(tmp_path: Path) -> None:
     beside = tmp_path / "out.pth"
     refuse_inputs_inside(output, [beside, tmp_path, output, tmp_path / "absent" / "out"])
     with pytest.raises(CannotRead, match="no such file"):
-        export_bundle(ExportOptions(beside, output, force=True))
+        export_bundle(ExportOptions([beside], output, force=True))
 
 
 _KILLED = """

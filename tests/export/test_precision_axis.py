@@ -27,6 +27,7 @@ from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.graphs.export_graphs import export_graphs
 from edgecodec_export.graphs.weights import remove_unused_weights
 from edgecodec_export.options import ExportOptions
+from edgecodec_export.originals import Original
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.precisions import named
 from edgecodec_export.precisions.half import Half
@@ -41,8 +42,8 @@ pytestmark = pytest.mark.slow
 
 def write(output: Path, *, leave_out: bool = False) -> ExportReport:
     """A bundle of a family with norms in its decoder, in both precisions."""
-    source, baking = Source("hyperprior", "tiny"), tiny_codec("hyperprior").baking()
-    return write_bundle(output, source, baking, tiny_halves(), precisions=named(None), leave_out=leave_out)
+    original = Original(Source("hyperprior", "tiny"), tiny_codec("hyperprior").baking(), tiny_halves())
+    return write_bundle(output, [lambda: original], precisions=named(None), leave_out=leave_out)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def test_a_precision_that_misses_its_bounds_is_left_out_or_an_error(
 def test_an_unknown_precision_is_refused_before_any_work(tmp_path: Path) -> None:
     said: list[str] = []
     with pytest.raises(InvalidArgument, match="there is no precision 'fp23'"):
-        export_bundle(ExportOptions(tmp_path / "absent", tmp_path / "b", precision=("fp32", "fp23")), said.append)
+        export_bundle(ExportOptions([tmp_path / "absent"], tmp_path / "b", precision=("fp32", "fp23")), said.append)
     assert said == [] and not list(tmp_path.iterdir())
     save_checkpoint(tmp_path / "a.safetensors", tiny_codec("hyperprior"), "hyperprior", "tiny", {})
     outcome = run_command(

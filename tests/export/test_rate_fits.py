@@ -84,7 +84,7 @@ def test_an_export_takes_the_fit_from_the_note_to_the_bundle(tmp_path: Path) -> 
     for number, picture in enumerate(tiny_pictures(2, 64, 64)):
         Image.fromarray(picture).save(calibration / f"{number}.png")
     path = saved(tmp_path, **{RATE_FIT: rate_fit_note({"n": FIT})})
-    export_bundle(ExportOptions(path, tmp_path / "a.bundle", calibration=calibration, precision=("fp32",)))
+    export_bundle(ExportOptions([path], tmp_path / "a.bundle", calibration=calibration, precision=("fp32",)))
     (knob,) = described((tmp_path / "a.bundle" / INDEX).read_bytes()).knobs
     assert (knob.name, knob.low, knob.high, knob.default, knob.rate_fit) == ("n", -2.0, 2.0, 0.0, FIT)
     (values,) = json.loads((tmp_path / "a.bundle" / MANIFEST).read_text())["knobs"]
@@ -95,5 +95,5 @@ def test_a_wrong_note_ends_an_export_before_it_begins(tmp_path: Path) -> None:
     path = saved(tmp_path, **{RATE_FIT: rate_fit_note({"m": FIT})})
     lines: list[str] = []
     with pytest.raises(CheckpointRejected, match="has a fit for 'm'"):
-        export_bundle(ExportOptions(path, tmp_path / "a.bundle", precision=("fp32",)), lines.append)
+        export_bundle(ExportOptions([path], tmp_path / "a.bundle", precision=("fp32",)), lines.append)
     assert lines == ["reading checkpoints"]

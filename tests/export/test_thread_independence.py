@@ -17,6 +17,7 @@ from edgecodec_export.families import Agustsson, LearnedCodec
 from edgecodec_export.families.crdr import Crdr
 from edgecodec_export.families.fidelity import Fidelity, Preset
 from edgecodec_export.one_thread import PICTURES_AT_ONCE, one_thread
+from edgecodec_export.originals import Original
 from support.make_tiny_bundle import tiny_halves
 from support.tiny_codecs import tiny_codec
 
@@ -56,7 +57,8 @@ def frozen(model: LearnedCodec, threads: int, output: Path, monkeypatch: pytest.
     monkeypatch.setattr(pipeline, "export_graphs", stop)
     torch.set_num_threads(threads)
     with pytest.raises(Frozen) as stopped:
-        pipeline.write_bundle(output, Source(model.FAMILY, "drawn"), model.baking(), tiny_halves())
+        original = Original(Source(model.FAMILY, "drawn"), model.baking(), tiny_halves())
+        pipeline.write_bundle(output, [lambda: original])
     assert torch.get_num_threads() == threads
     (data,) = stopped.value.args
     assert isinstance(data, bytes)

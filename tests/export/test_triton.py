@@ -186,7 +186,7 @@ def test_export_writes_the_repository_too(tmp_path: Path) -> None:
     for i, pixels in enumerate(tiny_pictures()):
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.png")
     options = ExportOptions(
-        tmp_path / "main.safetensors",
+        [tmp_path / "main.safetensors"],
         tmp_path / "small.bundle",
         calibration=tmp_path / "photos",
         triton=tmp_path / "models",

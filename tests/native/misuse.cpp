@@ -565,6 +565,15 @@ void one_of_several(const Bundle &bundle) {
     run_steps(engine, late.get());
     ec_job_cancel(late.get());
     expect(pixels_of(late.get()) == expected, "a job that has finished keeps its picture");
+    uint32_t done = 7, count = 7;
+    ec_job_progress(late.get(), &done, &count);
+    expect(done == 1 && count == 1, "how far a job is that has finished");
+    ec_job_progress(stepped.get(), &done, &count);
+    expect(done == 0 && count == 0, "how far a job is that has not begun");
+    ec_job_progress(late.get(), nullptr, &count);
+    expect(count == 1, "either may be asked for alone");
+    ec_job_progress(nullptr, &done, nullptr);
+    expect(done == 0, "no job is nowhere");
     const Job of_codec(codec, data);
     ec_codec_cancel(codec.get());
     expect(ec_job_cancelled(of_codec.get()) == 1, "a codec's cancellation is that of its jobs");

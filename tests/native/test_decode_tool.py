@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
+import numpy as np
 import pytest
 
 import edgecodec
@@ -87,6 +88,24 @@ def test_pictures(tool: Tool, folder: Path, options: list[str]) -> None:
     assert done.returncode == 0, done.stderr.decode()
     assert run_command("decode", "a.edgc", "-b", TINY, "--engine", "onnxruntime", "-o", "b.ppm", *options).status == 0
     assert (folder / "a.ppm").read_bytes() == (folder / "b.ppm").read_bytes()
+
+
+def test_a_file_of_each_model_of_a_bundle(tool: Tool, folder: Path) -> None:
+    from support.make_bundles import synthesised, write_several_rates  # which needs onnx
+
+    bundle = write_several_rates(folder / "several.bundle", {0.2: 0.05, 0.6: 0.3})
+    picture = synthesised(np.random.default_rng(0).integers(-100, 100, (3, 8, 12)))
+    for quality in (0, 1):
+        with edgecodec.open_bundle(bundle, "onnxruntime") as codec:
+            codec.encode(picture, quality=quality).save("one.edgc")
+        assert tool("one.edgc", "-b", bundle, "-o", f"c{quality}.ppm").returncode == 0
+        assert run_command("decode", "one.edgc", "-b", bundle, "-o", f"python{quality}.ppm").status == 0
+        assert (folder / f"c{quality}.ppm").read_bytes() == (folder / f"python{quality}.ppm").read_bytes()
+    assert (folder / "c0.ppm").read_bytes() != (folder / "c1.ppm").read_bytes()
+    done = tool("a.edgc", "-b", bundle, "-o", "d.ppm")
+    python = run_command("decode", "a.edgc", "-b", bundle, "-o", "d.ppm")
+    assert (done.returncode, done.stderr.decode()) == (python.status, python.talk)
+    assert all(model.id in python.talk for model in codec.info.models)
 
 
 @pytest.mark.parametrize("extension", ["ppm", "pgm", "pnm"])

@@ -163,6 +163,20 @@ def test_verify_checks_a_bundle_with_a_plugin(plugin: Path) -> None:
 
 
 @takes_plugins
+def test_bench_compares_a_plugin_with_other_engines(plugin: Path, coded: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.edgc").write_bytes(coded)
+    engines = ["--engine", "onnxruntime", "--engine", "onnxruntime:test"]
+    given = ["--engine-library", plugin, "--engine-device", "cpu:1"]
+    effort = ["--runs", "1", "--warm-up", "0", "--json"]
+    outcome = run_command("bench", TINY, tmp_path / "a.edgc", *engines, *given, *effort)
+    assert outcome.status == 0, outcome.talk
+    own, of_plugin = outcome.records[0]["results"]
+    assert own["engine"]["device"] == "cpu" and own["contender"]["engine_library"] is None
+    assert of_plugin["engine"]["device"] == "test cpu:1" and of_plugin["cold"]["process"] > 0
+    assert of_plugin["contender"]["engine_library"] == str(plugin)
+
+
+@takes_plugins
 def test_what_is_no_plugin_is_an_error(tmp_path: Path) -> None:
     no_library, other = tmp_path / "text.so", native.library()._name
     no_library.write_text("no library")

@@ -185,3 +185,12 @@ def test_more_threads_than_any_machine_has(photos: list[Path]) -> None:
         with pytest.raises(InvalidArgument, match="threads"):
             edgecodec.open_bundle(TINY, "stub", threads=threads)
     edgecodec.open_bundle(TINY, "stub", threads=256).close()
+
+
+def test_why_engines_were_passed_over_is_said_once(three: list[Path], tmp_path: Path) -> None:
+    outcome = run_command("decode", *three, "-b", TINY, "-o", tmp_path / "out", "-v", "--json")
+    passed_over = outcome.records[0]["engine"]["passed_over"]
+    assert outcome.status == 0 and passed_over and len(outcome.records) == 3
+    assert [line for line in outcome.talk.splitlines() if line.startswith("  not ")] == [
+        f"  not {name}: {reason}" for name, reason in passed_over
+    ]

@@ -212,6 +212,9 @@ def test_the_command_shows_a_table_and_a_complete_record(file: str) -> None:
     [
         (["absent.edgc"], 7, "absent.edgc"),
         ([DATA / "photos", "--engine", "tensorflow"], 2, "no engine 'tensorflow'"),
+        ([DATA / "photos", "--engine-library", "plugin.so"], 2, "onnxruntime:NAME"),
+        ([DATA / "photos", "--engine", "onnxruntime:openvino", "--engine-device", "gpu"], 2, "the plugin's library"),
+        ([DATA / "photos", "--engine", "onnxruntime:cuda", "--engine-library", "plugin.so"], 6, "plugin.so"),
         ([DATA / "photos", "--precision", "fp8"], 4, "fp8"),
         ([DATA / "photos", "--knob", "delta=1"], 4, "delta"),
         ([DATA / "photos", "--runs", "0"], 2, "--runs"),

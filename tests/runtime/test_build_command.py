@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgecodec.bundle import Bundle, BundleInfo
+from edgecodec.cli.progress import Progress
 from edgecodec.engine_registry import preferred_precision
 from edgecodec.errors import CannotRead, EngineFailed, KnobUnavailable
 from edgecodec_engines.tensorrt_plans import building, cuda_driver, tensorrt_module, verification
@@ -41,7 +42,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> list[PlanKey]:
     built: list[PlanKey] = []
 
     def build(cache: PlanCache, key: PlanKey, graph: Any, about: Any, **options: Any) -> building.Built:
-        options["report"](building.Progress(12.0, "Building", 0.5, is_heartbeat=True))
+        options["report"](building.Progress(12.0, "Building", 0.5))
         built.append(key)
         with cache.work_folder() as work:
             (work / "plan").write_bytes(graph.data)
@@ -94,9 +95,18 @@ def test_a_damaged_plan_is_built_again(builder: list[PlanKey], cache: PlanCache)
     assert cache.load(plan) == (TINY / "synthesis-alpha1.onnx").read_bytes()
 
 
+def test_the_bar_says_what_tensorrt_does_and_where_the_plan_goes(
+    builder: list[PlanKey], cache: PlanCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Progress, "note", lambda self, *words: told.append(words))
+    run_command("build", TINY, "--alpha", "1", *SMALL)
+    assert told == [("", f"to {cache.folder}"), ("Building 50%", f"to {cache.folder}")]
+
+
 def test_people_are_told_what_happens(builder: list[PlanKey]) -> None:
-    talk = run_command("build", TINY, "--alpha", "1").talk
-    assert "synthesis-alpha1.onnx: 12 s, Building 50%" in talk
+    talk = run_command("build", TINY, "--alpha", "1", "-v").talk
+    assert "plan 1 of 1: synthesis-alpha1.onnx" in talk and "synthesis-alpha1.onnx: 12 s, Building 50%" in talk
     assert "synthesis-alpha1.onnx: TensorRT warns: is odd" in talk
     assert "built in 1.5 s  not verified: no GPU" in talk
     assert "was there" in run_command("build", TINY, "--alpha", "1").talk

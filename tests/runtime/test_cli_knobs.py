@@ -182,7 +182,8 @@ def test_without_an_engine_there_is_no_next_picture(tmp_path: Path, monkeypatch:
         raise EngineUnavailable("no driver", where="onnxruntime:cuda")
 
     monkeypatch.setattr(loading, "open_engine", none)
-    outcome = run("encode", tmp_path / "in.png", tmp_path / "in.png", *place.engine, "-o", tmp_path / "out")
+    shutil.copy(tmp_path / "in.png", tmp_path / "next.png")
+    outcome = run("encode", tmp_path / "in.png", tmp_path / "next.png", *place.engine, "-o", tmp_path / "out")
     assert outcome.status == 6 and outcome.talk.count("no driver") == 1
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from edgecodec import engine_registry
 from edgecodec.cache_folder import cache_folder
+from edgecodec.cli.doctor import _engine as line_of
 from edgecodec.doctor import cache, engines, examine, nvidia, report
 from edgecodec.doctor.advice import advice
 from edgecodec.doctor.cache import Cache
@@ -24,7 +25,7 @@ from edgecodec.doctor.memory import Memory, memory
 from edgecodec.doctor.nvidia import Gpu, Nvidia
 from edgecodec.doctor.processor import Processor, processor
 from edgecodec.doctor.software import NativeLibrary, Software, software
-from edgecodec.errors import InternalError
+from edgecodec.errors import EngineUnavailable, InternalError
 from support.command_line import run_command
 from support.paths import ENVIRONMENT
 
@@ -77,6 +78,7 @@ SOFTWARE = Software(
     "0.1.0", 1, 2, NativeLibrary("/lib.so", "0.1.0", "avx2", ("scalar", "avx2"), None), "3.11.7", "Linux", {}
 )
 CPU = EngineState("onnxruntime", True, "1.31.1", "cpu", None, None, 1.0)
+PLANS = EngineState("tensorrt", True, None, "cuda", None, None, 1.0, "a plan: edgecodec build BUNDLE")
 NO_GPU = Nvidia(False, None, None, (), "libcuda.so.1 cannot be loaded", {})
 WITH_GPU = Nvidia(True, "580.1", "13.0", (Gpu("NVIDIA H200", "9.0", 1 << 37),), None, {})
 
@@ -171,6 +173,24 @@ def test_an_engine_is_tried_and_not_only_found() -> None:
     assert works.usable and works.version and works.device == "cpu" and works.problem is None
     assert not unknown.usable and unknown.problem == "there is no engine 'tensorflow'" and unknown.hint
     assert not stub.usable and stub.problem == "computes something else than was asked"  # its results are mosaics
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt:rtx"])
+def test_an_engine_that_lacks_only_a_plan_is_usable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("edgecodec_engines.tensorrt.TensorRTEngine.require", lambda variant: None)
+    found = EngineState(name, **engines.try_engine(name), seconds=0.1)
+    assert (found.usable, found.device, found.problem, found.hint) == (True, "cuda", None, None)
+    assert line_of(found) == f"engine {name}: usable on cuda; needs a plan: edgecodec build BUNDLE"
+
+
+def test_an_engine_that_needs_plans_and_does_not_load_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(variant: str) -> None:
+        raise EngineUnavailable("no CUDA driver answers here", hint="install NVIDIA's driver")
+
+    monkeypatch.setattr("edgecodec_engines.tensorrt.TensorRTEngine.require", missing)
+    found = EngineState("tensorrt", **engines.try_engine("tensorrt"), seconds=0.1)
+    assert not found.usable and found.needs is None
+    assert "cannot be used: no CUDA driver answers here; install" in line_of(found)
 
 
 def test_an_engine_that_hangs_is_given_up() -> None:
@@ -313,7 +333,7 @@ def test_what_is_unknown_gives_no_advice() -> None:
         ({"engines": ()}, "pip install 'edgecodec"),
         ({"engines": (CPU, replace(CPU, usable=False, problem="gave no answer in 30 s"))}, "hangs"),
         ({"nvidia": WITH_GPU}, "No engine uses the NVIDIA H200: install onnxruntime-gpu"),
-        ({"nvidia": replace(WITH_GPU, tensorrt={"tensorrt": "10.3"})}, "make plans for TensorRT with edgecodec build"),
+        ({"nvidia": WITH_GPU, "engines": (CPU, PLANS)}, "tensorrt needs a plan: edgecodec build BUNDLE"),
         ({"nvidia": replace(NO_GPU, present=True)}, "no driver"),
         ({"nvidia": replace(NO_GPU, present=True, driver="580.1")}, "--gpus all"),
         ({"memory": Memory(1 << 34, 1 << 33, 1 << 29)}, "Only 512 MB"),
@@ -330,4 +350,4 @@ def test_each_fault_gets_its_advice(case: dict[str, object], words: str) -> None
 
 
 def test_a_gpu_that_an_engine_uses_needs_no_advice() -> None:
-    assert advised(nvidia=WITH_GPU, engines=(CPU, replace(CPU, name="onnxruntime:cuda", device="cuda"))) == []
+    assert advised(nvidia=WITH_GPU, engines=(CPU, PLANS, replace(CPU, name="onnxruntime:cuda", device="cuda"))) == []

@@ -10,8 +10,8 @@ from support.command_line import run_command
 from support.paths import ROOT
 
 GUIDE = ROOT / "docs" / "commands.md"
-COMMANDS = ["export", "fuse", "triton", "build", "encode", "decode", "inspect", "verify", "bench", "doctor", "train"]
-COMMANDS += ["eval"]
+COMMANDS = ["export", "fuse", "triton", "build", "encode", "decode", "inspect", "verify", "bench", "eval", "compare"]
+COMMANDS += ["doctor", "train"]
 
 
 def _documented(guide: str, command: str) -> set[str]:

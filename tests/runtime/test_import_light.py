@@ -80,7 +80,25 @@ def test_these_commands_load_no_numpy_of_their_own(tmp_path: Path, coded: bytes,
     more = [] if command == "inspect" else ["-b", str(TINY), "-o", str(tmp_path / "a.png")]
     code = "import sys; from edgecodec import cli\ntry: cli.main()\nexcept SystemExit: pass"
     loaded = _loaded_by(code, command, str(file), *more, "-q")
-    assert "typer" in loaded and "numpy" not in loaded
+    assert "typer" in loaded and not loaded & {"numpy", "rich"}
+
+
+@pytest.mark.parametrize("options", [[], ["-q"]], ids=["told", "quiet"])
+def test_no_bar_is_loaded_where_none_can_be_drawn(tmp_path: Path, options: list[str]) -> None:
+    """However long the work takes."""
+    code = """
+import sys, time
+from edgecodec import cli, codec
+from edgecodec.cli import progress
+
+progress.APPEARS = progress.REDRAWN = progress.INTERVAL = 0.01
+encode = codec.Codec.encode
+codec.Codec.encode = lambda *arguments, **named: (time.sleep(0.2), encode(*arguments, **named))[1]
+try: cli.main()
+except SystemExit as error: assert not error.code
+"""
+    encoding = ["encode", str(PHOTOS[0]), "-b", str(TINY), "--engine", "stub", "-o", str(tmp_path / "a.edgc")]
+    assert "rich" not in _loaded_by(code, *encoding, *options)
 
 
 def test_decoding_to_pixels_loads_neither_pillow_nor_typer(tmp_path: Path, coded: bytes) -> None:

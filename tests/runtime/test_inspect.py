@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from edgecodec import container
 from edgecodec.bundle import BundleInfo
 from edgecodec.cli.inspect_text import bundle_lines
 from edgecodec.codec import Codec
+from edgecodec.description import INDEX
 from edgecodec.inspection import entropy_cost
 from support.command_line import run_command
 from support.paths import DATA, TINY
@@ -66,6 +68,39 @@ def test_machines_are_told_all(folder: Path) -> None:
     assert "onnxruntime" in bundle["engines_installed"]
 
 
+def test_folders_of_folders_are_one_table(folder: Path) -> None:
+    """With the bundles in them, whose golden pictures are not looked for."""
+    (folder / "below" / "it").mkdir(parents=True)
+    for place in ("below", "below/it"):
+        shutil.copy(folder / "a.edgc", folder / place / "c.edgc")
+    shutil.copytree(TINY, folder / "below" / "tiny.bundle")
+    shutil.copy(folder / "a.edgc", folder / "below" / "tiny.bundle" / "golden.edgc")
+    (folder / "below" / "back").symlink_to(folder)
+    flat = run_command("inspect", folder, "--json").records
+    assert [Path(each["input"]).name for each in flat] == ["a.edgc", "b.EDGC"]
+    nested = run_command("inspect", "-r", folder, "--json").records
+    found = [str(Path(each["input"]).relative_to(folder)) for each in nested]
+    assert found == ["a.edgc", "b.EDGC", "below/c.edgc", "below/tiny.bundle", "below/it/c.edgc"]
+    lines = run_command("inspect", "--recursive", folder).output.decode().splitlines()
+    size = sum((folder / name).stat().st_size for name in found if "bundle" not in name)
+    assert lines[-1].startswith("4 files") and f" {size:,} " in lines[-1]
+    assert str(folder / "below" / "it" / "c.edgc") in lines[-2]
+
+
+def test_a_folder_with_folders_alone_names_the_option(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outer = tmp_path_factory.mktemp("outer")
+    folder.rename(outer / "inner")
+    outcome = run_command("inspect", outer)
+    assert outcome.status == 2 and f"{outer}: " in outcome.talk and "-r was not given" in outcome.talk
+
+
+@pytest.mark.parametrize("among_others", [True, False])
+def test_a_bundle_without_its_index_is_told_as_such(tmp_path: Path, among_others: bool) -> None:
+    shutil.copytree(TINY, tmp_path / "old.bundle", ignore=shutil.ignore_patterns(INDEX))
+    outcome = run_command("inspect", tmp_path if among_others else tmp_path / "old.bundle")
+    assert outcome.status == 4 and f"it has no {INDEX}" in outcome.talk
+
+
 def test_bundles_in_a_folder() -> None:
     outcome = run_command("inspect", DATA)
     assert f"{TINY}: hific tiny, schema 2" in outcome.output.decode()
@@ -73,7 +108,7 @@ def test_bundles_in_a_folder() -> None:
 
 def test_a_folder_of_neither_is_refused(tmp_path: Path) -> None:
     outcome = run_command("inspect", tmp_path)
-    assert outcome.status == 4 and str(tmp_path) in outcome.talk
+    assert outcome.status == 2 and str(tmp_path) in outcome.talk and ".edgc, bundles" in outcome.talk
 
 
 def test_a_bundle_fits_a_screen() -> None:

@@ -47,9 +47,9 @@ if sys.argv.pop(1) == "python":
     onnxruntime._package_library = lambda: None
 direct = onnxruntime.interruptible
 
-def announced(call, cancel):
+def announced(*arguments):
     print({STARTED!r}, flush=True)
-    return direct(call, cancel)
+    return direct(*arguments)
 
 native_engine.interruptible = onnxruntime.interruptible = openvino.interruptible = announced
 cli.main()

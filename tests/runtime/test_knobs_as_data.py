@@ -88,7 +88,7 @@ def _arguments() -> Iterator[str]:
 
 def test_exactly_the_names_of_other_arguments_are_reserved() -> None:
     """Fields of ExportOptions whose option is called otherwise are no names that a user meets."""
-    inner = {"checkpoint", "mse_checkpoint", "picture_format"}
+    inner = {"checkpoints", "mse_checkpoints", "picture_format"}
     assert {*_arguments()} - inner == RESERVED
 
 

@@ -42,6 +42,9 @@ def told(monkeypatch: pytest.MonkeyPatch, graph: Graph, variant: str) -> list[An
         def add_session_config_entry(self, key: str, value: str) -> None:
             setattr(self, key, value)
 
+        def add_external_initializers(self, names: list[str], values: list[Any]) -> None:
+            pass
+
     def session(data: bytes, sess_options: Any, providers: list[Any], enable_fallback: int) -> Any:
         given.extend(providers)
         ports = {

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from os.path import basename, normpath, splitext
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edgecodec.cli.batch import plan
+from edgecodec.cli.inputs import Input, Inputs, Kinds
+from edgecodec.codec import Codec
+from edgecodec.errors import InvalidArgument
 from support.command_line import run_command
 from support.paths import PHOTOS, TINY
 
@@ -41,6 +48,14 @@ def test_a_folder_is_mirrored(folder: Path, tmp_path: Path) -> None:
     assert run_command("decode", "-r", tmp_path / "coded", *STUB, "-o", tmp_path / "back").status == 0
     found = sorted(str(path.relative_to(tmp_path / "back")) for path in (tmp_path / "back").rglob("*.*"))
     assert found == ["a.png", "below/it/b.png"]
+
+
+def test_the_files_of_a_bundle_are_nobodys_pictures(tmp_path: Path, mosaic: Codec) -> None:
+    shutil.copytree(TINY, tmp_path / "coded" / "tiny.bundle")
+    for place in ("coded", "coded/tiny.bundle/golden"):
+        mosaic.encode(PHOTOS[0]).save(tmp_path / place / "a.edgc")
+    outcome = run_command("decode", "-r", tmp_path / "coded", *STUB, "-o", tmp_path / "back", "--json")
+    assert [record["input"] for record in outcome.records] == [str(tmp_path / "coded" / "a.edgc")]
 
 
 def test_without_recursion_only_the_folder_itself_is_read(folder: Path, tmp_path: Path) -> None:
@@ -83,6 +98,47 @@ def test_what_cannot_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, a
     monkeypatch.setattr("edgecodec.open_bundle", None)  # before the work
     outcome = run_command(*arguments, *STUB)
     assert outcome.status in (2, 7) and said in outcome.talk and not list(tmp_path.iterdir())
+
+
+_NAMES = st.builds(
+    "{}{}.{}".format,
+    st.sampled_from(["", "./", "x/", "x/../"]),
+    st.sampled_from("ab"),
+    st.sampled_from(["e", "E", "f"]),
+)
+
+
+@given(
+    inputs=st.lists(_NAMES, min_size=1, max_size=5),
+    output=st.sampled_from([None, "out/", "out"]),
+    suffix=st.sampled_from([".png", ".edgc"]),
+)
+def test_no_two_inputs_are_written_to_one_file(inputs: list[str], output: str | None, suffix: str) -> None:
+    """Names that differ in case alone are different, as on most file systems of Linux."""
+    kinds = Kinds(frozenset((".e", ".f")), frozenset((suffix,)))
+    found = Inputs([Input(name) for name in inputs], several=True)
+    written = [
+        normpath(splitext(name)[0] + suffix if output is None else f"out/{basename(splitext(name)[0])}{suffix}")
+        for name in inputs
+    ]
+    twice = next((at for at, name in enumerate(written) if name in written[:at]), None)
+    if twice is None:
+        assert [normpath(job.output) for job in plan(found, output, suffix, kinds)] == written
+    else:
+        with pytest.raises(InvalidArgument) as caught:
+            plan(found, output, suffix, kinds)
+        assert {inputs[written.index(written[twice])], inputs[twice]} <= set(caught.value.message.split())
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_an_input_that_is_given_twice_is_refused(tmp_path: Path, mosaic: Codec, command: str) -> None:
+    file = tmp_path / "a.edgc"
+    mosaic.encode(PHOTOS[0]).save(file)
+    source = file if command == "decode" else PHOTOS[0]
+    for again in (source, source.parent / "." / source.name):
+        outcome = run_command(command, source, again, *STUB, "-o", tmp_path / "out", "--force")
+        assert outcome.status == 2 and f"{source} is given twice" in outcome.talk
+    assert not (tmp_path / "out").exists()
 
 
 def test_patterns_and_lists(folder: Path, tmp_path: Path) -> None:

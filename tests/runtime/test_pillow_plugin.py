@@ -157,10 +157,41 @@ def test_errors_of_saving_are_of_pillows_kind(
     assert container.parse(path.read_bytes()).info.width == 32
 
 
-def test_imageio_finds_the_format(registered: Codec, coded: bytes, tmp_path: Path) -> None:
-    """Nothing is needed for it but Pillow's registers."""
+# ---- imageio, whose plugin `pillow` takes whatever is registered with Pillow ----------------------------------------
+
+
+def test_imageio_reads_and_writes(registered: Codec, coded: bytes, photo: Path, tmp_path: Path) -> None:
     iio = pytest.importorskip("imageio.v3")
-    pixels = iio.imread(coded, plugin="pillow")
-    np.testing.assert_array_equal(pixels, registered.decode(coded).pixels)
-    iio.imwrite(tmp_path / "a.edgc", pixels, bundle=registered)
-    assert iio.imread(tmp_path / "a.edgc").shape == pixels.shape
+    path, pixels = tmp_path / "a.edgc", iio.imread(photo)
+    iio.imwrite(path, pixels, bundle=registered)
+    assert path.read_bytes() == registered.encode(pixels).data
+    np.testing.assert_array_equal(iio.imread(path), registered.decode(path).pixels)
+    np.testing.assert_array_equal(iio.imread(coded), registered.decode(coded).pixels)
+    (only,) = iio.imiter(coded)
+    assert only.shape == (64, 96, 3)
+
+
+def test_imageio_tells_facts_without_decoding(registered: Codec, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    iio = pytest.importorskip("imageio.v3")
+    monkeypatch.setattr(Codec, "decode", None)
+    facts = iio.improps(coded)
+    assert (facts.shape, facts.dtype, facts.is_batch) == ((64, 96, 3), np.uint8, False)
+    file = container.parse(coded)
+    described = container.write(
+        file.payload, width=96, height=64, lanes=file.info.lanes, model_id=file.info.model_id, xmp=b"<x/>"
+    )
+    assert iio.immeta(described)["xmp"] == b"<x/>"
+
+
+def test_imageio_says_which_bundle_is_missing(
+    registered: Codec, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iio = pytest.importorskip("imageio.v3")
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(OSError, match=r"no\.bundle: is not there"):
+        iio.imwrite(tmp_path / "a.edgc", pixels, bundle=tmp_path / "no.bundle")
+    monkeypatch.setattr(pillow_plugin, "_codecs", {})
+    with pytest.raises(OSError, match=r"model \w+, which is not registered .*give its bundle to register_opener"):
+        iio.imread(coded)
+    with pytest.raises(ValueError, match="0 bundles are registered"):
+        iio.imwrite(tmp_path / "a.edgc", pixels)

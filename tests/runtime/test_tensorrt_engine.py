@@ -197,6 +197,29 @@ def test_pictures_of_every_size_come_out_as_on_the_stub(
     assert decoded.engine.device == "Fake Orin" and installed.module.contexts == 0
 
 
+@pytest.mark.parametrize("large_is_newer", [True, False])
+def test_a_plan_that_takes_the_picture_is_preferred_to_a_newer_one(
+    installed: Machine, mosaic: Codec, large_is_newer: bool
+) -> None:
+    for graph in GRAPHS.values():
+        ranges = [profile(graph, (64, 64), (320, 320)), profile(graph, (64, 64), (576, 640))]
+        for age, each in enumerate(ranges if large_is_newer else reversed(ranges)):
+            plan = installed.store(graph, each)
+            os.utime(PlanCache.of_user()._json(plan.key), (age, age))
+    newest = 576 if large_is_newer else 320
+    graph = DECODERS[0]
+    for size, most in (((320, 320), newest), ((320, 384), 576), ((640, 640), newest), (None, newest)):
+        shapes = {} if size is None else {name: each.shape for name, each in inputs_of(graph, *size).items()}
+        engine = installed.load(graph, shapes=shapes)
+        assert [sizes.height.most for sizes in engine.allowed_sizes()] == [most]
+        engine.close()
+    with edgecodec.open_bundle(TINY, installed.engine) as codec:
+        decoded = codec.decode(codec.encode(blocks(500, 600)).data)
+    assert decoded.tiles.count == 1
+    np.testing.assert_array_equal(decoded.pixels, mosaic.decode(mosaic.encode(blocks(500, 600)).data).pixels)
+    gc.collect()
+
+
 def test_shapes_that_repeat_are_recorded_once(machine_10: Machine, driver: ctypes.CDLL) -> None:
     """And a call allocates nothing."""
     machine_10.store(graph := DECODERS[0], profile(graph, (64, 64), (128, 192)))

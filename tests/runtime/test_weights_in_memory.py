@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import edgecodec
+from edgecodec.engine import Graph, Options
 from edgecodec.errors import BadModel
-from edgecodec_engines.weights_in_memory import with_addresses
+from edgecodec_engines import onnxruntime
+from edgecodec_engines.weights_in_memory import tensors_by_name, with_addresses
 from support.bundle_editing import reseal
 from support.engines import REAL_ENGINES
 from support.make_bundles import Recipe, analysis, colour_model, synthesis
@@ -55,6 +59,32 @@ def test_weights_are_found_where_they_lie() -> None:
     assert moved == model
 
 
+def test_tensors_are_read_where_they_lie() -> None:
+    inside = VALUES.tobytes()
+    files: dict[str, bytes | memoryview] = {FILE: b"1234" + inside, OTHER: memoryview(bytearray(inside + inside))}
+    model = graph_with((FILE, 4, 48), (OTHER, 0, 48), (OTHER, 48, None))
+    half = numpy_helper.from_array(VALUES[0].astype(np.float16), "half")
+    scalar = numpy_helper.from_array(np.array(7, np.int64), "scalar")
+    for tensor in (half, scalar):
+        files[tensor.name] = tensor.raw_data
+        set_external_data(tensor, tensor.name)
+        tensor.ClearField("raw_data")
+    model.graph.initializer.extend((half, scalar))
+    found = dict(tensors_by_name(model.SerializeToString(), files))
+    assert list(found) == ["w0", "w1", "w2", "half", "scalar"]  # and not w3, which lies inside
+    for name in ("w0", "w1", "w2"):
+        np.testing.assert_array_equal(found[name], VALUES, strict=True)
+    np.testing.assert_array_equal(found["half"], VALUES[0].astype(np.float16), strict=True)
+    np.testing.assert_array_equal(found["scalar"], np.array(7, np.int64), strict=True)
+    assert np.shares_memory(found["w2"], np.frombuffer(files[OTHER], np.uint8))
+
+
+@pytest.mark.parametrize("place", [(FILE, 8, 48), (FILE, 60, 48), (OTHER, 0, 48)])
+def test_a_tensor_beyond_its_file_is_an_error(place: tuple[str, int, int | None]) -> None:
+    with pytest.raises((ValueError, LookupError)):
+        dict(tensors_by_name(graph_with(place).SerializeToString(), {FILE: VALUES.tobytes()}))
+
+
 def test_a_graph_without_weights_elsewhere_stays_as_it_is() -> None:
     data = graph_with().SerializeToString()
     assert with_addresses(data, {}) is data
@@ -91,6 +121,23 @@ def move_kernels(folder: Path, location: str, offset: int = 0) -> None:
 def test_engines_decode_with_weights_in_files(bundle: Path, engine: str) -> None:
     picture: npt.NDArray[np.uint8] = np.full((24, 40, 3), (200, 100, 50), np.uint8)
     with edgecodec.open_bundle(bundle, engine, threads=1) as codec:
+        np.testing.assert_array_equal(codec.decode(codec.encode(picture).data).pixels, picture)
+
+
+@pytest.mark.usefixtures("python_backend")
+def test_the_python_backend_computes_with_what_was_checked(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is another one by the time that the session is made, which opens no file."""
+    picture: npt.NDArray[np.uint8] = np.full((24, 40, 3), (200, 100, 50), np.uint8)
+    load = onnxruntime.OnnxRuntime.load
+
+    def late(graph: Graph, variant: str, options: Options) -> Any:
+        held = {name: bytes(data) for name, data in graph.weights.items()}
+        if held:
+            (bundle / FILE).write_bytes(bytes((bundle / FILE).stat().st_size))
+        return load(replace(graph, weights=held), variant, options)
+
+    monkeypatch.setattr(onnxruntime.OnnxRuntime, "load", late)
+    with edgecodec.open_bundle(bundle, "onnxruntime", threads=1) as codec:
         np.testing.assert_array_equal(codec.decode(codec.encode(picture).data).pixels, picture)
 
 

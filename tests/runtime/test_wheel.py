@@ -67,11 +67,11 @@ def test_one_wheel_for_every_python(wheel: Path) -> None:
     assert wheel.name.startswith(f"edgecodec-{edgecodec.__version__}-py3-none-")
 
 
-def test_the_runtime_depends_on_three_packages(wheel: Path) -> None:
+def test_the_runtime_depends_on_four_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = email.message_from_bytes(archive.read(f"{INFO}/METADATA"))
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert sorted(re.split("[<>=]", line)[0] for line in required) == ["numpy", "pillow", "typer"]
+    assert sorted(re.split("[<>=]", line)[0] for line in required) == ["numpy", "pillow", "rich", "typer"]
     assert metadata["Version"] == edgecodec.__version__ and metadata["License-Expression"] == "Apache-2.0"
 
 

@@ -9,22 +9,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 import edgecodec
+from edgecodec import files
 from edgecodec.cli import workers
 from edgecodec.cli.batch import Job
 from edgecodec.cli.signals import CLEANUP_SECONDS
-from edgecodec.cli.work import Done, Item
+from edgecodec.cli.work import Done, Item, Made, _written
 from edgecodec.cli.workers import in_processes
 from edgecodec.codec import Codec
-from edgecodec.errors import EngineFailed, InternalError, NotABundle, OutOfMemory
+from edgecodec.errors import EngineFailed, InternalError, NotABundle, OutOfMemory, OutputExists
+from edgecodec.steps import Parts
 from support.bundle_editing import reseal
 from support.command_line import run_command
 from support.paths import ENDLESS, ENVIRONMENT, PHOTOS, TINY
+
+#: What is told of a picture that there is nothing to tell of.
+NOTHING = Done(None, None, None, None, (), 0)  # type: ignore[arg-type]
 
 STUB = ("-b", TINY, "--engine", "stub", "-j", 1)
 
@@ -123,12 +129,16 @@ def _seconds_worked(process: int) -> float:
 class Misbehaving:
     """Work whose items say what happens to the process that takes them."""
 
+    TITLE: ClassVar[str] = "misbehaving"
+
     bundle: Path = TINY
 
     def open(self, processes: int) -> Codec:
         return edgecodec.open_bundle(self.bundle, "stub", threads=1)
 
-    def each(self, codec: Codec, items: Sequence[Item]) -> Generator[Done | Exception, None, None]:
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
         for item in items:
             match item.source:
                 case "killed":
@@ -162,6 +172,81 @@ def test_a_process_that_dies_takes_one_picture_with_it() -> None:
     assert [type(outcome) for outcome in outcomes[1:6:2]] == [OutOfMemory, EngineFailed, InternalError]
     assert "SIGSEGV" in str(outcomes[3])
     assert all(name in str(outcome).split("'") for name, outcome in zip("abcd", outcomes[::2], strict=True))
+
+
+@dataclass(frozen=True)
+class SlowDisk(Misbehaving):
+    """Work on a disk that takes half a second for every file."""
+
+    def open(self, processes: int) -> Codec:
+        direct = files.write
+
+        def write(path: str, data: bytes, *, force: bool = False) -> None:
+            time.sleep(0.5)
+            direct(path, data, force=force)
+
+        files.write = write  # type: ignore[assignment]  # in this process, which does nothing else
+        return super().open(processes)
+
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
+        for item in items:
+            if item.source == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield Made(b"whole", NOTHING)
+
+
+def test_a_process_that_dies_leaves_the_picture_that_it_had_made(tmp_path: Path) -> None:
+    sources = ["a", "killed", "b"]
+    items = [Item(Job(source, str(tmp_path / source)), source) for source in sources]
+    outcomes = list(in_processes(SlowDisk(), items, 1))
+    assert outcomes[::2] == [NOTHING] * 2 and isinstance(outcomes[1], OutOfMemory)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("?")} == {"a": b"whole", "b": b"whole"}
+
+
+@dataclass(frozen=True)
+class Timed(Misbehaving):
+    """Work that notes when it begins, in this process."""
+
+    begun: list[float] = field(default_factory=list)
+
+    def each(
+        self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
+    ) -> Generator[Made | Exception, None, None]:
+        for _ in items:
+            self.begun.append(time.monotonic())
+            yield Made(b"whole", NOTHING)
+
+
+def test_the_next_picture_is_worked_on_while_one_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct, ended = files.write, []
+
+    def write(path: str, data: bytes, *, force: bool) -> None:
+        time.sleep(0.05)
+        direct(path, data, force=force)
+        ended.append(time.monotonic())
+
+    monkeypatch.setattr(files, "write", write)
+    items = [Item(Job(name, str(tmp_path / name)), name) for name in "abc"]
+    with edgecodec.open_bundle(TINY, "stub", threads=1) as codec:
+        outcomes = _written(timed := Timed(), codec, items)
+        assert next(outcomes) is NOTHING  # a is told when it is written
+        assert timed.begun[1] < ended[0] <= time.monotonic() and (tmp_path / "a").read_bytes() == b"whole"
+        assert list(outcomes) == [NOTHING] * 2
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"] * 3
+
+
+def test_what_cannot_be_written_is_told_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("in the way")
+    items = [Item(Job(name, str(tmp_path / name)), name) for name in "abc"]
+    with edgecodec.open_bundle(TINY, "stub", threads=1) as codec:
+        for written in (_written(Timed(), codec, items), in_processes(Timed(), items, 2)):
+            outcomes = list(written)
+            assert outcomes[::2] == [NOTHING] * 2 and isinstance(outcomes[1], OutputExists)
+            assert (tmp_path / "b").read_text() == "in the way"
+            for name in "ac":
+                (tmp_path / name).unlink()
 
 
 def test_signals_of_the_terminal_are_for_the_first_process() -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 from edgecodec.bundle import Bundle
 from edgecodec.manifest import description_values
 from support import index_file
-from support.bundle_editing import INDEX, MANIFEST, reseal
+from support.bundle_editing import INDEX, MANIFEST, edit_index, edit_manifest, reseal
 from support.index_file import (
     IMAGE,
     KNOB,
@@ -72,10 +72,10 @@ Graph = tuple[Entry, onnx.ModelProto]
 # ---- entropy models ------------------------------------------------------------------------------------------------
 
 
-def colour_model(alignment: int = BLOCK) -> Model:
-    """y, coded directly; values close to 0 are cheap."""
+def colour_model(alignment: int = BLOCK, fall: float = 0.8) -> Model:
+    """y, coded directly; values close to 0 are cheap, the more so for a smaller `fall`."""
     tensors = [Tensor("y", COLOURS, BLOCK, decoder_latent=True)]
-    return Model(alignment, tensors, [[_falling()] * COLOURS], [], [Code("y", 0)])
+    return Model(alignment, tensors, [[_falling(fall)] * COLOURS], [], [Code("y", 0)])
 
 
 def doubling_model() -> Model:
@@ -102,8 +102,8 @@ def label_model() -> Model:
     return Model(2 * BLOCK, tensors, [[_flat()]], [], steps)
 
 
-def _falling() -> Table:
-    shares = 0.8 ** np.arange(64)
+def _falling(fall: float = 0.8) -> Table:
+    shares = fall ** np.arange(64)
     frequencies = np.maximum(1, shares / shares.sum() * (2**14 - 64)).astype(int)
     frequencies[0] += 2**14 - frequencies.sum()
     return Table(tuple(frequencies.tolist()))
@@ -380,6 +380,40 @@ def with_qualities(gains: dict[float, float], betas: Sequence[float] = (0.0,)) -
     ]
     defaults = {"quality": next(iter(gains)), "beta": betas[0]}
     return Recipe(colour_model(), analyses, syntheses, defaults=defaults)
+
+
+def write_several_rates(folder: Path, gains: Mapping[float, float], default: int = 0) -> Path:
+    """A bundle of several models, each with an entropy model and graphs of its own: the gain of y by the model's rate.
+
+    The quality that chooses a model to encode is its number in `gains`.
+    """
+    recipe = Recipe(
+        colour_model(),
+        [analysis(gain=gain, knobs={"quality": number}) for number, gain in enumerate(gains.values())],
+        [synthesis(gain=gain) for gain in gains.values()],
+        defaults={"quality": default},
+    )
+    recipe.write(folder)
+    entropy = [f"entropy{number}.bin" for number in range(len(gains))]
+    for number, name in enumerate(entropy):
+        (folder / name).write_bytes(model_bytes(colour_model(fall=0.8 + 0.001 * number)))
+    reseal(folder, *entropy)
+
+    def change(index: Index) -> None:
+        files = [file.name for file in index.files]
+        (model,) = index.models
+        ids = [zlib.crc32((folder / name).read_bytes()) for name in entropy]
+        index.models = [
+            replace(model, id=each, file=files.index(name), rate=rate)
+            for each, name, rate in zip(ids, entropy, gains, strict=True)
+        ]
+        for side in (index_file.ENCODER, index_file.DECODER):
+            for number, graph in enumerate(graph for graph in index.graphs if graph.side == side):
+                graph.model = number
+
+    edit_index(folder, change)
+    edit_manifest(folder, lambda manifest: manifest.update(description_values(Bundle(folder).info)))
+    return folder
 
 
 def with_labels() -> Recipe:

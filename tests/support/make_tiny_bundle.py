@@ -25,6 +25,7 @@ from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.families.hific import Hific, Preset
 from edgecodec_export.layers.gradients import round_straight_through
 from edgecodec_export.layers.normalisation import ChannelNorm
+from edgecodec_export.originals import Original
 from edgecodec_export.pipeline import write_bundle
 from edgecodec_export.report import ExportReport
 from edgecodec_train.stages.settling import settle_medians
@@ -126,7 +127,7 @@ def make_tiny_bundle(output: Path) -> ExportReport:
     main = tiny_model()
     mse = second_decoder(main)
     baking = Interpolation(main, {"alpha": ALPHAS}, mse)
-    return write_bundle(output, Source("hific", "tiny"), baking, tiny_halves())
+    return write_bundle(output, [lambda: Original(Source("hific", "tiny"), baking, tiny_halves())])
 
 
 if __name__ == "__main__":

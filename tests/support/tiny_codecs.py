@@ -20,6 +20,7 @@ from edgecodec_export.families import fidelity as fidelity_module
 from edgecodec_export.families import hyperprior as hyperprior_module
 from edgecodec_export.families import tunable as tunable_module
 from edgecodec_export.layers.conditioning import InterpolatedChannelAttention
+from edgecodec_export.originals import Original
 from edgecodec_export.pipeline import write_bundle
 from support.make_tiny_bundle import PRESET as HIFIC
 from support.make_tiny_bundle import last_convolution, tiny_halves, tiny_model, tiny_pictures
@@ -108,7 +109,8 @@ def write_tiny_bundle(name: str, output: Path) -> Path:
     model = tiny_codec(name)
     asked = {"quality": (0, 3), "beta": (3.84,)} if name == "crdr" else {}
     classes = tuple(f"class {i}" for i in range(model.classes()))
-    write_bundle(output, Source(model.FAMILY, "tiny", classes=classes), model.baking(asked), tiny_halves())
+    source = Source(model.FAMILY, "tiny", classes=classes)
+    write_bundle(output, [lambda: Original(source, model.baking(asked), tiny_halves())])
     return output
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from edgecodec.cli.console import Console
+from edgecodec.cli.train import _tell
 from edgecodec_export.checkpoints import read_checkpoint
+from edgecodec_train.events import Progress
 from edgecodec_train.recipe_files import known_recipes, read_recipe
 from edgecodec_train.run_folder import read_rows
 from support.command_line import Outcome, run_command
@@ -49,6 +52,20 @@ def test_a_run_leaves_what_people_look_at(data: Path, tmp_path: Path) -> None:
         assert b"<svg" in path.with_suffix(".svg").read_bytes()
         assert len(read_rows(path.with_suffix(".csv"))) == 3
     assert len(list((tmp_path / "run" / "sheets").iterdir())) == 6
+
+
+def test_the_stage_is_told_by_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier run did is no part of the pace."""
+    said: list[str] = []
+    monkeypatch.setattr(Console, "_tell", lambda console, line: said.append(line))
+    console = Console()
+    with console.progress("training") as progress:
+        for stage, step in (("main", 400), ("main", 401), ("last", 1)):
+            _tell(console, progress, Progress(stage, step, 500, 2.5, 40.0, 0.1234))
+            told = progress.words()
+            assert told[:3] == [f"stage {stage}", f"step {step + 1} of 500", "loss 0.1234"]
+            assert told[-1] == "2.5 steps/s" and progress.share() == step / 500
+    assert said == ["stage main", "stage last"]
 
 
 def test_a_time_limit_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) -> None:

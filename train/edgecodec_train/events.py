@@ -16,7 +16,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Progress:
-    """Every few seconds. loss: mean since the last validation. seconds_left: of this stage."""
+    """About every second. loss: mean since the last validation. seconds_left: of this stage."""
 
     stage: str
     step: int

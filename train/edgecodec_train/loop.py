@@ -37,7 +37,7 @@ def train(
     report: Report,
     *,
     save_seconds: float = 600.0,
-    report_seconds: float = 60.0,
+    report_seconds: float = 1.0,
 ) -> bool:
     """Run `stage` from `position` on, which moves along. Returns whether all its steps are done.
 

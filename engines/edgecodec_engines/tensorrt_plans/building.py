@@ -34,15 +34,11 @@ _LOG = "log"
 
 @dataclass(frozen=True)
 class Progress:
-    """seconds: since the process was started. phase: what TensorRT says it does, or "". share: of that, 0 to 1.
-
-    is_heartbeat: the first for HEARTBEAT seconds, whether or not TensorRT said anything.
-    """
+    """seconds: since the process was started. phase: what TensorRT says it does, or "". share: of that, 0 to 1."""
 
     seconds: float
     phase: str = ""
     share: float = 0.0
-    is_heartbeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def build(
     """Build the plan with this key for a graph, and store it in the cache.
 
     about: kept beside the plan. limit: seconds after which the builder is ended. report: called at every phase of the
-    builder, and every HEARTBEAT seconds.
+    builder, and after HEARTBEAT seconds in which it said nothing.
 
     Whatever ends this call ends the process too, and leaves nothing half-written. Raises EngineUnavailable where
     Polygraphy is not installed, EngineFailed where TensorRT refuses the graph or its builder crashes or takes too long,
@@ -133,7 +129,7 @@ class _BuilderProcess:
 
     def run(self, start: float, limit: float | None, report: Callable[[Progress], None]) -> dict[str, Any]:
         """Its facts. The process has ended when this returns or raises."""
-        latest, beat = Progress(0.0), 0.0
+        latest = Progress(0.0)
         error = facts = None
         with self._started() as (process, pipe):
             for line in _lines(pipe, HEARTBEAT if limit is None else min(HEARTBEAT, limit)):
@@ -146,9 +142,7 @@ class _BuilderProcess:
                     )
                 if line is None or "phase" in line:
                     said = line or {"phase": latest.phase, "share": latest.share}
-                    due = seconds - beat >= HEARTBEAT
-                    beat = seconds if due else beat
-                    latest = Progress(seconds, **said, is_heartbeat=due)
+                    latest = Progress(seconds, **said)
                     report(latest)
                 elif "warning" in line:
                     self.warnings.append(line["warning"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -12,6 +12,7 @@ from edgecodec.engine import Graph
 from edgecodec.errors import BadModel, CannotRead, EngineUnavailable
 from edgecodec_engines.tensorrt_plans.plan_cache import Plan, PlanCache, read_description
 from edgecodec_engines.tensorrt_plans.plan_key import PlanKey, Target, TensorRT, graph_sha256
+from edgecodec_engines.tensorrt_plans.profiles import Shape, covers
 from edgecodec_engines.tensorrt_plans.tensorrt_module import title
 
 #: Names a folder of plans with their descriptions, as `edgecodec build -o DIR` writes them, instead of the cache.
@@ -24,9 +25,12 @@ VERIFIED, FAILED, NOT_VERIFIED = "verified", "failed", "not verified"
 _ON_TRIAL: ContextVar[tuple[PlanCache, Plan] | None] = ContextVar("plan on trial", default=None)
 
 
-def take_plan(graph: Graph, tensorrt: TensorRT, target: Target, *, only_verified: bool) -> tuple[Plan, bytes]:
-    """The newest plan of this graph for what is installed here, and its bytes, which are those that were stored.
+def take_plan(
+    graph: Graph, tensorrt: TensorRT, target: Target, shapes: Mapping[str, Shape], *, only_verified: bool
+) -> tuple[Plan, bytes]:
+    """A plan of this graph for what is installed here, and its bytes, which are those that were stored.
 
+    The newest of those that take inputs of these shapes; where none does, the newest, and pictures are padded or cut.
     A plan that did not give the golden pictures is never taken. only_verified: neither is one that was not tried.
 
     Raises EngineUnavailable, naming what is wrong with a plan that is stale, foreign or damaged.
@@ -41,7 +45,8 @@ def take_plan(graph: Graph, tensorrt: TensorRT, target: Target, *, only_verified
             plan = _first([_of_folder(cache, graph, tensorrt, target)], graph, only_verified)
         else:
             cache = PlanCache.of_user()
-            plan = _first(_of_cache(cache, graph, tensorrt, target), graph, only_verified)
+            plans = _of_cache(cache, graph, tensorrt, target)
+            plan = _first(sorted(plans, key=lambda each: not covers(each.key.profile, shapes)), graph, only_verified)
         return plan, cache.load(plan)
     except (BadModel, CannotRead) as error:
         raise EngineUnavailable(error.message, where=error.where, hint=error.hint) from error

@@ -24,6 +24,7 @@ def model_card(description: Description, background: Background, fused: Sequence
     sections = [
         _header(description),
         _use(description),
+        _rates(description, background.provenance),
         _graphs(description, background),
         _fused(fused),
         _numbers(description, background),
@@ -97,6 +98,17 @@ def _classes(description: Description) -> list[str]:
     ]
 
 
+def _rates(description: Description, provenance: Mapping[str, Any]) -> list[str]:
+    """The models of a bundle that has several."""
+    if len(description.models) == 1:
+        return []
+    names = {each.get("model"): each["name"] for each in reversed(provenance["checkpoints"])}
+    lines = ["## Rates", "", "| quality | model | bits per pixel | checkpoint |", "|---|---|---|---|"]
+    for number, model in enumerate(description.models):
+        lines.append(f"| {number} | `{model.id}` | {model.rate:.3f} | `{names.get(model.id, '')}` |")
+    return [*lines, "", "Bits per pixel are those of the photographs that did not calibrate the entropy models.", ""]
+
+
 def _graphs(description: Description, background: Background) -> list[str]:
     lines = ["## Graphs", "", "| file | knobs | precision | largest error against PyTorch |", "|---|---|---|---|"]
     for graph in description.graphs:
@@ -104,7 +116,7 @@ def _graphs(description: Description, background: Background) -> list[str]:
         if graph.file in background.closeness:
             close = background.closeness[graph.file]
             error += f", {close.psnr:.1f} dB to fp32 or more, {-close.mean_loss:+.3f} dB to the originals"
-        lines.append(f"| `{graph.file}` | {_knobs(graph.knobs)} | {graph.precision} | {error} |")
+        lines.append(f"| `{graph.file}` | {_knobs(description.knobs_of(graph))} | {graph.precision} | {error} |")
     if description.knobs:
         lines += ["", f"Without a choice, {_knobs(_defaults(description))}."]
         help_lines = {knob.name: knob.help for knob in description.knobs}
@@ -126,8 +138,9 @@ def _fused(names: Sequence[str]) -> list[str]:
 
 def _numbers(description: Description, background: Background) -> list[str]:
     lines = ["## Numbers", ""]
-    for model in description.models:
-        lines += _model_numbers(model)
+    numbers = [_model_numbers(model) for model in description.models]
+    for model, some in zip(description.models, numbers, strict=True):
+        lines += some if len(numbers) == 1 else [f"* `{model.id}`:", *(f"  {line}" for line in some)]
     kept = background.provenance.get("entropy")
     if kept:
         lines.append(f"* The entropy model is that of `{kept['bundle']}`, whose files decode with this one too.")

@@ -39,7 +39,8 @@ def write_golden(folder: Path, description: Description, picture: Picture) -> tu
 def _write_one(folder: Path, description: Description, picture: Picture, encoder: BakedGraph) -> Golden:
     """The golden file of this encoder, and its pictures."""
     knobs = encoder.knobs
-    coded = f"{FOLDER}/{_name(knobs)}.edgc"
+    model = f"-{description.models[encoder.model].id}" if len(description.models) > 1 else ""
+    coded = f"{FOLDER}/{_name(model, knobs)}.edgc"
     with _codec(folder, {}, None) as codec:
         side_inputs = side_arguments(description.models[encoder.model].side_inputs, *picture.shape[:2])
         encoded = codec.encode(picture, **knobs, **side_inputs)  # type: ignore[arg-type]  # names are known at run time
@@ -47,10 +48,10 @@ def _write_one(folder: Path, description: Description, picture: Picture, encoder
         digest = latents_sha256(codec.decode_latents(encoded.data))
     pictures = []
     for graph in description.graphs:
-        if (graph.side, graph.model) != ("decode", encoder.model) or not knobs.items() <= graph.knobs.items():
+        if (graph.side, graph.model) != ("decode", encoder.model) or not _decodes(graph, knobs):
             continue
         ending = "" if graph.precision == SINGLE else f".{graph.precision}"
-        file = f"{FOLDER}/{_name(graph.knobs)}{ending}.png"
+        file = f"{FOLDER}/{_name(model, {**knobs, **graph.knobs})}{ending}.png"
         # The file itself brings the encoder's knobs. One codec at a time, because decoders may be large.
         asked = {name: value for name, value in graph.knobs.items() if name not in knobs}
         with _codec(folder, asked, graph.precision) as codec:
@@ -59,10 +60,16 @@ def _write_one(folder: Path, description: Description, picture: Picture, encoder
     return Golden(coded, knobs, digest, tuple(pictures))
 
 
+def _decodes(decoder: BakedGraph, encoded: Knobs) -> bool:
+    """Whether the decoder decodes what an encoder at these knobs coded."""
+    return all(decoder.knobs.get(name, value) == value for name, value in encoded.items())
+
+
 def _codec(folder: Path, asked: Knobs, precision: str | None) -> Codec:
     """Golden pictures are small, and never tiled."""
     return open_bundle(folder, ENGINE, knobs=asked, precision=precision, threads=THREADS, tile="off")
 
 
-def _name(knobs: Knobs) -> str:
-    return f"photo{suffix(knobs)}"
+def _name(model: str, knobs: Knobs) -> str:
+    """model: what tells it from the others of the bundle."""
+    return f"photo{model}{suffix(knobs)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from edgecodec.description import Knobs
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
+from edgecodec.steps import Step
 from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import CalibrationPictures, Picture, to_tensor
 from edgecodec_export.entropy.cost import EntropyCost, measure, summed
@@ -44,13 +45,14 @@ def freeze_entropy(
     freezer = baking.model.freezer()
     observer = _Observer(freezer, workers, progress)
     if kept is None:
-        data = _freeze(observer, baking, pictures.calibrating)
+        candidates: tuple[bytes, ...] = (_freeze(observer, baking, pictures.calibrating),)
     else:
-        data = kept.data
+        candidates = kept.candidates
         if isinstance(freezer, Counting):
             freezer.count(observer.at_all(baking, pictures.calibrating))
-    entropy = EntropyModel(data)
-    cost = _measure(observer, entropy, baking, pictures.measuring)
+    models = list(map(EntropyModel, candidates))
+    costs = _measure(observer, models, baking, pictures.measuring)
+    data, entropy, cost = min(zip(candidates, models, costs, strict=True), key=lambda each: each[2].integer_bits)
     if kept is not None:
         require_fit(kept, cost, counted=isinstance(freezer, Counting))
     return Frozen(freezer, data, entropy, cost, kept)
@@ -64,9 +66,9 @@ class _Observer:
     workers: Executor
     progress: Progress
 
-    def at(self, knobs: Knobs, pictures: Sequence[Picture], purpose: str) -> list[Observation]:
-        """An observation of each picture, in order. purpose: for the line of progress."""
-        self.progress(f"{purpose} at {label(knobs)}" if knobs else purpose)
+    def at(self, knobs: Knobs, pictures: Sequence[Picture], step: Step) -> list[Observation]:
+        """An observation of each picture, in order."""
+        self.progress(step)
         return list(self.workers.map(lambda picture: self.freezer.observe(to_tensor(picture), **knobs), pictures))
 
     def at_all(self, baking: Baking, pictures: Sequence[Picture]) -> list[Observation]:
@@ -75,12 +77,12 @@ class _Observer:
         If each setting had only some of the pictures, too few would set the ranges of its activations. All observations
         are in memory at once: 0.3 GB for CRDR at full size with eight photographs at five qualities.
         """
-        return [each for knobs in baking.settings() for each in self.at(knobs, pictures, "calibrating")]
+        return [each for knobs, step in _settings(baking, "calibrating") for each in self.at(knobs, pictures, step)]
 
 
 def _freeze(observer: _Observer, baking: Baking, pictures: Sequence[Picture]) -> bytes:
     observations = observer.at_all(baking, pictures)
-    observer.progress("freezing the entropy model")
+    observer.progress(Step("freezing the entropy model"))
     try:
         return observer.freezer.freeze(observations).to_bytes()
     except (OverflowError, struct.error) as error:
@@ -89,9 +91,22 @@ def _freeze(observer: _Observer, baking: Baking, pictures: Sequence[Picture]) ->
         ) from error
 
 
-def _measure(observer: _Observer, entropy: EntropyModel, baking: Baking, pictures: Sequence[Picture]) -> EntropyCost:
-    """The cost of every picture at every setting. The observations of one setting are in memory at a time."""
-    return summed([
-        replace(measure(observer.freezer, entropy, observer.at(knobs, pictures, "measuring")), knobs=knobs)
-        for knobs in baking.settings()
-    ])  # fmt: skip
+def _measure(
+    observer: _Observer, models: Sequence[EntropyModel], baking: Baking, pictures: Sequence[Picture]
+) -> list[EntropyCost]:
+    """The cost of every picture at every setting with each model. The observations of one setting are in memory at a
+    time.
+    """
+    costs: list[list[EntropyCost]] = [[] for _ in models]
+    for knobs, step in _settings(baking, "measuring"):
+        observed = observer.at(knobs, pictures, step)
+        for entropy, so_far in zip(models, costs, strict=True):
+            so_far.append(replace(measure(observer.freezer, entropy, observed), knobs=knobs))
+    return list(map(summed, costs))
+
+
+def _settings(baking: Baking, purpose: str) -> Iterator[tuple[Knobs, Step]]:
+    """Every setting, and what is said before it is used."""
+    settings = baking.settings()
+    for number, knobs in enumerate(settings, 1):
+        yield knobs, Step(f"{purpose} at {label(knobs)}" if knobs else purpose, number=number, total=len(settings))

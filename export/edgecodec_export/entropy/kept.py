@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecodec.bundle import Bundle
-from edgecodec.description import LatentSpec
+from edgecodec.description import LatentSpec, Model
 from edgecodec.errors import ModelMismatch
 from edgecodec.manifest import read_manifest
 from edgecodec_export.entropy.cost import EntropyCost
@@ -31,13 +31,14 @@ _HINT = "export without it; files of that bundle then need that bundle"
 
 @dataclass(frozen=True)
 class KeptEntropy:
-    """The entropy model of an earlier bundle. data: the bytes of entropy.bin. path: of that bundle.
+    """The entropy model of an earlier bundle. path: of that bundle.
 
-    origin: JSON values for the provenance: the bundle, versions and processor that froze the model. An earlier bundle
-    that kept its model itself passes its own origin on.
+    candidates: the bytes of entropy.bin; several where the bundle has several models of the same shapes, of which the
+    one that codes photographs best is kept. origin: JSON values for the provenance: the bundle, versions and processor
+    that froze the model. An earlier bundle that kept its model itself passes its own origin on.
     """
 
-    data: bytes
+    candidates: tuple[bytes, ...]
     path: Path
     origin: Mapping[str, Any]
 
@@ -50,20 +51,15 @@ def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> K
     """
     bundle = Bundle(path)
     description, provenance = bundle.info, read_manifest(path).background.provenance
-    own = description.models[0]
-    coded = (*model.side_latents(), *model.encoder_latents())
-    pairs = {
-        "family": (description.family, family),
-        "preset": (description.preset, preset),
-        "entropy models": (len(description.models), 1),
-        "latents that are coded": (_shapes(own.encoder_latents), _shapes(coded)),
-        "latents that are decoded": (_shapes(own.decoder_latents), _shapes(model.decoder_latents())),
-        "alignment of latents": (own.alignment, model.latent_alignment()),
-        "alignment of pictures": (own.padding.alignment, model.ALIGNMENT),
-        "padding": (own.padding.rule, model.PADDING),
-    }
-    problems = [f"{what}: {kept}, not {wanted}" for what, (kept, wanted) in pairs.items() if kept != wanted]
-    if problems:
+    common = {} if description.family == family else {"family": (description.family, family)}
+    if preset not in description.preset.split(", "):
+        common["preset"] = (description.preset, preset)
+    differing = {own.entropy: common | _differences(own, model) for own in description.models}
+    fitting = [entropy for entropy, problems in differing.items() if not problems]
+    if not fitting:
+        problems = [
+            f"{what}: {kept}, not {wanted}" for what, (kept, wanted) in min(differing.values(), key=len).items()
+        ]
         raise ModelMismatch(
             "its entropy model is not one of this checkpoint:\n  " + "\n  ".join(problems), where=str(path), hint=_HINT
         )
@@ -71,7 +67,20 @@ def keep_entropy(path: Path, model: LearnedCodec, family: str, preset: str) -> K
     if not isinstance(origin, dict) or not isinstance(origin.get("bundle"), str):
         froze = {name: provenance.get(name) for name in ("versions", "processor")}
         origin = {"bundle": printable(path.resolve().name), **froze}
-    return KeptEntropy(bundle.read(own.entropy), path, origin)
+    return KeptEntropy(tuple(map(bundle.read, fitting)), path, origin)
+
+
+def _differences(own: Model, model: LearnedCodec) -> dict[str, tuple[Any, Any]]:
+    """What a kept model has and what the checkpoint wants, by what it is called, where the two differ."""
+    coded = (*model.side_latents(), *model.encoder_latents())
+    pairs = {
+        "latents that are coded": (_shapes(own.encoder_latents), _shapes(coded)),
+        "latents that are decoded": (_shapes(own.decoder_latents), _shapes(model.decoder_latents())),
+        "alignment of latents": (own.alignment, model.latent_alignment()),
+        "alignment of pictures": (own.padding.alignment, model.ALIGNMENT),
+        "padding": (own.padding.rule, model.PADDING),
+    }
+    return {what: (kept, wanted) for what, (kept, wanted) in pairs.items() if kept != wanted}
 
 
 def require_fit(kept: KeptEntropy, cost: EntropyCost, *, counted: bool) -> None:

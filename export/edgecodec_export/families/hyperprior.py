@@ -45,6 +45,7 @@ class Hyperprior(ScaleHyperprior):
         "Hyperprior, 2018; with means, Minnen, Balle, Toderici: Joint Autoregressive and Hierarchical Priors, 2018)"
     )
     SPLITS_DOUBLINGS = True
+    HAS_TRUNK = False
     PRESETS: ClassVar = {"published": Preset(192, 320), "published-low": Preset(128, 192), "compact": Preset(48, 64)}
 
     def __init__(self, preset: Preset) -> None:

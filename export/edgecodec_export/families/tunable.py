@@ -101,6 +101,7 @@ class Tunable(LearnedCodec):
     KNOBS: ClassVar[tuple[Knob, ...]] = (RATE,)
     ALIGNMENT = STRIDE
     SMALLEST_SIDE = 2 * STRIDE
+    HAS_TRUNK = False
     DECODER_PREFIXES = ("synthesis.",)
 
     def __init__(self, preset: Preset) -> None:

@@ -12,6 +12,7 @@ from edgecodec.bundle import Bundle
 from edgecodec.description import Knobs
 from edgecodec.errors import BadModel, CannotWrite, InvalidArgument
 from edgecodec.graph_choice import choose
+from edgecodec.steps import Step
 from edgecodec_export.fused import weights
 from edgecodec_export.fused.file_names import file_name
 from edgecodec_export.fused.graph import fuse
@@ -35,7 +36,7 @@ def fuse_bundle(options: FuseOptions, progress: Progress = lambda line: None) ->
 
     Each is a file `decode-....onnx` with the input "file" uint8 (bytes) and the output "image" uint8 (height, width,
     3), for sessions of ONNX Runtime from 1.17 on with which `edgecodec.custom_ops_library` is registered. progress:
-    receives a line before each file.
+    receives a `Step` before each file.
 
     Raises InvalidArgument, KnobUnavailable, OutputExists, CannotWrite, and what opening a bundle and its graphs raises.
     """
@@ -51,8 +52,8 @@ def fuse_bundle(options: FuseOptions, progress: Progress = lambda line: None) ->
     except OSError as error:
         raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
     written = []
-    for number, name in zip(chosen, names, strict=True):
-        progress(name)
+    for place, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
+        progress(Step(name, "fused graph", place, len(names)))
         size = write_fused(bundle, number, options.max_pixels, folder / name, options.force)
         baked = bundle.info.graphs[number]
         written.append(FusedGraph(name, bundle.info.models[baked.model].id, baked.knobs, baked.precision, size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from edgecodec.description import BakedGraph, Closeness, Knobs, Port, Side
 from edgecodec.errors import VerificationFailed
+from edgecodec.steps import Step
 from edgecodec_export.baking import Baking, Point
 from edgecodec_export.calibration import CalibrationPictures, Picture, crop, to_tensor
 from edgecodec_export.entropy.freeze import Frozen
@@ -65,25 +67,29 @@ def export_graphs(
     precisions: Sequence[Precision] = (SINGLE,),
     *,
     leave_out: bool = False,
+    ending: str = "",
 ) -> ExportedGraphs:
     """Write the graphs of every baked encoder and decoder to `folder` and compare them with PyTorch.
 
     frozen: codes the sample latents for the decoders. photographs: integers are ranged on those that calibrate, and
     other precisions than single are measured on the others. leave_out: a side of a bundle goes without a precision in
-    which one of its graphs misses the bounds; otherwise, and for single precision, that is an error.
+    which one of its graphs misses the bounds; otherwise, and for single precision, that is an error. ending: what tells
+    the files from those of other models in the folder.
 
     One baked network is in memory at a time, and a conversion of it. Raises VerificationFailed.
     """
-    sides = (_Encoders(folder, baking, photographs), _Decoders(folder, baking, photographs, frozen))
+    sides = (_Encoders(folder, ending, baking, photographs), _Decoders(folder, ending, baking, photographs, frozen))
     exported: list[_Exported] = []
     left_out: list[str] = []
+    count = sum(len(side.knobs()) * sum(side.SIDE in each.SIDES for each in precisions) for side in sides)
+    numbers = itertools.count(1)
     for side in sides:
         done = {precision: list[_Exported]() for precision in precisions if side.SIDE in precision.SIDES}
         for knobs in side.knobs():
             point = side.point(knobs)
             for precision in list(done):
                 path = side.path(knobs, precision)
-                progress(path.name)
+                progress(Step(path.name, "graph", next(numbers), count))
                 try:
                     done[precision].append(side.export(path, point, precision))
                 except VerificationFailed as error:
@@ -97,7 +103,7 @@ def export_graphs(
                         (folder / each.graph.file).unlink()
         exported += [each for precision in done.values() for each in precision]
     if left_out:
-        remove_unused_weights(folder, [folder / each.graph.file for each in exported])
+        remove_unused_weights(folder, folder.glob("*.onnx"))
     return ExportedGraphs(
         tuple(each.graph for each in exported),
         {each.graph.file: each.error for each in exported},
@@ -121,8 +127,9 @@ class _Exporter(ABC):
     SIDE: ClassVar[Side]
     NAME: ClassVar[str]
 
-    def __init__(self, folder: Path, baking: Baking, photographs: CalibrationPictures) -> None:
-        self.folder, self.baking, self.model, self.photographs = folder, baking, baking.model, photographs
+    def __init__(self, folder: Path, ending: str, baking: Baking, photographs: CalibrationPictures) -> None:
+        self.folder, self.ending = folder, ending
+        self.baking, self.model, self.photographs = baking, baking.model, photographs
         self.share_weights = max(len(baking.encoder_knobs()), len(baking.decoder_knobs())) > 1
 
     @abstractmethod
@@ -138,8 +145,8 @@ class _Exporter(ABC):
         """Write and check one graph. Raises VerificationFailed."""
 
     def path(self, knobs: Knobs, precision: Precision) -> Path:
-        ending = "" if precision is SINGLE else f".{precision.name}"
-        return self.folder / f"{self.NAME}{suffix(knobs)}{ending}.onnx"
+        named = "" if precision is SINGLE else f".{precision.name}"
+        return self.folder / f"{self.NAME}{self.ending}{suffix(knobs)}{named}.onnx"
 
     def samples(self, alignment: int) -> list[Picture]:
         """Crops of two sizes, of which one is small and not square."""
@@ -210,8 +217,10 @@ class _Encoders(_Exporter):
 class _Decoders(_Exporter):
     SIDE, NAME = "decode", "synthesis"
 
-    def __init__(self, folder: Path, baking: Baking, photographs: CalibrationPictures, frozen: Frozen) -> None:
-        super().__init__(folder, baking, photographs)
+    def __init__(
+        self, folder: Path, ending: str, baking: Baking, photographs: CalibrationPictures, frozen: Frozen
+    ) -> None:
+        super().__init__(folder, ending, baking, photographs)
         self._frozen = frozen
 
     def knobs(self) -> list[Knobs]:

@@ -19,6 +19,7 @@ from torch import nn
 
 from edgecodec.errors import VerificationFailed
 from edgecodec_engines.onnxruntime import import_runtime
+from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.receptive_field import Grid
 from edgecodec_export.precisions.half import Half
 from edgecodec_export.precisions.precision import Decoder, Finish, Inputs
@@ -41,14 +42,15 @@ class Int8(Half):
     LARGEST_LOSS = 0.3
     LARGEST_ERROR = LEVELS / 255
 
+    def check(self, model: LearnedCodec) -> None:
+        if not model.HAS_TRUNK:
+            raise _no_trunk(model.FAMILY)
+
     def finish(self, maps: Mapping[str, Grid], samples: Callable[[], Sequence[Inputs]]) -> Finish:
         def finish(graph: onnx.ModelProto) -> onnx.ModelProto:
             convolutions = trunk(graph, maps, TensorProto.FLOAT16)
             if not convolutions:
-                raise VerificationFailed(
-                    "has no convolutions that may be of eight bits",
-                    hint="its convolutions lie beside what makes maps smaller or larger: export it without int8",
-                )
+                raise _no_trunk()
             inputs = {node.output[0]: node.input[0] for node in graph.graph.node}
             given = list(dict.fromkeys(inputs[name] for name in convolutions))
             return quantised(graph, convolutions, _ranges(graph, given, samples()))
@@ -64,6 +66,14 @@ class Int8(Half):
             return image
 
         return decode
+
+
+def _no_trunk(where: str | None = None) -> VerificationFailed:
+    return VerificationFailed(
+        "has no convolutions that may be of eight bits",
+        where=where,
+        hint="its convolutions lie beside what makes maps smaller or larger: export it without int8",
+    )
 
 
 def _ranges(graph: onnx.ModelProto, names: Sequence[str], samples: Sequence[Inputs]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec.description import Side
+from edgecodec_export.families.codec import LearnedCodec
 from edgecodec_export.graphs.receptive_field import Grid
 
 #: What a graph takes, by name and in its order.
@@ -40,6 +41,12 @@ class Precision:
     LARGEST_LOSS: ClassVar[float] = math.inf
     #: Largest difference of a graph from the model in PyTorch (`graphs.parity`).
     LARGEST_ERROR: ClassVar[float]
+
+    def check(self, model: LearnedCodec) -> None:
+        """Raise VerificationFailed for a model whose decoders have no such form: before the work, which takes minutes.
+
+        A model that passes may still turn out to have none.
+        """
 
     def converted(self, module: nn.Module, side: Side, inputs: Sequence[Tensor]) -> nn.Module:
         """A copy of an encoder or decoder that computes in this precision, with the same types at both ends.

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edgecodec
-from edgecodec import bundle_files, files
+from edgecodec import bundle_files, container, files
 from edgecodec.bundle import Bundle
-from edgecodec.description import BakedGraph, Golden, Knobs
+from edgecodec.description import BakedGraph, Knobs
 from edgecodec.errors import CannotRead, CannotWrite, InvalidArgument, VerificationFailed
 from edgecodec.graph_choice import choose
 from edgecodec.manifest import Manifest, read_manifest
+from edgecodec.steps import Step
 from edgecodec_export.fused.file_names import point_name
 from edgecodec_export.fused.writing import write_fused
 from edgecodec_export.options import TritonOptions
@@ -57,8 +58,8 @@ def write_repository(options: TritonOptions, progress: Progress = lambda line: N
     for name in names if not options.force else ():
         files.refuse_existing(options.output / name)
     written = []
-    for number, name in zip(chosen, names, strict=True):
-        progress(name)
+    for place, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
+        progress(Step(name, "model", place, len(names)))
         written.append(_write(options, bundle, manifest, number, name, library))
     return tuple(written)
 
@@ -67,9 +68,7 @@ def _write(
     options: TritonOptions, bundle: Bundle, manifest: Manifest, number: int, name: str, library: bytes
 ) -> TritonModel:
     baked = bundle.info.graphs[number]
-    golden = _golden(manifest, baked)
-    picture = bundle_files.read(bundle.root / golden.file, manifest.background.files[golden.file])
-    warmup = Path(golden.file).name
+    warmup, picture = _golden(bundle, manifest, baked)
     folder = options.output / name
     configuration = Configuration(
         name=name,
@@ -97,11 +96,15 @@ def _write(
     return TritonModel(name, bundle.info.models[baked.model].id, baked.knobs, baked.precision, size)
 
 
-def _golden(manifest: Manifest, baked: BakedGraph) -> Golden:
-    """A golden file that this decoder decodes."""
+def _golden(bundle: Bundle, manifest: Manifest, baked: BakedGraph) -> tuple[str, bytes]:
+    """The name and the bytes of a golden file that this decoder decodes."""
+    model = bundle.info.models[baked.model].id
     for golden in manifest.background.golden:
-        if all(baked.knobs.get(name, value) == value for name, value in golden.knobs.items()):
-            return golden
+        if any(baked.knobs.get(name, value) != value for name, value in golden.knobs.items()):
+            continue
+        data = bundle_files.read(bundle.root / golden.file, manifest.background.files[golden.file])
+        if container.parse(data).info.model_id == model:
+            return Path(golden.file).name, data
     raise VerificationFailed("the bundle has no golden picture for it", where=baked.file, hint="export it again")
 
 

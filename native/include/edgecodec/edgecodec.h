@@ -184,7 +184,8 @@ typedef enum ec_padding { EC_REFLECT = 0, EC_GREY = 1 } ec_padding;
 
 /* An entropy model and what belongs to it. file: its name in the bundle. alignment: a picture's sides are rounded up to
  * a multiple of it for the latents; padding_alignment and smallest_side: the same for the analysis graph, in pixels.
- * rate: orders the models of a bundle that has several. noise_channels: planes of noise that decoders take, one value
+ * rate: about the bits per pixel of photographs, where the bundle has several models; the encoders of each are then
+ * baked at a quality of their own, by which it is chosen. noise_channels: planes of noise that decoders take, one value
  * every noise_stride pixels; 0: none. */
 typedef struct ec_model {
     uint32_t id;
@@ -597,6 +598,9 @@ EC_API ec_status ec_job_latent(const ec_job *job, size_t i, ec_tensor *out, ec_e
 EC_API void ec_job_cancel(ec_job *job);
 /* 1 once the job has been cancelled, or its codec since it began; else 0, also for NULL. From any thread. */
 EC_API uint32_t ec_job_cancelled(const ec_job *job);
+/* How far the job has come: *done of the *count steps that its graph takes for the picture, which are its tiles; 0 of 0
+ * before the graph is loaded. A search for a rate begins anew for each point that it tries. From any thread. */
+EC_API void ec_job_progress(const ec_job *job, uint32_t *done, uint32_t *count);
 EC_API void ec_job_close(ec_job *job); /* NULL is fine */
 
 /* Frees what the library allocated for the caller. */

@@ -59,6 +59,21 @@ double fitted_bits_per_pixel(const ec_knob &knob, double value) {
     return std::exp2(exponent);
 }
 
+// About the bits per pixel at each of these values: by the knob's fit, or where the values choose among models by what
+// photographs took with each. Empty where the bundle does not say.
+std::vector<double> expected_rates(const Codec &codec, const ec_knob &knob, const std::vector<double> &values) {
+    std::vector<double> rates;
+    const bool among_models = knob.value_count > 0 && codec.info().model_count > 1;
+    for (const double value : values) {
+        if (knob.fit_count > 0) {
+            rates.push_back(fitted_bits_per_pixel(knob, value));
+        } else if (among_models) {
+            rates.push_back(codec.model(codec.encoder({{knob.name, value}}).model).rate);
+        }
+    }
+    return rates;
+}
+
 struct Point {
     const ec_graph *graph;
     std::vector<float> knob_inputs;
@@ -159,10 +174,8 @@ EncodeJob::EncodeJob(Codec &codec, const ec_image &image, const ec_encode_option
         const double pixels = static_cast<double>(image.width) * image.height;
         double metadata = 0;
         for (const auto &section : sections_) metadata += static_cast<double>(section.second.size());
-        std::vector<double> expected;
-        for (size_t i = 0; searched_->fit_count > 0 && i < points_.size(); ++i) {
-            expected.push_back(metadata + fitted_bits_per_pixel(*searched_, points_[i]) * pixels / 8);
-        }
+        std::vector<double> expected = expected_rates(codec, *searched_, points_);
+        for (double &each : expected) each = metadata + each * pixels / 8;
         search_.emplace(points_.size(), target_bpp_ * pixels / 8, std::move(expected));
         point_ = *search_->next();
         begin({{searched_->name, points_[point_]}});

@@ -99,6 +99,7 @@ bool Job::advance() {
     inputs_.clear();
     outputs_.clear();
     under_way_ = prepare();
+    progress_.store({static_cast<uint32_t>(window_), static_cast<uint32_t>(plan_.count())}, std::memory_order_relaxed);
     finished_ = !under_way_;
     if (finished_) {
         inputs_.clear();

@@ -35,7 +35,13 @@ public:
     const ec_loaded_graph &engine() const { return engine_; }
     virtual ec_tensor latent(size_t i) const = 0;
 
+    // Windows of the picture that the graph has been run on, and how many there are.
+    struct Progress {
+        uint32_t done, count;
+    };
+
     // These may be called by any thread.
+    Progress progress() const { return progress_.load(std::memory_order_relaxed); }
     void cancel();
     bool cancelled() const;
     // Throws Failure(EC_CANCELLED).
@@ -72,6 +78,7 @@ private:
     bool advance();
 
     std::atomic<bool> cancelled_{false};
+    std::atomic<Progress> progress_{Progress{}};
     const uint64_t cancellations_;                   // of the codec, when the job began
     std::vector<ec_shape_range> shapes_;             // that the plan was made for; none for all
     std::shared_ptr<LoadedGraph> loaded_;            // while the codec's own engine runs the job

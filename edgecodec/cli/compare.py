@@ -1,0 +1,131 @@
+"""`edgecodec compare`: a page with the original and its decodes, to look at in a browser."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+import edgecodec
+from edgecodec import files
+from edgecodec.cli.batch import Job, check_standard_output, require_folder_of
+from edgecodec.cli.knob_options import PointKnobs, lists
+from edgecodec.cli.option_groups import with_groups
+from edgecodec.cli.reporting import reporting
+from edgecodec.cli.results import say_what_opened
+from edgecodec.cli.shared_options import BundlePath, EngineOptions, SizeOptions, TalkOptions
+from edgecodec.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from edgecodec_evaluate.page.content import Content, Point
+
+_FORMATS = {"webp": "lossless WebP", "png": "PNG"}
+
+
+@with_groups
+def compare(
+    *,
+    original: Annotated[str, typer.Argument(metavar="ORIGINAL", help="The picture that was coded.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Coded pictures of it, and pictures in other formats.")
+    ],
+    bundle: BundlePath,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="PAGE", help="The page. [default: beside ORIGINAL]")
+    ] = None,
+    knobs: PointKnobs,
+    precision: Annotated[
+        str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp16 on GPUs, else fp32]")
+    ] = None,
+    alpha_channel: Annotated[
+        Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
+    ] = "refuse",
+    engine: EngineOptions,
+    size: SizeOptions,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page that is there.")] = False,
+    talk: TalkOptions,
+) -> None:
+    """A page to compare decodes with the original by eye. One HTML file that needs nothing else."""
+    with reporting(talk) as console:
+        from edgecodec_evaluate.page import as_html, comparison
+
+        page = output if output is not None else str(Path(original).with_suffix(".html"))
+        _check_output(page, [original, *inputs], force=force, json=talk.json)
+        limits = size.limits()
+        with edgecodec.open_bundle(
+            bundle,
+            engine.checked_name(),
+            precision=precision,
+            limits=limits,
+            threads=engine.threads,
+            engine_library=engine.engine_library,
+            engine_device=engine.engine_device,
+            **size.room(),
+        ) as codec:
+            say_what_opened(codec, console)
+            for note in codec.notes:
+                console.say(note)
+            with console.progress("comparing"):
+                content = comparison(
+                    original,
+                    inputs,
+                    codec,
+                    lists(knobs),
+                    limits,
+                    alpha_channel,
+                    say=console.say,
+                    done=lambda point: console.say(_line(point)),
+                )
+        data = as_html(content)
+        files.write(page, data, force=force)
+        console.say(f"{page}: {_contents(content)}, {len(data):,} bytes")
+        console.record(_facts(page, original, content, len(data)))
+
+
+def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> None:
+    """Said before the work, which may take long. Raises InvalidArgument, OutputExists, CannotWrite."""
+    check_standard_output([Job(inputs[0], page)], json, processes=1, concatenable=False)
+    if page == files.STANDARD_STREAM:
+        return
+    require_folder_of(page)
+    place = files.identity(page)
+    for each in inputs:
+        if place is not None and files.identity(each) == place:
+            raise InvalidArgument(f"{page} is the input {each}", hint="an input is never overwritten: give another -o")
+    if not force:
+        files.refuse_existing(page)
+
+
+def _line(point: Point) -> str:
+    facts = [f"{point.file_bytes:,} bytes", f"{point.bits_per_pixel:.3f} bpp"]
+    if point.psnr is not None:
+        facts.append(f"PSNR {point.psnr:.2f} dB")
+    if point.ms_ssim is not None:
+        facts.append(f"MS-SSIM {point.ms_ssim:.4f}")
+    return f"{point.file}, {point.name}: {', '.join(facts)}"
+
+
+def _contents(content: Content) -> str:
+    formats = [point.picture.format for point in content.points]
+    counts = [f"{formats.count(each)} as {name}" for each, name in _FORMATS.items() if each in formats]
+    return f"{len(formats)} pictures of {content.width}x{content.height} ({', '.join(counts)})"
+
+
+def _facts(page: str, original: str, content: Content, size: int) -> dict[str, Any]:
+    return {
+        "input": original,
+        "output": page,
+        "ok": True,
+        "bytes": size,
+        "width": content.width,
+        "height": content.height,
+        "points": [_point(point) for point in content.points],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    facts = asdict(point)
+    picture = facts.pop("picture")
+    return {**facts, "embedded_format": picture["format"], "embedded_bytes": len(picture["data"])}

@@ -1,0 +1,58 @@
+"""Outputs are written, and made safe on the disk, while the next picture is being worked on.
+
+A disk takes some milliseconds to say that it holds a file, in which the processor has nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from edgecodec import files
+
+if TYPE_CHECKING:
+    from edgecodec.cli.work import Done, Item, Made
+
+
+class Writer:
+    """Writes one output at a time, and gives each outcome, in order, to `tell`. Leaving it waits for the last one."""
+
+    def __init__(self, tell: Callable[[Done | Exception], None]) -> None:
+        self._tell = tell
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgecodec-writing")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._thread.shutdown()
+        finally:  # a signal may have ended the waiting, and a file must not be left half-written
+            self._thread.shutdown()
+
+    def take(self, item: Item, made: Made | Exception, *, at_once: bool = False) -> None:
+        """Begin to write what was made, when the output before it is written. at_once: end it, too."""
+        self.wait()
+        # Whoever reads a stream may take his time, and an interrupt must be able to end the waiting.
+        if at_once or isinstance(made, Exception) or files.is_stream(item.job.output):
+            self._write(item, made)
+        else:
+            self._last = self._thread.submit(self._write, item, made)
+
+    def wait(self) -> None:
+        """Until everything taken is written and told. Raises what `tell` raised."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def _write(self, item: Item, made: Made | Exception) -> None:
+        try:
+            if isinstance(made, Exception):
+                raise made
+            files.write(item.job.output, made.data, force=item.force)
+            outcome: Done | Exception = made.done
+        except Exception as error:
+            outcome = error
+        self._tell(outcome)
