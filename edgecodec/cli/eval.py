@@ -80,7 +80,8 @@ def evaluate(
                 progress.part(run.done, run.total, "measurement")
                 for name, path in run.pictures.items():
                     with tally.attempt(Job(str(path), str(output))):
-                        run.measure(name, lambda measured: _tell(console, progress, measured))
+                        for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
+                            console.say(f"{name}: {note}")
                         console.say(f"{name}: {run.done} of {run.total} measurements are there")
             status = tally.exit_status()
             if run.complete:

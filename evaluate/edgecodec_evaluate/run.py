@@ -69,13 +69,14 @@ class Run:
         """Names of the pictures that have all their measurements."""
         return [name for name in self.pictures if self._is_complete(name)]
 
-    def measure(self, name: str, report: Report = lambda progress: None) -> None:
+    def measure(self, name: str, report: Report = lambda progress: None) -> tuple[str, ...]:
         """All points of one picture, each on disk as soon as it is measured.
 
-        Raises what reading, encoding and decoding raise; the other pictures can be measured all the same.
+        Returns what was changed in the picture before it was coded, a note each, and nothing where nothing was left to
+        measure. Raises what reading, encoding and decoding raise; the other pictures can be measured all the same.
         """
         if self._is_complete(name):
-            return
+            return ()
         original = picture.read(self.pictures[name], self._settings.limits, self._settings.alpha_channel)
         done, total = self.done, self.total
         for measurement in self._measuring.measure(name, original, self._record):
@@ -83,6 +84,7 @@ class Run:
             done += 1
             point = " ".join(filter(None, (measurement.codec, measurement.encoder, measurement.decoder)))
             report(Progress(done, total, f"{name}: {point}"))
+        return original.notes
 
     def finish(self) -> Summary:
         """Write the summary, the plots and the contact sheet, over the pictures that have all their measurements.
@@ -151,6 +153,12 @@ def evaluation(
     """
     if not pictures:
         raise InvalidArgument("there is no picture to measure")
+    if folder.resolve() in {path.parent.resolve() for path in pictures.values()}:
+        raise InvalidArgument(
+            "plots would lie among the pictures, and be measured the next time",
+            where=str(folder),
+            hint="give another -o",
+        )
     peers = peers_named(settings.against)
     with settings.open(bundle) as codec:
         _require_no_labels(codec)

@@ -15,12 +15,12 @@ from edgecodec_evaluate.metrics.detail import energies
 from edgecodec_evaluate.peers import peers_named
 from edgecodec_evaluate.points import points
 from edgecodec_evaluate.settings import Settings
-from support.paths import PHOTOS, ROOT, TINY
+from support.paths import LARGER_PHOTO, PHOTOS, TINY
 
 
 @pytest.mark.parametrize("size", [(400, 300), (161, 160), (163, 50), (7, 1)])
 def test_the_liveliest_place_is_that_of_a_search_through_all(size: tuple[int, int]) -> None:
-    pixels = np.asarray(Image.open(ROOT / "examples" / "photo.png").resize(size))
+    pixels = np.asarray(Image.open(LARGER_PHOTO).resize(size))
     rows, columns = _liveliest(pixels)
     assert (rows.stop - rows.start, columns.stop - columns.start) == (min(SIDE, size[1]), min(SIDE, size[0]))
     most = max(

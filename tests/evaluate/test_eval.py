@@ -26,7 +26,7 @@ from edgecodec_evaluate.run import Run, evaluation
 from edgecodec_evaluate.settings import Settings
 from support.bundle_editing import edit_index
 from support.command_line import run_command
-from support.paths import PHOTOS, ROOT, TINY
+from support.paths import LARGER_PHOTO, PHOTOS, TINY
 
 QUICK = Settings(engine="onnxruntime", threads=1, against=["jpeg"])
 OUTPUTS = {
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two photographs: one of 96x64, one large enough for MS-SSIM."""
     folder = tmp_path_factory.mktemp("photos")
     shutil.copy(PHOTOS[1], folder / "small.png")
-    Image.open(ROOT / "examples" / "photo.png").crop((250, 40, 426, 204)).save(folder / "large.png")
+    Image.open(LARGER_PHOTO).crop((250, 40, 426, 204)).save(folder / "large.png")
     return folder
 
 
@@ -237,6 +237,25 @@ def test_a_folder_of_nothing_but_bad_pictures(tmp_path: Path) -> None:
         assert run.complete == []
         with pytest.raises(InvalidArgument, match="no picture was measured"):
             run.finish()
+
+
+def test_outputs_do_not_lie_among_the_pictures(folder: Path, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(folder, tmp_path / "photos"))
+    with pytest.raises(InvalidArgument, match="among the pictures"):
+        measure(photos, photos)
+    assert {path.name for path in photos.iterdir()} == {"large.png", "small.png"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_was_changed_in_a_picture_is_said(folder: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.open(folder / "small.png").convert("RGBA").save(photos / "layer.png")
+    common = ("eval", TINY, photos, "-o", tmp_path / "run", "--engine", "onnxruntime", "--alpha", 1)
+    refused = run_command(*common)
+    assert refused.status == 2 and "layer.png: has transparency" in refused.talk
+    outcome = run_command(*common, "--alpha-channel", "drop", "--force")
+    assert outcome.status == 0 and "layer.png: transparency: drop" in outcome.talk
 
 
 def test_knobs_that_the_bundle_has_not_are_refused_before_any_work(folder: Path, tmp_path: Path) -> None:

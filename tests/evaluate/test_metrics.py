@@ -19,7 +19,7 @@ from edgecodec_evaluate.metrics.ms_ssim import SMALLEST_SIDE, ms_ssim
 from edgecodec_evaluate.metrics.psnr import psnr
 from edgecodec_evaluate.scores import scores
 from edgecodec_train.validation import detail as detail_in_training
-from support.paths import PHOTOS, ROOT
+from support.paths import LARGER_PHOTO, PHOTOS
 
 Plane = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ Plane = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def photo() -> Pixels:
     """uint8 (176, 208, 3), which can be halved four times"""
-    return np.asarray(Image.open(ROOT / "examples" / "photo.png"))[100:276, 200:408]
+    return np.asarray(Image.open(LARGER_PHOTO))[100:276, 200:408]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_psnr_of_equal_pictures_and_of_one_level() -> None:
 
 def test_ms_ssim_is_that_of_the_paper(photo: Pixels, noisy: Pixels) -> None:
     expected = np.mean([_ms_ssim(*(each[..., i].astype(float) for each in (photo, noisy))) for i in range(3)])
-    assert ms_ssim(photo, noisy) == pytest.approx(float(expected), abs=1e-6)
+    assert ms_ssim(photo, noisy) == pytest.approx(float(expected), abs=3e-6)  # the package rounds its window to float32
     assert ms_ssim(photo, photo) == pytest.approx(1, abs=1e-12)
 
 

@@ -14,6 +14,7 @@ TINY = DATA / "tiny.bundle"
 ENDLESS = DATA / "endless"
 VECTORS = DATA / "vectors"
 PHOTOS = sorted((DATA / "photos").glob("*.png"))
+LARGER_PHOTO = ROOT / "export" / "edgecodec_export" / "calibration_photos" / "04.webp"  # 576x384
 
 #: Processes that tests start import the packages under test, whether from the checkout or installed, and may decode
 #: with engines for tests.
