@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-import edgecodec
 from support import released_layouts
 from support.command_line import run_command
 from support.paths import PHOTOS, ROOT
@@ -65,4 +64,4 @@ def test_every_command_does_what_the_page_says(workplace: Path, capsys: pytest.C
     names: dict[str, Any] = {}
     for block in PYTHON:
         exec(compile(block, "docs/tutorial.md", "exec"), names)
-    assert isinstance(names["encoded"], edgecodec.Encoded) and capsys.readouterr().out.strip()
+    assert repr(names["encoded"]).startswith("<Encoded") and capsys.readouterr().out.strip()
