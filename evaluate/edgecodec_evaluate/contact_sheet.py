@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from edgecodec import files, picture
 from edgecodec.picture import Picture, Pixels
 from edgecodec_evaluate.measuring import Measuring
+from edgecodec_evaluate.metrics.channels import in_colour
 from edgecodec_evaluate.metrics.detail import energies
 from edgecodec_evaluate.metrics.psnr import psnr
 from edgecodec_evaluate.peers.peer import encode_near
 from edgecodec_evaluate.points import EncoderPoint, Values, label
-from edgecodec_evaluate.scores import in_colour
 from edgecodec_evaluate.settings import Settings
 
 MOST_PICTURES, MOST_DECODERS = 4, 5

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgecodec.errors import InvalidArgument
 from edgecodec.picture import Pixels
+from edgecodec_evaluate.metrics.channels import in_colour
 from edgecodec_evaluate.metrics.detail import detail
 from edgecodec_evaluate.metrics.ms_ssim import ms_ssim
 from edgecodec_evaluate.metrics.psnr import psnr
@@ -31,10 +30,6 @@ def scores(original: Pixels, rebuilt: Pixels) -> Scores:
     if first.shape != second.shape:
         raise InvalidArgument(f"a picture of {_size(first)} came back as {_size(second)}")
     return Scores(psnr(first, second), ms_ssim(first, second), detail(first, second))
-
-
-def in_colour(pixels: Pixels) -> Pixels:
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
 
 
 def _size(pixels: Pixels) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import math
 import re
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from edgecodec_evaluate.page import as_html, comparing, comparison
 from edgecodec_evaluate.page.comparing import knob_points
 from edgecodec_evaluate.page.content import Content, Embedded, Point
 from edgecodec_evaluate.page.embedding import embedded
-from edgecodec_evaluate.page.scores import ms_ssim, psnr
 from support.command_line import Outcome, run_command
 from support.make_bundles import plain, with_qualities
 from support.page_file import PageFile
@@ -178,26 +176,6 @@ def test_the_colours_of_a_profile_stay_and_no_other_metadata_do(place: Path, pix
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------
-
-
-def test_psnr_of_known_errors() -> None:
-    flat = np.full((8, 8, 3), 100, np.uint8)
-    assert psnr(flat, flat) == math.inf
-    assert psnr(flat, flat + np.uint8(1)) == pytest.approx(48.1308, abs=1e-4)  # 20 log10(255)
-    assert psnr(np.zeros_like(flat), np.full_like(flat, 255)) == 0
-    assert psnr(flat[:, :, 0], flat + np.uint8(1)) == pytest.approx(48.1308, abs=1e-4)
-
-
-def test_ms_ssim_is_that_of_the_package_and_needs_161_pixels() -> None:
-    torch = pytest.importorskip("torch")
-    package = pytest.importorskip("pytorch_msssim")
-    generator = np.random.default_rng(0)
-    first = generator.integers(0, 256, (161, 180, 3)).astype(np.uint8)
-    second = np.clip(first + generator.normal(0, 20, first.shape), 0, 255).astype(np.uint8)
-    tensors = [torch.tensor(each.astype(np.float32)).permute(2, 0, 1)[None] for each in (first, second)]
-    assert ms_ssim(first, second) == pytest.approx(float(package.ms_ssim(*tensors, data_range=255)), abs=1e-6)
-    assert ms_ssim(first, first) == pytest.approx(1)
-    assert ms_ssim(first[:160], second[:160]) is None
 
 
 def test_it_works_without_torch(place: Path) -> None:

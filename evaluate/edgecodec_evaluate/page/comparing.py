@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import PurePath
 
 import numpy as np
@@ -19,9 +20,10 @@ from edgecodec.knobs import QUALITY, decimal
 from edgecodec.limits import Limits
 from edgecodec.picture import AlphaChannel, Picture, Pixels
 from edgecodec.picture_writing import Upright
+from edgecodec_evaluate.metrics.channels import in_colour
+from edgecodec_evaluate.metrics.psnr import psnr
 from edgecodec_evaluate.page.content import Content, Point
 from edgecodec_evaluate.page.embedding import embedded
-from edgecodec_evaluate.page.scores import ms_ssim, psnr
 
 #: Bytes of all pictures of a page; what browsers open without trouble.
 MOST_BYTES = 256 << 20
@@ -120,22 +122,38 @@ def _versions(
         extension = PurePath(path).suffix[1:].lower()
         yield _NAMES.get(extension, extension.upper()), file
         return
-    quality = {} if file.quality is None else {QUALITY: file.quality}
+    quality = file.quality if file.quality is not None else _quality_of_model(codec.info, file.model_id)
+    chosen = {} if quality is None else {QUALITY: quality}
     for point in knob_points(codec.info, knobs):
-        settings = [f"{name} {decimal(value)}" for name, value in {**quality, **point}.items()]
+        settings = [f"{name} {decimal(value)}" for name, value in {**chosen, **point}.items()]
         yield " ".join((codec.info.family, *settings)), codec.decode(path, knobs=point)
+
+
+def _quality_of_model(info: BundleInfo, model_id: str) -> float | None:
+    """That which chose the model, in a bundle of several."""
+    numbers = [number for number, model in enumerate(info.models) if model.id == model_id]
+    return info.quality(numbers[0]) if numbers else None
 
 
 def _point(name: str, path: str, shown: Upright, reference: Pixels | None) -> Point:
     """reference: the pixels of the original, or None for the original itself."""
-    pixels = np.asarray(shown.bare_image())
+    pixels = in_colour(np.asarray(shown.bare_image()))
     size = os.path.getsize(path)
     return Point(
         name=name,
         file=PurePath(path).name,
         file_bytes=size,
         bits_per_pixel=8 * size / (pixels.shape[0] * pixels.shape[1]),
-        psnr=None if reference is None else psnr(reference, pixels),
-        ms_ssim=None if reference is None else ms_ssim(reference, pixels),
+        psnr=None if reference is None else psnr(in_colour(reference), pixels),
+        ms_ssim=None if reference is None else _ms_ssim(in_colour(reference), pixels),
         picture=embedded(shown),
     )
+
+
+def _ms_ssim(original: Pixels, other: Pixels) -> float | None:
+    """None also where there is no torch: a page needs no more than a device has."""
+    if not (find_spec("torch") and find_spec("pytorch_msssim")):
+        return None
+    from edgecodec_evaluate.metrics.ms_ssim import ms_ssim
+
+    return ms_ssim(original, other)
