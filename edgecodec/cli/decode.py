@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -26,7 +26,6 @@ from edgecodec.cli.shared_options import (
     TalkOptions,
     WriteOptions,
 )
-from edgecodec.errors import EdgecodecError
 from edgecodec.files import STANDARD_STREAM
 
 if TYPE_CHECKING:
@@ -117,12 +116,9 @@ class _Decoding:
     def each(
         self, codec: Codec, items: Sequence[Item], progress: Parts | None = None
     ) -> Generator[Made | Exception, None, None]:
-        results = codec.decode_many((item.source for item in items), errors="return", progress=progress)
-        for item, decoded in zip(items, results, strict=True):
+        for item, decoded in zip(items, _decoded(codec, items, progress), strict=True):
             try:
-                made: Made | Exception = (
-                    decoded if isinstance(decoded, EdgecodecError) else self._as_file(item, decoded)
-                )
+                made: Made | Exception = decoded if isinstance(decoded, Exception) else self._as_file(item, decoded)
             except Exception as error:
                 made = error
             yield made
@@ -134,6 +130,19 @@ class _Decoding:
         written = decoded.without_metadata() if self.strip else decoded
         data, notes = picture_writing.as_file(written, self.formats[item.job.output])
         return Made(data, Done(decoded.info, decoded.timings, decoded.tiles, decoded.engine, notes, len(data)))
+
+
+def _decoded(codec: Codec, items: Sequence[Item], progress: Parts | None) -> Iterator[Decoded | Exception]:
+    """The pictures, or why there is none, in order."""
+    if len(items) > 1:
+        yield from codec.decode_many((item.source for item in items), errors="return", progress=progress)
+        return
+    for item in items:  # there is nothing to look ahead to, and so no need for another thread
+        try:
+            decoded: Decoded | Exception = codec.decode(item.source, progress=progress)
+        except Exception as error:
+            decoded = error
+        yield decoded
 
 
 def _format_of(job: Job) -> str:
