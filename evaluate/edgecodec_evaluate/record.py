@@ -41,12 +41,18 @@ class Record:
         return key in self._found
 
     def append(self, measurement: Measurement) -> None:
-        """One write, so that a line is there, or begins there and has no end. Raises CannotWrite."""
+        """One write, so that a line is there, or begins there and has no end. Raises CannotWrite.
+
+        Of a line for which there is no room nothing stays: the next one must not be written behind it.
+        """
         line = line_of(measurement)
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
             try:
+                before = os.fstat(descriptor).st_size
                 written = os.write(descriptor, line.encode())
+                if written != len(line.encode()):
+                    os.ftruncate(descriptor, before)
             finally:
                 os.close(descriptor)
         except OSError as error:

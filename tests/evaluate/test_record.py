@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,8 +89,13 @@ def test_another_table_is_not_taken_for_one(path: Path) -> None:
         Record(path)
 
 
-def test_a_disk_that_is_full_ends_the_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = Record(path)
-    monkeypatch.setattr("os.write", lambda descriptor, data: 5)
-    with pytest.raises(CannotWrite, match="no room"):
-        record.append(FIRST)
+def test_a_disk_that_is_full_for_a_while_spoils_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, before, third = Record(path), path.read_text(), replace(FIRST, picture="c.png")
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr("os.write", lambda descriptor, data: write(descriptor, data[:5]))
+        with pytest.raises(CannotWrite, match="no room"):
+            record.append(third)
+    assert path.read_text() == before and third.key not in record
+    record.append(third)
+    assert path.read_text() == before + line_of(third)
