@@ -66,11 +66,12 @@ class Record:
         return [self._found[key] for key in keys if key in self._found]
 
     def sort(self, keys: Sequence[Key]) -> None:
-        """Keep those that there are of `keys`, in this order. Raises CannotWrite."""
-        ordered = self.of(keys)
-        if ordered != list(self._found.values()):
-            self._found = {each.key: each for each in ordered}
-            self._write_all()
+        """Keep those that there are of `keys`, in this order, and nothing that another run may have written meanwhile.
+
+        Raises CannotWrite.
+        """
+        self._found = {each.key: each for each in self.of(keys)}
+        self._write_all()
 
     def _remember(self, measurement: Measurement) -> None:
         """As it was written, so that a run that was interrupted computes with the same numbers."""

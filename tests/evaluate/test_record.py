@@ -55,6 +55,17 @@ def test_lines_come_into_order(path: Path) -> None:
     assert path.read_text() == HEADER + line_of(SECOND) + line_of(FIRST)
 
 
+def test_two_runs_at_once_leave_one_table(tmp_path: Path) -> None:
+    path, keys = tmp_path / "measurements.csv", [FIRST.key, SECOND.key]
+    records = [Record(path), Record(path)]
+    for record in records:
+        record.append(FIRST)
+        record.append(SECOND)
+    for record in records:
+        record.sort(keys)
+        assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND)
+
+
 @pytest.mark.parametrize("line", ["a,b", "a.png,96,64,c,,,12,much,1,,,1,1", line_of(FIRST).replace("a.png", '"a')])
 def test_a_line_that_is_something_else_is_said(path: Path, line: str) -> None:
     path.write_text(HEADER + line_of(SECOND) + line.rstrip("\n") + "\n")
