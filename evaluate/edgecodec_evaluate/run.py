@@ -42,7 +42,10 @@ Report = Callable[[Progress], None]
 
 
 class Run:
-    """What `evaluation` opens. pictures: paths by name."""
+    """What `evaluation` opens. pictures: paths by name. done, total: how many measurements there are, and will be.
+
+    They are counted once, because a folder may have thousands of pictures.
+    """
 
     def __init__(self, folder: Path, pictures: Mapping[str, Path], settings: Settings, measuring: Measuring) -> None:
         self.pictures = pictures
@@ -50,19 +53,12 @@ class Run:
         self._settings = settings
         self._measuring = measuring
         self._record = Record(folder / MEASUREMENTS)
+        keys = [key for name in pictures for key in measuring.keys(name)]
+        self.done, self.total = sum(key in self._record for key in keys), len(keys)
 
     @property
     def codec(self) -> Codec:
         return self._measuring.codec
-
-    @property
-    def done(self) -> int:
-        """Measurements that there are."""
-        return sum(key in self._record for name in self.pictures for key in self._measuring.keys(name))
-
-    @property
-    def total(self) -> int:
-        return sum(len(self._measuring.keys(name)) for name in self.pictures)
 
     @property
     def complete(self) -> list[str]:
@@ -78,12 +74,11 @@ class Run:
         if self._is_complete(name):
             return ()
         original = picture.read(self.pictures[name], self._settings.limits, self._settings.alpha_channel)
-        done, total = self.done, self.total
         for measurement in self._measuring.measure(name, original, self._record):
             self._record.append(measurement)
-            done += 1
+            self.done += 1
             point = " ".join(filter(None, (measurement.codec, measurement.encoder, measurement.decoder)))
-            report(Progress(done, total, f"{name}: {point}"))
+            report(Progress(self.done, self.total, f"{name}: {point}"))
         return original.notes
 
     def finish(self) -> Summary:

@@ -319,3 +319,26 @@ def test_progress_counts_what_was_there_before(folder: Path, whole: Path, tmp_pa
         for name in run.pictures:
             run.measure(name, lambda progress: heard.append((progress.done, progress.total)))
     assert heard == [(31, 32), (32, 32)]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_work_for_a_picture_does_not_grow_with_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, count = tmp_path / "photos", 12
+    photos.mkdir()
+    for i in range(count):
+        shutil.copy(folder / "small.png", photos / f"{i}.png")
+    keys, listed = Measuring.keys, 0
+
+    def counted(self: Measuring, picture: str) -> Any:
+        nonlocal listed
+        listed += 1
+        return keys(self, picture)
+
+    monkeypatch.setattr(Measuring, "keys", counted)
+    settings = Settings(engine="onnxruntime", threads=1, knobs={"alpha": (1,)})
+    with evaluation(TINY, _pictures(photos), tmp_path / "run", settings) as run:
+        for name in run.pictures:
+            run.measure(name)
+        assert run.done == run.total == count and listed <= 3 * count
