@@ -19,6 +19,7 @@ from edgecodec.limits import Limits
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 STANDARD_STREAM = "-"
+STANDARD_OUTPUT = "standard output"  # as messages name it
 
 _BLOCK = 1 << 20  # bytes
 
@@ -143,7 +144,7 @@ def write(path: str | os.PathLike[str], data: bytes | memoryview, *, force: bool
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = "standard output" if path == STANDARD_STREAM else os.fspath(path)
+        where = STANDARD_OUTPUT if path == STANDARD_STREAM else os.fspath(path)
         raise CannotWrite(_reason(error), where=where, hint=_HINTS.get(error.errno or 0)) from error
     except ValueError as error:  # a path with a null character
         raise CannotWrite(str(error), where=os.fspath(path)) from error
@@ -161,7 +162,7 @@ def _is_device(path: Path) -> bool:
 
 def _write_to_standard_output(data: bytes | memoryview) -> None:
     if sys.stdout is None:
-        raise CannotWrite("is closed", where="standard output", hint="give -o FILE")
+        raise CannotWrite("is closed", where=STANDARD_OUTPUT, hint="give -o FILE")
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 

@@ -186,7 +186,8 @@ class Tally:
     def attempt(self, job: Job) -> Iterator[None]:
         """Whatever fails in here is reported, and ends this job only.
 
-        Without an engine, without a reader of the output, and after a signal there is no next job.
+        Without an engine, without standard output where something has to be written there, and after a signal there is
+        no next job.
         """
         end_if_told()
         try:
@@ -196,6 +197,8 @@ class Tally:
         except Exception as error:
             end_if_told()
             failure = typed(error)
+            if isinstance(failure, CannotWrite) and failure.where == files.STANDARD_OUTPUT:
+                raise
             failure.locate(job.input)
             self._failures.append(failure)
             self._console.error(failure, {"input": job.input, "output": job.output})

@@ -19,6 +19,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgecodec.errors import CannotWrite, EdgecodecError, InternalError
+from edgecodec.files import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from edgecodec.cli.progress import Progress
@@ -139,14 +140,14 @@ class Console:
     def _put(self, line: str) -> None:
         """A line on standard output."""
         if sys.stdout is None:
-            raise CannotWrite("is closed", where="standard output")
+            raise CannotWrite("is closed", where=STANDARD_OUTPUT)
         with self._beside_the_bar() if sys.stdout.isatty() else contextlib.nullcontext():
             try:
                 print(_encodable(line, sys.stdout), flush=True)
             except BrokenPipeError:
                 raise
             except OSError as error:
-                raise CannotWrite(error.strerror or str(error), where="standard output") from error
+                raise CannotWrite(error.strerror or str(error), where=STANDARD_OUTPUT) from error
 
 
 def occupy_standard_descriptors() -> None:

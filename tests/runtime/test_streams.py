@@ -77,6 +77,16 @@ def test_full_streams(file: Path, command: str, status: int) -> None:
     assert status == 0 or "No space left" in done.stderr
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_batch_ends_where_its_results_cannot_be_told(file: Path, jobs: int) -> None:
+    """And calls no picture failed whose output is there."""
+    for name in ("b.png", "c.png", "d.png"):
+        (file.parent / name).write_bytes((file.parent / "a.png").read_bytes())
+    done = _shell(file.parent, f"encode a.png b.png c.png d.png {STUB} -o out/ --json --jobs {jobs} >&-")
+    assert done.returncode == 7 and done.stderr.count("error:") == 1
+    assert "standard output: is closed" in done.stderr and "failed" not in done.stderr
+
+
 @pytest.mark.parametrize("output", ["/dev/stdout", "/dev/fd/1"])
 def test_standard_output_by_its_other_names(file: Path, output: str) -> None:
     piped = subprocess.run(
