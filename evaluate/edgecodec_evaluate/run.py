@@ -26,6 +26,7 @@ from edgecodec_evaluate.summary import Summary, differences, means
 
 MEASUREMENTS, SETTINGS, SUMMARY = "measurements.csv", "settings.json", "summary.json"
 RATE_DISTORTION, TRADE_OFF, CONTACT_SHEET = "rate_distortion", "trade_off", "contact_sheet.png"
+_PLOTS = tuple(f"{stem}.{kind}" for stem in (RATE_DISTORTION, TRADE_OFF) for kind in ("png", "svg"))
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,9 @@ def _claim(folder: Path, wanted: Mapping[str, Any], force: bool) -> None:
     """Make the folder one of this evaluation, or see that it is one already."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if force:
-            (folder / MEASUREMENTS).unlink(missing_ok=True)
+        if force:  # plots too: not every run draws all of them
+            for name in (MEASUREMENTS, SUMMARY, CONTACT_SHEET, *_PLOTS):
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise CannotWrite(error.strerror or str(error), where=str(folder)) from error
     settings = folder / SETTINGS

@@ -204,6 +204,8 @@ def test_force_begins_anew(folder: Path, whole: Path, tmp_path: Path) -> None:
     chosen = Settings(engine="onnxruntime", threads=1, knobs={"alpha": (1,)})
     measure(folder, output, chosen, force=True)
     assert [row["decoder"] for row in rows(output)] == ["alpha=1"] * 2
+    drawn = {path.name for path in output.iterdir()}
+    assert drawn == {"measurements.csv", "settings.json", "summary.json"}, "nothing of the run before stays"
 
 
 @pytest.mark.usefixtures("undrawn")
