@@ -25,27 +25,29 @@ if TYPE_CHECKING:
 @with_groups
 def evaluate(
     *,
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of pictures, all of which are measured.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that export wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures to measure.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="For tables and plots; a run there goes on.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for tables and plots. A run that it has goes on."),
     ],
     against: Annotated[
         str | None, typer.Option(metavar="F,F...", help="Formats to compare with: jpeg, webp, avif, jxl.")
     ] = None,
     knobs: GraphKnobs,
     precision: Annotated[
-        str | None, typer.Option(metavar="P", help="Of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]")
+        str | None,
+        typer.Option(metavar="P", help="Precision of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]"),
     ] = None,
     alpha_channel: Annotated[
         Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
     ] = "refuse",
     engine: EngineOptions,
     size: SizeOptions,
-    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever DIR has.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, and replace what DIR has.")] = False,
     talk: TalkOptions,
 ) -> None:
-    """Rates and scores of real files over a folder of pictures. Needs edgecodec[eval]."""
+    """Measure rates and scores of real files over a folder of pictures. Needs edgecodec[eval]."""
     with reporting(talk) as console:
         try:
             import torch
@@ -82,10 +84,10 @@ def evaluate(
                     with tally.attempt(Job(str(path), str(output))):
                         for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
                             console.say(f"{name}: {note}")
-                        console.say(f"{name}: {run.done} of {run.total} measurements are there")
+                        console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
             status = tally.exit_status()
             if run.complete:
-                console.say(f"drawing {output}")
+                console.say(f"{output}: writing tables and plots")
                 summary = run.finish()
                 if talk.json:
                     console.record({"ok": True, "output": output, **summary.facts()})
