@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,7 +17,7 @@ from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
 from edgecodec.cli.shared_options import BundlePath, EngineOptions, SizeOptions, TalkOptions
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import CannotWrite, InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec_evaluate.page.content import Content, Point
@@ -51,7 +52,7 @@ def compare(
     with reporting(talk) as console:
         from edgecodec_evaluate.page import as_html, comparison
 
-        page = output if output is not None else str(Path(original).with_suffix(".html"))
+        page = output if output is not None else _beside(original)
         _check_output(page, [original, *inputs], force=force, json=talk.json)
         limits = size.limits()
         with edgecodec.open_bundle(
@@ -84,12 +85,22 @@ def compare(
         console.record(_facts(page, original, content, len(data)))
 
 
+def _beside(original: str) -> str:
+    """Raises InvalidArgument."""
+    try:
+        return str(Path(original).with_suffix(".html"))
+    except ValueError as error:
+        raise InvalidArgument(f"{original!r} names no picture") from error
+
+
 def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> None:
     """Said before the work, which may take long. Raises InvalidArgument, OutputExists, CannotWrite."""
     check_standard_output([Job(inputs[0], page)], json, processes=1, concatenable=False)
     if page == files.STANDARD_STREAM:
         return
     require_folder_of(page)
+    if os.path.isdir(page):
+        raise CannotWrite("is a folder", where=page, hint="give the name of a file")
     place = files.identity(page)
     for each in inputs:
         if place is not None and files.identity(each) == place:

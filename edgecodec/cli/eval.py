@@ -100,9 +100,10 @@ def _pictures(folder: Path) -> dict[str, Path]:
     """By name. Raises InvalidArgument for a folder without any, CannotRead."""
     from edgecodec.benchmark.pictures import files_of
     from edgecodec.picture_plugins import PLUGINS
+    from edgecodec_evaluate.names import one_line
 
     taken = PICTURE_SUFFIXES.union(*(plugin.extensions for plugin in PLUGINS if plugin.installed))
-    return {path.name: path for path in map(Path, files_of([str(folder)], taken.__contains__))}
+    return {one_line(path.name): path for path in map(Path, files_of([str(folder)], taken.__contains__))}
 
 
 def _tell(console: Console, progress: Progress, measured: Measured) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -71,7 +72,22 @@ def measurement_of(line: str) -> Measurement:
 
 def _measurement(cells: Sequence[str]) -> Measurement:
     values = {name: _value(name, text) for name, text in zip(COLUMNS, cells, strict=True)}
-    return Measurement(**values)  # type: ignore[arg-type]
+    found = Measurement(**values)  # type: ignore[arg-type]
+    if not _is_possible(found):
+        raise ValueError("no picture has such numbers")
+    return found
+
+
+def _is_possible(found: Measurement) -> bool:
+    """Somebody may have changed a table by hand, and means and plots take any number for a measurement."""
+    sizes = (found.width, found.height, found.bytes, found.bits_per_pixel)
+    others = (found.ms_ssim or 0.0, found.detail or 0.0, found.encode_seconds, found.decode_seconds)
+    return (
+        all(0 < each < math.inf for each in sizes)
+        and all(0 <= each < math.inf for each in others)
+        and found.psnr_db >= 0  # infinite for equal pictures
+        and (found.ms_ssim or 0.0) <= 1
+    )
 
 
 def _text(name: str, value: str | int | float | None) -> str:

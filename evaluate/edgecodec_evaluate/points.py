@@ -12,6 +12,7 @@ from itertools import product
 from edgecodec.description import BakedGraph, Description, Knob, Side
 from edgecodec.errors import KnobUnavailable
 from edgecodec.knobs import decimal, describe
+from edgecodec_evaluate.names import one_line
 
 #: Values of a knob without baked ones, from the lowest to the highest at equal distances.
 SAMPLES = 5
@@ -63,7 +64,7 @@ def points(bundle: Description, chosen: Mapping[str, Sequence[float]] | None = N
 
 
 def bundle_name(bundle: Description) -> str:
-    return " ".join(filter(None, (bundle.family, bundle.preset)))
+    return one_line(" ".join(filter(None, (bundle.family, bundle.preset))))
 
 
 _HINT = "edgecodec inspect shows which it has"

@@ -15,7 +15,7 @@ class Record:
     """A table of comma-separated values that grows by a line at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is there. A last line that was not finished is dropped.
+        """Read what is there. A last line that was not finished is dropped, and of lines of one key all but the last.
 
         Raises Corrupt for a table of something else, CannotRead, CannotWrite.
         """
@@ -34,7 +34,7 @@ class Record:
             except Corrupt as error:
                 error.where, error.hint = f"{path}, line {number}", "--force begins anew"
                 raise
-        if torn or not whole:
+        if torn or len(self._found) != len(whole) - 1:
             self._write_all()
 
     def __contains__(self, key: object) -> bool:

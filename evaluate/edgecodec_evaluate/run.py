@@ -146,7 +146,7 @@ def evaluation(
 ) -> Iterator[Run]:
     """Begin an evaluation of a bundle in `folder`, or go on with the one there.
 
-    pictures: paths by the names that they have in tables. force: begin anew, whatever is there.
+    pictures: paths by the names that they have in tables, each one line of text. force: begin anew, whatever is there.
 
     Raises InvalidArgument and EngineUnavailable for formats that cannot be compared with, what opening a bundle raises,
     KnobUnavailable, OutputExists for a folder with another evaluation, CannotRead, CannotWrite.

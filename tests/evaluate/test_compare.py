@@ -364,6 +364,18 @@ def test_what_is_refused(
     assert not (place / "page.html").exists()
 
 
+@pytest.mark.parametrize("name", ["", "."])
+def test_an_original_without_a_name_is_refused(place: Path, name: str) -> None:
+    outcome = run_command("compare", name, place / "photo.edgc", "-b", TINY)
+    assert outcome.status == 2 and "names no picture" in outcome.talk
+
+
+def test_a_folder_in_the_place_of_the_page_is_said_before_any_work(place: Path) -> None:
+    for more in ((), ("--force",)):
+        outcome = compare(place, "photo.png", "photo.edgc", options=("-o", place, *more))
+        assert outcome.status == 7 and "is a folder" in outcome.talk and "PSNR" not in outcome.talk
+
+
 def test_a_page_that_is_there_is_kept_unless_forced(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "page.html").write_text("mine")
     outcome = compare(place, "photo.png", "photo.edgc")

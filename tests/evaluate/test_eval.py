@@ -206,6 +206,25 @@ def test_force_begins_anew(folder: Path, whole: Path, tmp_path: Path) -> None:
     assert [row["decoder"] for row in rows(output)] == ["alpha=1"] * 2
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_names_of_any_bytes_are_measured_and_found_again(folder: Path, tmp_path: Path) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "run"
+    photos.mkdir()
+    for name in (b"two\nlines.png", b"re\rturn.png", b"no\xfftext.png", rb"two\nlines.png"):
+        try:
+            shutil.copy(folder / "small.png", os.fsdecode(os.fsencode(photos) + b"/" + name))
+        except OSError:  # a file system that takes text alone
+            pytest.skip("names of files are text here")
+    bundle = Path(shutil.copytree(TINY, tmp_path / "other.bundle"))
+    edit_index(bundle, lambda index: setattr(index, "preset", "of\ntwo"))
+    settings = Settings(engine="onnxruntime", threads=1, knobs={"alpha": (1,)})
+    for _ in range(2):
+        measure(photos, output, settings, bundle)
+    names = [r"no\udcfftext.png", r"re\rturn.png", r"two\nlines.png", r"two\\nlines.png"]
+    assert [(row["picture"], row["codec"]) for row in rows(output)] == [(name, r"hific of\ntwo") for name in names]
+    assert json.loads((output / "summary.json").read_text())["pictures"] == names
+
+
 def test_a_table_of_somebody_elses_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "measurements.csv").write_text("mine")
     with pytest.raises(OutputExists):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edgecodec import picture
-from edgecodec.errors import EngineUnavailable, InvalidArgument
+from edgecodec.errors import EngineUnavailable, InvalidArgument, OutOfRange
 from edgecodec.limits import Limits
 from edgecodec.picture import Picture
 from edgecodec_evaluate import peers
@@ -44,6 +44,13 @@ def test_a_file_is_one_of_its_format_and_comes_back(peer: Peer, photo: Picture) 
 def test_greyscale_comes_back_in_three_channels(peer: Peer) -> None:
     grey = Picture(np.tile(np.arange(0, 128, 2, dtype=np.uint8), (64, 1)))
     assert np.abs(peer.decode(peer.encode(grey, peer.qualities[-1])) - grey.pixels[..., None].astype(int)).max() < 16
+
+
+@pytest.mark.parametrize("peer", [each for each in FOUND if each.name != "jxl"], ids=lambda peer: peer.name)
+def test_a_picture_that_the_format_cannot_hold_is_an_error_with_a_name(peer: Peer) -> None:
+    with pytest.raises(OutOfRange, match=f"{peer.title} cannot hold 70000x1 pixels") as raised:
+        peer.encode(Picture(np.zeros((1, 70000, 3), np.uint8)), peer.qualities[0])
+    assert raised.value.hint == f"leave {peer.name} out, or the picture"
 
 
 @pytest.mark.parametrize("peer", FOUND, ids=lambda peer: peer.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -69,6 +70,17 @@ def test_the_same_summary_gives_the_same_plots(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
         assert b"date" not in (tmp_path / "one" / name).read_bytes().lower(), name
     assert np.asarray(Image.open(tmp_path / "one" / "rate.png")).std() > 5
+
+
+@pytest.mark.parametrize("name", ["$\\frac{x$", "<script>alert(1)</script> -->"])
+def test_names_are_drawn_as_they_are(tmp_path: Path, name: str) -> None:
+    points = [point(name, "", f"look={look}", 0.1, 27 - look, 0.9) for look in (0, 1)]
+    named = Summary(name, "", ("a.png", "b.png"), (), tuple(points), (), {})
+    write_rate_distortion(named, tmp_path / "rate")
+    write_trade_off(named, tmp_path / "trade")
+    for path in tmp_path.glob("*.svg"):
+        assert not {each.tag for each in ElementTree.parse(path).iter() if "script" in str(each.tag)}
+    assert len([*tmp_path.iterdir()]) == 4
 
 
 def test_what_has_no_score_is_not_drawn(tmp_path: Path) -> None:

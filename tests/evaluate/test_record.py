@@ -61,6 +61,26 @@ def test_a_line_that_is_something_else_is_said(path: Path, line: str) -> None:
     assert raised.value.where == f"{path}, line 3" and raised.value.hint == "--force begins anew"
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *("0,64,c,,,12,1.5,28,,,1,1", "96,64,c,,,0,1.5,28,,,1,1", "96,64,c,,,12,-1,28,,,1,1"),
+        *("96,64,c,,,12,1e999,28,,,1,1", "96,64,c,,,12,1.5,nan,,,1,1", "96,64,c,,,12,1.5,-inf,,,1,1"),
+        *("96,64,c,,,12,1.5,28,2,,1,1", "96,64,c,,,12,1.5,28,,inf,1,1", "96,64,c,,,12,1.5,28,,,nan,1"),
+    ],
+)
+def test_numbers_that_no_picture_has_are_not_taken_for_measurements(numbers: str) -> None:
+    with pytest.raises(Corrupt):
+        measurement_of("a.png," + numbers)
+
+
+def test_a_line_that_was_doubled_by_hand_counts_once(path: Path) -> None:
+    path.write_text(HEADER + line_of(FIRST) + line_of(SECOND) + line_of(FIRST))
+    record = Record(path)
+    assert record.of([FIRST.key, SECOND.key]) == [FIRST, SECOND]
+    assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND)
+
+
 def test_another_table_is_not_taken_for_one(path: Path) -> None:
     path.write_text("name,score\nme,7\n")
     with pytest.raises(Corrupt, match="no table of measurements"):

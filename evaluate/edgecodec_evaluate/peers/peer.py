@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from edgecodec.errors import OutOfRange
 from edgecodec.picture import Picture, Pixels
 
 
@@ -32,9 +33,20 @@ class Peer:
     version: Callable[[], str]
 
     def encode(self, picture: Picture, quality: int) -> bytes:
-        """The whole file, without metadata."""
+        """The whole file, without metadata. Raises OutOfRange for a picture that the format cannot hold."""
         stream = io.BytesIO()
-        picture.bare_image().save(stream, self.pillow, quality=quality, **self.settings)
+        try:
+            picture.bare_image().save(stream, self.pillow, quality=quality, **self.settings)
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # whatever Pillow's writers raise for sides that are too long
+            width, height = picture.bare_image().size
+            raise OutOfRange(
+                f"{self.title} cannot hold {width}x{height} pixels: {error}",
+                hint=f"leave {self.name} out, or the picture",
+            ) from error
         return stream.getvalue()
 
     def decode(self, data: bytes) -> Pixels:
