@@ -41,12 +41,18 @@ class Record:
         return key in self._found
 
     def append(self, measurement: Measurement) -> None:
-        """One write, so that a line is there, or begins there and has no end. Raises CannotWrite."""
+        """One write, so that a line is there, or begins there and has no end. Raises CannotWrite.
+
+        Of a line for which there is no room nothing stays: the next one must not be written behind it.
+        """
         line = line_of(measurement)
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
             try:
+                before = os.fstat(descriptor).st_size
                 written = os.write(descriptor, line.encode())
+                if written != len(line.encode()):
+                    os.ftruncate(descriptor, before)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -60,11 +66,12 @@ class Record:
         return [self._found[key] for key in keys if key in self._found]
 
     def sort(self, keys: Sequence[Key]) -> None:
-        """Keep those that there are of `keys`, in this order. Raises CannotWrite."""
-        ordered = self.of(keys)
-        if ordered != list(self._found.values()):
-            self._found = {each.key: each for each in ordered}
-            self._write_all()
+        """Keep those that there are of `keys`, in this order, and nothing that another run may have written meanwhile.
+
+        Raises CannotWrite.
+        """
+        self._found = {each.key: each for each in self.of(keys)}
+        self._write_all()
 
     def _remember(self, measurement: Measurement) -> None:
         """As it was written, so that a run that was interrupted computes with the same numbers."""

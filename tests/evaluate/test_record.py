@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,17 @@ def test_lines_come_into_order(path: Path) -> None:
     assert path.read_text() == HEADER + line_of(SECOND) + line_of(FIRST)
 
 
+def test_two_runs_at_once_leave_one_table(tmp_path: Path) -> None:
+    path, keys = tmp_path / "measurements.csv", [FIRST.key, SECOND.key]
+    records = [Record(path), Record(path)]
+    for record in records:
+        record.append(FIRST)
+        record.append(SECOND)
+    for record in records:
+        record.sort(keys)
+        assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND)
+
+
 @pytest.mark.parametrize("line", ["a,b", "a.png,96,64,c,,,12,much,1,,,1,1", line_of(FIRST).replace("a.png", '"a')])
 def test_a_line_that_is_something_else_is_said(path: Path, line: str) -> None:
     path.write_text(HEADER + line_of(SECOND) + line.rstrip("\n") + "\n")
@@ -87,8 +100,13 @@ def test_another_table_is_not_taken_for_one(path: Path) -> None:
         Record(path)
 
 
-def test_a_disk_that_is_full_ends_the_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = Record(path)
-    monkeypatch.setattr("os.write", lambda descriptor, data: 5)
-    with pytest.raises(CannotWrite, match="no room"):
-        record.append(FIRST)
+def test_a_disk_that_is_full_for_a_while_spoils_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, before, third = Record(path), path.read_text(), replace(FIRST, picture="c.png")
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr("os.write", lambda descriptor, data: write(descriptor, data[:5]))
+        with pytest.raises(CannotWrite, match="no room"):
+            record.append(third)
+    assert path.read_text() == before and third.key not in record
+    record.append(third)
+    assert path.read_text() == before + line_of(third)
