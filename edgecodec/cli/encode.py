@@ -103,7 +103,7 @@ def encode(
 
         limits = size.limits()
         classes = _classes(keep, keep_classes)
-        kinds = _kinds()
+        kinds = picture_kinds()
         named, output = split_output(inputs or (), output, kinds)
         found = gather(named, batch.listed, kinds, batch.recursive)
         jobs = plan(found, output, SUFFIX, kinds)
@@ -188,7 +188,7 @@ class _Encoding:
         return Made(encoded.data, told)
 
 
-def _kinds() -> Kinds:
+def picture_kinds() -> Kinds:
     """Those that can be read here."""
     from edgecodec.cli.inputs import Kinds
     from edgecodec.picture_plugins import PLUGINS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgecodec.cli.batch import Job, Tally
-from edgecodec.cli.encode import PICTURE_SUFFIXES
+from edgecodec.cli.encode import picture_kinds
 from edgecodec.cli.knob_options import GraphKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
@@ -73,7 +74,7 @@ def evaluate(
         )
         if engine.threads is not None:
             torch.set_num_threads(engine.threads)
-        with evaluation(bundle, _pictures(folder), output, settings, force=force) as run:
+        with evaluation(bundle, _pictures(folder, console.say), output, settings, force=force) as run:
             say_what_opened(run.codec, console)
             if run.done:
                 console.say(f"{output}: going on from {run.done} of {run.total} measurements")
@@ -96,14 +97,16 @@ def evaluate(
         raise typer.Exit(status)
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """By name. Raises InvalidArgument for a folder without any, CannotRead."""
-    from edgecodec.benchmark.pictures import files_of
-    from edgecodec.picture_plugins import PLUGINS
+def _pictures(folder: Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Path]:
+    """By name. Says what else the folder has. Raises InvalidArgument for one without any, CannotRead."""
+    from edgecodec.cli.inputs import gather
     from edgecodec_evaluate.names import one_line
 
-    taken = PICTURE_SUFFIXES.union(*(plugin.extensions for plugin in PLUGINS if plugin.installed))
-    return {one_line(path.name): path for path in map(Path, files_of([str(folder)], taken.__contains__))}
+    kinds = picture_kinds()
+    found = gather([str(folder)], None, kinds, recursive=False)
+    for line in found.remarks(kinds):
+        say(line)
+    return {one_line(path.name): path for path in (Path(each.path) for each in found.found)}
 
 
 def _tell(console: Console, progress: Progress, measured: Measured) -> None:

@@ -319,3 +319,11 @@ def test_progress_counts_what_was_there_before(folder: Path, whole: Path, tmp_pa
         for name in run.pictures:
             run.measure(name, lambda progress: heard.append((progress.done, progress.total)))
     assert heard == [(31, 32), (32, 32)]
+
+
+def test_what_else_a_folder_has_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("of other kinds")
+    said: list[str] = []
+    assert _pictures(tmp_path, said.append) == {"a.png": tmp_path / "a.png"}
+    assert said == [f"{tmp_path}: skipped 1 of other kinds: 1 .txt"]
