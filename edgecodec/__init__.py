@@ -1,4 +1,4 @@
-"""Learned image codecs outside the laboratory: coded pictures in and out, without PyTorch.
+"""Learned image codecs on edge devices: coded pictures in and out, without PyTorch.
 
 Seven names; each is loaded when it is first used, so that importing the package costs next to nothing.
 """

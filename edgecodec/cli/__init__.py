@@ -33,9 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, compare, doctor, train):
-    app.command()(command)
-app.command("eval")(evaluate)  # whose name is one of Python's
+for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, evaluate, compare, doctor, train):
+    app.command("eval" if command is evaluate else None)(command)  # eval is a name of Python's
 
 
 def main() -> None:
@@ -73,4 +72,4 @@ def _global(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Learned image codecs outside the laboratory."""
+    """Run trained image codecs on edge devices: export a checkpoint once, then encode and decode without PyTorch."""

@@ -110,7 +110,8 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
         identity = files.identity(job.output)
         if identity in inputs and files.open_descriptor(job.output) is None:
             raise InvalidArgument(
-                f"{job.output} is the input {inputs[identity]}", hint="an input is never overwritten: give another -o"
+                f"the output {job.output} is the input {inputs[identity]}, and inputs are never overwritten",
+                hint="give another -o; encode reads pictures, and decode reads .edgc",
             )
 
 

@@ -32,16 +32,17 @@ if TYPE_CHECKING:
 @with_groups
 def bench(
     *,
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that export wrote.")],
     inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Coded pictures, pictures, or folders of them.")],
     side: Annotated[Literal["decode", "encode"], typer.Option(help="What is measured.")] = "decode",
     engine: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="May be repeated; the first is compared with. See decode.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="As in decode. Repeated: the others are compared with the first."),
     ] = None,
     engine_library: EngineLibrary = None,
     engine_device: EngineDevice = None,
     precision: Annotated[
-        list[str] | None, typer.Option(metavar="P", help="May be repeated: each engine in each precision.")
+        list[str] | None, typer.Option(metavar="P", help="fp32, fp16... Repeated: each engine in each precision.")
     ] = None,
     knobs: EitherKnobs,
     threads: Threads = None,

@@ -35,7 +35,7 @@ _SIDES: dict[str, tuple[Side, ...]] = {"decode": ("decode",), "encode": ("encode
 class PlanOptions:
     """Which plans to build, and how."""
 
-    side: Annotated[str, typer.Option(metavar="decode|encode|both", help="Whose graphs.")] = "decode"
+    side: Annotated[str, typer.Option(metavar="decode|encode|both", help="Which graphs.")] = "decode"
     precision: Annotated[
         str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp16 for decoders that have it]")
     ] = None
@@ -48,7 +48,9 @@ class PlanOptions:
         str | None, typer.Option(metavar="SIZE", help="GPU memory for a layer, like 2G. [default: all]")
     ] = None
     rtx: Annotated[bool, typer.Option("--rtx", help="TensorRT-RTX, where TensorRT is installed too.")] = False
-    minutes: Annotated[float, typer.Option(min=0.0, metavar="M", help="Give a graph up after so long.")] = 60.0
+    minutes: Annotated[float, typer.Option(min=0.0, metavar="M", help="Minutes after which a graph is given up.")] = (
+        60.0
+    )
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the plans to this folder too.")
     ] = None

@@ -48,7 +48,7 @@ def compare(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page that is there.")] = False,
     talk: TalkOptions,
 ) -> None:
-    """A page to compare decodes with the original by eye. One HTML file that needs nothing else."""
+    """Write a page to compare decodes with the original by eye. One HTML file that needs nothing else."""
     with reporting(talk) as console:
         from edgecodec_evaluate.page import as_html, comparison
 

@@ -65,7 +65,7 @@ def decode(
     write: WriteOptions,
     talk: TalkOptions,
 ) -> None:
-    """.edgc files to pictures."""
+    """Decode .edgc files to pictures."""
     with reporting(talk) as console:
         from edgecodec import picture_writing
         from edgecodec.cli.inputs import Kinds, gather

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @with_groups
 def doctor(talk: TalkOptions) -> None:
-    """What edgecodec finds on this machine. Versions, engines, devices, memory, and advice."""
+    """Show what edgecodec finds on this machine. Versions, engines, devices, memory, and advice."""
     with reporting(talk) as console:
         from edgecodec.doctor import examine
 

@@ -79,14 +79,15 @@ def encode(
         typer.Option(
             metavar="MASK",
             hidden=True,
-            help="Not 0 where the picture as shown keeps details; or a folder. [default: all]",
+            help="Picture that is not 0 where details are kept, or a folder. [default: all]",
         ),
     ] = None,
     keep_classes: Annotated[
         str | None, typer.Option(metavar="C,C...", hidden=True, help="Classes to keep instead, by name or number.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="S", hidden=True, help="Of the noise that some decoders take. [default: 0]")
+        int | None,
+        typer.Option(metavar="S", hidden=True, help="Seed of the noise that some decoders take. [default: 0]"),
     ] = None,
     precision: Annotated[str | None, typer.Option(metavar="P", help="fp32, fp16... [default: fp32]")] = None,
     engine: EngineOptions,
@@ -95,14 +96,14 @@ def encode(
     write: WriteOptions,
     talk: TalkOptions,
 ) -> None:
-    """Pictures to .edgc files."""
+    """Encode pictures to .edgc files."""
     with reporting(talk) as console:
         from edgecodec.cli.inputs import gather
         from edgecodec.cli.work import carry_out
 
         limits = size.limits()
         classes = _classes(keep, keep_classes)
-        kinds = _kinds()
+        kinds = picture_kinds()
         named, output = split_output(inputs or (), output, kinds)
         found = gather(named, batch.listed, kinds, batch.recursive)
         jobs = plan(found, output, SUFFIX, kinds)
@@ -187,7 +188,7 @@ class _Encoding:
         return Made(encoded.data, told)
 
 
-def _kinds() -> Kinds:
+def picture_kinds() -> Kinds:
     """Those that can be read here."""
     from edgecodec.cli.inputs import Kinds
     from edgecodec.picture_plugins import PLUGINS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgecodec.cli.batch import Job, Tally
-from edgecodec.cli.encode import PICTURE_SUFFIXES
+from edgecodec.cli.encode import picture_kinds
 from edgecodec.cli.knob_options import GraphKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
@@ -25,27 +26,29 @@ if TYPE_CHECKING:
 @with_groups
 def evaluate(
     *,
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of pictures, all of which are measured.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that export wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures to measure.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="For tables and plots; a run there goes on.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for tables and plots. A run that it has goes on."),
     ],
     against: Annotated[
         str | None, typer.Option(metavar="F,F...", help="Formats to compare with: jpeg, webp, avif, jxl.")
     ] = None,
     knobs: GraphKnobs,
     precision: Annotated[
-        str | None, typer.Option(metavar="P", help="Of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]")
+        str | None,
+        typer.Option(metavar="P", help="Precision of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]"),
     ] = None,
     alpha_channel: Annotated[
         Literal["refuse", "drop", "white", "black"], typer.Option(help="What to do with transparency.")
     ] = "refuse",
     engine: EngineOptions,
     size: SizeOptions,
-    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever DIR has.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, and replace what DIR has.")] = False,
     talk: TalkOptions,
 ) -> None:
-    """Rates and scores of real files over a folder of pictures. Needs edgecodec[eval]."""
+    """Measure rates and scores of real files over a folder of pictures. Needs edgecodec[eval]."""
     with reporting(talk) as console:
         try:
             import torch
@@ -71,7 +74,7 @@ def evaluate(
         )
         if engine.threads is not None:
             torch.set_num_threads(engine.threads)
-        with evaluation(bundle, _pictures(folder), output, settings, force=force) as run:
+        with evaluation(bundle, _pictures(folder, console.say), output, settings, force=force) as run:
             say_what_opened(run.codec, console)
             if run.done:
                 console.say(f"{output}: going on from {run.done} of {run.total} measurements")
@@ -82,10 +85,10 @@ def evaluate(
                     with tally.attempt(Job(str(path), str(output))):
                         for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
                             console.say(f"{name}: {note}")
-                        console.say(f"{name}: {run.done} of {run.total} measurements are there")
+                        console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
             status = tally.exit_status()
             if run.complete:
-                console.say(f"drawing {output}")
+                console.say(f"{output}: writing tables and plots")
                 summary = run.finish()
                 if talk.json:
                     console.record({"ok": True, "output": output, **summary.facts()})
@@ -94,14 +97,16 @@ def evaluate(
         raise typer.Exit(status)
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """By name. Raises InvalidArgument for a folder without any, CannotRead."""
-    from edgecodec.benchmark.pictures import files_of
-    from edgecodec.picture_plugins import PLUGINS
+def _pictures(folder: Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Path]:
+    """By name. Says what else the folder has. Raises InvalidArgument for one without any, CannotRead."""
+    from edgecodec.cli.inputs import gather
     from edgecodec_evaluate.names import one_line
 
-    taken = PICTURE_SUFFIXES.union(*(plugin.extensions for plugin in PLUGINS if plugin.installed))
-    return {one_line(path.name): path for path in map(Path, files_of([str(folder)], taken.__contains__))}
+    kinds = picture_kinds()
+    found = gather([str(folder)], None, kinds, recursive=False)
+    for line in found.remarks(kinds):
+        say(line)
+    return {one_line(path.name): path for path in (Path(each.path) for each in found.found)}
 
 
 def _tell(console: Console, progress: Progress, measured: Measured) -> None:

@@ -85,7 +85,9 @@ def gather(given: Sequence[str], listed: str | None, kinds: Kinds, recursive: bo
             inputs.several = True
             matches = sorted(match for match in glob.glob(name, recursive=True) if os.path.isfile(match))
             if not matches:
-                raise InvalidArgument("matches no file", where=name)
+                raise InvalidArgument(
+                    "matches no file", where=name, hint="check the pattern; ** stands for folders of folders"
+                )
             inputs.found += map(Input, matches)
         else:
             inputs.found.append(Input(name))
@@ -117,11 +119,12 @@ def _add_folder(inputs: Inputs, folder: str, kinds: Kinds, recursive: bool) -> N
     if skipped:
         inputs.skipped[folder] = skipped
     if len(inputs.found) == before:
-        held = "; ".join(inputs.remarks(kinds)) if skipped else None
+        taken = ", ".join([*sorted(kinds.taken), *(["bundles"] if kinds.bundles else [])])
+        held = ". ".join(["", *inputs.remarks(kinds)])
         raise InvalidArgument(
             "holds no file of the kind this command takes" + ("" if recursive else ", and -r was not given"),
             where=folder,
-            hint=held or f"it takes {', '.join([*sorted(kinds.taken), *(['bundles'] if kinds.bundles else [])])}",
+            hint=f"it takes {taken}{held}",
         )
 
 

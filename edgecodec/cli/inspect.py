@@ -27,7 +27,7 @@ def inspect(
     recursive: Recursive = False,
     talk: TalkOptions,
 ) -> None:
-    """What files and bundles say about themselves. Loads no engine and has no limits."""
+    """Show what files and bundles say about themselves. Loads no engine and has no limits."""
     from edgecodec.bundle import BundleInfo
     from edgecodec.cli.inputs import Kinds, gather
     from edgecodec.cli.inspect_text import bundle_lines, file_lines, files_table, sections

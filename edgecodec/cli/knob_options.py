@@ -27,7 +27,7 @@ class EncoderKnobs:
 
     quality: Annotated[
         float | None,
-        Option(metavar="Q", help="Quality, as exported, 0 for the smallest files. [default: bundle's]"),
+        Option(metavar="Q", help="Which exported quality, 0 for the smallest files. [default: bundle's]"),
     ] = None
     n: Annotated[float | None, Option("--n", metavar="N", help="Larger gives smaller files. [default: bundle's]")] = (
         None
@@ -39,8 +39,12 @@ class EncoderKnobs:
 class DecoderKnobs:
     """Knobs of a decoder. None: the bundle's default."""
 
-    alpha: Annotated[float | None, Option(metavar="A", help="Realism, as exported. [default: bundle's]")] = None
-    beta: Annotated[float | None, Option(metavar="B", help="Realism, as exported. [default: bundle's]")] = None
+    alpha: Annotated[
+        float | None, Option(metavar="A", help="Which exported decoder: larger is more realistic. [default: bundle's]")
+    ] = None
+    beta: Annotated[
+        float | None, Option(metavar="B", help="Which exported decoder: larger is more realistic. [default: bundle's]")
+    ] = None
     knob: _DecoderKnob = None
 
 
@@ -48,12 +52,12 @@ class DecoderKnobs:
 class PointKnobs:
     """Lists of values of a decoder's knobs. None: every value that was baked."""
 
-    alpha: Annotated[str | None, Option(metavar="A,A...", help="Decodes of this realism. [default: all exported]")] = (
-        None
-    )
-    beta: Annotated[str | None, Option(metavar="B,B...", help="Decodes of this realism. [default: all exported]")] = (
-        None
-    )
+    alpha: Annotated[
+        str | None, Option(metavar="A,A...", help="Decoders with these values. [default: all exported]")
+    ] = None
+    beta: Annotated[
+        str | None, Option(metavar="B,B...", help="Decoders with these values. [default: all exported]")
+    ] = None
     knob: Annotated[
         list[str] | None, Option(metavar="NAME=V,V...", help="Values of any knob of the decoder; see inspect.")
     ] = None
@@ -89,11 +93,13 @@ class BakedKnobs:
 class GraphKnobs:
     """Lists of values by which graphs of a bundle are chosen. None: any value."""
 
-    alpha: Annotated[str | None, Option(metavar="A,A...", help="Graphs of this realism.")] = None
-    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Graphs of this quality.")] = None
-    beta: Annotated[str | None, Option(metavar="B,B...", help="Graphs of this realism.")] = None
+    alpha: Annotated[str | None, Option(metavar="A,A...", help="Only graphs with these values. [default: all]")] = None
+    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Only graphs with these values. [default: all]")] = (
+        None
+    )
+    beta: Annotated[str | None, Option(metavar="B,B...", help="Only graphs with these values. [default: all]")] = None
     knob: Annotated[
-        list[str] | None, Option(metavar="NAME=V,V...", help="Graphs with these values of any knob; see inspect.")
+        list[str] | None, Option(metavar="NAME=V,V...", help="Only graphs with these values of any knob; see inspect.")
     ] = None
 
 

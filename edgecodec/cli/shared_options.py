@@ -26,7 +26,7 @@ Output = Annotated[
     Option("--output", "-o", metavar="OUT", help="File, folder/, or - for standard output. [default: beside IN]"),
 ]
 
-Recursive = Annotated[bool, Option("--recursive", "-r", help="Folders of folders too.")]
+Recursive = Annotated[bool, Option("--recursive", "-r", help="Look into folders of folders too.")]
 
 
 def _threads(text: str) -> int | None:
@@ -54,7 +54,7 @@ EngineLibrary = Annotated[
     str | None, Option(metavar="PATH", help="Plugin of ONNX Runtime that has the engine: a library or a package.")
 ]
 EngineDevice = Annotated[
-    str | None, Option(metavar="NAME", help="Of the plugin: cpu, gpu, npu, gpu:1... [default: its first]")
+    str | None, Option(metavar="NAME", help="Device of the plugin: cpu, gpu, npu, gpu:1... [default: its first]")
 ]
 
 
@@ -128,9 +128,9 @@ class BatchOptions:
         str | None, Option("--list", metavar="FILE", help="More inputs: a file with one name a line, or -.")
     ] = None
     skip_existing: Annotated[
-        bool, Option("--skip-existing", help="Leave out inputs whose output is there, as when going on.")
+        bool, Option("--skip-existing", help="Leave out inputs whose output is there: to go on.")
     ] = False
-    jobs: Annotated[int, Option(min=1, max=MAX_THREADS, metavar="N", help="Processes for many inputs.")] = 1
+    jobs: Annotated[int, Option(min=1, max=MAX_THREADS, metavar="N", help="Processes that share many inputs.")] = 1
 
     def processes(self, inputs: int) -> int:
         """How many are of use."""
@@ -167,7 +167,7 @@ class TalkOptions:
             "-v",
             count=True,
             show_default=False,
-            help="More: engine, stages, tiles, phases, files; -vv all that files say of themselves, and tracebacks.",
+            help="Say more: engine, stages, tiles, files. -vv: all that files say of themselves, and tracebacks.",
         ),
     ] = 0
     help_all: Annotated[

@@ -34,7 +34,7 @@ def train(
         Path | None, typer.Option(metavar="FOLDER|TAR", help="Pictures: a folder, tar files in it, or one tar file.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The run's folder.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.0, metavar="M", help="Stop after so long.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.0, metavar="M", help="Stop after so many minutes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, as in data.batch=4.")

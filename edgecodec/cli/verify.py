@@ -15,9 +15,12 @@ from edgecodec.errors import VerificationFailed
 
 @with_groups
 def verify(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that export wrote.")],
     precision: Annotated[
-        str | None, typer.Option(metavar="P", help="Pixels of these decoders alone. [default: all; on ARM CPUs fp32]")
+        str | None,
+        typer.Option(
+            metavar="P", help="Compare pixels of decoders in this one alone. [default: all; on ARM CPUs fp32]"
+        ),
     ] = None,
     *,
     engine: EngineOptions,

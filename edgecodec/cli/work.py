@@ -161,7 +161,7 @@ def _begun(job: Job, batch: BatchOptions, write: WriteOptions, limits: Limits) -
     """What is known before any work is done."""
     try:
         if job.output != STANDARD_STREAM and not write.force:
-            files.refuse_existing(job.output)
+            files.refuse_existing(job.output, hint="--skip-existing leaves it as it is, --force overwrites it")
         return Item(job, job.source(limits), write.force)
     except OutputExists as error:
         return _Skipped() if batch.skip_existing else error

@@ -45,7 +45,9 @@ class ExportOptions:
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Bundle to write.")]
     mse_checkpoints: Annotated[
         list[Path] | None,
-        Option("--ckpt-mse", metavar="FILE", help="Decoder trained for fidelity, to interpolate with; one a --ckpt."),
+        Option(
+            "--ckpt-mse", metavar="FILE", help="Decoder trained for fidelity, to interpolate with; one for each --ckpt."
+        ),
     ] = None
     knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     family: Annotated[
@@ -85,7 +87,9 @@ class FuseOptions:
     ] = None
     knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     precision: Annotated[str | None, Option(metavar="P", help="fp32, fp16... [default: all]")] = None
-    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Let the graphs refuse larger pictures.")] = 1 << 26
+    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Largest picture that the graphs take, in pixels.")] = (
+        1 << 26
+    )
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False
 
     def folder(self) -> Path:
@@ -109,7 +113,9 @@ class TritonOptions:
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Model repository to write to.")]
     knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     precision: Annotated[str | None, Option(metavar="P", help="fp32, fp16... [default: all]")] = None
-    name: Annotated[str | None, Option(metavar="NAME", help="Begins models' names. [default: the bundle's]")] = None
+    name: Annotated[
+        str | None, Option(metavar="NAME", help="First part of the models' names. [default: the bundle's]")
+    ] = None
     mounted_at: Annotated[str, Option(metavar="PATH", help="Where the server sees the repository.")] = "/models"
     device: Annotated[str, Option(metavar="D", help="Runs the network: cpu or gpu.")] = "cpu"
     instances: Annotated[int, Option(min=1, metavar="N", help="Pictures at a time, for each model.")] = 1
@@ -119,5 +125,7 @@ class TritonOptions:
     library: Annotated[
         Path | None, Option(metavar="FILE", help="libedgecodec for the server. [default: the one in use here]")
     ] = None
-    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Let the graphs refuse larger pictures.")] = 1 << 26
+    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Largest picture that the graphs take, in pixels.")] = (
+        1 << 26
+    )
     force: Annotated[bool, Option("--force", help="Overwrite existing outputs.")] = False

@@ -344,3 +344,11 @@ def test_the_work_for_a_picture_does_not_grow_with_the_folder(
         for name in run.pictures:
             run.measure(name)
         assert run.done == run.total == count and listed <= 3 * count
+
+
+def test_what_else_a_folder_has_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("of other kinds")
+    said: list[str] = []
+    assert _pictures(tmp_path, said.append) == {"a.png": tmp_path / "a.png"}
+    assert said == [f"{tmp_path}: skipped 1 of other kinds: 1 .txt"]

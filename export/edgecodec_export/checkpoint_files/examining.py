@@ -48,7 +48,7 @@ def _kind(path: Path) -> Kind:
         if path.exists():
             raise CannotRead("is not a regular file")
         of_tensorflow = path.with_name(f"{path.name}.index").exists()
-        raise CannotRead("no such file", hint=TENSORFLOW_HINT if of_tensorflow else None)
+        raise CannotRead("no such file", hint=TENSORFLOW_HINT if of_tensorflow else "check the path")
     with path.open("rb") as stream:
         start = stream.read(START)
     if is_safetensors(start):

@@ -32,9 +32,12 @@ def keep_shared_precisions(folder: Path, models: Sequence[ExportedGraphs]) -> li
     if removed:
         remove_unused_weights(folder, folder.glob("*.onnx"))
     files = {graph.file for graph in removed}
+    lost = dict.fromkeys((graph.precision, graph.side) for graph in removed)
+    lines = tuple(f"so no model has {precision} to {side}: it is for all of them or none" for precision, side in lost)
     return [
         replace(
             model,
+            left_out=model.left_out + (lines if model is models[-1] else ()),
             graphs=tuple(filter(is_shared, model.graphs)),
             errors={file: error for file, error in model.errors.items() if file not in files},
             closeness={file: close for file, close in model.closeness.items() if file not in files},

@@ -1,4 +1,4 @@
-/* edgecodec: learned image codecs outside the laboratory.
+/* edgecodec: learned image codecs on edge devices.
  *
  * A bundle is a folder that `edgecodec export` wrote: networks as ONNX graphs, and a frozen entropy model. This library
  * turns coded pictures (.edgc) into pixels with it, and pixels into coded pictures. What lies between the bytes and an

@@ -38,7 +38,9 @@ const ec_knob &rate_knob(const Codec &codec) {
     for (size_t i = 0; i < graph.input_count; ++i) {
         if (graph.inputs[i]->role == EC_KNOB) return *bundle.knobs[graph.inputs[i]->index];
     }
-    throw Failure(EC_KNOB_UNAVAILABLE, "the bundle codes at one rate only").at("target_bpp");
+    throw Failure(EC_KNOB_UNAVAILABLE, "the bundle codes at one rate only")
+        .at("target_bpp")
+        .advising("leave the target out, or export checkpoints of several rates");
 }
 
 // The values of a knob to choose from, ascending.
