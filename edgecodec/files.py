@@ -111,10 +111,10 @@ def open_descriptor(path: str | os.PathLike[str]) -> int | None:
     return None
 
 
-def refuse_existing(path: str | os.PathLike[str], hint: str = "--force overwrites it") -> None:
+def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise OutputExists if a file is there. Called before the work as well as when writing."""
     if os.path.lexists(path) and open_descriptor(path) is None and not _is_device(Path(path)):
-        raise OutputExists("exists already", where=os.fspath(path), hint=hint)
+        raise OutputExists("exists already", where=os.fspath(path), hint="--force overwrites it")
 
 
 def write(path: str | os.PathLike[str], data: bytes | memoryview, *, force: bool = False) -> None:

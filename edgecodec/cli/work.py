@@ -110,7 +110,7 @@ def carry_out(
 ) -> int:
     """Do all jobs with `codec`, which `work` has opened, and tell of each. Returns the exit status."""
     tally = Tally(console, len(jobs))
-    ready = [_begun(job, batch, write, limits) for job in jobs]
+    ready = [_begun(job, batch, write, limits, len(jobs) > 1) for job in jobs]
     items = [each for each in ready if isinstance(each, Item)]
     processes = batch.processes(len(items))
     told: set[tuple[str, str]] = set()
@@ -157,13 +157,19 @@ def _written(
         yield from outcomes
 
 
-def _begun(job: Job, batch: BatchOptions, write: WriteOptions, limits: Limits) -> Item | _Skipped | Exception:
-    """What is known before any work is done."""
+def _begun(
+    job: Job, batch: BatchOptions, write: WriteOptions, limits: Limits, several: bool
+) -> Item | _Skipped | Exception:
+    """What is known before any work is done. several: whether the job is one of them."""
     try:
         if job.output != STANDARD_STREAM and not write.force:
-            files.refuse_existing(job.output, hint="--skip-existing leaves it as it is, --force overwrites it")
+            files.refuse_existing(job.output)
         return Item(job, job.source(limits), write.force)
     except OutputExists as error:
-        return _Skipped() if batch.skip_existing else error
+        if batch.skip_existing:
+            return _Skipped()
+        if several:
+            error.hint = "--skip-existing leaves it as it is, --force overwrites it"
+        return error
     except Exception as error:
         return error

@@ -164,3 +164,13 @@ def test_going_on_leaves_out_what_is_there(folder: Path, tmp_path: Path) -> None
     assert outcome.status == 0 and "1 of 2 done, 1 were there already" in outcome.talk
     assert [record.get("skipped", False) for record in outcome.records] == [True, False]
     assert (coded / "a.edgc").read_bytes() == b"as it is"
+
+
+def test_what_is_there_of_many_may_be_of_an_earlier_run(folder: Path, tmp_path: Path) -> None:
+    coded = tmp_path / "coded"
+    coded.mkdir()
+    (coded / "a.edgc").write_bytes(b"as it is")
+    one = run_command("encode", folder / "a.png", *STUB, "-o", coded / "a.edgc")
+    many = run_command("encode", "-r", folder, *STUB, "-o", coded)
+    assert "--force" in one.talk and "--skip-existing" not in one.talk
+    assert "--skip-existing leaves it" in many.talk
