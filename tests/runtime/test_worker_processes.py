@@ -17,7 +17,7 @@ import pytest
 
 import edgecodec
 from edgecodec import files
-from edgecodec.cli import workers
+from edgecodec.cli import work, workers
 from edgecodec.cli.batch import Job
 from edgecodec.cli.signals import CLEANUP_SECONDS
 from edgecodec.cli.work import Done, Item, Made, _written
@@ -228,6 +228,7 @@ def test_the_next_picture_is_worked_on_while_one_is_written(tmp_path: Path, monk
         ended.append(time.monotonic())
 
     monkeypatch.setattr(files, "write", write)
+    monkeypatch.setattr(work, "LONG", 60.0)  # however busy the machine is
     items = [Item(Job(name, str(tmp_path / name)), name) for name in "abc"]
     with edgecodec.open_bundle(TINY, "stub", threads=1) as codec:
         outcomes = _written(timed := Timed(), codec, items)
