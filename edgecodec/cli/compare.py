@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-import edgecodec
 from edgecodec import files
 from edgecodec.cli.batch import Job, check_standard_output, require_folder_of
 from edgecodec.cli.knob_options import PointKnobs, lists
+from edgecodec.cli.opening import Opening
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -55,16 +55,7 @@ def compare(
         page = output if output is not None else _beside(original)
         _check_output(page, [original, *inputs], force=force, json=talk.json)
         limits = size.limits()
-        with edgecodec.open_bundle(
-            bundle,
-            engine.checked_name(),
-            precision=precision,
-            limits=limits,
-            threads=engine.threads,
-            engine_library=engine.engine_library,
-            engine_device=engine.engine_device,
-            **size.room(),
-        ) as codec:
+        with Opening(bundle, engine, size, one_shot=False).codec(1, precision=precision) as codec:
             say_what_opened(codec, console)
             for note in codec.notes:
                 console.say(note)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Opening:
-    """What encoding and decoding are told alike. one_shot: whether there is one picture, and it is coded once."""
+    """What such commands are told alike. one_shot: whether there is one picture, and it is coded once."""
 
     bundle: Path
     engine: EngineOptions
