@@ -103,6 +103,11 @@ class GraphKnobs:
     ] = None
 
 
+#: Names of knobs that have an option of their own, on either side.
+ENCODER_SHORTHANDS, DECODER_SHORTHANDS = (
+    tuple(field.name for field in fields(side) if field.name != _GENERAL) for side in (EncoderKnobs, DecoderKnobs)
+)
+
 _Options = EncoderKnobs | DecoderKnobs | PointKnobs | EitherKnobs | BakedKnobs | GraphKnobs
 
 
