@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,17 +12,20 @@ import typer
 
 from edgecodec import files
 from edgecodec.cli.batch import Job, check_standard_output, require_folder_of
+from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import PointKnobs, lists
 from edgecodec.cli.opening import Opening
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
-from edgecodec.cli.shared_options import BundlePath, EngineOptions, SizeOptions, TalkOptions
+from edgecodec.cli.shared_options import EngineOptions, SizeOptions, TalkOptions
 from edgecodec.errors import CannotWrite, InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec_evaluate.page.content import Content, Point
 
+#: Of pages: what browsers and servers know by them.
+_EXTENSIONS = (".html", ".htm")
 _FORMATS = {"webp": "lossless WebP", "png": "PNG"}
 
 
@@ -32,9 +36,18 @@ def compare(
     inputs: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Coded pictures of it, and pictures in other formats.")
     ],
-    bundle: BundlePath,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", "-b", metavar="BUNDLE", help="Folder that export wrote. Coded pictures need it."),
+    ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="PAGE", help="The page. [default: beside ORIGINAL]")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PAGE",
+            help="The page, .html, or - for standard output. [default: beside ORIGINAL]",
+        ),
     ] = None,
     knobs: PointKnobs,
     precision: Annotated[
@@ -55,10 +68,16 @@ def compare(
         page = output if output is not None else _beside(original)
         _check_output(page, [original, *inputs], force=force, json=talk.json)
         limits = size.limits()
-        with Opening(bundle, engine, size, one_shot=False).codec(1, precision=precision) as codec:
-            say_what_opened(codec, console)
-            for note in codec.notes:
-                console.say(note)
+        if bundle is None:
+            _refuse_coded(inputs)
+        with ExitStack() as stack:
+            codec = None
+            if bundle is not None:
+                opening = Opening(bundle, engine, size, one_shot=False)
+                codec = stack.enter_context(opening.codec(1, precision=precision))
+                say_what_opened(codec, console)
+                for note in codec.notes:
+                    console.say(note)
             with console.progress("comparing"):
                 content = comparison(
                     original,
@@ -84,6 +103,13 @@ def _beside(original: str) -> str:
         raise InvalidArgument(f"{original!r} names no picture") from error
 
 
+def _refuse_coded(inputs: list[str]) -> None:
+    """Raise InvalidArgument for an input that takes a bundle."""
+    for each in inputs:
+        if Path(each).suffix.lower() == SUFFIX:
+            raise InvalidArgument("is a coded picture", where=each, hint="-b BUNDLE names the bundle that decodes it")
+
+
 def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> None:
     """Said before the work, which may take long. Raises InvalidArgument, OutputExists, CannotWrite."""
     check_standard_output([Job(inputs[0], page)], json, processes=1, concatenable=False)
@@ -96,6 +122,8 @@ def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> N
     for each in inputs:
         if place is not None and files.identity(each) == place:
             raise InvalidArgument(f"{page} is the input {each}", hint="an input is never overwritten: give another -o")
+    if not files.is_stream(page) and Path(page).suffix.lower() not in _EXTENSIONS:
+        raise InvalidArgument("browsers know a page by the ending .html", where=page, hint=f"give {page}.html")
     if not force:
         files.refuse_existing(page)
 
