@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgecodec import files
-from edgecodec.cli.batch import Job, check_standard_output, require_folder_of
+from edgecodec.cli.batch import Job, check_standard_output, require_place_of
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import PointKnobs, lists
 from edgecodec.cli.opening import Opening
@@ -115,7 +115,7 @@ def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> N
     check_standard_output([Job(inputs[0], page)], json, processes=1, concatenable=False)
     if page == files.STANDARD_STREAM:
         return
-    require_folder_of(page)
+    require_place_of(page)
     if os.path.isdir(page):
         raise CannotWrite("is a folder", where=page, hint="give the name of a file")
     place = files.identity(page)

@@ -79,13 +79,20 @@ def evaluate(
             if run.done:
                 console.say(f"{output}: going on from {run.done} of {run.total} measurements")
             tally = Tally(console, len(run.pictures))
-            with console.progress("evaluating") as progress:
-                progress.part(run.done, run.total, "measurement")
-                for name, path in run.pictures.items():
-                    with tally.attempt(Job(str(path), str(output))):
-                        for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
-                            console.say(f"{name}: {note}")
-                        console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
+            try:
+                with console.progress("evaluating") as progress:
+                    progress.part(run.done, run.total, "measurement")
+                    for name, path in run.pictures.items():
+                        with tally.attempt(Job(str(path), str(output))):
+                            for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
+                                console.say(f"{name}: {note}")
+                            console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
+            except SystemExit:  # by a signal
+                without = " without --force" if force else ""
+                console.say(
+                    f"interrupted: {run.done} of {run.total} measurements done; the same command{without} goes on"
+                )
+                raise
             status = tally.exit_status()
             if run.complete:
                 console.say(f"{output}: writing tables and plots")

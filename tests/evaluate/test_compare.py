@@ -348,6 +348,7 @@ def test_a_picture_of_another_size_is_refused_before_any_decode(place: Path, mon
         (("photo.png", "photo.edgc"), ("--alpha", "0", "--knob", "alpha=1"), 2, "given twice"),
         (("photo.png", "photo.edgc"), ("-o", "-", "--json"), 2, "standard output"),
         (("photo.png", "photo.edgc"), ("-o", "/absent/page.html"), 7, "no such folder"),
+        (("photo.png", "photo.edgc"), ("-o", "n" * 251 + ".html"), 7, "256 bytes"),
         (("photo.png", "photo.edgc"), ("--max-pixels", "100"), 5, "100"),
         (("photo.png", "photo.edgc"), ("--engine", "tensorflow"), 2, "no engine"),
         (("photo.edgc", "photo.edgc"), (), 7, "photo.edgc"),
