@@ -10,10 +10,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from edgecodec_evaluate.peers import PEERS
-from edgecodec_evaluate.plots.style import OWN, Label, drawing, peer_colour, prepare, shades, write_labels
+from edgecodec_evaluate.plots.labels import Label, write_labels
+from edgecodec_evaluate.plots.style import OWN, drawing, peer_colour, prepare, shades
 from edgecodec_evaluate.summary import PointMean, Summary
-
-_LIFT = 7.0  # of the decoders' names above the line, which falls to the right, in points
 
 
 def write_trade_off(summary: Summary, output_stem: Path) -> None:
@@ -35,7 +34,7 @@ def write_trade_off(summary: Summary, output_stem: Path) -> None:
         labels = []
         for mark, colour in zip(own, shades(len(own)), strict=True):
             axes.plot(mark.detail, mark.psnr, color=colour, marker="o", markersize=8, markeredgecolor="white", zorder=5)
-            labels.append(Label(mark.detail, mark.psnr, mark.decoder or summary.codec, colour, _LIFT))
+            labels.append(Label(mark.detail, mark.psnr, mark.decoder or summary.codec, colour))
         for name, mark in nearest.items():
             colour = peer_colour(name)
             axes.plot(mark.detail, mark.psnr, color=colour, marker="s", markersize=6, zorder=3)
@@ -57,7 +56,7 @@ def write_trade_off(summary: Summary, output_stem: Path) -> None:
         )
         encoder = f", {summary.default_encoder}" if summary.default_encoder else ""
         axes.set_title(f"{summary.codec}{encoder}, {rate:.3f} bits per pixel")
-        write_labels(axes, labels)
+        write_labels(figure, {axes: labels})
 
 
 def _set_limits(axes: Axes, labels: Sequence[Label]) -> None:
