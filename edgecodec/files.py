@@ -27,6 +27,7 @@ _HINTS = {
     errno.ENOSPC: "free some space, or write elsewhere",
     errno.EACCES: "check the permissions of the file and its folder",
     errno.ENOENT: "check the path",
+    errno.EISDIR: "give the name of a file",
 }
 #: What says that a file in this place cannot be replaced: it is a mount point, or its folder cannot be changed.
 _CANNOT_REPLACE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgecodec import files
+from edgecodec.bundle_diagnosis import is_bundle
 from edgecodec.cli.batch import Job, check_standard_output, require_place_of
 from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import PointKnobs, lists
@@ -68,8 +69,7 @@ def compare(
         page = output if output is not None else _beside(original)
         _check_output(page, [original, *inputs], force=force, json=talk.json)
         limits = size.limits()
-        if bundle is None:
-            _refuse_coded(inputs)
+        _check_inputs([original, *inputs], bundle)
         with ExitStack() as stack:
             codec = None
             if bundle is not None:
@@ -103,10 +103,12 @@ def _beside(original: str) -> str:
         raise InvalidArgument(f"{original!r} names no picture") from error
 
 
-def _refuse_coded(inputs: list[str]) -> None:
-    """Raise InvalidArgument for an input that takes a bundle."""
+def _check_inputs(inputs: list[str], bundle: Path | None) -> None:
+    """Raise InvalidArgument for a bundle, and without one for a picture that takes it."""
     for each in inputs:
-        if Path(each).suffix.lower() == SUFFIX:
+        if is_bundle(each):
+            raise InvalidArgument("is a bundle, not a picture", where=each, hint=f"-b {each} names the bundle")
+        if bundle is None and Path(each).suffix.lower() == SUFFIX:
             raise InvalidArgument("is a coded picture", where=each, hint="-b BUNDLE names the bundle that decodes it")
 
 
