@@ -10,7 +10,7 @@ import typer
 
 from edgecodec.cli.batch import Job, Tally
 from edgecodec.cli.encode import picture_kinds
-from edgecodec.cli.knob_options import GraphKnobs, lists
+from edgecodec.cli.knob_options import MeasuredKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -30,12 +30,12 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures to measure.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for tables and plots. A run that it has goes on."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for tables and plots. A run that is there goes on."),
     ],
     against: Annotated[
         str | None, typer.Option(metavar="F,F...", help="Formats to compare with: jpeg, webp, avif, jxl.")
     ] = None,
-    knobs: GraphKnobs,
+    knobs: MeasuredKnobs,
     precision: Annotated[
         str | None,
         typer.Option(metavar="P", help="Precision of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]"),
