@@ -56,7 +56,7 @@ def _write_beside(axes: Axes, labels: Sequence[Label]) -> None:
     for label, before, after in zip(labels, heights, spread(heights, _LINE_HEIGHT), strict=True):
         _write(axes, label, label, (GAP, after - before))
         if abs(after - before) > _FAR:
-            _lead(axes, label, (GAP - 1, after - before), label.colour)
+            _lead(axes, label, (GAP - 2, after - before), label.colour)
 
 
 def _write_inside(axes: Axes, labels: Sequence[Label]) -> None:
