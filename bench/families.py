@@ -26,18 +26,15 @@ import torch
 from entropy_models import drawn_latents
 from large_pictures import resident
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
 import edgecodec
 from edgecodec import container
 from edgecodec.entropy_model import EntropyModel
 from edgecodec_export import ExportOptions, export_bundle
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
-from edgecodec_export.entropy.entropy_file import Apply, Mixture
-from edgecodec_export.entropy.integer_net import Crop, IntegerNet, PixelShuffle
 from edgecodec_export.families import FAMILIES, build
+from edgecodec_export.graphs.work import work_of
 
-COUNTED_SIDE = 256  # pixels; work for a pixel does not depend on it
 DISTURBANCE = 0.1  # standard deviation of what is added to parameters that start as constants
 STAGES = ("parse", "entropy", "engine", "rest")
 
@@ -93,55 +90,10 @@ def draw(family: str, preset: str, checkpoint: Path) -> None:
     save_checkpoint(checkpoint, model, family, preset, {})
 
 
-@torch.no_grad()
 def count(checkpoint: Path) -> tuple[float, float, float, float]:
     """Millions of parameters, and thousands of multiplications for a pixel of the three parts as they are baked."""
-    model = load_model(read_checkpoint(checkpoint))
-    baking = model.baking()
-    freezer = model.freezer()
-    image = torch.rand(1, 3, COUNTED_SIDE, COUNTED_SIDE)
-    observation = freezer.observe(image)
-    frozen = freezer.freeze([observation])
-    encoder, decoder = baking.baked_encoder(baking.encoder_knobs()[0]), baking.baked_decoder(baking.decoder_knobs()[0])
-    latents = [
-        torch.zeros(1, latent.channels, COUNTED_SIDE // latent.stride, COUNTED_SIDE // latent.stride)
-        for latent in (*model.decoder_latents(), *filter(None, [model.noise()]))
-    ]
-    scalars = [torch.tensor(scalar.default) for scalar in encoder.scalars.values()]
-    work = (macs(encoder.module, image, *scalars), integer_macs(frozen), macs(decoder.module, *latents))
-    parameters = sum(each.numel() for each in model.parameters()) / 1e6
-    return parameters, work[0] / 1e3, work[1] / 1e3, work[2] / 1e3
-
-
-def macs(module: torch.nn.Module, *inputs: torch.Tensor) -> float:
-    """Multiplications for a pixel, of convolutions and matrices."""
-    with FlopCounterMode(display=False) as counter:
-        module(*inputs)
-    return counter.get_total_flops() / 2 / COUNTED_SIDE**2
-
-
-def integer_macs(frozen: Any) -> float:
-    """Multiplications for a pixel of all integer nets."""
-    strides = {tensor.name: tensor.stride for tensor in frozen.tensors}
-    nets = [(step.net, strides[step.source]) for step in frozen.steps if isinstance(step, Apply)]
-    nets += [(step.net, strides[step.tensor]) for step in frozen.steps if isinstance(step, Mixture)]
-    return sum(net_macs(frozen.nets[net], stride) for net, stride in nets)
-
-
-def net_macs(net: IntegerNet, stride: float) -> float:
-    total = 0.0
-    for layer in net.layers:
-        if isinstance(layer, Crop):
-            continue
-        if isinstance(layer, PixelShuffle):
-            stride /= layer.factor
-        elif layer.transposed:
-            total += layer.weight.size / stride**2
-            stride /= layer.stride
-        else:
-            stride *= layer.stride
-            total += layer.weight.size / stride**2
-    return total
+    work = work_of(load_model(read_checkpoint(checkpoint)))
+    return work.parameters / 1e6, work.analysis / 1e3, work.entropy / 1e3, work.synthesis / 1e3
 
 
 def export(checkpoint: Path, bundle: Path) -> tuple[float, int, int]:
