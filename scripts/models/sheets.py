@@ -1,0 +1,116 @@
+"""A sheet of one picture: its middle as it is, as the model gives it back, and as other formats do at the same size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from edgecodec import picture
+from edgecodec.codec import Codec
+from edgecodec.limits import Limits
+from edgecodec.picture import Pixels
+from edgecodec_evaluate.metrics.channels import in_colour
+from edgecodec_evaluate.metrics.psnr import psnr
+from edgecodec_evaluate.peers import peers_named
+from edgecodec_evaluate.peers.peer import encode_near
+from edgecodec_evaluate.points import EncoderPoint, Values, label
+
+#: Sheets of a model: of so many pictures, the first by name.
+SHEETS = 6
+#: What is shown of a picture, in its middle and in its own pixels.
+WIDTH, HEIGHT = 192, 144
+#: Of WebP. Its own error is well below that of the pictures that are shown.
+QUALITY = 90
+COLUMNS = 4
+_GAP, _ROW_GAP = 8, 12
+_NAME_SIZE, _NUMBER_SIZE, _NAME_LINE, _NUMBER_LINE = 18, 15, 21, 22  # legible where a phone shows a sheet at half size
+_WHITE, _INK, _QUIET = (255, 255, 255), (34, 34, 34), (95, 95, 95)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """pixels: of the part that is shown."""
+
+    name: str
+    numbers: str
+    pixels: Pixels
+
+
+def write_sheet(file: Path, codec: Codec, chosen: Sequence[EncoderPoint], source: Path, against: Sequence[str]) -> None:
+    """The picture at the chosen points of the encoder. Raises what coding raises."""
+    blocks = list(_blocks(codec, chosen, source, against))
+    content = io.BytesIO()
+    drawn([row for block in blocks for row in rows_of(block)]).save(
+        content, "WEBP", quality=QUALITY, method=6, use_sharp_yuv=True
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.getbuffer())
+
+
+def some(decoders: Sequence[Values]) -> list[Values]:
+    """All, or where they are more than go beside the original: the first, the middle one and the last."""
+    if len(decoders) < COLUMNS:
+        return list(decoders)
+    return [decoders[0], decoders[len(decoders) // 2], decoders[-1]]
+
+
+def middle(pixels: Pixels) -> Pixels:
+    """What is shown of a picture."""
+    top, left = (max(side - shown, 0) // 2 for side, shown in zip(pixels.shape, (HEIGHT, WIDTH), strict=False))
+    return pixels[top : top + HEIGHT, left : left + WIDTH]
+
+
+def _blocks(
+    codec: Codec, chosen: Sequence[EncoderPoint], source: Path, against: Sequence[str]
+) -> Iterator[tuple[list[Cell], list[Cell]]]:
+    """For each point of the encoder the model's cells, the original before the first of them, and those of formats."""
+    original = picture.read(source, Limits()).without_metadata()
+    pixels = in_colour(original.pixels)
+    own = [Cell("original", source.stem, middle(pixels))]
+    for point in chosen:
+        encoded = codec.encode(original, knobs=point.knobs)
+        for knobs in some(point.decoders):
+            rebuilt = in_colour(codec.decode(encoded, knobs=knobs).pixels)
+            name = " ".join(filter(None, (point.name, label(knobs)))) or f"{codec.info.family} {codec.info.preset}"
+            own.append(_cell(name, len(encoded.data), pixels, rebuilt))
+        peers = []
+        for peer in peers_named(against):
+            data = encode_near(peer, original, len(encoded.data))
+            peers.append(_cell(peer.title, len(data), pixels, peer.decode(data)))
+        yield own, peers
+        own = []
+
+
+def _cell(name: str, size: int, original: Pixels, rebuilt: Pixels) -> Cell:
+    rate = 8 * size / (original.shape[0] * original.shape[1])
+    return Cell(name, f"{rate:.3f} bpp, {psnr(original, rebuilt):.1f} dB", middle(rebuilt))
+
+
+def rows_of(block: tuple[list[Cell], list[Cell]]) -> list[list[Cell]]:
+    """The model's cells and those of other formats are rows of their own, unless one row has room for all."""
+    own, peers = block
+    return [own + peers] if len(own) + len(peers) <= COLUMNS else [own, peers]
+
+
+def drawn(rows: Sequence[Sequence[Cell]]) -> Image.Image:
+    """The sheet, as wide as its longest row."""
+    columns = max(map(len, rows))
+    lines = _NAME_LINE + _NUMBER_LINE
+    down = [lines + row[0].pixels.shape[0] + _ROW_GAP for row in rows]
+    sheet = Image.new("RGB", (columns * (WIDTH + _GAP) - _GAP, sum(down) - _ROW_GAP), _WHITE)
+    pen = ImageDraw.Draw(sheet)
+    name_font, number_font = ImageFont.load_default(_NAME_SIZE), ImageFont.load_default(_NUMBER_SIZE)
+    top = 0
+    for row, step in zip(rows, down, strict=True):
+        for i, cell in enumerate(row):
+            left = i * (WIDTH + _GAP)
+            pen.text((left, top), cell.name, _INK, name_font)
+            pen.text((left, top + _NAME_LINE), cell.numbers, _QUIET, number_font)
+            sheet.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)), (left, top + lines))
+        top += step
+    return sheet
