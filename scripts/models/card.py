@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgecodec_train.curves import QUANTITIES
 from edgecodec_train.recipe_content import as_content, parse_recipe
 from edgecodec_train.recipe_files import known_recipes, read_recipe
 from edgecodec_train.run_folder import read_rows
@@ -25,6 +24,8 @@ REQUIRED = ("Use", "What one sees", "Limits")
 PHOTOGRAPHS = "photographs.md"
 #: Notes that are told in words of their own, or elsewhere.
 _TOLD = ("stage", "steps", "hours", "recipe", "recipes", "photographs", "skipped_steps")
+#: Columns of a curve that are of held-out photographs begin with these.
+_HELD_OUT = ("bits_per_pixel", "psnr", "ms_ssim", "lpips", "dists", "detail", "grid")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,12 @@ def card(prose: str, model: Model, said: Mapping[Path, Said], record: Record | N
 
 def _facts(model: Model, said: Mapping[Path, Said], record: Record | None) -> Iterator[str]:
     main = said[model.main]
-    rows = [["system", main.paper], ["family and preset", f"`{main.family}`, `{main.preset}`"]]
+    rows = [
+        ["system", f"{main.paper[:1].upper()}{main.paper[1:]}"],
+        ["family and preset", f"`{main.family}`, `{main.preset}`"],
+    ]
     for file in model.checkpoints:
-        rows.append([f"`{file.name}`", f"{file.stat().st_size / 1e6:.1f} MB, SHA-256 `{sha256(file)}`"])
+        rows.append([f"`{file.name}`", f"{file.stat().st_size / 1e6:.1f} MB, SHA-256 `{sha256(file)[:16]}...`"])
     if record is not None:
         rows += [
             ["parameters", millions(record.parameters)],
@@ -113,18 +117,15 @@ def _training(checkpoint: Path, said: Said, record: Record | None, home: Home) -
     ]
     yield from table(["", ""], rows)
     curve = checkpoint.with_suffix(".csv")
-    measured = read_rows(curve)
-    if not measured:
+    rows_of_curve = read_rows(curve)
+    if not rows_of_curve:
         return
     yield ""
-    last = ", ".join(
-        f"{QUANTITIES.get(name, name.replace('_', ' '))} {value:g}"
-        for name, value in measured[-1].items()
-        if name != "step" and not name.startswith("learning_rate")
-    )
+    at = next((row for row in rows_of_curve if str(int(row["step"])) == notes.get("steps")), rows_of_curve[-1])
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in at.items() if name.startswith(_HELD_OUT))
     yield from textwrap.wrap(
-        f"[{curve.name}]({curve.name}) has its curve on the held-out photographs. Its last line, at step"
-        f" {measured[-1]['step']:,.0f}: {last}.",
+        f"On the held-out photographs at step {at['step']:,.0f}: {scores}. [{curve.name}]({curve.name}) has the whole"
+        " curve, and [training.md](../docs/training.md) says what its columns are.",
         120,
         break_long_words=False,
         break_on_hyphens=False,

@@ -26,7 +26,8 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def page(models: Sequence[Model], said: Mapping[str, Said], records: Mapping[str, Record | None], home: Home) -> str:
     """The whole page. said: what the checkpoint with the model's name says of itself, by that name."""
     lines = ["# Models", "", *_introduction(records), ""]
-    lines += [*_overview(models, records, home), "", *_reading(records), ""]
+    lines += [*_overview(models, records, home), ""]
+    lines += [*_reading(records)]
     for model in models:
         lines += [f"## {model.name}", "", *_section(model, said[model.name], records[model.name], home), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -103,13 +104,17 @@ def _reading(records: Mapping[str, Record | None]) -> Iterator[str]:
         f" {WIDTH}x{HEIGHT} of its own pixels: the original, the model's decoders, and each format at the quality whose"
         " file is nearest in size to the model's. Rates and PSNR are those of the whole picture. Of an encoder with"
         " several points the lowest rate, the default and the highest are shown, and of more than three decoders the"
-        f" first, the middle one and the last. The sheets themselves are WebP of quality {QUALITY}."
+        " first, the middle one and the last. A format that has no file so small shows its smallest. The sheets"
+        f" themselves are WebP of quality {QUALITY}."
     )
+    yield ""
 
 
 def _section(model: Model, said: Said, record: Record | None, home: Home) -> Iterator[str]:
     card = os.path.relpath(model.card, home.page.parent)
-    yield from _prose(f"{said.paper}, preset `{said.preset}`. [Its card]({card}) says more.")
+    yield from _prose(
+        f"{said.paper[:1].upper()}{said.paper[1:]}, preset `{said.preset}`. [Its card]({card}) says more."
+    )
     yield ""
     if record is None:
         yield "Not measured yet."

@@ -27,8 +27,9 @@ WIDTH, HEIGHT = 192, 144
 #: Of WebP. Its own error is well below that of the pictures that are shown.
 QUALITY = 90
 COLUMNS = 4
-_GAP, _ROW_GAP = 8, 12
+_GAP, _ROW_GAP, _BLOCK_GAP = 8, 12, 30
 _NAME_SIZE, _NUMBER_SIZE, _NAME_LINE, _NUMBER_LINE = 18, 15, 21, 22  # legible where a phone shows a sheet at half size
+_LINES = _NAME_LINE + _NUMBER_LINE
 _WHITE, _INK, _QUIET = (255, 255, 255), (34, 34, 34), (95, 95, 95)
 
 
@@ -45,9 +46,7 @@ def write_sheet(file: Path, codec: Codec, chosen: Sequence[EncoderPoint], source
     """The picture at the chosen points of the encoder. Raises what coding raises."""
     blocks = list(_blocks(codec, chosen, source, against))
     content = io.BytesIO()
-    drawn([row for block in blocks for row in rows_of(block)]).save(
-        content, "WEBP", quality=QUALITY, method=6, use_sharp_yuv=True
-    )
+    drawn([rows_of(block) for block in blocks]).save(content, "WEBP", quality=QUALITY, method=6, use_sharp_yuv=True)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content.getbuffer())
 
@@ -97,20 +96,23 @@ def rows_of(block: tuple[list[Cell], list[Cell]]) -> list[list[Cell]]:
     return [own + peers] if len(own) + len(peers) <= COLUMNS else [own, peers]
 
 
-def drawn(rows: Sequence[Sequence[Cell]]) -> Image.Image:
-    """The sheet, as wide as its longest row."""
-    columns = max(map(len, rows))
-    lines = _NAME_LINE + _NUMBER_LINE
-    down = [lines + row[0].pixels.shape[0] + _ROW_GAP for row in rows]
-    sheet = Image.new("RGB", (columns * (WIDTH + _GAP) - _GAP, sum(down) - _ROW_GAP), _WHITE)
+def drawn(blocks: Sequence[Sequence[Sequence[Cell]]]) -> Image.Image:
+    """The sheet, as wide as its longest row. Blocks, which have rows of cells, stand further apart than rows."""
+    columns = max(len(row) for rows in blocks for row in rows)
+    tops: list[int] = []
+    bottom = 0
+    for rows in blocks:
+        bottom += _BLOCK_GAP if tops else 0
+        for i, row in enumerate(rows):
+            tops.append(bottom + (_ROW_GAP if i else 0))
+            bottom = tops[-1] + _LINES + row[0].pixels.shape[0]
+    sheet = Image.new("RGB", (columns * (WIDTH + _GAP) - _GAP, bottom), _WHITE)
     pen = ImageDraw.Draw(sheet)
     name_font, number_font = ImageFont.load_default(_NAME_SIZE), ImageFont.load_default(_NUMBER_SIZE)
-    top = 0
-    for row, step in zip(rows, down, strict=True):
+    for row, top in zip((row for rows in blocks for row in rows), tops, strict=True):
         for i, cell in enumerate(row):
             left = i * (WIDTH + _GAP)
             pen.text((left, top), cell.name, _INK, name_font)
             pen.text((left, top + _NAME_LINE), cell.numbers, _QUIET, number_font)
-            sheet.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)), (left, top + lines))
-        top += step
+            sheet.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)), (left, top + _LINES))
     return sheet

@@ -15,7 +15,7 @@ COLUMNS = 120
 #: A source distribution has no checkpoints and no examples.
 IN_REPOSITORY = (ROOT / "examples").is_dir()
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "checkpoints").glob("*.md"))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 #: A path starts at the root of the repository; one that names a source file may also start in one of HOMES.
@@ -96,7 +96,7 @@ def _links(prose: str) -> Iterator[str]:
 def _leads_somewhere(page: Path, target: str) -> bool:
     name, _, heading = target.partition("#")
     other = page.parent / name if name else page
-    if not IN_REPOSITORY and (ROOT / "examples") in Path(os.path.abspath(other)).parents:
+    if not IN_REPOSITORY and {ROOT / "examples", ROOT / "checkpoints"} & {*Path(os.path.abspath(other)).parents}:
         return True
     return other.exists() and (not heading or heading in _anchors(other.read_text(encoding="utf-8")))
 
