@@ -153,6 +153,6 @@ def _made_by(summary: Summary) -> dict[str, str]:
     return {
         "edgecodec": edgecodec.__version__,
         "engine": " ".join(str(engine[name]) for name in ("name", "version") if engine and engine.get(name)),
-        "processor": str(machine.get("processor", "")),
+        "processor": str((machine["processor"] or {}).get("model", "unknown")),
         **peers,
     }

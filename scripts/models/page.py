@@ -124,7 +124,7 @@ def _section(model: Model, said: Said, record: Record | None, home: Home) -> Ite
     yield from _differences(record)
     yield ""
     for kind, file in record.plots.items():
-        yield from _image(f"{kind.replace('_', ' ').capitalize()} of {model.name}", file, home)
+        yield from _image(f"{model.name}: {kind.replace('_', ' ')}", file, home)
         yield ""
     for picture, file in record.sheets.items():
         yield from _image(f"{Path(picture).stem}: the original, {model.name}, {_listed(record.peers)}", file, home)
@@ -133,7 +133,7 @@ def _section(model: Model, said: Said, record: Record | None, home: Home) -> Ite
     yield from _prose(
         f"Measured with edgecodec {made_by['edgecodec']}, {made_by['engine']}, "
         + ", ".join(made_by[name] for name in record.peers)
-        + f"; {made_by['processor']}."
+        + f"; processor {made_by['processor']}."
     )
 
 
