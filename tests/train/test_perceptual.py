@@ -266,7 +266,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointRejected, match=r"text\.pth"):
         build_perceptual("lpips-alexnet", tmp_path / "text.pth")
     (tmp_path / "cut.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{]")
-    with pytest.raises(CheckpointRejected, match=r"cut\.safetensors: damaged"):
+    with pytest.raises(CheckpointRejected, match=r"cut\.safetensors: is damaged"):
         build_perceptual("lpips-alexnet", tmp_path / "cut.safetensors")
 
 
