@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgecodec_evaluate.bd_rate import BdRate
-from edgecodec_evaluate.plots.rate_distortion import write_rate_distortion
+from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
 from edgecodec_evaluate.plots.style import shades, spread
 from edgecodec_evaluate.plots.trade_off import write_trade_off
 from edgecodec_evaluate.summary import Difference, PointMean, Summary, differences
@@ -22,7 +22,7 @@ from edgecodec_evaluate.table import lines
 
 
 def point(codec: str, encoder: str, decoder: str, rate: float, psnr: float, structure: float | None) -> PointMean:
-    return PointMean(codec, encoder, decoder, 8000 * rate, rate, psnr, structure, 2, rate, 0.1, 0.2)
+    return PointMean(codec, encoder, decoder, 8000 * rate, rate, psnr, structure, 2, rate, None, 0, None, 0.1, 0.2)
 
 
 #: A bundle with five rates and two decoders, and a format with five rates.
