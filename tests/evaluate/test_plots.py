@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgecodec_evaluate.bd_rate import BdRate
-from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
+from edgecodec_evaluate.plots.rate import write_rate_distortion
 from edgecodec_evaluate.plots.style import shades, spread
 from edgecodec_evaluate.plots.trade_off import write_trade_off
 from edgecodec_evaluate.summary import Difference, PointMean, Summary, differences

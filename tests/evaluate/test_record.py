@@ -13,8 +13,12 @@ from edgecodec.errors import CannotWrite, Corrupt
 from edgecodec_evaluate.measurement import HEADER, Measurement, line_of, measurement_of
 from edgecodec_evaluate.record import Record
 
-FIRST = Measurement("a.png", 96, 64, "any small", "", "look=0", 1234, 1.606771, 28.1234, 0.987654, 0.5, 0.123456, 0.2, 0.25, 0.125)
-SECOND = Measurement('b, "c".png', 96, 64, "jpeg", "quality=5", "", 99, 0.128906, math.inf, None, None, None, None, 0.001, 0.0)
+FIRST = Measurement(
+    "a.png", 96, 64, "any small", "", "look=0", 1234, 1.606771, 28.1234, 0.987654, 0.5, 0.123456, 0.2, 0.25, 0.125
+)
+SECOND = Measurement(
+    'b, "c".png', 96, 64, "jpeg", "quality=5", "", 99, 0.128906, math.inf, None, None, None, None, 0.001, 0.0
+)
 
 
 @pytest.fixture
@@ -54,7 +58,9 @@ def test_lines_come_into_order(path: Path) -> None:
     record.sort(keys)
     assert path.read_text() == HEADER + line_of(SECOND) + line_of(FIRST)
     record.sort([FIRST.key])
-    assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND), "what was not asked for stays, behind the rest"
+    assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND), (
+        "what was not asked for stays, behind the rest"
+    )
 
 
 def test_two_runs_at_once_leave_one_table(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +16,16 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 _CONVOLUTIONS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and number, of each stage
 _WEIGHTS = 3 + sum(channels for channels, _ in _CONVOLUTIONS)  # the picture itself is a stage too
-_C = 1e-6  # c1 and c2 of equations 2 and 3
+_C = 1e-6  # c1 and c2 of the paper
 _EPSILON = 1e-12
 
-_STRIP = 1 << 19  # positions of a map that are computed at once
+_STRIP = 1 << 24  # features that are computed at once
 # Rows beyond a strip, an even number: three convolutions lose three, and pooling takes one.
 _HALO = 4
 
 
 class DistsVgg16(PretrainedDistance):
-    """1 minus a weighted sum of similarities over all channels of six stages (equations 1 to 4 of the paper).
+    """1 minus a weighted sum of similarities over all channels of six stages (section 3 of the paper).
 
     The stages are the picture itself and relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3 of VGG16, between which L2
     pooling takes the place of maxima. The modules have the names of the authors' package, DISTS_pytorch, in which a
@@ -56,74 +55,61 @@ class DistsVgg16(PretrainedDistance):
         pictures = rebuilt, image.detach()
         moments = [_moments(*pictures)]
         ours, theirs = (normalised(each, _MEAN, _DEVIATION) for each in pictures)
-        for i in range(1, len(_CONVOLUTIONS) + 1):
-            ours, theirs, found = _in_strips(self.get_submodule(f"stage{i}"), ours, theirs)
+        for i, (channels, _) in enumerate(_CONVOLUTIONS, 1):
+            ours, theirs, found = _in_strips(self.get_submodule(f"stage{i}"), channels, ours, theirs)
             moments.append(found)
-        channels = (torch.cat(each, 1) for each in zip(*(each.statistics for each in moments), strict=True))
-        mean_x, mean_y, variance_x, variance_y, covariance = channels
-        structure = (2 * mean_x * mean_y + _C) / (mean_x.square() + mean_y.square() + _C)
-        texture = (2 * covariance + _C) / (variance_x + variance_y + _C)
+        mean_x, mean_y, variance_x, variance_y, covariance = torch.cat(moments, 2)
+        texture = (2 * mean_x * mean_y + _C) / (mean_x.square() + mean_y.square() + _C)
+        structure = (2 * covariance + _C) / (variance_x + variance_y + _C)
         alpha, beta = self.alpha.double().view(1, -1), self.beta.double().view(1, -1)
         # 1 - similarity, because the weights sum to 1; so equal pictures are at a distance of exactly 0.
-        weighted = alpha * (1 - structure) + beta * (1 - texture)
+        weighted = alpha * (1 - texture) + beta * (1 - structure)
         return weighted.sum(1).mean() / (alpha.sum() + beta.sum())
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Of both pictures over some positions of a map, for each channel: double (B, channels)."""
+def _moments(x: Tensor, y: Tensor) -> Tensor:
+    """Means of x and y, their variances and their covariance over all positions: double (5, B, channels).
 
-    positions: int
-    mean_x: Tensor
-    mean_y: Tensor
-    variance_x: Tensor
-    variance_y: Tensor
-    covariance: Tensor
-
-    @property
-    def statistics(self) -> tuple[Tensor, ...]:
-        return self.mean_x, self.mean_y, self.variance_x, self.variance_y, self.covariance
-
-
-def _moments(x: Tensor, y: Tensor) -> _Moments:
-    """Around the means, as variances that are differences of large numbers would lose their digits."""
+    They are taken around the means, as differences of large numbers would lose their digits.
+    """
     mean_x, mean_y = (each.mean((2, 3), keepdim=True) for each in (x, y))
     x, y = x - mean_x, y - mean_y
-    found = mean_x, mean_y, *((one * other).mean((2, 3)) for one, other in ((x, x), (y, y), (x, y)))
-    return _Moments(x.shape[2] * x.shape[3], *(each.flatten(1).double() for each in found))
+    around = ((one * other).mean((2, 3)) for one, other in ((x, x), (y, y), (x, y)))
+    return torch.stack((mean_x.flatten(1), mean_y.flatten(1), *around)).double()
 
 
-def _together(strips: Sequence[_Moments]) -> _Moments:
-    """The moments over all strips: each deviates around its own mean, and the means around the mean of all."""
-    positions = sum(strip.positions for strip in strips)
-    share = strips[0].mean_x.new_tensor([strip.positions / positions for strip in strips]).view(-1, 1, 1)
-    mean_x, mean_y, variance_x, variance_y, covariance = (
-        torch.stack(each) for each in zip(*(strip.statistics for strip in strips), strict=True)
-    )
-    x, y = mean_x - (share * mean_x).sum(0), mean_y - (share * mean_y).sum(0)
-    return _Moments(
-        positions,
-        *(
-            (share * each).sum(0)
-            for each in (mean_x, mean_y, variance_x + x * x, variance_y + y * y, covariance + x * y)
-        ),
-    )
+def _together(strips: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
+    """The moments over all strips, of so many rows each: to what is around the mean of each strip comes how far these
+    means are from the mean of all.
+    """
+    each = torch.stack(tuple(strips))
+    share = each.new_tensor(rows).view(-1, 1, 1, 1) / sum(rows)
+    x, y = (each - (share * each).sum(0))[:, :2].unbind(1)
+    between = torch.stack((torch.zeros_like(x), torch.zeros_like(y), x * x, y * y, x * y), 1)
+    return (share * (each + between)).sum(0)
 
 
-def _in_strips(stage: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, _Moments]:
-    """The features of a stage, pooled for the next one, and their moments. x, y: its input maps (B, channels, H, W)."""
+def _in_strips(stage: nn.Module, channels: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The features of a stage, pooled for the next one: (B, channels, ceil(H / 2), ceil(W / 2)); and their moments.
+
+    x, y: its input maps (B, any, H, W).
+    """
     height, width = x.shape[2:]
-    rows = max(_STRIP // width // 2 * 2, 2)  # an even number, so that windows of the pooling lie as in the whole map
-    pooled: tuple[list[Tensor], list[Tensor]] = ([], [])
-    moments = []
+    rows = max(
+        _STRIP // (channels * width) // 2 * 2, 2
+    )  # an even number, so that windows of the pooling lie as in the whole map
+    pooled = [each.new_empty(len(each), channels, (height + 1) // 2, (width + 1) // 2) for each in (x, y)]
+    moments, counts = [], []
     for top in range(0, height, rows):
         start, bottom = max(top - _HALO, 0), min(top + rows, height)
         features = [stage(each[:, :, start : bottom + _HALO]) for each in (x, y)]
         moments.append(_moments(*(each[:, :, top - start : bottom - start] for each in features)))
-        for strips, each in zip(pooled, features, strict=True):
-            strips.append(_pooled(each)[:, :, (top - start) // 2 : (bottom - start + 1) // 2])
-    ours, theirs = (torch.cat(strips, 2) for strips in pooled)
-    return ours, theirs, _together(moments)
+        counts.append(bottom - top)
+        for whole, each in zip(pooled, features, strict=True):
+            inside = _pooled(each)[:, :, (top - start) // 2 : (bottom - start + 1) // 2]
+            whole[:, :, top // 2 : (bottom + 1) // 2] = inside
+    ours, theirs = pooled
+    return ours, theirs, _together(moments, counts)
 
 
 def _pooled(features: Tensor) -> Tensor:
