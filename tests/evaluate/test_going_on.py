@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
+from PIL import Image
 
+from edgecodec.doctor.report import machine
 from edgecodec.errors import OutputExists
 from edgecodec_evaluate import run as runs
 from edgecodec_evaluate.peers import PEERS
@@ -23,7 +26,8 @@ from support.command_line import run_command
 from support.paths import PHOTOS, TINY
 from support.perceptual_weights import lpips_state, save_dists, save_lpips
 
-PICTURES = {"a.png": PHOTOS[0], "b.png": PHOTOS[1]}
+MACHINE = cache(machine)
+Measure = Callable[..., tuple[Summary, int]]
 Rows = dict[tuple[str, str, str], dict[str, str]]
 
 
@@ -33,27 +37,42 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"lpips": save_lpips(folder / "lpips.pth"), "dists": save_dists(folder / "dists.pth")}
 
 
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two of 48x32 pixels."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, photo in zip("ab", PHOTOS, strict=False):
+        Image.open(photo).crop((0, 0, 48, 32)).save(folder / f"{name}.png")
+    return {path.name: path for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def measure(pictures: dict[str, Path]) -> Measure:
+    """The summary of a run, and how many measurements were made."""
+
+    def measured(
+        output: Path, against: Sequence[str] = (), weights: Mapping[str, Path] | None = None, force: bool = False
+    ) -> tuple[Summary, int]:
+        settings = Settings(
+            engine="onnxruntime", threads=1, knobs={"alpha": (0, 1)}, against=against, weights=weights or {}
+        )
+        with evaluation(TINY, pictures, output, settings, force=force) as run:
+            before = run.done
+            for name in run.pictures:
+                run.measure(name)
+            return run.finish(), run.done - before
+
+    return measured
+
+
 @pytest.fixture(autouse=True)
 def undrawn_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots take seconds, and formats have a dozen qualities."""
+    """Plots take seconds, formats have a dozen qualities, and to ask what the machine is takes programs."""
+    monkeypatch.setattr(runs, "machine", MACHINE)
     for name in ("write_contact_sheet", "write_rate_distortion", "write_rate_perception", "write_trade_off"):
         monkeypatch.setattr(runs, name, lambda *arguments: None)
     for name in ("jpeg", "webp"):
         monkeypatch.setitem(PEERS, name, replace(PEERS[name], qualities=(30, 70)))
-
-
-def measure(
-    output: Path, against: Sequence[str] = (), weights: Mapping[str, Path] | None = None, force: bool = False
-) -> tuple[Summary, int]:
-    """The summary, and how many measurements were made."""
-    settings = Settings(
-        engine="onnxruntime", threads=1, knobs={"alpha": (0, 1)}, against=against, weights=weights or {}
-    )
-    with evaluation(TINY, PICTURES, output, settings, force=force) as run:
-        before = run.done
-        for name in run.pictures:
-            run.measure(name)
-        return run.finish(), run.done - before
 
 
 def rows(output: Path) -> Rows:
@@ -71,7 +90,7 @@ def without_times(output: Path) -> list[dict[str, str]]:
     return [{name: text for name, text in row.items() if "seconds" not in name} for row in rows(output).values()]
 
 
-def test_a_format_that_is_added_is_measured_alone(tmp_path: Path) -> None:
+def test_a_format_that_is_added_is_measured_alone(measure: Measure, tmp_path: Path) -> None:
     measure(tmp_path / "run", ["jpeg"])
     before = rows(tmp_path / "run")
     summary, made = measure(tmp_path / "run", ["jpeg", "webp"])
@@ -82,7 +101,7 @@ def test_a_format_that_is_added_is_measured_alone(tmp_path: Path) -> None:
     assert without_times(tmp_path / "run") == without_times(tmp_path / "fresh")
 
 
-def test_a_format_that_is_taken_away_is_not_lost(tmp_path: Path) -> None:
+def test_a_format_that_is_taken_away_is_not_lost(measure: Measure, tmp_path: Path) -> None:
     measure(tmp_path, ["jpeg", "webp"])
     before = rows(tmp_path)
     summary, made = measure(tmp_path, ["webp"])
@@ -93,7 +112,7 @@ def test_a_format_that_is_taken_away_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_added_score_every_format_and_stay_when_they_are_taken_away(
-    tmp_path: Path, weights: Mapping[str, Path]
+    measure: Measure, tmp_path: Path, weights: Mapping[str, Path]
 ) -> None:
     measure(tmp_path / "run", ["jpeg"])
     summary, made = measure(tmp_path / "run", ["jpeg"], {"lpips": weights["lpips"]})
@@ -112,7 +131,7 @@ def test_weights_that_are_added_score_every_format_and_stay_when_they_are_taken_
 
 
 def test_small_pictures_are_not_measured_again_for_a_score_that_they_cannot_have(
-    tmp_path: Path, weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+    measure: Measure, tmp_path: Path, weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgecodec_evaluate.metrics.lpips.LpipsAlexNet.SMALLEST_SIDE", 1000)
     asked = {"lpips": weights["lpips"]}
@@ -125,7 +144,7 @@ def test_small_pictures_are_not_measured_again_for_a_score_that_they_cannot_have
 
 
 def test_another_encoder_and_other_weights_are_refused_and_nothing_is_touched(
-    tmp_path: Path, weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+    measure: Measure, tmp_path: Path, weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other.pth"
     torch.save({**lpips_state(), "net.slice1.0.bias": torch.ones(64)}, other)
@@ -148,7 +167,7 @@ def test_another_encoder_and_other_weights_are_refused_and_nothing_is_touched(
 
 
 @pytest.mark.parametrize("spoiled", [[], {"against": {"jpeg": 3}, "weights": None}])
-def test_an_identity_that_was_changed_by_hand_is_another_one(tmp_path: Path, spoiled: object) -> None:
+def test_an_identity_that_was_changed_by_hand_is_another_one(measure: Measure, tmp_path: Path, spoiled: object) -> None:
     measure(tmp_path, ["jpeg"])
     known = json.loads((tmp_path / "settings.json").read_text())
     (tmp_path / "settings.json").write_text(json.dumps({**known, **spoiled} if isinstance(spoiled, dict) else spoiled))
@@ -156,17 +175,28 @@ def test_an_identity_that_was_changed_by_hand_is_another_one(tmp_path: Path, spo
         measure(tmp_path, ["jpeg"])
 
 
-def test_options_give_columns_and_records(tmp_path: Path, weights: Mapping[str, Path]) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    shutil.copy(PHOTOS[1], photos / "b.png")
-    arguments = ("eval", TINY, photos, "-o", tmp_path / "run", "--engine", "onnxruntime", "-j", 1, "--alpha", 1)
+def test_options_give_columns_and_records(
+    tmp_path: Path, pictures: Mapping[str, Path], weights: Mapping[str, Path]
+) -> None:
+    arguments = (
+        "eval",
+        TINY,
+        pictures["a.png"].parent,
+        "-o",
+        tmp_path / "run",
+        "--engine",
+        "onnxruntime",
+        "-j",
+        1,
+        "--alpha",
+        1,
+    )
     outcome = run_command(*arguments, "--lpips", weights["lpips"], "--dists", weights["dists"])
     assert outcome.status == 0
     title, values = outcome.output.decode().splitlines()[2:4]
     assert title.split()[-6:] == ["LPIPS", "DISTS", "encode", "ms", "decode", "ms"]
-    (row,) = rows(tmp_path / "run").values()
-    assert values.split()[-4:-2] == [f"{float(row[name]):.4f}" for name in ("lpips", "dists")]
+    means = {name: fmean(float(row[name]) for row in rows(tmp_path / "run").values()) for name in ("lpips", "dists")}
+    assert values.split()[-4:-2] == [f"{mean:.4f}" for mean in means.values()]
     (record,) = run_command(*arguments, "--lpips", weights["lpips"], "--json").records
-    assert record["networks"] == ["lpips"] and record["points"][0]["lpips"] == float(row["lpips"])
+    assert record["networks"] == ["lpips"] and record["points"][0]["lpips"] == means["lpips"]
     assert record["points"][0]["dists"] is None and [*record["about"]["run"]["weights"]] == ["lpips"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgecodec_evaluate.bd_rate import BdRate
-from edgecodec_evaluate.plots.rate import write_rate_distortion
+from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
 from edgecodec_evaluate.plots.style import shades, spread
 from edgecodec_evaluate.plots.trade_off import write_trade_off
 from edgecodec_evaluate.summary import Difference, PointMean, Summary, differences
@@ -33,6 +34,10 @@ POINTS = [
         for look in (0, 1)
     ),
     *(point("jpeg", f"quality={20 * i}", "", 0.2 * 1.5**i, 26 + 2 * i, 0.88 + 0.02 * i) for i in range(5)),
+]
+
+DISTANT = [
+    replace(each, lpips=0.55 - 0.01 * each.psnr_db, lpips_pictures=2, dists=1 - 0.02 * each.psnr_db) for each in POINTS
 ]
 
 
@@ -100,6 +105,29 @@ def test_rates_are_compared_at_every_decoder_by_every_score() -> None:
     # The format takes twice the rate at a step, and with 1 dB less reaches a score half a step later.
     assert first == pytest.approx(100 * (0.5 * 1.5**-0.5 - 1), abs=0.5)
     assert second == pytest.approx(100 * (0.5 - 1), abs=0.5)
+
+
+def test_rates_at_equal_distances_are_compared_with_less_as_better() -> None:
+    """Distances that fall by so much for each dB have the differences of PSNR."""
+    found = summary(DISTANT).bd_rates
+    by_metric = {(each.metric, each.decoder): each.bd_rate for each in found}
+    for look in ("look=0", "look=1"):
+        for metric in ("lpips", "dists"):
+            assert by_metric[metric, look].percent == pytest.approx(by_metric["psnr_db", look].percent)
+        low, high = by_metric["lpips", look].low, by_metric["lpips", look].high
+        assert low is not None and high is not None and -0.3 < low < high < -0.1
+
+
+def test_distances_have_a_plot_of_their_own(tmp_path: Path) -> None:
+    write_rate_perception(summary(POINTS), tmp_path / "perception")
+    assert not any(tmp_path.iterdir())
+    for points in (DISTANT, [replace(each, dists=None) for each in DISTANT]):
+        write_rate_perception(summary(points), tmp_path / f"perception-{points[0].dists}")
+    both, one = (Image.open(path) for path in sorted(tmp_path.glob("*.png")))
+    assert both.width == 2 * one.width and np.asarray(one).std() > 5
+    write_rate_distortion(summary(POINTS), tmp_path / "plain")
+    write_rate_distortion(summary(DISTANT), tmp_path / "with")
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "with.png").read_bytes()
 
 
 def test_the_table_says_why_there_is_no_difference() -> None:
