@@ -126,6 +126,6 @@ def _scale_distance(title: str) -> Callable[[Axes], None]:
     def scale(axes: Axes) -> None:
         """Heights are negative distances; what is written beside them is the distance."""
         axes.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{abs(height):.4g}"))
-        axes.set_ylabel(f"{title}: less is nearer")
+        axes.set_ylabel(f"{title}, lower is better")
 
     return scale
