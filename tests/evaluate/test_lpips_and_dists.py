@@ -22,6 +22,7 @@ from edgecodec.picture import Pixels
 from edgecodec_evaluate.metrics import dists
 from edgecodec_evaluate.metrics.networks import NETWORKS, distance, load_networks
 from edgecodec_evaluate.scores import scores
+from edgecodec_train.losses.perceptual import PRETRAINED_LOSSES
 from support.command_line import run_command
 from support.paths import PHOTOS, TINY
 from support.perceptual_weights import ALEXNET, VGG16, lpips_state, save_dists, save_lpips
@@ -173,6 +174,10 @@ def test_scores_have_those_whose_weights_are_given(networks: Mapping[str, Any], 
     assert scores(photo, rebuilt, networks).dists == scores(photo, rebuilt, only).dists is not None
     grey = photo[..., 0]
     assert scores(grey, rebuilt, networks) == scores(np.dstack([grey] * 3), rebuilt, networks)
+
+
+def test_training_and_evaluation_have_one_lpips() -> None:
+    assert PRETRAINED_LOSSES["lpips-alexnet"] is NETWORKS["lpips"]
 
 
 # ---- files that are no weights -------------------------------------------------------------------------------------

@@ -95,9 +95,8 @@ def _in_strips(stage: nn.Module, channels: int, x: Tensor, y: Tensor) -> tuple[T
     x, y: its input maps (B, any, H, W).
     """
     height, width = x.shape[2:]
-    rows = max(
-        _STRIP // (channels * width) // 2 * 2, 2
-    )  # an even number, so that windows of the pooling lie as in the whole map
+    # An even number of rows, so that the windows of the pooling lie as in the whole map.
+    rows = max(_STRIP // (channels * width) // 2 * 2, 2)
     pooled = [each.new_empty(len(each), channels, (height + 1) // 2, (width + 1) // 2) for each in (x, y)]
     moments, counts = [], []
     for top in range(0, height, rows):
