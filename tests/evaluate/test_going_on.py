@@ -124,7 +124,9 @@ def test_weights_that_are_added_score_every_format_and_stay_when_they_are_taken_
     assert {each.metric for each in summary.bd_rates} == {"psnr_db", "dists"}
     summary, made = measure(tmp_path / "run", ["jpeg"], weights)
     assert made == 0 and all(point.lpips and point.dists for point in summary.points)
+    (tmp_path / "run" / "rate_perception.svg").touch()
     assert measure(tmp_path / "run")[0].about["run"]["weights"] == {}
+    assert not (tmp_path / "run" / "rate_perception.svg").exists(), "a plot of what this run was not asked for"
     measure(tmp_path / "run", ["jpeg"])
     measure(tmp_path / "fresh", ["jpeg"], weights)
     assert without_times(tmp_path / "run") == without_times(tmp_path / "fresh")

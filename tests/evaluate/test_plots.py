@@ -125,6 +125,10 @@ def test_distances_have_a_plot_of_their_own(tmp_path: Path) -> None:
     write_rate_perception(summary([replace(each, dists=None) for each in DISTANT]), tmp_path / "one")
     both, one = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("both", "one"))
     assert both.shape[1] == 2 * one.shape[1] and one.std() > 5
+    for name, points in (("trade", POINTS), ("trades", DISTANT)):
+        write_trade_off(summary(points), tmp_path / name)
+    detail, all_three = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("trade", "trades"))
+    assert all_three.shape[1] == 3 * detail.shape[1]
     write_rate_distortion(summary(POINTS), tmp_path / "plain")
     write_rate_distortion(summary(DISTANT), tmp_path / "with")
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "with.png").read_bytes()
