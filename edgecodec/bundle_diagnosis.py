@@ -13,7 +13,7 @@ _START = 64  # bytes that tell one kind of file from another
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"BM", b"\xff\x0a", b"P5", b"P6")
 _ARCHIVES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")
-_CODED = b"\xec\xdc"
+CODED = b"\xec\xdc"  # what coded pictures begin with
 _PICKLE = b"\x80"  # opcode PROTO
 _EXPORT = "edgecodec export makes a bundle of it"
 _SWAPPED = "-b names the bundle, and pictures come without"
@@ -61,7 +61,7 @@ def _of_file(file: Path) -> tuple[str, str | None]:
         start = stream.read(_START)
     if start.startswith(b"PK"):
         return _of_archive(file)
-    if start.startswith(_CODED):
+    if start.startswith(CODED):
         return "is a coded picture, not a bundle", _SWAPPED
     if start.startswith(_PICTURES) or start[4:8] == b"ftyp":
         return "is a picture, not a bundle", _SWAPPED

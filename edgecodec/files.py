@@ -27,6 +27,7 @@ _HINTS = {
     errno.ENOSPC: "free some space, or write elsewhere",
     errno.EACCES: "check the permissions of the file and its folder",
     errno.ENOENT: "check the path",
+    errno.EISDIR: "give the name of a file",
 }
 #: What says that a file in this place cannot be replaced: it is a mount point, or its folder cannot be changed.
 _CANNOT_REPLACE = {errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -115,6 +116,31 @@ def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise OutputExists if a file is there. Called before the work as well as when writing."""
     if os.path.lexists(path) and open_descriptor(path) is None and not _is_device(Path(path)):
         raise OutputExists("exists already", where=os.fspath(path), hint="--force overwrites it")
+
+
+def refuse_long_name(path: str | os.PathLike[str]) -> None:
+    """Raise CannotWrite for a name that the file system does not take, of the file or of a folder that is to be made.
+
+    Called before the work. The temporary file that is written first has a short name of its own.
+    """
+    place = os.path.realpath(path)
+    names = []
+    while place != (folder := os.path.dirname(place)):
+        names.append(os.fsencode(os.path.basename(place)))
+        if os.path.isdir(folder):
+            break
+        place = folder
+    try:
+        most = os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # the system does not say
+        return
+    length = max(map(len, names), default=0)
+    if 0 < most < length:
+        raise CannotWrite(
+            f"the name has {length} bytes, and the file system takes {most}",
+            where=os.fspath(path),
+            hint="give a shorter name",
+        )
 
 
 def write(path: str | os.PathLike[str], data: bytes | memoryview, *, force: bool = False) -> None:

@@ -38,7 +38,8 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
 
     Raises NotAnImage, CannotRead, LimitExceeded and OutOfMemory, and InvalidArgument for several pictures in one file.
     """
-    with _failures_of_pillow(files.name_of(source), limits):
+    where = files.name_of(source)
+    with _failures_of_pillow(where, limits):
         data = files.read(source, limits)
         file = data if isinstance(data, bytes) else bytes(data)
         png, exif, pixels = None, None, file
@@ -49,7 +50,7 @@ def opened(source: files.Source, limits: Limits) -> Iterator[Opened]:
             pixels, exif = jpeg_segments.split(file)
         if picture_plugins.prepare(file) is picture_plugins.JPEG_XL:
             limits.check_size(*jpegxl_size.size_of(file))
-        with _limit_of_pillow(limits.max_pixels), _open(pixels) as image:
+        with _limit_of_pillow(limits.max_pixels), _open(pixels, where) as image:
             limits.check_size(*image.size)
             tiff = Structure(file) if image.format == "TIFF" else None
             if exif is not None:
@@ -101,7 +102,7 @@ def said(error: Exception) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _open(file: bytes) -> ImageFile.ImageFile:
+def _open(file: bytes, where: str | None) -> ImageFile.ImageFile:
     """Image.open without its check of the size, which would come before ours. Raises NotAnImage."""
     stream = io.BytesIO(file)
     tried: set[str] = set()
@@ -118,7 +119,9 @@ def _open(file: bytes) -> ImageFile.ImageFile:
                     return factory(stream, "")
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue  # of another format
-    raise NotAnImage("is not a picture that Pillow can open")
+    from edgecodec.not_a_picture import no_picture
+
+    raise no_picture(file, where)
 
 
 def _further_pictures(image: ImageFile.ImageFile, tiff: Structure | None) -> tuple[str, ...]:

@@ -75,6 +75,12 @@ FORMATS = (*_FORMATS, _NUMPY)
 def format_of(path: str | os.PathLike[str]) -> str:
     """Format by extension. Raises InvalidArgument with the list of known ones."""
     extension = PurePath(path).suffix[1:].lower()
+    if not extension:
+        raise InvalidArgument(
+            "has no extension to say which format the picture is to have",
+            where=os.fspath(path),
+            hint=f"one of {', '.join(FORMATS)}, as in {os.fspath(path)}.png",
+        )
     if extension not in FORMATS:
         raise InvalidArgument(
             f"no picture format has the extension {extension!r}",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import edgecodec
+from edgecodec.cli.arguments import Command
 from edgecodec.cli.bench import bench
 from edgecodec.cli.build import build
 from edgecodec.cli.compare import compare
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (export, fuse, triton, build, encode, decode, inspect, verify, bench, evaluate, compare, doctor, train):
-    app.command("eval" if command is evaluate else None)(command)  # eval is a name of Python's
+    app.command("eval" if command is evaluate else None, cls=Command)(command)  # eval is a name of Python's
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,13 +48,13 @@ def plan(inputs: Inputs, output: str | None, suffix: str, kinds: Kinds) -> list[
     Without `output`, outputs lie beside their inputs. `output` is a folder if it is one already, if it ends with a
     slash, or if there may be several inputs; a file otherwise. What was found below a folder keeps its place below the
     output. Raises InvalidArgument if two outputs would be one, or an output would replace an input, and CannotWrite
-    where the folder of a file is not there.
+    where the folder of a file is not there, or does not take its name.
     """
     folder = _as_folder(output, inputs, kinds)
     jobs = [_job(each, output, folder, suffix) for each in inputs.found]
     _refuse_collisions([job for job in jobs if job.output != STANDARD_STREAM])
     if output is not None and folder is None:
-        require_folder_of(output)
+        require_place_of(output)
     return jobs
 
 
@@ -87,13 +87,16 @@ def _job(given: Input, output: str | None, folder: Path | None, suffix: str) -> 
     return Job(given.path, str(written), written.parent)
 
 
-def require_folder_of(output: str) -> None:
-    """Said before the work, which may take long. Raises CannotWrite."""
+def require_place_of(output: str) -> None:
+    """The folder is there and takes the name. Said before the work, which may take long. Raises CannotWrite."""
     folder = os.path.dirname(os.path.realpath(output))
-    if output != STANDARD_STREAM and files.open_descriptor(output) is None and not os.path.isdir(folder):
+    if output == STANDARD_STREAM or files.open_descriptor(output) is not None:
+        return
+    if not os.path.isdir(folder):
         raise CannotWrite(
             "there is no such folder", where=os.path.dirname(output) or folder, hint="make it, or correct the name"
         )
+    files.refuse_long_name(output)
 
 
 def _refuse_collisions(jobs: Sequence[Job]) -> None:
@@ -175,22 +178,27 @@ def companion(given: str | None, job: Job) -> str | None:
 
 
 class Tally:
-    """Failures of a batch of `total` jobs, reported as they happen. skipped: jobs that there was no need to do."""
+    """Outcomes of a batch of `total` jobs; failures are reported as they happen.
+
+    done: jobs that succeeded. skipped: those that there was no need to do.
+    """
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
         self._failures: list[EdgecodecError] = []
+        self.done = 0
         self.skipped = 0
 
     @contextmanager
     def attempt(self, job: Job) -> Iterator[None]:
-        """Whatever fails in here is reported, and ends this job only.
+        """Whatever fails in here is reported, and ends this job only. What does not is a job done, or skipped.
 
         Without an engine, without standard output where something has to be written there, and after a signal there is
         no next job.
         """
         end_if_told()
+        before = self.skipped
         try:
             yield
         except (EngineUnavailable, BrokenPipeError):
@@ -203,15 +211,32 @@ class Tally:
             failure.locate(job.input)
             self._failures.append(failure)
             self._console.error(failure, {"input": job.input, "output": job.output})
+        else:
+            self.done += self.skipped == before
+
+    @property
+    def told(self) -> int:
+        """How many jobs have an outcome."""
+        return self.done + self.skipped + len(self._failures)
 
     def exit_status(self) -> int:
         """0; for a single job its own failure's status; 1 if some of many failed, after saying how many."""
-        failed = len(self._failures)
         if self._total > 1:
-            rest = [
-                f"{count} {what}" for count, what in ((failed, "failed"), (self.skipped, "were there already")) if count
-            ]
-            self._console.say(", ".join([f"{self._total - failed - self.skipped} of {self._total} done", *rest]))
-        if not failed:
+            self._console.say(self._counts())
+        if not self._failures:
             return 0
         return self._failures[0].exit_status if self._total == 1 else 1
+
+    def say_interrupted(self, how_to_go_on: str = "") -> None:
+        """The last line of a batch that a signal has ended; one job of its own needs none."""
+        if self._total > 1:
+            with suppress(BrokenPipeError):  # a signal may come because nobody listens any more
+                self._console.say("; ".join(filter(None, (f"interrupted: {self._counts()}", how_to_go_on))))
+
+    def _counts(self) -> str:
+        words = [f"{self.done} of {self._total} done"]
+        if self._failures:
+            words.append(f"{len(self._failures)} failed")
+        if self.skipped:
+            words.append(f"{self.skipped} {'was' if self.skipped == 1 else 'were'} there already")
+        return ", ".join(words)

@@ -55,7 +55,7 @@ class PlanOptions:
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the plans to this folder too.")
     ] = None
     force: Annotated[
-        bool, typer.Option("--force", help="Build what is there already, overwrite, or prune everything.")
+        bool, typer.Option("--force", help="Build plans that are there once more; with --prune, remove all.")
     ] = False
 
     def wish(self, knobs: GraphKnobs) -> PlanWish:

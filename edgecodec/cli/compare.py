@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgecodec import files
-from edgecodec.cli.batch import Job, check_standard_output, require_folder_of
+from edgecodec.bundle_diagnosis import is_bundle
+from edgecodec.cli.batch import Job, check_standard_output, require_place_of
+from edgecodec.cli.encode import SUFFIX
 from edgecodec.cli.knob_options import PointKnobs, lists
 from edgecodec.cli.opening import Opening
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
-from edgecodec.cli.shared_options import BundlePath, EngineOptions, SizeOptions, TalkOptions
+from edgecodec.cli.shared_options import EngineOptions, SizeOptions, TalkOptions
 from edgecodec.errors import CannotWrite, InvalidArgument
 
 if TYPE_CHECKING:
     from edgecodec_evaluate.page.content import Content, Point
 
+#: Of pages: what browsers and servers know by them.
+_EXTENSIONS = (".html", ".htm")
 _FORMATS = {"webp": "lossless WebP", "png": "PNG"}
 
 
@@ -32,9 +37,18 @@ def compare(
     inputs: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Coded pictures of it, and pictures in other formats.")
     ],
-    bundle: BundlePath,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", "-b", metavar="BUNDLE", help="Folder that export wrote. Coded pictures need it."),
+    ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="PAGE", help="The page. [default: beside ORIGINAL]")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PAGE",
+            help="The page, .html, or - for standard output. [default: beside ORIGINAL]",
+        ),
     ] = None,
     knobs: PointKnobs,
     precision: Annotated[
@@ -55,10 +69,15 @@ def compare(
         page = output if output is not None else _beside(original)
         _check_output(page, [original, *inputs], force=force, json=talk.json)
         limits = size.limits()
-        with Opening(bundle, engine, size, one_shot=False).codec(1, precision=precision) as codec:
-            say_what_opened(codec, console)
-            for note in codec.notes:
-                console.say(note)
+        _check_inputs([original, *inputs], bundle)
+        with ExitStack() as stack:
+            codec = None
+            if bundle is not None:
+                opening = Opening(bundle, engine, size, one_shot=False)
+                codec = stack.enter_context(opening.codec(1, precision=precision))
+                say_what_opened(codec, console)
+                for note in codec.notes:
+                    console.say(note)
             with console.progress("comparing"):
                 content = comparison(
                     original,
@@ -84,18 +103,29 @@ def _beside(original: str) -> str:
         raise InvalidArgument(f"{original!r} names no picture") from error
 
 
+def _check_inputs(inputs: list[str], bundle: Path | None) -> None:
+    """Raise InvalidArgument for a bundle, and without one for a picture that takes it."""
+    for each in inputs:
+        if is_bundle(each):
+            raise InvalidArgument("is a bundle, not a picture", where=each, hint=f"-b {each} names the bundle")
+        if bundle is None and Path(each).suffix.lower() == SUFFIX:
+            raise InvalidArgument("is a coded picture", where=each, hint="-b BUNDLE names the bundle that decodes it")
+
+
 def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> None:
     """Said before the work, which may take long. Raises InvalidArgument, OutputExists, CannotWrite."""
     check_standard_output([Job(inputs[0], page)], json, processes=1, concatenable=False)
     if page == files.STANDARD_STREAM:
         return
-    require_folder_of(page)
+    require_place_of(page)
     if os.path.isdir(page):
         raise CannotWrite("is a folder", where=page, hint="give the name of a file")
     place = files.identity(page)
     for each in inputs:
         if place is not None and files.identity(each) == place:
             raise InvalidArgument(f"{page} is the input {each}", hint="an input is never overwritten: give another -o")
+    if not files.is_stream(page) and Path(page).suffix.lower() not in _EXTENSIONS:
+        raise InvalidArgument("browsers know a page by the ending .html", where=page, hint=f"give {page}.html")
     if not force:
         files.refuse_existing(page)
 

@@ -10,7 +10,7 @@ import typer
 
 from edgecodec.cli.batch import Job, Tally
 from edgecodec.cli.encode import picture_kinds
-from edgecodec.cli.knob_options import GraphKnobs, lists
+from edgecodec.cli.knob_options import MeasuredKnobs, lists
 from edgecodec.cli.option_groups import with_groups
 from edgecodec.cli.reporting import reporting
 from edgecodec.cli.results import say_what_opened
@@ -30,7 +30,7 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures to measure.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for tables and plots. A run that it has goes on."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for tables and plots. A run that is there goes on."),
     ],
     against: Annotated[
         str | None, typer.Option(metavar="F,F...", help="Formats to compare with: jpeg, webp, avif, jxl.")
@@ -43,7 +43,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Weights of DISTS in VGG16: the package's state dict, saved by PyTorch."),
     ] = None,
-    knobs: GraphKnobs,
+    knobs: MeasuredKnobs,
     precision: Annotated[
         str | None,
         typer.Option(metavar="P", help="Precision of decoders: fp32, fp16... [default: fp16 on GPUs, else fp32]"),
@@ -88,13 +88,20 @@ def evaluate(
             if run.done:
                 console.say(f"{output}: going on from {run.done} of {run.total} measurements")
             tally = Tally(console, len(run.pictures))
-            with console.progress("evaluating") as progress:
-                progress.part(run.done, run.total, "measurement")
-                for name, path in run.pictures.items():
-                    with tally.attempt(Job(str(path), str(output))):
-                        for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
-                            console.say(f"{name}: {note}")
-                        console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
+            try:
+                with console.progress("evaluating") as progress:
+                    progress.part(run.done, run.total, "measurement")
+                    for name, path in run.pictures.items():
+                        with tally.attempt(Job(str(path), str(output))):
+                            for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
+                                console.say(f"{name}: {note}")
+                            console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
+            except SystemExit:  # by a signal
+                without = " without --force" if force else ""
+                console.say(
+                    f"interrupted: {run.done} of {run.total} measurements done; the same command{without} goes on"
+                )
+                raise
             status = tally.exit_status()
             if run.complete:
                 console.say(f"{output}: writing tables and plots")

@@ -103,7 +103,27 @@ class GraphKnobs:
     ] = None
 
 
-_Options = EncoderKnobs | DecoderKnobs | PointKnobs | EitherKnobs | BakedKnobs | GraphKnobs
+#: Names of knobs that have an option of their own, on either side.
+ENCODER_SHORTHANDS, DECODER_SHORTHANDS = (
+    tuple(field.name for field in fields(side) if field.name != _GENERAL) for side in (EncoderKnobs, DecoderKnobs)
+)
+
+
+@dataclass(frozen=True)
+class MeasuredKnobs:
+    """Lists of values at which to measure. None: every value, or some of a range."""
+
+    alpha: Annotated[str | None, Option(metavar="A,A...", help="Only points with these values. [default: all]")] = None
+    quality: Annotated[str | None, Option(metavar="Q,Q...", help="Only points with these values. [default: all]")] = (
+        None
+    )
+    beta: Annotated[str | None, Option(metavar="B,B...", help="Only points with these values. [default: all]")] = None
+    knob: Annotated[
+        list[str] | None, Option(metavar="NAME=V,V...", help="Only points with these values of any knob; see inspect.")
+    ] = None
+
+
+_Options = EncoderKnobs | DecoderKnobs | PointKnobs | EitherKnobs | BakedKnobs | GraphKnobs | MeasuredKnobs
 
 
 def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, float]:
@@ -113,7 +133,7 @@ def chosen(options: EncoderKnobs | DecoderKnobs | EitherKnobs) -> dict[str, floa
     return _merged(shorthands, general)
 
 
-def lists(options: PointKnobs | BakedKnobs | GraphKnobs) -> dict[str, tuple[float, ...]]:
+def lists(options: PointKnobs | BakedKnobs | GraphKnobs | MeasuredKnobs) -> dict[str, tuple[float, ...]]:
     """Lists of values by knob. Raises InvalidArgument."""
     shorthands = {name: parse_numbers(text, f"--{name}") for name, text in _shorthands(options) if text is not None}
     general = {name: parse_numbers(text, f"--knob {name}") for name, text in _general(options).items()}

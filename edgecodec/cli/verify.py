@@ -19,7 +19,7 @@ def verify(
     precision: Annotated[
         str | None,
         typer.Option(
-            metavar="P", help="Compare pixels of decoders in this one alone. [default: all; on ARM CPUs fp32]"
+            metavar="P", help="Compare pixels of decoders in this precision alone. [default: all; on ARM CPUs fp32]"
         ),
     ] = None,
     *,

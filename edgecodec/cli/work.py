@@ -114,30 +114,47 @@ def carry_out(
     items = [each for each in ready if isinstance(each, Item)]
     processes = batch.processes(len(items))
     told: set[tuple[str, str]] = set()
-    with ExitStack() as stack:
-        progress = stack.enter_context(console.progress(work.TITLE, len(items), "files"))
-        if processes == 1:
-            outcomes = _written(work, codec, items, progress.part)
-        else:
-            from edgecodec.cli.workers import in_processes
+    try:
+        with ExitStack() as stack:
+            progress = stack.enter_context(console.progress(work.TITLE, len(items), "files"))
+            if processes == 1:
+                outcomes = _written(work, codec, items, progress.part)
+            else:
+                from edgecodec.cli.workers import in_processes
 
-            outcomes = in_processes(work, items, processes)
-        stack.enter_context(closing(outcomes))
-        for job, begun in zip(jobs, ready, strict=True):
-            outcome = next(outcomes) if isinstance(begun, Item) else begun
-            with tally.attempt(job):
-                if isinstance(outcome, Exception):
-                    raise outcome
-                if isinstance(outcome, Done):
-                    for note in outcome.notes:
-                        console.say(f"{job.input}: {note}")
-                    report(console, job, outcome, told)
-                else:
-                    tally.skipped += 1
-                    say_skipped(console, job)
-            if isinstance(begun, Item):
-                progress.advance(read=begun.size(), written=outcome.written if isinstance(outcome, Done) else 0)
+                outcomes = in_processes(work, items, processes)
+            stack.enter_context(closing(outcomes))
+            for job, begun in zip(jobs, ready, strict=True):
+                outcome = next(outcomes) if isinstance(begun, Item) else begun
+                with tally.attempt(job):
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    if isinstance(outcome, Done):
+                        for note in outcome.notes:
+                            console.say(f"{job.input}: {note}")
+                        report(console, job, outcome, told)
+                    else:
+                        tally.skipped += 1
+                        say_skipped(console, job)
+                if isinstance(begun, Item):
+                    progress.advance(read=begun.size(), written=outcome.written if isinstance(outcome, Done) else 0)
+    except SystemExit:  # by a signal, and all outputs are complete or not there by now
+        tally.done += sum(_has_appeared(each) for each in ready[tally.told :])
+        tally.say_interrupted(_how_to_go_on(jobs, batch, write))
+        raise
     return tally.exit_status()
+
+
+def _has_appeared(begun: Item | _Skipped | Exception) -> bool:
+    """Whether the output of a job was written which was not told of. Unknown, and so no, where one was there before."""
+    return isinstance(begun, Item) and not begun.force and os.path.isfile(begun.job.output)
+
+
+def _how_to_go_on(jobs: Sequence[Job], batch: BatchOptions, write: WriteOptions) -> str:
+    """In words, after an interrupt; "" where what is there does not tell what was done."""
+    if write.force or any(files.is_stream(job.output) for job in jobs):
+        return ""
+    return f"the same command{'' if batch.skip_existing else ' with --skip-existing'} goes on"
 
 
 def _written(
@@ -162,8 +179,10 @@ def _begun(
 ) -> Item | _Skipped | Exception:
     """What is known before any work is done. several: whether the job is one of them."""
     try:
-        if job.output != STANDARD_STREAM and not write.force:
-            files.refuse_existing(job.output)
+        if job.output != STANDARD_STREAM:
+            files.refuse_long_name(job.output)
+            if not write.force:
+                files.refuse_existing(job.output)
         return Item(job, job.source(limits), write.force)
     except OutputExists as error:
         if batch.skip_existing:

@@ -5,6 +5,7 @@ Knobs are taken as the bundle describes them. A knob that encoder and decoder bo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,8 +15,10 @@ from edgecodec.errors import KnobUnavailable
 from edgecodec.knobs import decimal, describe
 from edgecodec_evaluate.names import one_line
 
-#: Values of a knob without baked ones, from the lowest to the highest at equal distances.
+#: Values of a knob without baked ones, from one end of its range to the other; its default comes on top.
 SAMPLES = 5
+#: From which ratio of the ends on they are at equal ratios, and not at equal distances.
+_DECADES = 100.0
 
 Values = dict[str, float]
 
@@ -87,9 +90,25 @@ def _of_side(
 
 
 def _samples(knob: Knob) -> tuple[float, ...]:
-    if knob.low == knob.high:
-        return (knob.low,)
-    return tuple(knob.low + (knob.high - knob.low) * i / (SAMPLES - 1) for i in range(SAMPLES))
+    """Values over the whole range of a knob, and its default.
+
+    At equal distances; or at equal ratios where the range spans decades, and from the default on where it begins at 0,
+    which then comes on top. Raises KnobUnavailable for a range without an end.
+    """
+    low, high = knob.low, knob.high
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise KnobUnavailable(
+            f"{knob.name} goes from {decimal(low)} to {decimal(high)}, and no values of it say all",
+            hint=f"choose some, as by --knob {knob.name}={decimal(knob.default)}",
+        )
+    first = low if low != 0 else min(max(knob.default, 0.0), high)
+    parts = [i / (SAMPLES - 1) for i in range(1, SAMPLES - 1)]
+    if first > 0 and high / first >= _DECADES:
+        between = [first ** (1 - part) * high**part for part in parts]
+    else:
+        between = [low * (1 - part) + high * part for part in parts]
+    apart = (value for value in between if not math.isclose(value, knob.default, rel_tol=1e-6))
+    return tuple(sorted({low, *apart, knob.default, high}))
 
 
 def _each_once(all_knobs: Iterable[Values]) -> list[Values]:

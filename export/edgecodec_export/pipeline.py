@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from edgecodec import files
 from edgecodec.errors import InvalidArgument
 from edgecodec.knob_names import check_name
 from edgecodec.steps import Step
@@ -56,6 +57,7 @@ def export_bundle(options: ExportOptions, progress: Progress = lambda line: None
     entropy_from, ModelMismatch and what opening a bundle raises. A repository that cannot be written leaves the bundle.
     """
     precisions = named(options.precision)
+    files.refuse_long_name(options.output)
     refuse_existing(options.output, options.force)
     others = (options.calibration, options.entropy_from)
     inputs = (*options.checkpoints, *(options.mse_checkpoints or ()), *filter(None, others))

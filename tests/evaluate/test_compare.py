@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from edgecodec.codec import Codec
-from edgecodec.errors import LimitExceeded
+from edgecodec.errors import InvalidArgument, LimitExceeded
 from edgecodec.limits import Limits
 from edgecodec_evaluate.page import as_html, comparing, comparison
 from edgecodec_evaluate.page.comparing import knob_points
@@ -348,6 +348,7 @@ def test_a_picture_of_another_size_is_refused_before_any_decode(place: Path, mon
         (("photo.png", "photo.edgc"), ("--alpha", "0", "--knob", "alpha=1"), 2, "given twice"),
         (("photo.png", "photo.edgc"), ("-o", "-", "--json"), 2, "standard output"),
         (("photo.png", "photo.edgc"), ("-o", "/absent/page.html"), 7, "no such folder"),
+        (("photo.png", "photo.edgc"), ("-o", "n" * 251 + ".html"), 7, "256 bytes"),
         (("photo.png", "photo.edgc"), ("--max-pixels", "100"), 5, "100"),
         (("photo.png", "photo.edgc"), ("--engine", "tensorflow"), 2, "no engine"),
         (("photo.edgc", "photo.edgc"), (), 7, "photo.edgc"),
@@ -364,10 +365,32 @@ def test_what_is_refused(
     assert not (place / "page.html").exists()
 
 
-@pytest.mark.parametrize("name", ["", "."])
-def test_an_original_without_a_name_is_refused(place: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "said"), [("", "it is empty"), (".", "names no picture")])
+def test_an_original_without_a_name_is_refused(place: Path, name: str, said: str) -> None:
     outcome = run_command("compare", name, place / "photo.edgc", "-b", TINY)
-    assert outcome.status == 2 and "names no picture" in outcome.talk
+    assert outcome.status == 2 and said in outcome.talk
+
+
+def test_pictures_that_are_not_coded_need_no_bundle(place: Path) -> None:
+    outcome = run_command("compare", place / "photo.png", place / "small.jpg", "--json")
+    (record,) = outcome.records
+    assert [point["name"] for point in record["points"]] == ["original", "JPEG"]
+    assert len(PageFile((place / "photo.html").read_bytes()).pictures) == 2
+
+
+def test_a_coded_picture_without_a_bundle_is_said_before_any_work(place: Path) -> None:
+    outcome = run_command("compare", place / "photo.png", place / "small.jpg", place / "photo.edgc")
+    assert outcome.status == 2 and "photo.edgc: is a coded picture. hint: -b" in outcome.talk
+    assert "PSNR" not in outcome.talk and not (place / "photo.html").exists()
+    with pytest.raises(InvalidArgument, match="no codec"):
+        comparison(str(place / "photo.png"), [str(place / "photo.edgc")], None, {}, Limits())
+
+
+@pytest.mark.parametrize(("name", "taken"), [("page", False), ("page.txt", False), ("page.HTM", True)])
+def test_a_page_is_called_so_that_a_browser_shows_it(place: Path, name: str, taken: bool) -> None:
+    outcome = run_command("compare", place / "photo.png", place / "small.jpg", "-o", place / name)
+    assert (place / name).exists() == taken
+    assert outcome.status == (0 if taken else 2) and (taken or f"give {place / name}.html" in outcome.talk)
 
 
 def test_a_folder_in_the_place_of_the_page_is_said_before_any_work(place: Path) -> None:

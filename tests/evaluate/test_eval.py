@@ -161,6 +161,20 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("option", "how"), [((), ""), (("--force",), " without --force")])
+def test_an_interrupt_says_how_to_go_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...], how: str
+) -> None:
+    def interrupted(*anything: Any) -> None:
+        raise SystemExit(130)  # as after a signal
+
+    monkeypatch.setattr(Run, "measure", interrupted)
+    outcome = run_command("eval", TINY, folder, "-o", tmp_path / "out", *option)
+    last = outcome.talk.splitlines()[-1]
+    assert outcome.status == 130 and last.startswith("interrupted: 0 of ")
+    assert last.endswith(f" measurements done; the same command{how} goes on")
+
+
 def test_the_order_of_measuring_does_not_show(folder: Path, whole: Path, tmp_path: Path) -> None:
     """As where the first picture failed once; what there is of a picture stays, and does not count."""
     output = tmp_path / "run"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path as DrawnPath
 from PIL import Image
 
 from edgecodec_evaluate.bd_rate import BdRate
+from edgecodec_evaluate.plots.arranging import GAP, arrange
+from edgecodec_evaluate.plots.labels import Label, spread, write_labels
 from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
-from edgecodec_evaluate.plots.style import shades, spread
+from edgecodec_evaluate.plots.style import shades
 from edgecodec_evaluate.plots.trade_off import write_trade_off
 from edgecodec_evaluate.summary import Difference, PointMean, Summary, differences
 from edgecodec_evaluate.table import lines
@@ -58,6 +63,49 @@ def test_labels_keep_their_distance_and_their_order(places: list[float]) -> None
 def test_labels_with_room_stay_where_they_are() -> None:
     assert spread([0, 13, 40], 13) == [0, 13, 40]
     assert spread([10, 10, 50], 13) == [3.5, 16.5, 50]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(10, 390), st.integers(10, 290)), min_size=1, max_size=7))
+def test_labels_lie_neither_on_each_other_nor_on_points(points: list[tuple[int, int]]) -> None:
+    markers = np.array(points, float)
+    places = arrange(markers, [(60, 11)] * len(points), np.empty((0, 2)), markers, [], (0, 0, 400, 300))
+    for number, (left, bottom, right, top) in enumerate(each.box for each in places):
+        assert left >= 0 and bottom >= 0 and right <= 400 and top <= 300
+        assert not any(left < x < right and bottom < y < top for x, y in points)
+        for other in places[:number]:
+            assert right <= other.box[0] or other.box[2] <= left or top <= other.box[1] or other.box[3] <= bottom
+
+
+def test_a_label_with_room_is_beside_its_point_and_needs_no_line() -> None:
+    (place,) = arrange(np.array([[50.0, 50.0]]), [(60, 11)], np.empty((0, 2)), np.empty((0, 2)), [], (0, 0, 400, 300))
+    assert (place.x, place.y, place.leader) == (50 + GAP + 30, 50, None)
+
+
+@pytest.mark.parametrize("height", [0, 0.01, 0.1])
+def test_labels_keep_clear_of_lines(height: float) -> None:
+    """By the boxes and paths that matplotlib draws: lines that end on another one, and one that goes on."""
+    figure = Figure((6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlim(0, 2)
+    axes.set_ylim(0, 2)
+    lines = [axes.plot([0, 3], [0.2, 2.4])[0], axes.plot([0, 1], [0.2, 0.9], marker="o")[0]]
+    lines.append(axes.plot([0, 1], [0.2, 0.9 + height], marker="o")[0])
+    ends = [Label(1, 0.9, "below", "#000000"), Label(1, 0.9 + height, "above", "#000000")]
+    write_labels(figure, {axes: [Label(2, 1.667, "goes on", "#000000"), *ends]})
+    figure.draw_without_rendering()
+    room = 2  # dots above and below, for letters that these words have not
+    boxes = {text.get_text(): text.get_window_extent().padded(0, -room) for text in axes.texts if text.get_text()}
+    assert not any(one.overlaps(other) for one, other in combinations(boxes.values(), 2))
+    for name, box in boxes.items():
+        assert not any(path(line).intersects_bbox(box, filled=False) for line in lines), name
+    assert boxes["goes on"].x0 > axes.get_window_extent().x1
+    assert all(axes.get_window_extent().containsx(boxes[name].x1) for name in ("above", "below"))
+    assert boxes["above"].y0 > boxes["below"].y0 or height == 0
+
+
+def path(line: Line2D) -> DrawnPath:
+    return line.get_path().transformed(line.get_transform())
 
 
 def test_decoders_have_colours_of_their_own() -> None:

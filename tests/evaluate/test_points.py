@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -72,6 +73,43 @@ def test_a_knob_without_baked_values_is_sampled_from_end_to_end() -> None:
     assert [each.knobs["gain"] for each in points(SCALAR)] == [-2, -1, 0, 1, 2]
     assert [each.default for each in points(SCALAR)] == [False, False, True, False, False]
     assert [each.knobs for each in points(SCALAR, {"gain": (0.25, 1)})] == [{"gain": 0.25}, {"gain": 1}]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "default", "values"),
+    [
+        (-2, 2, 0.5, [-2, -1, 0, 0.5, 1, 2]),
+        (1, 5, 2, [1, 2, 3, 4, 5]),
+        (3, 3, 3, [3]),
+        (0, 1, 0, [0, 0.25, 0.5, 0.75, 1]),
+        (1e-4, 1, 1e-3, [1e-4, 1e-3, 1e-2, 1e-1, 1]),  # at equal ratios
+        (0, 1e9, 0.1, [0, 0.1, 10**1.5, 1e4, 10**6.5, 1e9]),  # from the default on
+        (0, 1e9, 0, [0, 2.5e8, 5e8, 7.5e8, 1e9]),  # nothing says which of these are of use
+        (-1e308, 1e308, 0, [-1e308, -5e307, 0, 5e307, 1e308]),
+        (5e-324, 1e308, 1, [5e-324, 10**-165.4796, 10**-7.6531, 1, 10**150.1735, 1e308]),  # no float is their ratio
+        (1, 4, 1 + 2**-52, [1, 1 + 2**-52, 1.75, 2.5, 3.25, 4]),
+        (0.1, 0.5, 0.1 + 0.1 + 0.1, [0.1, 0.2, 0.3, 0.4, 0.5]),  # 0.3 is not there twice
+    ],
+)
+def test_samples_have_the_ends_the_default_and_sense(
+    low: float, high: float, default: float, values: Sequence[float]
+) -> None:
+    described = bundle(
+        [knob("gain", "encode", (), default, low, high)], [graph("encode", {}, "gain"), graph("decode", {})]
+    )
+    found = points(described)
+    given = [each.knobs["gain"] for each in found]
+    assert given == sorted(set(given)) and {low, high, default} <= {*given} and all(map(math.isfinite, given))
+    assert sum(each.default for each in found) == 1
+    assert given == pytest.approx(values, rel=1e-3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, math.inf), (-math.inf, 1), (-math.inf, math.inf)])
+def test_a_range_without_an_end_takes_values_of_somebodys_choice(low: float, high: float) -> None:
+    described = bundle([knob("beta", "encode", (), 1, low, high)], [graph("encode", {}, "beta"), graph("decode", {})])
+    with pytest.raises(KnobUnavailable, match=r"beta goes from .*--knob beta=1"):
+        points(described)
+    assert [each.knobs for each in points(described, {"beta": (0.5, 1)})] == [{"beta": 0.5}, {"beta": 1}]
 
 
 def test_values_can_be_chosen() -> None:

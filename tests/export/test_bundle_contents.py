@@ -20,6 +20,7 @@ from PIL import Image
 import edgecodec
 from edgecodec.errors import (
     CannotRead,
+    CannotWrite,
     CheckpointRejected,
     InvalidArgument,
     NotAnImage,
@@ -220,6 +221,11 @@ def test_options_that_cannot_work_are_refused_before_any_work(inputs: Path, tmp_
         )
     assert progress == ["reading checkpoints"] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors"]
+
+
+def test_a_name_that_is_too_long_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match="has 256 bytes"):
+        export_bundle(ExportOptions([tmp_path / "absent.safetensors"], tmp_path / ("n" * 256)))
 
 
 def test_calibration_pictures_are_split_and_cut_to_the_alignment(inputs: Path, tmp_path: Path) -> None:

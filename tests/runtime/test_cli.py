@@ -125,6 +125,12 @@ def test_json_and_quiet(run: Run, file: Path, tmp_path: Path) -> None:
     assert set(record["seconds"]) == {"parse", "entropy", "upload", "engine", "download", "rest"}
 
 
+def test_quiet_is_about_standard_error(run: Run, file: Path) -> None:
+    """What a command is asked to show is shown."""
+    quiet = run("inspect", file, "-q")
+    assert quiet.talk == "" and quiet.output == run("inspect", file).output != b""
+
+
 def test_auto_says_what_it_took_and_why(run: Run, file: Path, tmp_path: Path) -> None:
     outcome = run("decode", file, "-b", TINY, "-o", tmp_path / "a.png", "-v", "--json")
     engine = outcome.records[0]["engine"]

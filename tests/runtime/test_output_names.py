@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edgecodec.cli.batch import plan
 from edgecodec.cli.inputs import Input, Inputs, Kinds
 from edgecodec.codec import Codec
-from edgecodec.errors import InvalidArgument
+from edgecodec.errors import CannotWrite, InvalidArgument
+from edgecodec.files import refuse_long_name
 from support.command_line import run_command
 from support.paths import PHOTOS, TINY
 
@@ -100,6 +101,25 @@ def test_what_cannot_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, a
     assert outcome.status in (2, 7) and said in outcome.talk and not list(tmp_path.iterdir())
 
 
+def test_names_that_are_too_long_are_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "n...n.png" fits where "n...n.edgc" does not; the others of a batch go on."""
+    names = [Path(shutil.copy(PHOTOS[0], tmp_path / f"{letter}.png")) for letter in ("n" * 251, "a")]
+    outcome = run_command("encode", *names, *STUB, "-o", tmp_path / "coded", "--force", "--json")
+    assert outcome.status == 1 and [record["ok"] for record in outcome.records] == [False, True]
+    assert outcome.records[0]["message"] == "the name has 256 bytes, and the file system takes 255"
+    monkeypatch.setattr("edgecodec.open_bundle", None)
+    long = "ü" * 126 + ".edgc"  # 131 characters, 257 bytes
+    outcome = run_command("encode", names[1], *STUB, "-o", tmp_path / long)
+    assert outcome.status == 7 and f"{long}: the name has 257 bytes" in outcome.talk
+
+
+def test_folders_that_are_to_be_made_are_looked_at(tmp_path: Path) -> None:
+    refuse_long_name(tmp_path / "new" / ("n" * 255) / "a")
+    for path in (tmp_path / ("n" * 256), tmp_path / "new" / ("n" * 256) / "a", tmp_path / "new" / ("ü" * 128)):
+        with pytest.raises(CannotWrite, match="has 256 bytes"):
+            refuse_long_name(path)
+
+
 _NAMES = st.builds(
     "{}{}.{}".format,
     st.sampled_from(["", "./", "x/", "x/../"]),
@@ -161,7 +181,7 @@ def test_going_on_leaves_out_what_is_there(folder: Path, tmp_path: Path) -> None
     run_command("encode", folder, *STUB, "-o", coded)
     (coded / "a.edgc").write_bytes(b"as it is")
     outcome = run_command("encode", "-r", folder, *STUB, "-o", coded, "--skip-existing", "--json")
-    assert outcome.status == 0 and "1 of 2 done, 1 were there already" in outcome.talk
+    assert outcome.status == 0 and "1 of 2 done, 1 was there already" in outcome.talk
     assert [record.get("skipped", False) for record in outcome.records] == [True, False]
     assert (coded / "a.edgc").read_bytes() == b"as it is"
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin, features
 from edgecodec import picture, picture_opening
 from edgecodec.errors import CannotRead, EdgecodecError, InvalidArgument, LimitExceeded, NotAnImage, OutOfMemory
 from edgecodec.limits import ANY, Limits
+from edgecodec.not_a_picture import no_picture
 from edgecodec.picture_writing import as_file
 from support.command_line import run_command
 from support.paths import DATA, TINY
@@ -331,3 +332,39 @@ def test_no_other_program_is_started_for_a_picture(start: bytes, monkeypatch: py
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started a program"))
     with pytest.raises(NotAnImage, match="is PostScript, not a picture"):
         picture.read(start + b"%%EndComments\nshowpage\n", Limits())
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "message", "hint"),
+    [
+        ("a.png", b"", "is empty", "written"),
+        ("a.png", b"not a picture", "not a picture that Pillow can open", "PNG, JPEG, WebP, TIFF, BMP, PPM, GIF, AVIF"),
+        ("a.edgc", b"not a picture", "neither a picture nor a coded one", "edgecodec inspect"),
+        ("a.png", b"\xec\xdc" + bytes(30), "is a coded picture", "edgecodec decode"),
+        ("a", b"%PDF-1.7", "is PDF", "convert it"),
+        ("a.svg", b'\n<svg xmlns="http://www.w3.org/2000/svg"/>', "is SVG", "convert it"),
+        ("a.zip", b"PK\3\4" + bytes(30), "is a zip archive", "PNG, JPEG"),
+    ],
+)
+def test_what_is_no_picture_is_named_and_a_way_on(
+    tmp_path: Path, name: str, contents: bytes, message: str, hint: str
+) -> None:
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(NotAnImage, match=message) as refused:
+        picture.read(tmp_path / name, Limits())
+    assert refused.value.hint is not None and hint in refused.value.hint
+    assert refused.value.where == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.HEIC", "pip install 'edgecodec[heif]' reads HEIC"), ("a", "HEIC with")])
+def test_extras_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    monkeypatch.setattr("edgecodec.picture_plugins.find_spec", lambda package: None)
+    assert said in (no_picture(b"damaged beyond recognition", name).hint or "")
+
+
+def test_a_folder_is_no_picture_either(tmp_path: Path) -> None:
+    with pytest.raises(CannotRead) as refused:
+        picture.read(tmp_path, Limits())
+    assert refused.value.hint == "give the name of a file"
+    outcome = run_command("compare", TINY, tmp_path / "a.png", "-o", tmp_path / "page.html")
+    assert outcome.status == 2 and "is a bundle, not a picture" in outcome.talk

@@ -160,7 +160,9 @@ def test_an_interrupt_leaves_the_terminal_clean(folder: Path, number: signal.Sig
 
     shown = on_terminal(_encoding(folder, seconds=0.2), act=interrupt)
     assert shown.status == 128 + number and shown.screen.has_cursor
-    assert all(RESULT.fullmatch(line) for line in shown.screen.text), shown.screen.text
+    *results, last = shown.screen.text
+    assert all(RESULT.fullmatch(line) for line in results), shown.screen.text
+    assert re.fullmatch("interrupted: [2-5] of 6 done", last)
     assert {path.suffix for path in folder.iterdir()} == {".png", ".edgc"}
 
 

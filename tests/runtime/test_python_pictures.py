@@ -144,6 +144,8 @@ def test_save_writes_what_the_command_writes(codec: Codec, coded: bytes, tmp_pat
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.ppm")), decoded.pixels)
     with pytest.raises(InvalidArgument, match="no picture format has the extension 'heic'"):
         decoded.save(tmp_path / "a.heic")
+    with pytest.raises(InvalidArgument, match=r"b: has no extension.*as in .*b\.png"):
+        decoded.save(tmp_path / "b")
     with pytest.raises(CannotWrite):
         decoded.save(tmp_path / "no" / "a.png")
     codec.encode(decoded.image).save(tmp_path / "a.edgc")

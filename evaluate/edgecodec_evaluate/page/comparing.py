@@ -36,7 +36,7 @@ _NAMES = {"jpg": "JPEG", "jxl": "JPEG XL", "tif": "TIFF", "webp": "WebP"}
 def comparison(
     original: str,
     others: Sequence[str],
-    codec: Codec,
+    codec: Codec | None,
     knobs: Mapping[str, Sequence[float]],
     limits: Limits,
     alpha_channel: AlphaChannel = "refuse",
@@ -45,10 +45,11 @@ def comparison(
 ) -> Content:
     """What a page shows of the picture file `original` and `others`: coded pictures, and pictures in other formats.
 
-    knobs: values of the decoder's knobs, by name. A coded picture is decoded at every combination of them; a knob that
-    is not named takes every value that was baked, and its default where it takes any value of a range. say: hears what
-    was changed in the pictures before they were compared, such as the turn that EXIF asks for. done: is given each
-    point as soon as there is one, because a large picture takes a while.
+    codec: decodes the coded pictures, and may be None where there are none. knobs: values of the decoder's knobs, by
+    name. A coded picture is decoded at every combination of them; a knob that is not named takes every value that was
+    baked, and its default where it takes any value of a range. say: hears what was changed in the pictures before they
+    were compared, such as the turn that EXIF asks for. done: is given each point as soon as there is one, because a
+    large picture takes a while.
 
     Raises InvalidArgument for a picture of another size, LimitExceeded for more than MOST_BYTES of pictures, and what
     `Codec.decode` and `edgecodec.picture.read` raise.
@@ -115,13 +116,15 @@ def _check_size(path: str, file: Picture | FileInfo, original: tuple[int, int]) 
 
 
 def _versions(
-    path: str, file: Picture | FileInfo, codec: Codec, knobs: Mapping[str, Sequence[float]]
+    path: str, file: Picture | FileInfo, codec: Codec | None, knobs: Mapping[str, Sequence[float]]
 ) -> Iterator[tuple[str, Upright]]:
     """What a file is shown as, by name: a coded picture at each point, another as it is."""
     if isinstance(file, Picture):
         extension = PurePath(path).suffix[1:].lower()
         yield _NAMES.get(extension, extension.upper()), file
         return
+    if codec is None:
+        raise InvalidArgument("is a coded picture, and there is no codec for it", where=path)
     quality = file.quality if file.quality is not None else _quality_of_model(codec.info, file.model_id)
     chosen = {} if quality is None else {QUALITY: quality}
     for point in knob_points(codec.info, knobs):

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from edgecodec_evaluate.peers import PEERS
-from edgecodec_evaluate.plots.style import Label, drawing, peer_colour, prepare, shades, write_labels
+from edgecodec_evaluate.plots.labels import Label, write_labels
+from edgecodec_evaluate.plots.style import drawing, peer_colour, prepare, shades
 from edgecodec_evaluate.summary import METRICS, PointMean, Summary, in_decibels
 
 _LEAST_RATE = 0.5  # bits per pixel that the axis has at least
@@ -59,9 +60,14 @@ def _write(summary: Summary, output_stem: Path, scales: Mapping[str, Callable[[A
         count = len(summary.pictures)
         pictures = f"mean of {count} pictures" if count > 1 else summary.pictures[0]
         figure.suptitle(f"{summary.codec}, {pictures}", fontsize=11)
-        for axes, lines in zip(all_axes, panels.values(), strict=True):  # once the limits of all stand
-            seen = [(line, _cut(line.points, most)) for line in lines]
-            write_labels(axes, [Label(*points[-1], line.label, line.colour) for line, points in seen if points])
+        labels = {axes: _labels(lines, most) for axes, lines in zip(all_axes, panels.values(), strict=True)}
+        write_labels(figure, labels)
+
+
+def _labels(lines: Sequence[_Line], most: float) -> list[Label]:
+    """Of the ends of lines that are seen."""
+    seen = [(line, _cut(line.points, most)) for line in lines]
+    return [Label(*points[-1], line.label, line.colour) for line, points in seen if points]
 
 
 def _lines(summary: Summary, score: Callable[[PointMean], float | None]) -> list[_Line]:

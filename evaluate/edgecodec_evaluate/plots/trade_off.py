@@ -10,10 +10,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from edgecodec_evaluate.peers import PEERS
-from edgecodec_evaluate.plots.style import OWN, Label, drawing, peer_colour, prepare, shades, write_labels
+from edgecodec_evaluate.plots.labels import Label, write_labels
+from edgecodec_evaluate.plots.style import OWN, drawing, peer_colour, prepare, shades
 from edgecodec_evaluate.summary import PointMean, Summary
-
-_LIFT = 7.0  # of the decoders' names above the line, which falls to the right, in points
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ def write_trade_off(summary: Summary, output_stem: Path) -> None:
         ]
         encoder = f", {summary.default_encoder}" if summary.default_encoder else ""
         figure.suptitle(f"{summary.codec}{encoder}, {rate:.3f} bits per pixel", fontsize=10.5)
-        for axes, texts in zip(all_axes, labels, strict=True):  # once the limits of all stand
-            write_labels(axes, texts)
+        write_labels(figure, dict(zip(all_axes, labels, strict=True)))
 
 
 def _draw(axes: Axes, trait: _Trait, own: Sequence[_Mark], summary: Summary, rate: float) -> list[Label]:
@@ -61,7 +59,7 @@ def _draw(axes: Axes, trait: _Trait, own: Sequence[_Mark], summary: Summary, rat
     labels = []
     for mark, colour in zip(own, shades(len(own)), strict=True):
         axes.plot(mark.value, mark.psnr, color=colour, marker="o", markersize=8, markeredgecolor="white", zorder=5)
-        labels.append(Label(mark.value, mark.psnr, mark.decoder or summary.codec, colour, _LIFT))
+        labels.append(Label(mark.value, mark.psnr, mark.decoder or summary.codec, colour))
     for name in summary.peers:
         marks = _marks(summary.of_peer(name), trait)
         if marks:
