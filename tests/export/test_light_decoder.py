@@ -1,4 +1,4 @@
-"""A decode by the preset `light` needs little work: at most 6000 multiplications for a pixel, its entropy model's too."""
+"""A decode by the preset `light` takes at most 6000 multiplications for a pixel, those of its entropy model too."""
 
 from __future__ import annotations
 
