@@ -10,14 +10,14 @@ from edgecodec.errors import InvalidArgument
 # fmt: off
 RESERVED = frozenset((
     "against", "alpha_channel", "bundle", "calibration", "changes", "chart", "ckpt", "ckpt_mse", "data", "device",
-    "encode_precision", "engine", "engine_device", "engine_library", "entropy_from", "errors", "family", "folder",
-    "force", "format", "fused", "help", "help_all", "inputs", "instances", "jobs", "json", "keep", "keep_classes",
-    "knob", "knobs", "labels", "largest", "library", "limits", "list", "list_plans", "list_recipes", "listed", "max",
-    "max_memory", "max_pixels", "max_pixels_per_byte", "min", "minutes", "mounted_at", "name", "no_cold", "one_shot",
-    "opt", "original", "output", "path", "picture", "precision", "progress", "prune", "quiet", "recipe", "recursive",
-    "resume", "rtx", "runs", "seconds", "seed", "self", "set", "show", "side", "skip_existing", "smallest", "source",
-    "sources", "strip", "target_bpp", "threads", "tile", "triton", "typical", "verbose", "version", "warm_up",
-    "workspace",
+    "dists", "encode_precision", "engine", "engine_device", "engine_library", "entropy_from", "errors", "family",
+    "folder", "force", "format", "fused", "help", "help_all", "inputs", "instances", "jobs", "json", "keep",
+    "keep_classes", "knob", "knobs", "labels", "largest", "library", "limits", "list", "list_plans", "list_recipes",
+    "listed", "lpips", "max", "max_memory", "max_pixels", "max_pixels_per_byte", "min", "minutes", "mounted_at",
+    "name", "no_cold", "one_shot", "opt", "original", "output", "path", "picture", "precision", "progress", "prune",
+    "quiet", "recipe", "recursive", "resume", "rtx", "runs", "seconds", "seed", "self", "set", "show", "side",
+    "skip_existing", "smallest", "source", "sources", "strip", "target_bpp", "threads", "tile", "triton", "typical",
+    "verbose", "version", "warm_up", "workspace",
 ))
 # fmt: on
 

@@ -36,7 +36,7 @@ if [ -z "${EDGECODEC_LIBRARY:-}" ]; then
     [ "${out#/}" = "$out" ] || EDGECODEC_LIBRARY=$out/native/libedgecodec.so
 fi
 export EDGECODEC_LIBRARY PYTHONUNBUFFERED=1
-export PYTHONPATH="$PWD:$PWD/engines:$PWD/export:$PWD/train:$PWD/gpu:$out/site${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD:$PWD/engines:$PWD/export:$PWD/train:$PWD/evaluate:$PWD/gpu:$out/site${PYTHONPATH:+:$PYTHONPATH}"
 
 left=$(awk -v m="$minutes" -v s=$((SECONDS - begin)) 'BEGIN { printf "%d", m * 60 - s }')
 # The program ends by itself when time is up; one that hangs in a driver is ended here.

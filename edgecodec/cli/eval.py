@@ -35,6 +35,14 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(metavar="F,F...", help="Formats to compare with: jpeg, webp, avif, jxl.")
     ] = None,
+    lpips: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of LPIPS in AlexNet: the package's state dict, saved by PyTorch."),
+    ] = None,
+    dists: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of DISTS in VGG16: the package's state dict, saved by PyTorch."),
+    ] = None,
     knobs: MeasuredKnobs,
     precision: Annotated[
         str | None,
@@ -63,6 +71,7 @@ def evaluate(
         settings = Settings(
             knobs=lists(knobs),
             against=[] if against is None else [name.strip() for name in against.split(",")],
+            weights={name: path for name, path in (("lpips", lpips), ("dists", dists)) if path is not None},
             alpha_channel=alpha_channel,
             engine=engine.checked_name(),
             engine_library=engine.engine_library,

@@ -17,7 +17,7 @@ Key = tuple[str, str, str, str]
 @dataclass(frozen=True)
 class Measurement:
     """picture: its file's name. codec: the bundle's or the format's name. encoder, decoder: their knobs, as in
-    "alpha=0.5", or "". bytes: of the whole file. psnr_db, ms_ssim, detail: see `Scores`.
+    "alpha=0.5", or "". bytes: of the whole file. psnr_db and the other scores: see `Scores`.
 
     encode_seconds, decode_seconds: between pixels and the file's bytes; the loading of graphs is not counted.
     """
@@ -33,6 +33,8 @@ class Measurement:
     psnr_db: float
     ms_ssim: float | None
     detail: float | None
+    lpips: float | None
+    dists: float | None
     encode_seconds: float
     decode_seconds: float
 
@@ -46,10 +48,13 @@ _DECIMALS = {
     "psnr_db": 4,
     "ms_ssim": 6,
     "detail": 4,
+    "lpips": 6,
+    "dists": 6,
     "encode_seconds": 5,
     "decode_seconds": 5,
 }
 _WHOLE = ("width", "height", "bytes")
+_OPTIONAL = ("ms_ssim", "detail", "lpips", "dists")
 COLUMNS = tuple(field.name for field in fields(Measurement))
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -87,6 +92,7 @@ def _is_possible(found: Measurement) -> bool:
         and all(0 <= each < math.inf for each in others)
         and found.psnr_db >= 0  # infinite for equal pictures
         and (found.ms_ssim or 0.0) <= 1
+        and all(math.isfinite(each or 0.0) for each in (found.lpips, found.dists))
     )
 
 
@@ -101,4 +107,4 @@ def _value(name: str, text: str) -> str | int | float | None:
         return int(text)
     if name not in _DECIMALS:
         return text
-    return float(text) if text or name not in ("ms_ssim", "detail") else None
+    return float(text) if text or name not in _OPTIONAL else None

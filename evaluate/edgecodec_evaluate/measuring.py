@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from time import perf_counter
 
 from edgecodec.codec import Codec
@@ -11,6 +12,7 @@ from edgecodec.encoding import Encoded
 from edgecodec.engine import RunningEngine
 from edgecodec.picture import Picture, Pixels
 from edgecodec_evaluate.measurement import Key, Measurement
+from edgecodec_evaluate.metrics.networks import Networks, takes
 from edgecodec_evaluate.peers.peer import Peer
 from edgecodec_evaluate.points import EncoderPoint, Values, bundle_name, label
 from edgecodec_evaluate.scores import scores
@@ -19,10 +21,11 @@ from edgecodec_evaluate.scores import scores
 class Measuring:
     """What codes pictures. engine: that of the decoder, once one has run."""
 
-    def __init__(self, codec: Codec, points: Sequence[EncoderPoint], peers: Sequence[Peer]) -> None:
+    def __init__(self, codec: Codec, points: Sequence[EncoderPoint], peers: Sequence[Peer], networks: Networks) -> None:
         self.codec = codec
         self.points = points
         self.peers = peers
+        self.networks = networks
         self.name = bundle_name(codec.info)
         self.engine: RunningEngine | None = None
         self._warm: set[tuple[str, ...]] = set()
@@ -34,18 +37,25 @@ class Measuring:
             (picture, peer.name, label({"quality": quality}), "") for peer in self.peers for quality in peer.qualities
         ]
 
-    def measure(self, name: str, picture: Picture, done: Container[object]) -> Iterator[Measurement]:
-        """What is not done yet. Raises what encoding and decoding raise."""
+    def is_whole(self, measurement: Measurement | None) -> bool:
+        """Whether there is one, with the scores of all networks; it may have been made without them."""
+        return measurement is not None and all(
+            getattr(measurement, name) is not None or not takes(network, measurement.height, measurement.width)
+            for name, network in self.networks.items()
+        )
+
+    def measure(self, name: str, picture: Picture, done: Callable[[Key], bool]) -> Iterator[Measurement]:
+        """What is not done yet. Raises what encoding, decoding and `scores` raise."""
         bare = picture.without_metadata()
         for point in self.points:
-            wanted = [each for each in point.decoders if (name, self.name, point.name, label(each)) not in done]
+            wanted = [each for each in point.decoders if not done((name, self.name, point.name, label(each)))]
             if wanted:
                 encoded = self.encode(bare, point)
                 for decoder in wanted:
                     yield self._decoded(name, bare, point, encoded, decoder)
         for peer in self.peers:
             for quality in peer.qualities:
-                if (name, peer.name, label({"quality": quality}), "") not in done:
+                if not done((name, peer.name, label({"quality": quality}), "")):
                     yield self._of_peer(name, bare, peer, quality)
 
     def encode(self, picture: Picture, point: EncoderPoint) -> Encoded:
@@ -67,7 +77,7 @@ class Measuring:
         self, name: str, picture: Picture, point: EncoderPoint, encoded: Encoded, knobs: Values
     ) -> Measurement:
         decoded = self.decode(encoded, point, knobs)
-        return _measurement(
+        return self._measurement(
             (name, self.name, point.name, label(knobs)),
             picture,
             decoded.pixels,
@@ -85,32 +95,34 @@ class Measuring:
         pixels = peer.decode(data)
         end = perf_counter()
         key = (name, peer.name, label({"quality": quality}), "")
-        return _measurement(key, picture, pixels, len(data), between - start, end - between)
+        return self._measurement(key, picture, pixels, len(data), between - start, end - between)
 
     def _is_cold(self, *point: str) -> bool:
         cold = point not in self._warm
         self._warm.add(point)
         return cold
 
-
-def _measurement(
-    key: Key, picture: Picture, rebuilt: Pixels, size: int, encode_seconds: float, decode_seconds: float
-) -> Measurement:
-    name, codec, encoder, decoder = key
-    height, width = picture.pixels.shape[:2]
-    found = scores(picture.pixels, rebuilt)
-    return Measurement(
-        picture=name,
-        width=width,
-        height=height,
-        codec=codec,
-        encoder=encoder,
-        decoder=decoder,
-        bytes=size,
-        bits_per_pixel=8 * size / (width * height),
-        psnr_db=found.psnr_db,
-        ms_ssim=found.ms_ssim,
-        detail=found.detail,
-        encode_seconds=encode_seconds,
-        decode_seconds=decode_seconds,
-    )
+    def _measurement(
+        self,
+        key: Key,
+        picture: Picture,
+        rebuilt: Pixels,
+        size: int,
+        encode_seconds: float,
+        decode_seconds: float,
+    ) -> Measurement:
+        name, codec, encoder, decoder = key
+        height, width = picture.pixels.shape[:2]
+        return Measurement(
+            picture=name,
+            width=width,
+            height=height,
+            codec=codec,
+            encoder=encoder,
+            decoder=decoder,
+            bytes=size,
+            bits_per_pixel=8 * size / (width * height),
+            **asdict(scores(picture.pixels, rebuilt, self.networks)),
+            encode_seconds=encode_seconds,
+            decode_seconds=decode_seconds,
+        )

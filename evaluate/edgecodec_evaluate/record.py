@@ -37,8 +37,8 @@ class Record:
         if torn or len(self._found) != len(whole) - 1:
             self._write_all()
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._found
+    def get(self, key: Key) -> Measurement | None:
+        return self._found.get(key)
 
     def append(self, measurement: Measurement) -> None:
         """One write, so that a line is there, or begins there and has no end. Raises CannotWrite.
@@ -66,11 +66,10 @@ class Record:
         return [self._found[key] for key in keys if key in self._found]
 
     def sort(self, keys: Sequence[Key]) -> None:
-        """Keep those that there are of `keys`, in this order, and nothing that another run may have written meanwhile.
-
-        Raises CannotWrite.
+        """Bring those of `keys` into this order, before all others, and keep nothing that another run may have written
+        meanwhile. Raises CannotWrite.
         """
-        self._found = {each.key: each for each in self.of(keys)}
+        self._found = {**{each.key: each for each in self.of(keys)}, **self._found}
         self._write_all()
 
     def _remember(self, measurement: Measurement) -> None:

@@ -24,11 +24,14 @@ from edgecodec_evaluate.peers.peer import Peer
 class Settings:
     """knobs: values by name, to which the bundle's points are restricted. against: names of PEERS.
 
+    weights: files by names of NETWORKS, whose scores are computed then.
+
     alpha_channel: what to do with transparency. The others are those of `open_bundle`.
     """
 
     knobs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     against: Sequence[str] = ()
+    weights: Mapping[str, Path] = field(default_factory=dict)
     alpha_channel: AlphaChannel = "refuse"
     engine: str = "auto"
     engine_library: str | None = None
@@ -55,7 +58,7 @@ class Settings:
 
 
 def identity(bundle: Path, pictures: Mapping[str, Path], settings: Settings, peers: Sequence[Peer]) -> dict[str, Any]:
-    """What has to be the same for a run to go on, as JSON has it. pictures: paths by name. Raises CannotRead.
+    """What a run is told from another by, as JSON has it. pictures: paths by name. Raises CannotRead.
 
     A bundle's index has the hashes of all other files that are opened.
     """
@@ -78,27 +81,39 @@ def identity(bundle: Path, pictures: Mapping[str, Path], settings: Settings, pee
             peer.name: {"encoder": peer.version(), "settings": dict(peer.settings), "qualities": list(peer.qualities)}
             for peer in peers
         },
+        "weights": {name: _sha256(path) for name, path in sorted(settings.weights.items())},
     }
 
 
-_CHANGED = {
+_OF_ALL = {
     "edgecodec": "another version of edgecodec",
     "bundle": "another bundle",
     "pictures": "other pictures",
     "settings": "other settings",
-    "against": "other formats or versions of them",
+}
+_OF_SOME = {
+    "against": "another version or other settings of {}",
+    "weights": "{} with other weights",
 }
 
 
-def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
-    """Raise OutputExists where a folder has a run of something else."""
-    changed = [what for name, what in _CHANGED.items() if found.get(name) != wanted[name]]
+def joined(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The identity of a run in `folder` that goes on with formats or weights added, or without some that it has.
+
+    Raises OutputExists where what it has was measured with something else.
+    """
+    changed = [what for name, what in _OF_ALL.items() if found.get(name) != wanted[name]]
+    there = {name: known if isinstance(known := found.get(name), dict) else {} for name in _OF_SOME}
+    for name, what in _OF_SOME.items():
+        others = [each for each, value in wanted[name].items() if there[name].get(each, value) != value]
+        changed += [what.format(" and ".join(others))] if others else []
     if changed:
         raise OutputExists(
             f"has measurements of {' and '.join(changed)}",
             where=str(folder),
             hint="give another -o, or --force, which begins anew",
         )
+    return {**wanted, **{name: {**there[name], **wanted[name]} for name in _OF_SOME}}
 
 
 def read_identity(path: Path) -> Mapping[str, Any]:

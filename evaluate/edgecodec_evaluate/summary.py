@@ -14,9 +14,10 @@ from edgecodec_evaluate.measurement import Measurement
 
 @dataclass(frozen=True)
 class PointMean:
-    """Means over the pictures of a run at one point; as in `Measurement`. ms_ssim, detail: over those that have it.
+    """Means over the pictures of a run at one point; as in `Measurement`. ms_ssim, detail, lpips, dists: over those
+    that have it.
 
-    ms_ssim_pictures: how many have an MS-SSIM.
+    ms_ssim_pictures, lpips_pictures: how many are large enough for it; any picture is for DISTS.
     """
 
     codec: str
@@ -28,6 +29,9 @@ class PointMean:
     ms_ssim: float | None
     ms_ssim_pictures: int
     detail: float | None
+    lpips: float | None
+    lpips_pictures: int
+    dists: float | None
     encode_seconds: float
     decode_seconds: float
 
@@ -36,7 +40,8 @@ class PointMean:
 class Difference:
     """The rate of one decoder of the bundle, at all of its encoder's points, against that of another format.
 
-    metric: "psnr_db" or "ms_ssim", whose scale is -10 log10(1 - MS-SSIM).
+    metric: "psnr_db"; "ms_ssim", whose scale is -10 log10(1 - MS-SSIM); "lpips" or "dists", whose scale is the negative
+    of it, so that more is better.
     """
 
     decoder: str
@@ -49,7 +54,8 @@ class Difference:
 class Summary:
     """codec: the bundle's name. default_encoder: the encoder's point at which all knobs have their defaults, or else
     the first. points: the bundle's, and those of the other formats, in the order of measuring. about: what was measured
-    on what: bundle, settings, versions, engine and machine, as JSON has it.
+    on what: bundle, settings, versions, engine and machine, as JSON has it. networks: the names of those of NETWORKS
+    whose scores were asked for.
     """
 
     codec: str
@@ -59,6 +65,7 @@ class Summary:
     points: tuple[PointMean, ...]
     bd_rates: tuple[Difference, ...]
     about: Mapping[str, Any]
+    networks: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """As JSON has it: the PSNR of equal pictures, which is infinite, becomes None."""
@@ -102,6 +109,9 @@ def _mean(codec: str, encoder: str, decoder: str, found: Sequence[Measurement]) 
         ms_ssim=_mean_of_known(each.ms_ssim for each in found),
         ms_ssim_pictures=sum(each.ms_ssim is not None for each in found),
         detail=_mean_of_known(each.detail for each in found),
+        lpips=_mean_of_known(each.lpips for each in found),
+        lpips_pictures=sum(each.lpips is not None for each in found),
+        dists=_mean_of_known(each.dists for each in found),
         encode_seconds=fmean(each.encode_seconds for each in found),
         decode_seconds=fmean(each.decode_seconds for each in found),
     )
@@ -112,10 +122,12 @@ def _mean_of_known(values: Iterable[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-#: Scores over which rates are compared, from what a point has; None where it has none.
+#: Scores over which rates are compared, from what a point has, higher for better pictures; None where it has none.
 METRICS: dict[str, Callable[[PointMean], float | None]] = {
     "psnr_db": lambda point: point.psnr_db,
     "ms_ssim": lambda point: None if point.ms_ssim is None else in_decibels(point.ms_ssim),
+    "lpips": lambda point: None if point.lpips is None else -point.lpips,
+    "dists": lambda point: None if point.dists is None else -point.dists,
 }
 
 
@@ -131,7 +143,7 @@ def differences(codec: str, points: Sequence[PointMean]) -> list[Difference]:
     found = []
     for metric, score in METRICS.items():
         if all(score(point) is None for point in points):
-            continue  # the pictures are too small for it
+            continue  # the pictures are too small for it, or it was not asked for
         for decoder in decoders:
             own = _curve([each for each in points if (each.codec, each.decoder) == (codec, decoder)], score)
             for peer in peers:

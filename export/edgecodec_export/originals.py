@@ -17,7 +17,7 @@ from edgecodec_export.checkpoints import (
     WRAPPING,
     Checkpoint,
     class_names,
-    load_model,
+    load_models,
     rate_fits,
     read_checkpoint,
     stored_notes,
@@ -145,14 +145,14 @@ def _load(
     for role, path in paths.items():
         for line in _what_was_taken(checkpoints[role]):
             progress(f"{names[path]}, {line}")
-    models = {role: load_model(each) for role, each in checkpoints.items()}
+    model, second = load_models(checkpoints["main"], checkpoints.get("mse"))
     files = tuple(
         CheckpointFile(role, names[path], sha256_of(path), stored_notes(checkpoints[role]))
         for role, path in paths.items()
     )
-    main, model = checkpoints["main"], models["main"]
+    main = checkpoints["main"]
     source = Source(main.family, main.preset, files, class_names(main, model), rate_fits(main, model))
-    baking = model.baking(options.knobs, models.get("mse"))
+    baking = model.baking(options.knobs, second)
     for note in baking.notes():
         progress(note)
     earlier = options.entropy_from

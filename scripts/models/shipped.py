@@ -35,12 +35,16 @@ class Home:
 
 @dataclass(frozen=True)
 class Said:
-    """What a checkpoint says of itself. paper: the system and its paper. notes: as `stored_notes` has them."""
+    """What a checkpoint says of itself. paper: the system and its paper. notes: as `stored_notes` has them.
+
+    alone: whether it is a decoder alone, whose encoder and entropy model the other one of a pair has.
+    """
 
     family: str
     preset: str
     paper: str
     notes: Mapping[str, str]
+    alone: bool
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def models(folder: Path) -> list[Model]:
 def said_by(checkpoint: Path) -> Said:
     """Raises what reading a checkpoint raises."""
     found = read_checkpoint(checkpoint)
-    return Said(found.family, found.preset, FAMILIES[found.family].PAPER, stored_notes(found))
+    return Said(found.family, found.preset, FAMILIES[found.family].PAPER, stored_notes(found), found.rest is not None)
 
 
 def sha256(file: Path) -> str:

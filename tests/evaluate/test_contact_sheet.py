@@ -33,7 +33,7 @@ def test_the_liveliest_place_is_that_of_a_search_through_all(size: tuple[int, in
 
 def test_the_original_is_on_it_pixel_by_pixel(tmp_path: Path) -> None:
     with edgecodec.open_bundle(TINY, "onnxruntime", threads=1) as codec:
-        measuring = Measuring(codec, points(codec.info), peers_named(["jpeg"]))
+        measuring = Measuring(codec, points(codec.info), peers_named(["jpeg"]), {})
         pictures = [(path.name, path) for path in PHOTOS]
         write_contact_sheet(tmp_path / "sheet.png", pictures, measuring, Settings())
         write_contact_sheet(tmp_path / "again.png", pictures, measuring, Settings())

@@ -55,7 +55,7 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plots take seconds, and are the same whatever is tested with this."""
-    for name in ("write_contact_sheet", "write_rate_distortion", "write_trade_off"):
+    for name in ("write_contact_sheet", "write_rate_distortion", "write_rate_perception", "write_trade_off"):
         monkeypatch.setattr(runs, name, lambda *arguments: None)
 
 
@@ -203,7 +203,6 @@ def test_a_run_of_something_else_is_refused_and_left_alone(folder: Path, whole: 
         "another bundle": (folder, QUICK, other),
         "other pictures": (changed, QUICK, TINY),
         "other settings": (folder, Settings(engine="onnxruntime", against=["jpeg"]), TINY),
-        "other formats": (folder, Settings(engine="onnxruntime", threads=1), TINY),
     }.items():
         photos, settings, bundle = arguments
         with pytest.raises(OutputExists, match=what) as raised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +20,7 @@ from PIL import Image
 from edgecodec_evaluate.bd_rate import BdRate
 from edgecodec_evaluate.plots.arranging import GAP, arrange
 from edgecodec_evaluate.plots.labels import Label, spread, write_labels
-from edgecodec_evaluate.plots.rate_distortion import write_rate_distortion
+from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
 from edgecodec_evaluate.plots.style import shades
 from edgecodec_evaluate.plots.trade_off import write_trade_off
 from edgecodec_evaluate.summary import Difference, PointMean, Summary, differences
@@ -27,7 +28,7 @@ from edgecodec_evaluate.table import lines
 
 
 def point(codec: str, encoder: str, decoder: str, rate: float, psnr: float, structure: float | None) -> PointMean:
-    return PointMean(codec, encoder, decoder, 8000 * rate, rate, psnr, structure, 2, rate, 0.1, 0.2)
+    return PointMean(codec, encoder, decoder, 8000 * rate, rate, psnr, structure, 2, rate, None, 0, None, 0.1, 0.2)
 
 
 #: A bundle with five rates and two decoders, and a format with five rates.
@@ -38,6 +39,10 @@ POINTS = [
         for look in (0, 1)
     ),
     *(point("jpeg", f"quality={20 * i}", "", 0.2 * 1.5**i, 26 + 2 * i, 0.88 + 0.02 * i) for i in range(5)),
+]
+
+DISTANT = [
+    replace(each, lpips=0.55 - 0.01 * each.psnr_db, lpips_pictures=2, dists=1 - 0.02 * each.psnr_db) for each in POINTS
 ]
 
 
@@ -148,6 +153,33 @@ def test_rates_are_compared_at_every_decoder_by_every_score() -> None:
     # The format takes twice the rate at a step, and with 1 dB less reaches a score half a step later.
     assert first == pytest.approx(100 * (0.5 * 1.5**-0.5 - 1), abs=0.5)
     assert second == pytest.approx(100 * (0.5 - 1), abs=0.5)
+
+
+def test_rates_at_equal_distances_are_compared_with_less_as_better() -> None:
+    """Distances that fall by so much for each dB have the differences of PSNR."""
+    found = summary(DISTANT).bd_rates
+    by_metric = {(each.metric, each.decoder): each.bd_rate for each in found}
+    for look in ("look=0", "look=1"):
+        for metric in ("lpips", "dists"):
+            assert by_metric[metric, look].percent == pytest.approx(by_metric["psnr_db", look].percent)
+        low, high = by_metric["lpips", look].low, by_metric["lpips", look].high
+        assert low is not None and high is not None and -0.3 < low < high < -0.1
+
+
+def test_distances_have_a_plot_of_their_own(tmp_path: Path) -> None:
+    write_rate_perception(summary(POINTS), tmp_path / "perception")
+    assert not any(tmp_path.iterdir())
+    write_rate_perception(summary(DISTANT), tmp_path / "both")
+    write_rate_perception(summary([replace(each, dists=None) for each in DISTANT]), tmp_path / "one")
+    both, one = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("both", "one"))
+    assert both.shape[1] == 2 * one.shape[1] and one.std() > 5
+    for name, points in (("trade", POINTS), ("trades", DISTANT)):
+        write_trade_off(summary(points), tmp_path / name)
+    detail, all_three = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("trade", "trades"))
+    assert all_three.shape[1] == 3 * detail.shape[1]
+    write_rate_distortion(summary(POINTS), tmp_path / "plain")
+    write_rate_distortion(summary(DISTANT), tmp_path / "with")
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "with.png").read_bytes()
 
 
 def test_the_table_says_why_there_is_no_difference() -> None:

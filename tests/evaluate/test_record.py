@@ -13,8 +13,12 @@ from edgecodec.errors import CannotWrite, Corrupt
 from edgecodec_evaluate.measurement import HEADER, Measurement, line_of, measurement_of
 from edgecodec_evaluate.record import Record
 
-FIRST = Measurement("a.png", 96, 64, "any small", "", "look=0", 1234, 1.606771, 28.1234, 0.987654, 0.5, 0.25, 0.125)
-SECOND = Measurement('b, "c".png', 96, 64, "jpeg", "quality=5", "", 99, 0.128906, math.inf, None, None, 0.001, 0.0)
+FIRST = Measurement(
+    "a.png", 96, 64, "any small", "", "look=0", 1234, 1.606771, 28.1234, 0.987654, 0.5, 0.123456, 0.2, 0.25, 0.125
+)
+SECOND = Measurement(
+    'b, "c".png', 96, 64, "jpeg", "quality=5", "", 99, 0.128906, math.inf, None, None, None, None, 0.001, 0.0
+)
 
 
 @pytest.fixture
@@ -27,10 +31,10 @@ def path(tmp_path: Path) -> Path:
 
 def test_lines_can_be_read_back_and_by_a_person(path: Path) -> None:
     assert path.read_text().splitlines() == [
-        "picture,width,height,codec,encoder,decoder,bytes,bits_per_pixel,psnr_db,ms_ssim,detail,"
+        "picture,width,height,codec,encoder,decoder,bytes,bits_per_pixel,psnr_db,ms_ssim,detail,lpips,dists,"
         "encode_seconds,decode_seconds",
-        "a.png,96,64,any small,,look=0,1234,1.606771,28.1234,0.987654,0.5000,0.25000,0.12500",
-        '"b, ""c"".png",96,64,jpeg,quality=5,,99,0.128906,inf,,,0.00100,0.00000',
+        "a.png,96,64,any small,,look=0,1234,1.606771,28.1234,0.987654,0.5000,0.123456,0.200000,0.25000,0.12500",
+        '"b, ""c"".png",96,64,jpeg,quality=5,,99,0.128906,inf,,,,,0.00100,0.00000',
     ]
     assert [measurement_of(line_of(each)) for each in (FIRST, SECOND)] == [FIRST, SECOND]
 
@@ -41,7 +45,7 @@ def test_a_torn_last_line_is_dropped_wherever_it_tore(path: Path) -> None:
     for end in (0, 1, len(HEADER) - 1, len(HEADER), len(HEADER) + 9, last - 1, last, last + 1, len(whole) - 1):
         path.write_bytes(whole[:end])
         record = Record(path)
-        assert (FIRST.key in record, SECOND.key in record) == (end >= last, False)
+        assert (record.get(FIRST.key), record.get(SECOND.key)) == (FIRST if end >= last else None, None)
         assert path.read_bytes() == (whole[:last] if end >= last else HEADER.encode())
         if end >= last:
             record.append(SECOND)
@@ -53,6 +57,10 @@ def test_lines_come_into_order(path: Path) -> None:
     assert record.of(keys) == [SECOND, FIRST] and path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND)
     record.sort(keys)
     assert path.read_text() == HEADER + line_of(SECOND) + line_of(FIRST)
+    record.sort([FIRST.key])
+    assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND), (
+        "what was not asked for stays, behind the rest"
+    )
 
 
 def test_two_runs_at_once_leave_one_table(tmp_path: Path) -> None:
@@ -66,7 +74,7 @@ def test_two_runs_at_once_leave_one_table(tmp_path: Path) -> None:
         assert path.read_text() == HEADER + line_of(FIRST) + line_of(SECOND)
 
 
-@pytest.mark.parametrize("line", ["a,b", "a.png,96,64,c,,,12,much,1,,,1,1", line_of(FIRST).replace("a.png", '"a')])
+@pytest.mark.parametrize("line", ["a,b", "a.png,96,64,c,,,12,much,1,,,,,1,1", line_of(FIRST).replace("a.png", '"a')])
 def test_a_line_that_is_something_else_is_said(path: Path, line: str) -> None:
     path.write_text(HEADER + line_of(SECOND) + line.rstrip("\n") + "\n")
     with pytest.raises(Corrupt, match="is no measurement") as raised:
@@ -77,9 +85,10 @@ def test_a_line_that_is_something_else_is_said(path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     "numbers",
     [
-        *("0,64,c,,,12,1.5,28,,,1,1", "96,64,c,,,0,1.5,28,,,1,1", "96,64,c,,,12,-1,28,,,1,1"),
-        *("96,64,c,,,12,1e999,28,,,1,1", "96,64,c,,,12,1.5,nan,,,1,1", "96,64,c,,,12,1.5,-inf,,,1,1"),
-        *("96,64,c,,,12,1.5,28,2,,1,1", "96,64,c,,,12,1.5,28,,inf,1,1", "96,64,c,,,12,1.5,28,,,nan,1"),
+        *("0,64,c,,,12,1.5,28,,,,,1,1", "96,64,c,,,0,1.5,28,,,,,1,1", "96,64,c,,,12,-1,28,,,,,1,1"),
+        *("96,64,c,,,12,1e999,28,,,,,1,1", "96,64,c,,,12,1.5,nan,,,,,1,1", "96,64,c,,,12,1.5,-inf,,,,,1,1"),
+        *("96,64,c,,,12,1.5,28,2,,,,1,1", "96,64,c,,,12,1.5,28,,inf,,,1,1", "96,64,c,,,12,1.5,28,,,,,nan,1"),
+        *("96,64,c,,,12,1.5,28,,,nan,,1,1", "96,64,c,,,12,1.5,28,,,,inf,1,1"),
     ],
 )
 def test_numbers_that_no_picture_has_are_not_taken_for_measurements(numbers: str) -> None:
@@ -107,6 +116,6 @@ def test_a_disk_that_is_full_for_a_while_spoils_no_line(path: Path, monkeypatch:
         full.setattr("os.write", lambda descriptor, data: write(descriptor, data[:5]))
         with pytest.raises(CannotWrite, match="no room"):
             record.append(third)
-    assert path.read_text() == before and third.key not in record
+    assert path.read_text() == before and record.get(third.key) is None
     record.append(third)
     assert path.read_text() == before + line_of(third)

@@ -40,7 +40,7 @@ from support.tiny_codecs import tiny_codec
 
 pytestmark = pytest.mark.slow
 
-FAMILIES = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "tunable")
+FAMILIES = ("agustsson-sc", "crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "hyperprior-blocks", "tunable")
 Bundles = Callable[[str], Path]
 
 
@@ -299,7 +299,7 @@ def test_changed_weights_fail_verification(copy: Path) -> None:
 
 # ---- in tiles ------------------------------------------------------------------------------------------------------
 
-TILED = ("crdr", "fidelity", "hific", "hific-reflect", "hyperprior")
+TILED = ("crdr", "fidelity", "hific", "hific-reflect", "hyperprior", "hyperprior-blocks")
 WHOLE_MAPS = "it takes statistics of whole maps (ReduceMean)"
 
 

@@ -50,6 +50,7 @@ LAST = {
     "hific": {"model.analysis.15", "model.hyper_analysis.4", "model.hyper_synthesis_mean.4"},
     "hific-reflect": {"model.analysis.15", "model.hyper_analysis.4", "model.hyper_synthesis_mean.4"},
     "hyperprior": {"model.analysis.6", "model.hyper_analysis.4", "model.hyper_synthesis.4"},
+    "hyperprior-blocks": {"model.analysis.2", "model.hyper_analysis.4", "model.hyper_synthesis.4"},
     "tunable": {"model.analysis.omega.1.0", "model.masker.importance.2"},
 }
 LAST["crdr-multirate"] = LAST["crdr"]

@@ -271,6 +271,7 @@ BLOCKS = {
     "hific": 1,
     "hific-reflect": 1,
     "hyperprior": 3,
+    "hyperprior-blocks": 0,
     "tunable": 1,
 }
 

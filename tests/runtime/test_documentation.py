@@ -63,7 +63,7 @@ def test_paths_are_recognised() -> None:
 
 
 def test_what_is_missing_is_noticed() -> None:
-    assert _exists("scripts/test") and _exists("families/codec.py") and _exists("fuzz/*.tar.xz")
+    assert _exists("scripts/test") and _exists("families/codec.py") and _exists("fuzz/*_fuzzer.cpp")
     assert not _exists("scripts/none") and not _exists("families/none.py") and not _exists("fuzz/*.none")
     page = ROOT / "docs" / "commands.md"
     assert _leads_somewhere(page, "../README.md") and _leads_somewhere(page, "#tiles-and-memory")

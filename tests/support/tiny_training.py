@@ -24,9 +24,9 @@ from support.tiny_codecs import PRESETS
 #: Names under which tiny presets stand in for those of the recipes; a codec with beta is one without plus "-multirate".
 TINY_PRESETS = {
     "hific": {"tiny": PRESETS["hific"]},
-    "hyperprior": {"tiny": PRESETS["hyperprior"]},
     "fidelity": {"tiny": PRESETS["fidelity"]},
     "tunable": {"tiny": PRESETS["tunable"]},
+    "hyperprior": {"tiny": PRESETS["hyperprior"], "tiny-light": PRESETS["hyperprior-blocks"]},
     "crdr": {"tiny": PRESETS["crdr"], "tiny-multirate": replace(PRESETS["crdr"], realism_channels=0)},
     "agustsson": {"tiny": PRESETS["agustsson"], "tiny-sc": PRESETS["agustsson-sc"]},
 }
@@ -53,7 +53,7 @@ def tiny_presets() -> Iterator[None]:
 def tiny_changes(name: str) -> list[str]:
     """What makes the recipe of that name take seconds. The stages, losses and discriminators stay as they are."""
     recipe = read_recipe(name)
-    suffix = {"published": "tiny", "compact": "tiny"}
+    suffix = {"published": "tiny", "compact": "tiny", "light": "tiny-light"}
     changes = [f"preset={_tiny(recipe['preset'], suffix)}", "validation.photographs=1", f"validation.every={EVERY}"]
     changes += [
         "validation.one_in=8",

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from edgecodec_export.calibration import DEFAULT_FOLDER
 from edgecodec_export.checkpoints import Checkpoint, load_model
-from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Tunable, build
+from edgecodec_export.families import Agustsson, Crdr, Fidelity, Hific, Hyperprior, Tunable, build
+from edgecodec_export.layers.block_transform import BlockAnalysis, BlockSynthesis, write_block_transform
 from edgecodec_export.layers.finite_alphabet import nearest_level
 
 Photo = np.ndarray
@@ -41,6 +42,28 @@ def test_the_initial_transform_already_carries_photographs(photos: list[Photo]) 
     with torch.no_grad():
         error = (model.synthesis(model.analysis(unseen)) - unseen).square().mean()
     assert -10 * math.log10(float(error)) > 20  # a random start gives 8
+
+
+def test_blocks_already_carry_photographs_as_a_file_has_them(photos: list[Photo]) -> None:
+    torch.manual_seed(0)
+    model = build("hyperprior", "light")
+    assert isinstance(model, Hyperprior)
+    model.initialise(random_crops(photos, 128, 32, np.random.default_rng(0)))
+    model.eval()
+    unseen = random_crops(photos, 128, 8, np.random.default_rng(1))
+    with torch.no_grad():
+        error = (model(unseen).picture - unseen).square().mean()
+    assert -10 * math.log10(float(error)) > 23  # a random start gives 8
+
+
+def test_blocks_with_all_components_lose_nothing(photos: list[Photo]) -> None:
+    """Which holds only if each network undoes what the other does to the order of pixels."""
+    torch.manual_seed(0)
+    crops = random_crops(photos, 64, 32, np.random.default_rng(0))
+    analysis, synthesis = BlockAnalysis(192, 1, 768), BlockSynthesis(768, 192, 1)
+    write_block_transform(analysis, synthesis, crops, 2.0)
+    with torch.no_grad():
+        assert (synthesis(analysis(crops[:2])) - crops[:2]).abs().max() < 1e-4
 
 
 def test_the_initial_transform_of_few_symbols_carries_photographs_at_every_rate(photos: list[Photo]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +17,9 @@ from torch.nn.functional import conv2d, max_pool2d, relu
 
 from edgecodec.errors import CannotRead, CheckpointRejected, InvalidArgument
 from edgecodec_train.losses import MS_SSIM_SIDE, build_perceptual
+from support.perceptual_weights import ALEXNET, State, convolution, lpips_state
 
-State = dict[str, Tensor]
-
-# AlexNet and VGG19 as torchvision numbers their layers: index, input and output channels of every convolution.
-ALEXNET = {"slice1.0": (3, 64, 11), "slice2.3": (64, 192, 5), "slice3.6": (192, 384, 3), "slice4.8": (384, 256, 3)}
-ALEXNET["slice5.10"] = (256, 256, 3)
+# VGG19 as torchvision numbers its layers: index, input and output channels of every convolution.
 VGG19 = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256), 14: (256, 256)}
 VGG19 |= {16: (256, 256), 19: (256, 512)} | {i: (512, 512) for i in (21, 23, 25, 28, 30, 32, 34)}
 BEFORE_POOLING = (3, 8, 17, 26)  # numbers of ReLUs
@@ -32,22 +28,9 @@ KINDS = ("lpips-alexnet", "vgg19-conv5_4", "vgg19-pix2pixhd")
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def convolution(random: np.random.Generator, inputs: int, outputs: int, kernel: int) -> tuple[Tensor, Tensor]:
-    weight = random.standard_normal((outputs, inputs, kernel, kernel), np.float32) / math.sqrt(inputs * kernel**2 / 2)
-    return torch.from_numpy(weight), torch.from_numpy(random.standard_normal(outputs, np.float32) / 10)
-
-
 @pytest.fixture(scope="module")
 def alexnet() -> State:
-    """As lpips.LPIPS(net="alex").state_dict() has it, with the entries that it has twice or computes with."""
-    random = np.random.default_rng(0)
-    state = {"scaling_layer.shift": torch.zeros(1, 3, 1, 1), "scaling_layer.scale": torch.ones(1, 3, 1, 1)}
-    for name, shape in ALEXNET.items():
-        state[f"net.{name}.weight"], state[f"net.{name}.bias"] = convolution(random, *shape)
-    for i, (_, channels, _) in enumerate(ALEXNET.values()):
-        head = torch.from_numpy(random.random((1, channels, 1, 1), np.float32))
-        state[f"lin{i}.model.1.weight"] = state[f"lins.{i}.model.1.weight"] = head
-    return state
+    return lpips_state()
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +249,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointRejected, match=r"text\.pth"):
         build_perceptual("lpips-alexnet", tmp_path / "text.pth")
     (tmp_path / "cut.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{]")
-    with pytest.raises(CheckpointRejected, match=r"cut\.safetensors: damaged"):
+    with pytest.raises(CheckpointRejected, match=r"cut\.safetensors: is damaged"):
         build_perceptual("lpips-alexnet", tmp_path / "cut.safetensors")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.importers.state_dicts import WRAPPING
-from edgecodec_export.checkpoints.loading import class_names, load_model
+from edgecodec_export.checkpoints.loading import class_names, load_model, load_models
 from edgecodec_export.checkpoints.own_format import save_checkpoint
 from edgecodec_export.checkpoints.rate_fits import RATE_FIT, rate_fit_note, rate_fits
 from edgecodec_export.checkpoints.reading import read_checkpoint
@@ -20,6 +20,7 @@ __all__ = [
     "Checkpoint",
     "class_names",
     "load_model",
+    "load_models",
     "rate_fit_note",
     "rate_fits",
     "read_checkpoint",

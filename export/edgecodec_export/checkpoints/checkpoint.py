@@ -17,7 +17,8 @@ class Checkpoint:
     family's model. configuration: the family's `Preset`; None means the one that the family calls `preset`. classes:
     names of the labels in the order of their numbers, empty where the checkpoint names none. left_out: the parts of the
     file that were not imported, with the reason. where: the file, for messages. keys: the file's own keys of tensors
-    that have another name in it.
+    that have another name in it. rest: of a decoder alone, the hash of the tensors that another checkpoint has
+    (`decoder_alone.rest_hash`).
     """
 
     family: str
@@ -29,3 +30,4 @@ class Checkpoint:
     left_out: Mapping[str, str] = field(default_factory=dict)
     where: str | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    rest: str | None = None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected
+from edgecodec_export.checkpoints import decoder_alone
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.configuration import counts_above
 from edgecodec_export.checkpoints.tensor_mismatches import mismatches, state_shapes, unusable
@@ -19,14 +20,29 @@ from edgecodec_export.text import first_few
 MOST_CLASSES = 256
 
 
+def load_models(checkpoint: Checkpoint, second: Checkpoint | None = None) -> tuple[LearnedCodec, LearnedCodec | None]:
+    """The model of a checkpoint and that of the second one of a pair, which may be a decoder alone.
+
+    Raises what `load_model` raises, and CheckpointRejected for a decoder that was trained with another encoder.
+    """
+    model = load_model(checkpoint)
+    if second is None:
+        return model, None
+    if second.rest is not None:
+        second = decoder_alone.completed(second, type(model), checkpoint)
+    return model, load_model(second)
+
+
 def load_model(checkpoint: Checkpoint) -> LearnedCodec:
     """The model of a checkpoint, in evaluation mode.
 
     Raises CheckpointRejected for an unknown family or preset; and, with the list, for tensors that are unused, missing,
-    not weights, not finite, or of another shape than the preset's.
+    not weights, not finite, or of another shape than the preset's, and for a decoder alone.
     """
     try:
         family = _family(checkpoint)
+        if checkpoint.rest is not None:
+            raise CheckpointRejected("holds a decoder alone", hint=decoder_alone.HINT)
         preset = _preset(checkpoint, family)
         problems = mismatches(checkpoint.tensors, state_shapes(family, preset)) + _not_finite(checkpoint)
         if problems:

@@ -1,7 +1,7 @@
 """The project's own checkpoints: safetensors whose metadata names the family and holds its configuration.
 
-Metadata: "format", "family", "preset", "configuration" (JSON of the family's `Preset`; absent in the oldest files) and
-"notes" (JSON, as `stored_notes` describes it).
+Metadata: "format", "family", "preset", "configuration" (JSON of the family's `Preset`; absent in the oldest files),
+"notes" (JSON, as `stored_notes` describes it) and, in those of a decoder alone, "rest" (the hash of the other tensors).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from edgecodec import files
-from edgecodec.errors import CheckpointRejected
+from edgecodec.errors import CheckpointRejected, InvalidArgument
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.checkpoints.configuration import configuration_text, parse_configuration
+from edgecodec_export.checkpoints.decoder_alone import decoder_of, rest_hash
 from edgecodec_export.checkpoints.foreign import DAMAGE
 from edgecodec_export.checkpoints.stored_notes import parse_stored_notes
 from edgecodec_export.checkpoints.tensor_mismatches import unusable
@@ -36,22 +37,32 @@ def save_checkpoint(
     notes: Mapping[str, str],
     dtype: torch.dtype = torch.float32,
     *,
+    beside: Checkpoint | None = None,
     force: bool = True,
 ) -> None:
     """Write every tensor of `model` in `dtype`, with the family and configuration that rebuild it.
 
     preset: what people call that configuration; it need not be one of the family's named ones. notes: in the form of
-    `stored_notes`. force: replace a file that is already there.
+    `stored_notes`. beside: write the decoder alone, where this checkpoint has all else. force: replace a file that is
+    already there.
 
-    Raises OutputExists without `force`, and CannotWrite; `path` is then as it was.
+    Raises OutputExists without `force`, and CannotWrite; `path` is then as it was. Raises InvalidArgument where
+    `beside` has another encoder or entropy model.
     """
     tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    kind, rest = type(model), {}
+    if beside is not None:
+        rest = {"rest": rest_hash(kind, beside.tensors)}
+        if beside.family != family or rest_hash(kind, tensors) != rest["rest"]:
+            raise InvalidArgument("has another encoder or entropy model", where=beside.where)
+        tensors = decoder_of(kind, tensors)
     metadata = {
         "format": FORMAT,
         "family": family,
         "preset": preset,
         "configuration": configuration_text(model.preset),
         "notes": json.dumps(dict(notes), sort_keys=True),
+        **rest,
     }
     files.write(path, save(tensors, metadata), force=force)
 
@@ -95,4 +106,5 @@ def read_own(path: Path) -> Checkpoint:
         )
     weights = {name: tensor.float() for name, tensor in tensors.items()}
     notes, classes, left_out = parse_stored_notes(stored_notes)
-    return Checkpoint(family, preset, notes, weights, configuration, classes, left_out)
+    rest = metadata.get("rest")
+    return Checkpoint(family, preset, notes, weights, configuration, classes, left_out, rest=rest)

@@ -75,7 +75,7 @@ class LearnedCodec(nn.Module):
     #: exported as convolutions that give 2x2 pixels at once.
     SPLITS_DOUBLINGS: ClassVar[bool] = False
     #: Whether decoders have convolutions that take eight bits (`precisions.trunk`).
-    HAS_TRUNK: ClassVar[bool] = True
+    HAS_TRUNK: bool = True
     #: The file that the weights were loaded from, and its own keys of tensors that have another name in it: messages
     #: about weights are in these words.
     checkpoint_file: str | None = None

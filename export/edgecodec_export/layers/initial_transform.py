@@ -25,13 +25,13 @@ def layers_of(kind: type[Layer], network: nn.Module) -> list[Layer]:
     return [layer for layer in network.children() if isinstance(layer, kind)]
 
 
-def principal_blocks(features: Tensor, most: int) -> Tensor:
-    """(k, c, 2, 2) orthonormal filters: the k <= `most` strongest components of the 2x2 blocks of (n, c, H, W)."""
+def principal_blocks(features: Tensor, most: int, side: int = 2) -> Tensor:
+    """(k, c, side, side) orthonormal filters: the k <= `most` strongest components of blocks of (n, c, H, W)."""
     channels = features.shape[1]
-    blocks = nn.functional.unfold(features, 2, stride=2).transpose(0, 1).reshape(4 * channels, -1)
+    blocks = nn.functional.unfold(features, side, stride=side).transpose(0, 1).reshape(side**2 * channels, -1)
     _, vectors = torch.linalg.eigh(blocks @ blocks.T / blocks.shape[1])
     strongest = vectors.flip(1).T[:most]
-    return strongest.reshape(-1, channels, 2, 2)
+    return strongest.reshape(-1, channels, side, side)
 
 
 def zero_output(convolution: nn.Conv2d) -> None:

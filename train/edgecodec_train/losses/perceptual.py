@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import nn
 
 from edgecodec.errors import InvalidArgument
-from edgecodec_train.losses.lpips import LpipsAlexNet
+from edgecodec_evaluate.metrics.lpips import LpipsAlexNet
+from edgecodec_evaluate.metrics.pretrained import PretrainedDistance
 from edgecodec_train.losses.ms_ssim import MsSsim
-from edgecodec_train.losses.pretrained import PretrainedLoss
 from edgecodec_train.losses.vgg import Vgg19Conv54, Vgg19Pix2pixHD
 
-PRETRAINED_LOSSES: dict[str, type[PretrainedLoss]] = {
+PRETRAINED_LOSSES: dict[str, type[PretrainedDistance]] = {
     "lpips-alexnet": LpipsAlexNet,
     "vgg19-conv5_4": Vgg19Conv54,
     "vgg19-pix2pixhd": Vgg19Pix2pixHD,
@@ -27,7 +27,7 @@ def build_perceptual(kind: str, weights: Path | None = None) -> nn.Module:
     that learn, and the second pictures get no gradient.
 
     Raises InvalidArgument for an unknown kind, for a missing file name and for one too many; CannotRead and
-    CheckpointRejected as `PretrainedLoss.load` does.
+    CheckpointRejected as `PretrainedDistance.load` does.
     """
     if kind == MS_SSIM:
         if weights is not None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from edgecodec_train.losses.pretrained import PretrainedLoss, normalised
+from edgecodec_evaluate.metrics.pretrained import PretrainedDistance, normalised
 
 # Mean and standard deviation of ImageNet, for pictures in [0, 1].
 _MEAN = (0.485, 0.456, 0.406)
@@ -15,10 +15,11 @@ _DEVIATION = (0.229, 0.224, 0.225)
 _CONVOLUTIONS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels and number, between max poolings
 
 
-class _Vgg19Loss(PretrainedLoss):
-    """The layers are numbered as in torchvision, where a ReLU counts. Pictures have sides of 16 or more."""
+class _Vgg19Loss(PretrainedDistance):
+    """The layers are numbered as in torchvision, where a ReLU counts."""
 
     CONTENT = "the state dict of torchvision's vgg19"
+    SMALLEST_SIDE = 16
     LAYERS: int  # how many are needed
 
     def __init__(self) -> None:

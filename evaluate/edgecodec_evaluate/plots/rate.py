@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,17 @@ def write_rate_distortion(summary: Summary, output_stem: Path) -> None:
 
     Nothing is drawn where no score is a finite number. Raises CannotWrite.
     """
-    panels = {metric: lines for metric in METRICS if (lines := _lines(summary, METRICS[metric]))}
+    _write(summary, output_stem, {"psnr_db": _scale_psnr, "ms_ssim": _scale_ms_ssim})
+
+
+def write_rate_perception(summary: Summary, output_stem: Path) -> None:
+    """Draw LPIPS and DISTS, those that there are, over bits per pixel, the smaller ones above. Raises CannotWrite."""
+    _write(summary, output_stem, {"lpips": _scale_distance("LPIPS"), "dists": _scale_distance("DISTS")})
+
+
+def _write(summary: Summary, output_stem: Path, scales: Mapping[str, Callable[[Axes], None]]) -> None:
+    """scales: what names the scores beside a panel, by metric."""
+    panels = {metric: lines for metric in scales if (lines := _lines(summary, METRICS[metric]))}
     if not panels:
         return
     most = max(_LEAST_RATE, _ROOM * max(point.bits_per_pixel for point in summary.own))
@@ -46,7 +56,7 @@ def write_rate_distortion(summary: Summary, output_stem: Path) -> None:
             axes.set_xlim(0, most)
             axes.set_ylim(*_limits(lines, most))
             axes.set_xlabel("bits per pixel")
-            _SCALES[metric](axes)
+            scales[metric](axes)
         count = len(summary.pictures)
         pictures = f"mean of {count} pictures" if count > 1 else summary.pictures[0]
         figure.suptitle(f"{summary.codec}, {pictures}", fontsize=11)
@@ -101,7 +111,7 @@ def _cut(points: Sequence[tuple[float, float]], most: float) -> list[tuple[float
 def _limits(lines: Sequence[_Line], most: float) -> tuple[float, float]:
     """Of the scores that are seen."""
     seen = [value for line in lines for _, value in _cut(line.points, most)] or [0.0]
-    margin = 0.06 * (max(seen) - min(seen)) or 1.0
+    margin = 0.06 * (max(seen) - min(seen)) or 0.1 * abs(max(seen)) or 1.0
     return min(seen) - margin, max(seen) + margin
 
 
@@ -118,4 +128,10 @@ def _scale_ms_ssim(axes: Axes) -> None:
     axes.set_ylabel("MS-SSIM")
 
 
-_SCALES: dict[str, Callable[[Axes], None]] = {"psnr_db": _scale_psnr, "ms_ssim": _scale_ms_ssim}
+def _scale_distance(title: str) -> Callable[[Axes], None]:
+    def scale(axes: Axes) -> None:
+        """Heights are negative distances; what is written beside them is the distance."""
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{abs(height):.4g}"))
+        axes.set_ylabel(f"{title}, lower is better")
+
+    return scale

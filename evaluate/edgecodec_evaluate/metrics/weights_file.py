@@ -1,0 +1,100 @@
+"""Reading files of weights, which runs nothing that they contain: PyTorch files and safetensors."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from edgecodec.errors import CannotRead, CheckpointRejected
+
+# The name of a function or class that safe loading refuses, in PyTorch's message.
+_REFUSED = re.compile(r"GLOBAL (\S+) (?:was not|whose module)")
+_SAVE_AGAIN = "save tensors by their names alone, as torch.save(model.state_dict(), FILE) does"
+# Pickle's names for Python's bytearray, which safe loading may call with a size: it then takes so much memory.
+_BUFFER = re.compile(rb"bytearray\n|\x8c\x09bytearray")
+
+
+def read_weights(path: Path) -> Mapping[str, Any]:
+    """The entries of a file by their names.
+
+    Raises CannotRead for a file that is missing, no regular file, or cannot be opened; CheckpointRejected for anything
+    but tensors and plain values by name.
+    """
+    where = str(path)
+    if path.is_dir():
+        raise CannotRead("is a folder, not a file", where=where, hint="give the file with the weights")
+    if not path.is_file():
+        known = path.exists()
+        raise CannotRead(
+            "is not a regular file" if known else "no such file", where=where, hint=None if known else "check the path"
+        )
+    try:
+        content = _load(path)
+    except CheckpointRejected as error:
+        error.locate(where)
+        raise
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error), where=where) from error
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        raise CheckpointRejected(
+            f"holds a {type(content).__name__}, not tensors by name", where=where, hint=_SAVE_AGAIN
+        )
+    return content
+
+
+def _load(path: Path) -> Any:
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if not start:
+        raise CheckpointRejected("is an empty file", hint="download it again, or save it again")
+    safetensors = start[8:] == b"{"  # after the length of the header
+    if not safetensors and not start.startswith((b"PK", b"\x80")):
+        raise CheckpointRejected("is neither a PyTorch file nor safetensors", hint=_SAVE_AGAIN)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about oddities that do not matter if the tensors fit
+            if safetensors:
+                return load_file(path)
+            _require_bounded(path)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (CheckpointRejected, PermissionError):
+        raise
+    except pickle.UnpicklingError as error:
+        raise _not_loaded(error) from error
+    except Exception as error:  # there is no end to what damaged bytes make these libraries raise
+        raise _damaged() from error
+
+
+def _require_bounded(path: Path) -> None:
+    """Raise CheckpointRejected for a PyTorch file that could take far more memory than it has bytes."""
+    if not zipfile.is_zipfile(path):
+        if _BUFFER.search(path.read_bytes()):
+            raise CheckpointRejected("holds a bytearray, which is no tensor", hint=_SAVE_AGAIN)
+        return
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise CheckpointRejected("is a compressed archive, which no PyTorch file is", hint=_SAVE_AGAIN)
+            if entry.filename.endswith("data.pkl") and _BUFFER.search(archive.read(entry)):
+                raise CheckpointRejected("holds a bytearray, which is no tensor", hint=_SAVE_AGAIN)
+
+
+def _not_loaded(error: pickle.UnpicklingError) -> CheckpointRejected:
+    refused = _REFUSED.search(str(error))
+    if refused is None:
+        return _damaged()
+    return CheckpointRejected(
+        f"safe loading refuses it: it holds {refused[1]}, which is neither a tensor nor a plain value", hint=_SAVE_AGAIN
+    )
+
+
+def _damaged() -> CheckpointRejected:
+    return CheckpointRejected("is damaged or truncated", hint="download it again, or save it again")
