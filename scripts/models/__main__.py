@@ -1,22 +1,23 @@
 """Measures the models in checkpoints/, and writes docs/models.md, its pictures and the facts of the model cards.
 
-    python -m scripts.models [KODAK --work DIR] [--models NAME...] [--threads N] [--check]
+    python -m scripts.models [KODAK --work DIR] [--models NAME...] [--threads N] [--lpips FILE] [--dists FILE] [--check]
 
-KODAK: the folder of the Kodak set. DIR: keeps bundles and measurements, from which an interrupted run goes on; a model
-takes about 20 minutes of a core. Without them nothing is measured: what is written is what was recorded before. Models
-that are not named keep their measurements. With --check nothing is written, and the status is 1 where cards, page,
-pictures and checkpoints do not agree.
+KODAK: the folder of the Kodak set. DIR: keeps bundles and measurements, from which an interrupted run goes on. The
+first model takes about 20 minutes of a core, most of them for the other formats, which are measured once. Without KODAK
+nothing is measured: what is written is what was recorded before. Models that are not named keep their measurements.
+With --check nothing is written, and the status is 1 where cards, page, pictures and checkpoints do not agree.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
+from edgecodec_evaluate.metrics.networks import NETWORKS
 from scripts.models import record as records
 from scripts.models.card import card, prose_of, template, unwritten
 from scripts.models.measuring import measure
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, metavar="DIR", help="keeps bundles and measurements")
     parser.add_argument("--models", nargs="+", metavar="NAME", help="measure these alone")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the processor")
+    for name in NETWORKS:
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="weights, to measure it too")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where something does not agree")
     given = parser.parse_args()
     home = Home()
@@ -46,20 +49,25 @@ def main() -> None:
         known = {model.name for model in models(home.checkpoints)}
         if unknown := set(given.models or ()) - known:
             parser.error(f"there is no model {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-        _measure(home, given.pictures, given.work, given.models or sorted(known), given.threads)
+        weights = {name: file for name in NETWORKS if (file := getattr(given, name)) is not None}
+        _measure(home, given.pictures, given.work, given.models or sorted(known), given.threads, weights)
     write(home)
     for each in disagreements(home):
         print(each, file=sys.stderr)
 
 
-def _measure(home: Home, folder: Path, work: Path, names: list[str], threads: int) -> None:
+def _measure(home: Home, folder: Path, work: Path, names: list[str], threads: int, weights: Mapping[str, Path]) -> None:
     torch.set_num_threads(threads)
     pictures = {file.name: file for file in sorted(folder.glob("*.png"))}
     for model in models(home.checkpoints):
         if model.name in names:
-            found = measure(model, pictures, work, threads, home, lambda line: print(line, flush=True))
+            found = measure(model, pictures, work, home, _say, threads=threads, weights=weights)
             records.write(found, model.record)
             write(home)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def write(home: Home) -> None:

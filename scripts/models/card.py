@@ -72,12 +72,9 @@ def _facts(model: Model, said: Mapping[Path, Said], record: Record | None) -> It
         ["family and preset", f"`{main.family}`, `{main.preset}`"],
     ]
     for file in model.checkpoints:
-        rows.append(
-            [
-                f"`{file.name}`",
-                f"{file.stat().st_size / 1e6:.1f} MB, SHA-256 `{sha256(file)[:16]}...`{', the decoder alone' * said[file].alone}",
-            ]
-        )
+        what = "the decoder alone, " if said[file].alone else ""
+        size = f"{file.stat().st_size / 1e6:.1f} MB"
+        rows.append([f"`{file.name}`", f"{what}{size}, SHA-256 `{sha256(file)[:16]}...`"])
     if record is not None:
         rows += [
             ["parameters", millions(record.parameters)],

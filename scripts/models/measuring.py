@@ -25,6 +25,7 @@ from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.graphs.work import work_of
 from edgecodec_train.curves import write_curve
 from edgecodec_train.run_folder import read_rows
+from scripts.models.formats import begin_with_formats
 from scripts.models.record import Record, point_of
 from scripts.models.sheets import SHEETS, write_sheet
 from scripts.models.shipped import Home, Model
@@ -37,10 +38,21 @@ COLOURS = 64
 Say = Callable[[str], object]
 
 
-def measure(model: Model, pictures: Mapping[str, Path], work: Path, threads: int, home: Home, say: Say) -> Record:
+def measure(
+    model: Model,
+    pictures: Mapping[str, Path],
+    work: Path,
+    home: Home,
+    say: Say,
+    *,
+    threads: int = 1,
+    weights: Mapping[str, Path] | None = None,
+) -> Record:
     """Export, evaluate and draw. What an earlier run left in `work` is not done again.
 
-    pictures: paths by name. Raises what exporting and evaluating raise.
+    pictures: paths by name. weights: of the networks whose scores are wanted too, as in `Settings`.
+
+    Raises what exporting and evaluating raise.
     """
     hashes = model.hashes()
     folder = work / f"{model.name}-{hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:12]}"
@@ -49,7 +61,8 @@ def measure(model: Model, pictures: Mapping[str, Path], work: Path, threads: int
     if not bundle.exists():
         say(f"{model.name}: exporting to {bundle}")
         export_bundle(ExportOptions([model.main], bundle, [model.mse] if model.mse else None))
-    settings = Settings(against=AGAINST, threads=threads)
+    settings = Settings(against=AGAINST, threads=threads, weights=weights or {})
+    begin_with_formats(evaluated, sorted(work.glob(f"*/{evaluated.name}")), bundle, pictures, settings)
     with evaluation(bundle, pictures, evaluated, settings) as run:
         for name in run.pictures:
             run.measure(name)

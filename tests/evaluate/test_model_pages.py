@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +12,21 @@ import pytest
 from PIL import Image
 
 import edgecodec
+from edgecodec_evaluate.peers import PEERS
 from edgecodec_evaluate.points import points
-from support.paths import LARGER_PHOTO, ROOT, TINY
+from edgecodec_evaluate.run import evaluation
+from edgecodec_evaluate.settings import Settings
+from edgecodec_evaluate.summary import Summary
+from support.paths import LARGER_PHOTO, PHOTOS, ROOT, TINY
 
 pytest.importorskip("scripts.models.record", reason="only a checkout has the scripts")
 
 from scripts.models import record as records
 from scripts.models.__main__ import MOST_BYTES, disagreements, write
 from scripts.models.card import MARK, REQUIRED, card, changes, prose_of, template, unwritten
+from scripts.models.formats import begin_with_formats
 from scripts.models.page import larger_by
-from scripts.models.record import Point, Record
+from scripts.models.record import Point, Record, point_of
 from scripts.models.sheets import HEIGHT, QUALITY, WIDTH, Cell, drawn, middle, rows_of, write_sheet
 from scripts.models.shipped import Home, Model, models, said_by
 
@@ -175,6 +180,27 @@ def test_writing_again_keeps_prose_and_drops_pictures_of_no_model(home: Home) ->
     _picture_left_over(home)
     write(home)
     assert model.card.read_text() == before and not (home.pictures / "old.webp").exists()
+
+
+def test_formats_are_measured_once_for_all_models(tmp_path: Path) -> None:
+    pictures = {path.name: path for path in PHOTOS[:1]}
+    settings = Settings(against=["jpeg"], engine="onnxruntime", threads=1)
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+
+    def found(folder: Path, pictures: Mapping[str, Path]) -> tuple[int, Summary]:
+        begin_with_formats(folder, [tmp_path / "none", first], TINY, pictures, settings)
+        with evaluation(TINY, pictures, folder, settings) as run:
+            before = run.done
+            for name in run.pictures:
+                run.measure(name)
+            return before, run.finish()
+
+    nothing, alone = found(first, pictures)
+    formats, again = found(second, pictures)
+    assert nothing == 0 and formats == len(pictures) * len(PEERS["jpeg"].qualities)
+    assert [point_of(mean) for mean in again.points] == [point_of(mean) for mean in alone.points]
+    begin_with_formats(third, [first], TINY, {"other.png": PHOTOS[2]}, settings)
+    assert not third.exists()
 
 
 def test_pairs_are_one_model(tmp_path: Path) -> None:
