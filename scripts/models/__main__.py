@@ -85,7 +85,7 @@ def _texts(home: Home) -> dict[Path, str]:
     found = {model.name: records.read(model.record) for model in shipped}
     texts = {home.page: page(shipped, {model.name: said[model.main] for model in shipped}, found, home)}
     for model in shipped:
-        prose = prose_of(_text(model.card)) or template(model)
+        prose = prose_of(_text(model.card) or template(model))
         texts[model.card] = card(prose, model, said, found[model.name], home)
     return texts
 

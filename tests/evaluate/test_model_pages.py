@@ -182,6 +182,13 @@ def test_writing_again_keeps_prose_and_drops_pictures_of_no_model(home: Home) ->
     assert model.card.read_text() == before and not (home.pictures / "old.webp").exists()
 
 
+def test_a_new_model_gets_a_card_in_which_a_person_has_to_write(home: Home) -> None:
+    _another_model(home)
+    write(home)
+    (left,) = disagreements(home)
+    assert "says nothing under Use, What one sees, Limits" in left and "Not measured yet." in home.page.read_text()
+
+
 def test_formats_are_measured_once_for_all_models(tmp_path: Path) -> None:
     pictures = {path.name: path for path in PHOTOS[:1]}
     settings = Settings(against=["jpeg"], engine="onnxruntime", threads=1)
