@@ -127,7 +127,7 @@ def _section(model: Model, said: Said, record: Record | None, home: Home) -> Ite
         yield from _image(f"{model.name}: {kind.replace('_', ' ')}", file, home)
         yield ""
     for picture, file in record.sheets.items():
-        yield from _image(f"{Path(picture).stem}: the original, {model.name}, {_listed(record.peers)}", file, home)
+        yield from _image(f"{Path(picture).stem}: {model.name} and other formats", file, home)
         yield ""
     made_by = record.made_by
     yield from _prose(
@@ -160,7 +160,7 @@ def _points(record: Record) -> Iterator[str]:
 
 def _differences(record: Record) -> Iterator[str]:
     """BD-rates, or where there are none because the model has too few rates, those at equal scores."""
-    bd_rates = {(decoder, metric, peer): percent for decoder, metric, peer, percent in record.bd_rates}
+    bd_rates = {(decoder, metric, peer): value for decoder, metric, peer, value in record.bd_rates}
     heads = ["", *(PEERS[name].title for name in record.peers)]
     if bd_rates:
         yield from _prose("BD-rate, by how much its files are larger at equal scores; below 0 they are smaller:")
@@ -173,7 +173,7 @@ def _differences(record: Record) -> Iterator[str]:
     else:
         yield from _prose(
             "By how much its files are larger than those of a format with the same mean score; below 0 they are"
-            " smaller. It has too few rates for a BD-rate, so the format's curve is read at each of its points:"
+            " smaller. Without a BD-rate, which needs four rates, the format's curve is read at each of its points:"
         )
         found = {
             (point.label, metric): [larger_by(point, curve, metric) for curve in record.peers.values()]
@@ -190,7 +190,11 @@ def _differences(record: Record) -> Iterator[str]:
     )
     if any(value is None for row in found.values() for value in row):
         yield ""
-        yield "Empty: the curves have no scores in common, or one of them falls while the rate rises."
+        yield "Empty: " + (
+            "the curves have no scores in common, or one of them falls while the rate rises."
+            if bd_rates
+            else "the format has no score so low, or none so high."
+        )
 
 
 def larger_by(point: Point, curve: Sequence[Point], metric: str) -> float | None:
@@ -214,11 +218,6 @@ def larger_by(point: Point, curve: Sequence[Point], metric: str) -> float | None
 
 def _image(text: str, file: str, home: Home) -> Iterator[str]:
     yield from _prose(f"![{text}]({os.path.relpath(home.pictures / file, home.page.parent)})")
-
-
-def _listed(peers: Mapping[str, Sequence[Point]]) -> str:
-    *first, last = (PEERS[name].title for name in peers)
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _prose(text: str) -> Iterator[str]:
