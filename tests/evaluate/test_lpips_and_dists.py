@@ -15,6 +15,7 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 from edgecodec.errors import CannotRead, CheckpointRejected
@@ -264,6 +265,18 @@ def test_what_is_no_whole_file_of_weights_is_refused(tmp_path: Path, files: Mapp
     refused("lpips", tmp_path, "is a folder", CannotRead)
     os.mkfifo(tmp_path / "pipe")
     refused("lpips", tmp_path / "pipe", "is not a regular file", CannotRead)
+
+
+def test_weights_stay_what_they_were_when_their_file_changes(tmp_path: Path, photo: Pixels) -> None:
+    file = tmp_path / "alex.safetensors"
+    save_file({name: entry.clone() for name, entry in lpips_state().items()}, file)
+    network = load_networks({"lpips": file})["lpips"]
+    with file.open("r+b") as stream:
+        start = 8 + int.from_bytes(stream.read(8), "little")
+        stream.seek(start)
+        stream.write(bytes(file.stat().st_size - start))
+    as_loaded = load_networks({"lpips": save_lpips(tmp_path / "alex.pth")})["lpips"]
+    assert distance(network, photo, noisy(photo, 20)) == distance(as_loaded, photo, noisy(photo, 20))
 
 
 def test_weights_are_looked_at_before_any_work(tmp_path: Path, files: Mapping[str, Path]) -> None:

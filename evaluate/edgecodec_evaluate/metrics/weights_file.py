@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from edgecodec.errors import CannotRead, CheckpointRejected
 
@@ -62,7 +62,7 @@ def _load(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about oddities that do not matter if the tensors fit
             if safetensors:
-                return load_file(path)
+                return load(path.read_bytes())  # load_file maps the file, and weights would change with it
             _require_bounded(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except (CheckpointRejected, PermissionError):
