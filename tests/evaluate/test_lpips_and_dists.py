@@ -262,6 +262,7 @@ def test_what_is_no_whole_file_of_weights_is_refused(tmp_path: Path, files: Mapp
         archive.writestr("archive/data.pkl", b"\0" * 2**20)
     refused("lpips", tmp_path / "bomb", "is a compressed archive")
     refused("lpips", tmp_path / "none", "no such file", CannotRead)
+    refused("lpips", tmp_path / ("x" * 300), "(File name too long|no such file)", CannotRead)
     refused("lpips", tmp_path, "is a folder", CannotRead)
     os.mkfifo(tmp_path / "pipe")
     refused("lpips", tmp_path / "pipe", "is not a regular file", CannotRead)

@@ -29,16 +29,10 @@ def read_weights(path: Path) -> Mapping[str, Any]:
     but tensors and plain values by name.
     """
     where = str(path)
-    if path.is_dir():
-        raise CannotRead("is a folder, not a file", where=where, hint="give the file with the weights")
-    if not path.is_file():
-        known = path.exists()
-        raise CannotRead(
-            "is not a regular file" if known else "no such file", where=where, hint=None if known else "check the path"
-        )
     try:
+        _require_file(path)
         content = _load(path)
-    except CheckpointRejected as error:
+    except (CannotRead, CheckpointRejected) as error:
         error.locate(where)
         raise
     except OSError as error:
@@ -48,6 +42,15 @@ def read_weights(path: Path) -> Mapping[str, Any]:
             f"holds a {type(content).__name__}, not tensors by name", where=where, hint=_SAVE_AGAIN
         )
     return content
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise CannotRead("is a folder, not a file", hint="give the file with the weights")
+    if not path.exists():
+        raise CannotRead("no such file", hint="check the path")
+    if not path.is_file():
+        raise CannotRead("is not a regular file")
 
 
 def _load(path: Path) -> Any:
