@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import os
 import zipfile
@@ -231,8 +232,21 @@ class _Buffer:
         return bytearray, (1 << 40,)
 
 
+class _Doubled:
+    """Unpickling one would make 4 KiB of four bytes, and with 30 more steps 4 TiB."""
+
+    def __init__(self, steps: int = 10) -> None:
+        self._steps = steps
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return codecs.encode, (_Doubled(self._steps - 1), "hex") if self._steps else ("abcd", "ascii")
+
+
 @pytest.mark.parametrize("archive", [True, False])
-@pytest.mark.parametrize(("content", "message"), [(_Command(), "safe loading refuses it"), (_Buffer(), "a bytearray")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(_Command(), "safe loading refuses it"), (_Buffer(), "holds bytes"), (_Doubled(), "holds bytes")],
+)
 def test_nothing_in_a_file_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, message: str, archive: bool
 ) -> None:

@@ -18,8 +18,10 @@ from edgecodec.errors import CannotRead, CheckpointRejected
 # The name of a function or class that safe loading refuses, in PyTorch's message.
 _REFUSED = re.compile(r"GLOBAL (\S+) (?:was not|whose module)")
 _SAVE_AGAIN = "save tensors by their names alone, as torch.save(model.state_dict(), FILE) does"
-# Pickle's names for Python's bytearray, which safe loading may call with a size: it then takes so much memory.
-_BUFFER = re.compile(rb"bytearray\n|\x8c\x09bytearray")
+# Pickle's names for what safe loading may call to make bytes of any number: bytearray with a size, and codecs, some of
+# which double what they are given.
+_BYTES = re.compile(rb"bytearray\n|\x8c\x09bytearray|_codecs\nencode\n|\x8c\x07_codecs")
+_HOLDS_BYTES = "holds bytes, which are no tensor"
 
 
 def read_weights(path: Path) -> Mapping[str, Any]:
@@ -79,15 +81,15 @@ def _load(path: Path) -> Any:
 def _require_bounded(path: Path) -> None:
     """Raise CheckpointRejected for a PyTorch file that could take far more memory than it has bytes."""
     if not zipfile.is_zipfile(path):
-        if _BUFFER.search(path.read_bytes()):
-            raise CheckpointRejected("holds a bytearray, which is no tensor", hint=_SAVE_AGAIN)
+        if _BYTES.search(path.read_bytes()):
+            raise CheckpointRejected(_HOLDS_BYTES, hint=_SAVE_AGAIN)
         return
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise CheckpointRejected("is a compressed archive, which no PyTorch file is", hint=_SAVE_AGAIN)
-            if entry.filename.endswith("data.pkl") and _BUFFER.search(archive.read(entry)):
-                raise CheckpointRejected("holds a bytearray, which is no tensor", hint=_SAVE_AGAIN)
+            if entry.filename.endswith("data.pkl") and _BYTES.search(archive.read(entry)):
+                raise CheckpointRejected(_HOLDS_BYTES, hint=_SAVE_AGAIN)
 
 
 def _not_loaded(error: pickle.UnpicklingError) -> CheckpointRejected:
