@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import os
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -264,6 +265,7 @@ def test_what_is_no_whole_file_of_weights_is_refused(tmp_path: Path, files: Mapp
         ("cut", whole[: len(whole) // 2], "damaged or truncated"),
         ("cut_short", whole[:3], "damaged or truncated"),
         ("cut_pickle", b"\x80\x02}", "damaged or truncated"),
+        ("pickled", pickle.dumps({"net.slice1.0.bias": [0.0]}, 2), "a pickle that torch.save did not write"),
         ("cut_safetensors", b"\x10\0\0\0\0\0\0\0{]", "damaged or truncated"),
     ):
         (tmp_path / name).write_bytes(content)

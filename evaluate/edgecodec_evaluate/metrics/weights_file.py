@@ -75,6 +75,8 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _not_loaded(error) from error
     except Exception as error:  # there is no end to what damaged bytes make these libraries raise
+        if "Invalid magic number" in str(error):
+            raise CheckpointRejected("is a pickle that torch.save did not write", hint=_SAVE_AGAIN) from error
         raise _damaged() from error
 
 
