@@ -104,6 +104,20 @@ def test_labels_keep_clear_of_lines(height: float) -> None:
     assert boxes["above"].y0 > boxes["below"].y0 or height == 0
 
 
+def test_labels_of_a_row_of_points_are_near_their_points() -> None:
+    """Each point is near to the next one, and the first far from the last."""
+    figure = Figure((6, 4), dpi=72, layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlim(0, 60)
+    axes.set_ylim(0, 1)
+    write_labels(figure, {axes: [Label(place, 0.5, str(place), "#000000") for place in range(20)]})
+    figure.draw_without_rendering()
+    found = {text.get_text(): text.get_window_extent() for text in axes.texts if text.get_text()}
+    assert len(found) == 20
+    for name, box in found.items():
+        assert abs((box.x0 + box.x1) / 2 - axes.transData.transform((int(name), 0.5))[0]) < 60, name
+
+
 def path(line: Line2D) -> DrawnPath:
     return line.get_path().transformed(line.get_transform())
 
