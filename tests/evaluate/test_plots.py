@@ -18,6 +18,7 @@ from matplotlib.path import Path as DrawnPath
 from PIL import Image
 
 from edgecodec_evaluate.bd_rate import BdRate
+from edgecodec_evaluate.plots import rate
 from edgecodec_evaluate.plots.arranging import GAP, arrange
 from edgecodec_evaluate.plots.labels import Label, spread, write_labels
 from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
@@ -116,6 +117,20 @@ def test_labels_of_a_row_of_points_are_near_their_points() -> None:
     assert len(found) == 20
     for name, box in found.items():
         assert abs((box.x0 + box.x1) / 2 - axes.transData.transform((int(name), 0.5))[0]) < 60, name
+
+
+@pytest.mark.parametrize(("distances", "shown"), [([0.0], {"0.5", "0", "-0.5"}), ([0.1, 0.4], {"0.1", "0.4"})])
+def test_heights_are_called_by_the_distance_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distances: list[float], shown: set[str]
+) -> None:
+    """None has the name of another one, also above 0, where there are no distances."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(rate, "write_labels", lambda figure, labels: figures.append(figure))
+    points = [replace(POINTS[0], decoder=str(each), lpips=each) for each in distances]
+    write_rate_perception(summary(points), tmp_path / "plot")
+    (axes,) = figures[0].axes
+    names = {text.get_text() for text in axes.get_yticklabels()}
+    assert shown <= names and len(names) == len(axes.get_yticks())
 
 
 def path(line: Line2D) -> DrawnPath:
