@@ -108,6 +108,8 @@ def _beside(original: str) -> str:
 def _check_inputs(inputs: list[str], bundle: Path | None, values: Mapping[str, Sequence[float]]) -> None:
     """Raise InvalidArgument for a bundle, and without one for a picture that takes it and for values of knobs."""
     for each in inputs:
+        if not each:
+            raise InvalidArgument("the name of an input is empty")
         if is_bundle(each):
             raise InvalidArgument("is a bundle, not a picture", where=each, hint=f"-b {each} names the bundle")
         if bundle is None and Path(each).suffix.lower() == SUFFIX:
