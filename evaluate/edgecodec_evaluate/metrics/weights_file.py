@@ -81,7 +81,7 @@ def _load(path: Path) -> Any:
 
 
 def _require_bounded(path: Path) -> None:
-    """Raise CheckpointRejected for a PyTorch file that could take far more memory than it has bytes."""
+    """Raise CheckpointRejected for a PyTorch file in which a few bytes can ask for any amount of memory."""
     if not zipfile.is_zipfile(path):
         if _BYTES.search(path.read_bytes()):
             raise CheckpointRejected(_HOLDS_BYTES, hint=_SAVE_AGAIN)
