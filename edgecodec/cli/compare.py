@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +70,8 @@ def compare(
         page = output if output is not None else _beside(original)
         _check_output(page, [original, *inputs], force=force, json=talk.json)
         limits = size.limits()
-        _check_inputs([original, *inputs], bundle)
+        values = lists(knobs)
+        _check_inputs([original, *inputs], bundle, values)
         with ExitStack() as stack:
             codec = None
             if bundle is not None:
@@ -83,7 +85,7 @@ def compare(
                     original,
                     inputs,
                     codec,
-                    lists(knobs),
+                    values,
                     limits,
                     alpha_channel,
                     say=console.say,
@@ -103,13 +105,19 @@ def _beside(original: str) -> str:
         raise InvalidArgument(f"{original!r} names no picture") from error
 
 
-def _check_inputs(inputs: list[str], bundle: Path | None) -> None:
-    """Raise InvalidArgument for a bundle, and without one for a picture that takes it."""
+def _check_inputs(inputs: list[str], bundle: Path | None, values: Mapping[str, Sequence[float]]) -> None:
+    """Raise InvalidArgument for a bundle, and without one for a picture that takes it and for values of knobs."""
     for each in inputs:
+        if not each:
+            raise InvalidArgument("the name of an input is empty")
         if is_bundle(each):
             raise InvalidArgument("is a bundle, not a picture", where=each, hint=f"-b {each} names the bundle")
         if bundle is None and Path(each).suffix.lower() == SUFFIX:
             raise InvalidArgument("is a coded picture", where=each, hint="-b BUNDLE names the bundle that decodes it")
+    if bundle is None and values:
+        raise InvalidArgument(
+            f"there is no bundle whose decoders have {' and '.join(values)}", hint="-b BUNDLE names one"
+        )
 
 
 def _check_output(page: str, inputs: list[str], *, force: bool, json: bool) -> None:

@@ -159,7 +159,7 @@ class TalkOptions:
     """What is said, and to whom."""
 
     json: Annotated[bool, Option("--json", help="One JSON object per result on standard output.")] = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Say errors alone: no results, notes or progress.")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Only errors on standard error: no notes or progress.")] = False
     verbose: Annotated[
         int,
         Option(

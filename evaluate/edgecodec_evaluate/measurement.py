@@ -55,6 +55,7 @@ _DECIMALS = {
 }
 _WHOLE = ("width", "height", "bytes")
 _OPTIONAL = ("ms_ssim", "detail", "lpips", "dists")
+_MOST = 1e18  # which no number reaches, and of which means can be taken
 COLUMNS = tuple(field.name for field in fields(Measurement))
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -88,11 +89,11 @@ def _is_possible(found: Measurement) -> bool:
     sizes = (found.width, found.height, found.bytes, found.bits_per_pixel)
     others = (found.ms_ssim or 0.0, found.detail or 0.0, found.encode_seconds, found.decode_seconds)
     return (
-        all(0 < each < math.inf for each in sizes)
-        and all(0 <= each < math.inf for each in others)
-        and found.psnr_db >= 0  # infinite for equal pictures
+        all(0 < each < _MOST for each in sizes)
+        and all(0 <= each < _MOST for each in others)
+        and (0 <= found.psnr_db < _MOST or found.psnr_db == math.inf)  # for equal pictures
         and (found.ms_ssim or 0.0) <= 1
-        and all(math.isfinite(each or 0.0) for each in (found.lpips, found.dists))
+        and all(abs(each or 0.0) < _MOST for each in (found.lpips, found.dists))
     )
 
 

@@ -104,10 +104,15 @@ def _samples(knob: Knob) -> tuple[float, ...]:
     first = low if low != 0 else min(max(knob.default, 0.0), high)
     parts = [i / (SAMPLES - 1) for i in range(1, SAMPLES - 1)]
     if first > 0 and high / first >= _DECADES:
-        between = [first ** (1 - part) * high**part for part in parts]
+        between, same = [first ** (1 - part) * high**part for part in parts], 0.0
     else:
-        between = [low * (1 - part) + high * part for part in parts]
-    apart = (value for value in between if not math.isclose(value, knob.default, rel_tol=1e-6))
+        between, same = [low * (1 - part) + high * part for part in parts], 1e-6 * max(abs(low), abs(high))
+    shown = (float(f"{value:.12g}") for value in between)  # 0.1, where sums give 0.09999999999999999
+    apart = (
+        value
+        for value in shown
+        if low < value < high and not math.isclose(value, knob.default, rel_tol=1e-6, abs_tol=same)
+    )
     return tuple(sorted({low, *apart, knob.default, high}))
 
 

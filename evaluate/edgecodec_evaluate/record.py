@@ -40,6 +40,10 @@ class Record:
     def get(self, key: Key) -> Measurement | None:
         return self._found.get(key)
 
+    def has(self, name: str) -> bool:
+        """Whether there are measurements of the format, or scores of the network, that has this name."""
+        return any(name == each.codec or getattr(each, name, None) is not None for each in self._found.values())
+
     def append(self, measurement: Measurement) -> None:
         """One write, so that a line is there, or begins there and has no end. Raises CannotWrite.
 

@@ -215,7 +215,7 @@ def _claim(folder: Path, wanted: Mapping[str, Any], force: bool) -> None:
     if force:
         _remove(folder, (MEASUREMENTS, SUMMARY, CONTACT_SHEET, *_PLOTS))
     elif settings.exists():
-        wanted = joined(read_identity(settings), wanted, folder)
+        wanted = joined(read_identity(settings), wanted, folder, lambda name: Record(folder / MEASUREMENTS).has(name))
     else:
         for name in (MEASUREMENTS, SUMMARY):
             files.refuse_existing(folder / name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,15 +97,21 @@ _OF_SOME = {
 }
 
 
-def joined(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def joined(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path, measured: Callable[[str], bool]
+) -> dict[str, Any]:
     """The identity of a run in `folder` that goes on with formats or weights added, or without some that it has.
+
+    measured: whether there are measurements of the format or network of a name; an interrupt may have come before any.
 
     Raises OutputExists where what it has was measured with something else.
     """
     changed = [what for name, what in _OF_ALL.items() if found.get(name) != wanted[name]]
     there = {name: known if isinstance(known := found.get(name), dict) else {} for name in _OF_SOME}
     for name, what in _OF_SOME.items():
-        others = [each for each, value in wanted[name].items() if there[name].get(each, value) != value]
+        others = [
+            each for each, value in wanted[name].items() if there[name].get(each, value) != value and measured(each)
+        ]
         changed += [what.format(" and ".join(others))] if others else []
     if changed:
         raise OutputExists(

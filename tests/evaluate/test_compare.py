@@ -386,6 +386,19 @@ def test_a_coded_picture_without_a_bundle_is_said_before_any_work(place: Path) -
         comparison(str(place / "photo.png"), [str(place / "photo.edgc")], None, {}, Limits())
 
 
+def test_a_name_that_is_empty_is_said_to_be(place: Path) -> None:
+    outcome = run_command("compare", place / "photo.png", place / "small.jpg", "")
+    assert outcome.status == 2 and "the name of an input is empty" in outcome.talk
+
+
+@pytest.mark.parametrize("options", [("--alpha", "0,1"), ("--knob", "alpha=1")])
+def test_values_of_knobs_without_a_bundle_are_refused(place: Path, options: tuple[str, ...]) -> None:
+    """They would say nothing, and a person may believe in what they asked for."""
+    outcome = run_command("compare", place / "photo.png", place / "small.jpg", *options)
+    assert outcome.status == 2 and "no bundle whose decoders have alpha. hint: -b" in outcome.talk
+    assert not (place / "photo.html").exists()
+
+
 @pytest.mark.parametrize(("name", "taken"), [("page", False), ("page.txt", False), ("page.HTM", True)])
 def test_a_page_is_called_so_that_a_browser_shows_it(place: Path, name: str, taken: bool) -> None:
     outcome = run_command("compare", place / "photo.png", place / "small.jpg", "-o", place / name)

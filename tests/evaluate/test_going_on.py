@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from edgecodec.doctor.report import machine
-from edgecodec.errors import OutputExists
+from edgecodec.errors import CheckpointRejected, OutputExists
 from edgecodec_evaluate import run as runs
 from edgecodec_evaluate.peers import PEERS
 from edgecodec_evaluate.run import evaluation
@@ -166,6 +166,24 @@ def test_another_encoder_and_other_weights_are_refused_and_nothing_is_touched(
     measure(run, ["jpeg"], {"lpips": other}, force=True)
     identity = json.loads((run / "settings.json").read_text())
     assert [*identity["against"]] == ["jpeg"] and identity["against"]["jpeg"]["encoder"] == "libjpeg 99"
+
+
+def test_what_nothing_was_measured_with_is_in_nobodys_way(
+    measure: Measure, tmp_path: Path, weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person sees that weights are wrong, ends the run at once, and gives others."""
+    wrong = tmp_path / "wrong.pth"
+    torch.save({**lpips_state(), "lin0.model.1.weight": torch.full((1, 64, 1, 1), 3e38)}, wrong)
+    run = tmp_path / "run"
+    measure(run)
+    before = rows(run)
+    monkeypatch.setitem(PEERS, "jpeg", replace(PEERS["jpeg"], version=lambda: "libjpeg 99"))
+    with pytest.raises(CheckpointRejected, match="no finite number"):
+        measure(run, ["jpeg"], {"lpips": wrong})
+    monkeypatch.setitem(PEERS, "jpeg", replace(PEERS["jpeg"], version=lambda: "libjpeg 98"))
+    assert rows(run) == before and measure(run, ["jpeg"], {"lpips": weights["lpips"]})[1] == 2 * 4
+    with pytest.raises(OutputExists, match="lpips with other weights"):
+        measure(run, [], {"lpips": wrong})
 
 
 @pytest.mark.parametrize("spoiled", [[], {"against": {"jpeg": 3}, "weights": None}])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import os
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 from edgecodec.errors import CannotRead, CheckpointRejected
@@ -230,8 +233,21 @@ class _Buffer:
         return bytearray, (1 << 40,)
 
 
+class _Doubled:
+    """Unpickling one would make 4 KiB of four bytes, and with 30 more steps 4 TiB."""
+
+    def __init__(self, steps: int = 10) -> None:
+        self._steps = steps
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return codecs.encode, (_Doubled(self._steps - 1), "hex") if self._steps else ("abcd", "ascii")
+
+
 @pytest.mark.parametrize("archive", [True, False])
-@pytest.mark.parametrize(("content", "message"), [(_Command(), "safe loading refuses it"), (_Buffer(), "a bytearray")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(_Command(), "safe loading refuses it"), (_Buffer(), "holds bytes"), (_Doubled(), "holds bytes")],
+)
 def test_nothing_in_a_file_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, message: str, archive: bool
 ) -> None:
@@ -249,6 +265,7 @@ def test_what_is_no_whole_file_of_weights_is_refused(tmp_path: Path, files: Mapp
         ("cut", whole[: len(whole) // 2], "damaged or truncated"),
         ("cut_short", whole[:3], "damaged or truncated"),
         ("cut_pickle", b"\x80\x02}", "damaged or truncated"),
+        ("pickled", pickle.dumps({"net.slice1.0.bias": [0.0]}, 2), "a pickle that torch.save did not write"),
         ("cut_safetensors", b"\x10\0\0\0\0\0\0\0{]", "damaged or truncated"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -261,9 +278,22 @@ def test_what_is_no_whole_file_of_weights_is_refused(tmp_path: Path, files: Mapp
         archive.writestr("archive/data.pkl", b"\0" * 2**20)
     refused("lpips", tmp_path / "bomb", "is a compressed archive")
     refused("lpips", tmp_path / "none", "no such file", CannotRead)
+    refused("lpips", tmp_path / ("x" * 300), "(File name too long|no such file)", CannotRead)
     refused("lpips", tmp_path, "is a folder", CannotRead)
     os.mkfifo(tmp_path / "pipe")
     refused("lpips", tmp_path / "pipe", "is not a regular file", CannotRead)
+
+
+def test_weights_stay_what_they_were_when_their_file_changes(tmp_path: Path, photo: Pixels) -> None:
+    file = tmp_path / "alex.safetensors"
+    save_file({name: entry.clone() for name, entry in lpips_state().items()}, file)
+    network = load_networks({"lpips": file})["lpips"]
+    with file.open("r+b") as stream:
+        start = 8 + int.from_bytes(stream.read(8), "little")
+        stream.seek(start)
+        stream.write(bytes(file.stat().st_size - start))
+    as_loaded = load_networks({"lpips": save_lpips(tmp_path / "alex.pth")})["lpips"]
+    assert distance(network, photo, noisy(photo, 20)) == distance(as_loaded, photo, noisy(photo, 20))
 
 
 def test_weights_are_looked_at_before_any_work(tmp_path: Path, files: Mapping[str, Path]) -> None:

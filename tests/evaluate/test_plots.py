@@ -18,6 +18,7 @@ from matplotlib.path import Path as DrawnPath
 from PIL import Image
 
 from edgecodec_evaluate.bd_rate import BdRate
+from edgecodec_evaluate.plots import rate
 from edgecodec_evaluate.plots.arranging import GAP, arrange
 from edgecodec_evaluate.plots.labels import Label, spread, write_labels
 from edgecodec_evaluate.plots.rate import write_rate_distortion, write_rate_perception
@@ -102,6 +103,34 @@ def test_labels_keep_clear_of_lines(height: float) -> None:
     assert boxes["goes on"].x0 > axes.get_window_extent().x1
     assert all(axes.get_window_extent().containsx(boxes[name].x1) for name in ("above", "below"))
     assert boxes["above"].y0 > boxes["below"].y0 or height == 0
+
+
+def test_labels_of_a_row_of_points_are_near_their_points() -> None:
+    """Each point is near to the next one, and the first far from the last."""
+    figure = Figure((6, 4), dpi=72, layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlim(0, 60)
+    axes.set_ylim(0, 1)
+    write_labels(figure, {axes: [Label(place, 0.5, str(place), "#000000") for place in range(20)]})
+    figure.draw_without_rendering()
+    found = {text.get_text(): text.get_window_extent() for text in axes.texts if text.get_text()}
+    assert len(found) == 20
+    for name, box in found.items():
+        assert abs((box.x0 + box.x1) / 2 - axes.transData.transform((int(name), 0.5))[0]) < 60, name
+
+
+@pytest.mark.parametrize(("distances", "shown"), [([0.0], {"0.5", "0", "-0.5"}), ([0.1, 0.4], {"0.1", "0.4"})])
+def test_heights_are_called_by_the_distance_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distances: list[float], shown: set[str]
+) -> None:
+    """None has the name of another one, also above 0, where there are no distances."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(rate, "write_labels", lambda figure, labels: figures.append(figure))
+    points = [replace(POINTS[0], decoder=str(each), lpips=each) for each in distances]
+    write_rate_perception(summary(points), tmp_path / "plot")
+    (axes,) = figures[0].axes
+    names = {text.get_text() for text in axes.get_yticklabels()}
+    assert shown <= names and len(names) == len(axes.get_yticks())
 
 
 def path(line: Line2D) -> DrawnPath:

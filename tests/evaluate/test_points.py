@@ -82,6 +82,7 @@ def test_a_knob_without_baked_values_is_sampled_from_end_to_end() -> None:
         (1, 5, 2, [1, 2, 3, 4, 5]),
         (3, 3, 3, [3]),
         (0, 1, 0, [0, 0.25, 0.5, 0.75, 1]),
+        (-0.1, 0.3, 0, [-0.1, 0, 0.1, 0.2, 0.3]),
         (1e-4, 1, 1e-3, [1e-4, 1e-3, 1e-2, 1e-1, 1]),  # at equal ratios
         (0, 1e9, 0.1, [0, 0.1, 10**1.5, 1e4, 10**6.5, 1e9]),  # from the default on
         (0, 1e9, 0, [0, 2.5e8, 5e8, 7.5e8, 1e9]),  # nothing says which of these are of use

@@ -89,6 +89,8 @@ def test_a_line_that_is_something_else_is_said(path: Path, line: str) -> None:
         *("96,64,c,,,12,1e999,28,,,,,1,1", "96,64,c,,,12,1.5,nan,,,,,1,1", "96,64,c,,,12,1.5,-inf,,,,,1,1"),
         *("96,64,c,,,12,1.5,28,2,,,,1,1", "96,64,c,,,12,1.5,28,,inf,,,1,1", "96,64,c,,,12,1.5,28,,,,,nan,1"),
         *("96,64,c,,,12,1.5,28,,,nan,,1,1", "96,64,c,,,12,1.5,28,,,,inf,1,1"),
+        # No float is so large, or the sum of two.
+        *("96,64,c,,,1" + 400 * "0" + ",1.5,28,,,,,1,1", "96,64,c,,,12,1.5,1e308,,,,,1,1"),
     ],
 )
 def test_numbers_that_no_picture_has_are_not_taken_for_measurements(numbers: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from safetensors.torch import save_file
 from edgecodec.errors import CannotRead, CheckpointRejected
 from edgecodec_export.checkpoint_files import examine
 from edgecodec_export.checkpoints import read_checkpoint
+from edgecodec_export.checkpoints.foreign import read_foreign
 from edgecodec_export.checkpoints.pickled_arrays import with_tensors
 from support.command_line import run_command
 
@@ -264,6 +266,27 @@ class Call:
 def test_a_buffer_of_any_size_is_refused(form: bool, tmp_path: Path) -> None:
     torch.save({"a": Call(bytearray, (2**40,))}, tmp_path / "x.pt", _use_new_zipfile_serialization=form)
     assert "bytearray" in refusal(tmp_path / "x.pt").message
+
+
+@pytest.mark.usefixtures("no_loading")
+@pytest.mark.parametrize("form", [True, False])
+def test_bytes_that_double_again_and_again_are_refused(form: bool, tmp_path: Path) -> None:
+    doubled: Any = b"ab"
+    for _ in range(40):
+        doubled = Call(codecs.encode, (doubled, "hex"))
+    torch.save({"a": doubled}, tmp_path / "x.pt", _use_new_zipfile_serialization=form)
+    assert (tmp_path / "x.pt").stat().st_size < 4000
+    assert "codec" in refusal(tmp_path / "x.pt").message
+
+
+@pytest.mark.parametrize("form", [True, False])
+def test_numpy_arrays_are_stored_through_a_codec_too(form: bool, tmp_path: Path) -> None:
+    """Nor is a tensor refused whose name is that of a codec."""
+    torch.save({"a": np.arange(3.0)}, tmp_path / "x.pt", _use_new_zipfile_serialization=form)
+    assert b"_codecs" in (tmp_path / "x.pt").read_bytes()
+    assert torch.equal(read_foreign(tmp_path / "x.pt")["a"], torch.arange(3.0).double())
+    torch.save({"hex": torch.ones(1)}, tmp_path / "y.pt", _use_new_zipfile_serialization=form)
+    assert list(read_foreign(tmp_path / "y.pt")) == ["hex"]
 
 
 def test_one_stored_number_is_not_a_matrix(tmp_path: Path) -> None:

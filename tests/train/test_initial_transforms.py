@@ -44,9 +44,10 @@ def test_the_initial_transform_already_carries_photographs(photos: list[Photo]) 
     assert -10 * math.log10(float(error)) > 20  # a random start gives 8
 
 
-def test_blocks_already_carry_photographs_as_a_file_has_them(photos: list[Photo]) -> None:
+@pytest.mark.parametrize("preset", ["compact", "light"])
+def test_a_hyperprior_already_carries_photographs_as_a_file_has_them(preset: str, photos: list[Photo]) -> None:
     torch.manual_seed(0)
-    model = build("hyperprior", "light")
+    model = build("hyperprior", preset)
     assert isinstance(model, Hyperprior)
     model.initialise(random_crops(photos, 128, 32, np.random.default_rng(0)))
     model.eval()

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from edgecodec.errors import CannotRead, CheckpointRejected
 
 # The name of a function or class that safe loading refuses, in PyTorch's message.
 _REFUSED = re.compile(r"GLOBAL (\S+) (?:was not|whose module)")
 _SAVE_AGAIN = "save tensors by their names alone, as torch.save(model.state_dict(), FILE) does"
-# Pickle's names for Python's bytearray, which safe loading may call with a size: it then takes so much memory.
-_BUFFER = re.compile(rb"bytearray\n|\x8c\x09bytearray")
+# Pickle's names for what safe loading may call to make bytes of any number: bytearray with a size, and codecs, some of
+# which double what they are given.
+_BYTES = re.compile(rb"bytearray\n|\x8c\x09bytearray|_codecs\nencode\n|\x8c\x07_codecs")
+_HOLDS_BYTES = "holds bytes, which are no tensor"
 
 
 def read_weights(path: Path) -> Mapping[str, Any]:
@@ -29,16 +31,10 @@ def read_weights(path: Path) -> Mapping[str, Any]:
     but tensors and plain values by name.
     """
     where = str(path)
-    if path.is_dir():
-        raise CannotRead("is a folder, not a file", where=where, hint="give the file with the weights")
-    if not path.is_file():
-        known = path.exists()
-        raise CannotRead(
-            "is not a regular file" if known else "no such file", where=where, hint=None if known else "check the path"
-        )
     try:
+        _require_file(path)
         content = _load(path)
-    except CheckpointRejected as error:
+    except (CannotRead, CheckpointRejected) as error:
         error.locate(where)
         raise
     except OSError as error:
@@ -48,6 +44,15 @@ def read_weights(path: Path) -> Mapping[str, Any]:
             f"holds a {type(content).__name__}, not tensors by name", where=where, hint=_SAVE_AGAIN
         )
     return content
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise CannotRead("is a folder, not a file", hint="give the file with the weights")
+    if not path.exists():
+        raise CannotRead("no such file", hint="check the path")
+    if not path.is_file():
+        raise CannotRead("is not a regular file")
 
 
 def _load(path: Path) -> Any:
@@ -62,7 +67,7 @@ def _load(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about oddities that do not matter if the tensors fit
             if safetensors:
-                return load_file(path)
+                return load(path.read_bytes())  # load_file maps the file, and weights would change with it
             _require_bounded(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except (CheckpointRejected, PermissionError):
@@ -70,21 +75,23 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _not_loaded(error) from error
     except Exception as error:  # there is no end to what damaged bytes make these libraries raise
+        if "Invalid magic number" in str(error):
+            raise CheckpointRejected("is a pickle that torch.save did not write", hint=_SAVE_AGAIN) from error
         raise _damaged() from error
 
 
 def _require_bounded(path: Path) -> None:
-    """Raise CheckpointRejected for a PyTorch file that could take far more memory than it has bytes."""
+    """Raise CheckpointRejected for a PyTorch file in which a few bytes can ask for any amount of memory."""
     if not zipfile.is_zipfile(path):
-        if _BUFFER.search(path.read_bytes()):
-            raise CheckpointRejected("holds a bytearray, which is no tensor", hint=_SAVE_AGAIN)
+        if _BYTES.search(path.read_bytes()):
+            raise CheckpointRejected(_HOLDS_BYTES, hint=_SAVE_AGAIN)
         return
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise CheckpointRejected("is a compressed archive, which no PyTorch file is", hint=_SAVE_AGAIN)
-            if entry.filename.endswith("data.pkl") and _BUFFER.search(archive.read(entry)):
-                raise CheckpointRejected("holds a bytearray, which is no tensor", hint=_SAVE_AGAIN)
+            if entry.filename.endswith("data.pkl") and _BYTES.search(archive.read(entry)):
+                raise CheckpointRejected(_HOLDS_BYTES, hint=_SAVE_AGAIN)
 
 
 def _not_loaded(error: pickle.UnpicklingError) -> CheckpointRejected:

@@ -80,12 +80,17 @@ def _write_inside(axes: Axes, labels: Sequence[Label]) -> None:
 
 
 def _groups(labels: Sequence[Label], places: Points) -> list[list[Label]]:
-    """Labels whose points lie on each other, or nearly, those above first; labels of other points alone."""
+    """Labels whose points lie on each other, or nearly, those above first; labels of other points alone.
+
+    Each point of a group is near to all others, so that a long row of points is none.
+    """
     groups: list[list[int]] = []
     for number, place in enumerate(places):
-        near = [group for group in groups if any(abs(places[each] - place).max() < _TOGETHER for each in group)]
-        groups = [group for group in groups if group not in near]
-        groups.append([each for group in near for each in group] + [number])
+        near = (group for group in groups if all(abs(places[each] - place).max() < _TOGETHER for each in group))
+        if (group := next(near, None)) is not None:
+            group.append(number)
+        else:
+            groups.append([number])
     return [[labels[each] for each in sorted(group, key=lambda each: -places[each, 1])] for group in groups]
 
 

@@ -131,7 +131,7 @@ def _scale_ms_ssim(axes: Axes) -> None:
 def _scale_distance(title: str) -> Callable[[Axes], None]:
     def scale(axes: Axes) -> None:
         """Heights are negative distances; what is written beside them is the distance."""
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{abs(height):.4g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{-height or 0.0:.4g}"))
         axes.set_ylabel(f"{title}, lower is better")
 
     return scale

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import mmap
 import struct
 import zipfile
 import zlib
@@ -15,13 +14,11 @@ import numpy as np
 
 from edgecodec.errors import CheckpointRejected
 from edgecodec_export.checkpoint_files.limits import require_proportion
+from edgecodec_export.checkpoint_files.pickles import require_bounded_pickles
 
 _WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".safetensors", ".npz")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, LookupError, NotImplementedError)
 _NPY_START = 2**16  # bytes; NumPy refuses headers of more than 10,000 characters
-
-# Pickle's name for Python's bytearray, which safe loading may call with a size: it then takes so much memory.
-_BUFFER = b"\nbytearray\n"
 
 
 def archive_kind(path: Path) -> Literal["npz", "pytorch"]:
@@ -42,13 +39,6 @@ def archive_kind(path: Path) -> Literal["npz", "pytorch"]:
         raise CheckpointRejected(f"is a damaged zip archive: {error}", hint="download it again") from error
 
 
-def require_no_buffers(path: Path) -> None:
-    """Raise CheckpointRejected for a PyTorch file in the form before zip archives that calls for a buffer."""
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data.find(_BUFFER) >= 0:
-            raise _buffer()
-
-
 def _kind(archive: zipfile.ZipFile, size: int) -> Literal["npz", "pytorch"]:
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
@@ -64,8 +54,7 @@ def _kind(archive: zipfile.ZipFile, size: int) -> Literal["npz", "pytorch"]:
     for entry in arrays:
         _require_claimed_size(archive, entry)
     for entry in pickles:
-        if _BUFFER in archive.read(entry):
-            raise _buffer()
+        require_bounded_pickles(io.BytesIO(archive.read(entry)))
     return "npz" if arrays else "pytorch"
 
 
@@ -96,7 +85,3 @@ def _something_else(names: list[str]) -> CheckpointRejected:
         f"is a zip archive of something else ({listed or 'nothing'})",
         hint=f"unpack it, and give {' or '.join(inside[:4])}" if inside else "give the file with the weights",
     )
-
-
-def _buffer() -> CheckpointRejected:
-    return CheckpointRejected("holds a bytearray, which could take any amount of memory", hint="save bytes instead")

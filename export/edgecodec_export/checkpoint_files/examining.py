@@ -8,7 +8,8 @@ from typing import Literal
 
 from edgecodec.description import MANIFEST
 from edgecodec.errors import CannotRead, CheckpointRejected, EdgecodecError
-from edgecodec_export.checkpoint_files.archives import archive_kind, require_no_buffers
+from edgecodec_export.checkpoint_files.archives import archive_kind
+from edgecodec_export.checkpoint_files.pickles import require_bounded_pickles
 from edgecodec_export.checkpoint_files.safetensors_size import is_safetensors, require_whole
 from edgecodec_export.checkpoint_files.signatures import START, refuse_known
 
@@ -57,7 +58,8 @@ def _kind(path: Path) -> Kind:
     if start.startswith(_ARCHIVE):
         return archive_kind(path)
     if start.startswith(_PICKLE):
-        require_no_buffers(path)
+        with path.open("rb") as stream:
+            require_bounded_pickles(stream)
         return "pytorch"
     refuse_known(start, path.suffix)
     if _TENSORFLOW.search(path.name):

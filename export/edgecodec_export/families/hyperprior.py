@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from edgecodec_export.families.scale_hyperprior import ScaleHyperprior
 from edgecodec_export.layers.block_transform import BlockAnalysis, BlockSynthesis, write_block_transform
 from edgecodec_export.layers.convolutions import bias_of, down5, up5
 from edgecodec_export.layers.densities import FactorizedDensity
+from edgecodec_export.layers.initial_transform import layers_of, principal_blocks, set_filters
 from edgecodec_export.layers.normalisation import GDN
 from edgecodec_export.layers.precision import EndsInFloat32
 
+WEAK_NORM = 0.1  # of the initial transform: gamma over that of a GDN as it is drawn
 LATENT_GAIN = 3.0  # of the initial transform: near the gain at which a rounding step of 1 suits 0.2 to 0.3 bits a pixel
 
 
@@ -105,9 +108,11 @@ class Hyperprior(ScaleHyperprior):
         return self._half(0) if self.predicts_means else self.hyper_synthesis
 
     def initialise(self, photographs: Tensor) -> None:
-        """Start transforms of blocks as a transform codec."""
+        """Start as a transform codec."""
         if isinstance(self.analysis, BlockAnalysis) and isinstance(self.synthesis, BlockSynthesis):
             write_block_transform(self.analysis, self.synthesis, photographs, LATENT_GAIN)
+        else:
+            _write_transform(self.analysis, self.synthesis, photographs)
 
     def _half(self, half: int) -> nn.Sequential:
         """The hyper-synthesis with only one half of its last convolution's outputs."""
@@ -132,6 +137,24 @@ def _synthesis(m: int, n: int) -> nn.Sequential:
         *(up5(n, n), GDN(n, inverse=True)),
         up5(n, 3),
     )
+
+
+@torch.no_grad()
+def _write_transform(analysis: nn.Sequential, synthesis: nn.Sequential, photographs: Tensor) -> None:
+    """Principal components of 2x2 blocks, of 2x2 of those and so on, between normalisations that hardly act."""
+    downs, ups = layers_of(nn.Conv2d, analysis), layers_of(nn.ConvTranspose2d, synthesis)
+    features = photographs - 0.5
+    for down, up in zip(downs, reversed(ups), strict=True):
+        basis = principal_blocks(features, down.out_channels)
+        features = nn.functional.conv2d(features, basis, stride=2)
+        gain = LATENT_GAIN if down is downs[-1] else 1.0
+        set_filters(down, gain * basis)
+        set_filters(up, basis / gain)
+        if down is downs[0]:
+            bias_of(down)[: len(basis)] = -0.5 * basis.sum((1, 2, 3))
+            bias_of(up).fill_(0.5)
+    for norm in (*layers_of(GDN, analysis), *layers_of(GDN, synthesis)):
+        norm.gamma.mul_(WEAK_NORM**0.5)
 
 
 class _OutputSlice(nn.Conv2d):

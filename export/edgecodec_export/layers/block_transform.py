@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecodec_export.layers.convolutions import bias_of
-from edgecodec_export.layers.initial_transform import SPARE, at_centre, layers_of, principal_blocks, zero_output
+from edgecodec_export.layers.initial_transform import at_centre, layers_of, principal_blocks, set_filters, zero_output
 from edgecodec_export.layers.precision import EndsInFloat32
 from edgecodec_export.layers.residual import ResidualUnit
 
@@ -67,24 +67,13 @@ def write_block_transform(
     coefficients = nn.functional.conv2d(centred, of_blocks, stride=BLOCK)
     of_four = principal_blocks(coefficients, to_latent.out_channels)
 
-    _write(blocks, of_blocks)
+    set_filters(blocks, of_blocks)
     bias_of(blocks).copy_(-0.5 * of_blocks.sum((1, 2, 3)))
-    _write(to_latent, latent_gain * of_four)
+    set_filters(to_latent, latent_gain * of_four)
     # A pixel shuffle takes its channels in the order in which a filter's weights lie.
-    _write(from_latent, at_centre(of_four.flatten(1).T / latent_gain))
-    _write(to_blocks, at_centre(of_blocks.flatten(1).T))
+    set_filters(from_latent, at_centre(of_four.flatten(1).T / latent_gain))
+    set_filters(to_blocks, at_centre(of_blocks.flatten(1).T))
     bias_of(to_blocks).fill_(0.5)
-
-
-def _write(convolution: nn.Conv2d, filters: Tensor) -> None:
-    """Give the convolution filters of fewer taps, and small random ones where there are fewer filters than outputs."""
-    weight = convolution.weight
-    nn.init.normal_(weight, std=SPARE / weight[0].numel() ** 0.5)
-    weight[: len(filters)] = 0
-    first = (weight.shape[2] - filters.shape[2] + 1) // 2  # a 2x2 block begins at the centre of a filter of odd size
-    taps = slice(first, first + filters.shape[2])
-    weight[: len(filters), : filters.shape[1], taps, taps] = filters
-    bias_of(convolution).zero_()
 
 
 def _units(channels: int, count: int) -> Iterable[ResidualUnit]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from edgecodec_export.layers.convolutions import bias_of
+from edgecodec_export.layers.convolutions import Convolution, bias_of
 
 INVERSE_TANH = 1.2  # slope of the line that is nearest to it on photographs
 SPARE = 0.1  # relative size of weights that start random
@@ -43,6 +43,21 @@ def zero_output(convolution: nn.Conv2d) -> None:
 def at_centre(matrix: Tensor) -> Tensor:
     """An (outputs, inputs) matrix as filters of size 1."""
     return matrix[:, :, None, None]
+
+
+def set_filters(convolution: Convolution, filters: Tensor) -> None:
+    """Give a convolution filters of fewer taps, and small random ones where there are fewer filters than channels.
+
+    filters: (outputs, inputs, taps, taps), or (inputs, outputs, ...) of a transposed convolution. The taps of blocks of
+    2x2 begin at the centre, where a convolution of stride 2 has the first pixel of its block. The bias becomes 0.
+    """
+    weight = convolution.weight
+    nn.init.normal_(weight, std=SPARE / weight[0].numel() ** 0.5)
+    weight[: len(filters)] = 0
+    first = (weight.shape[2] - filters.shape[2] + 1) // 2
+    taps = slice(first, first + filters.shape[2])
+    weight[: len(filters), : filters.shape[1], taps, taps] = filters
+    bias_of(convolution).zero_()
 
 
 def set_pairs(weight: Tensor, filters: Tensor, *, paired_input: bool = True, paired_output: bool = True) -> None:
