@@ -6,7 +6,7 @@ A disk takes some milliseconds to say that it holds a file, in which the process
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from edgecodec import files
@@ -28,8 +28,9 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._thread.shutdown()
+            self._wait_for_file()
         finally:  # a signal may have ended the waiting, and a file must not be left half-written
+            self._wait_for_file()
             self._thread.shutdown()
 
     def take(self, item: Item, made: Made | Exception, *, at_once: bool = False) -> None:
@@ -43,9 +44,15 @@ class Writer:
 
     def wait(self) -> None:
         """Until everything taken is written and told. Raises what `tell` raised."""
+        self._wait_for_file()
         last, self._last = self._last, None
         if last is not None:
             last.result()
+
+    def _wait_for_file(self) -> None:
+        """On the outcome and not on the thread, which Python takes for ended once a signal has ended a wait for it."""
+        if self._last is not None:
+            wait([self._last])
 
     def _write(self, item: Item, made: Made | Exception) -> None:
         try:

@@ -338,7 +338,7 @@ def test_no_other_program_is_started_for_a_picture(start: bytes, monkeypatch: py
     ("name", "contents", "message", "hint"),
     [
         ("a.png", b"", "is empty", "written"),
-        ("a.png", b"not a picture", "not a picture that Pillow can open", "PNG, JPEG, WebP, TIFF, BMP, PPM, GIF, AVIF"),
+        ("a.png", b"not a picture", "not a picture that Pillow can open", "PNG, JPEG, WebP, TIFF, BMP, PPM, GIF"),
         ("a.edgc", b"not a picture", "neither a picture nor a coded one", "edgecodec inspect"),
         ("a.png", b"\xec\xdc" + bytes(30), "is a coded picture", "edgecodec decode"),
         ("a", b"%PDF-1.7", "is PDF", "convert it"),

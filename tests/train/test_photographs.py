@@ -220,7 +220,7 @@ def test_a_broken_picture_that_is_held_out_is_left_out(pictures: Path) -> None:
     for name in ("003.png", "011.png", "015.png"):
         (pictures / name).write_bytes(b"")
     with pytest.raises(
-        CannotRead, match=r"no picture that is held out can be used: 4 not readable \(.*003\.png: is not"
+        CannotRead, match=r"no picture that is held out can be used: 4 not readable \(.*003\.png: is empty"
     ):
         open_photographs(pictures, held_out=4)
 
