@@ -25,6 +25,10 @@ from edgecodec.errors import EdgecodecError, EngineFailed, InternalError, OutOfM
 #: Pictures, for each process, that may be done before an earlier one is.
 AHEAD = 16
 
+#: After which a process is ended that does not end by itself. A disk may take many seconds to say that it holds a file,
+#: and what has not been said yet would be left half-written.
+LAST_RESORT_SECONDS = 60.0
+
 _OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP} if sys.platform != "win32" else {signal.SIGINT}
 
 
@@ -134,7 +138,7 @@ def _end(workers: Sequence[_Worker]) -> None:
         if worker.number is not None:
             worker.process.terminate()
     for worker in workers:
-        worker.process.join(CLEANUP_SECONDS)
+        worker.process.join(LAST_RESORT_SECONDS)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()

@@ -96,6 +96,23 @@ def test_a_signal_ends_all_of_them(tmp_path: Path, number: signal.Signals) -> No
         edgecodec.inspect(file)
 
 
+def test_a_slow_disk_is_waited_for_after_a_signal(tmp_path: Path) -> None:
+    """Longer than signals that follow at once are ignored: nothing half-written is left."""
+    seconds = CLEANUP_SECONDS + 1
+    slow = f"import os, time\nfsync = os.fsync\nos.fsync = lambda file: (time.sleep({seconds}), fsync(file))\n"
+    (tmp_path / "sitecustomize.py").write_text(slow)
+    environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join((str(tmp_path), ENVIRONMENT.get("PYTHONPATH", "")))}
+    coded = tmp_path / "coded"
+    command = [sys.executable, "-m", "edgecodec", "encode", *PHOTOS, *STUB, "-o", f"{coded}/", "--jobs", "2"]
+    with subprocess.Popen(list(map(str, command)), env=environment) as process:
+        while not coded.is_dir() or not list(coded.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert {file.suffix for file in coded.iterdir()} == {".edgc"}
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists the children of a process")
 def test_a_signal_ends_pictures_that_take_for_ever(tmp_path: Path, coded: bytes) -> None:
     bundle = Path(shutil.copytree(TINY, tmp_path / "endless.bundle"))
