@@ -43,12 +43,29 @@ def unwinding_on(*names: str) -> Iterator[None]:
     for each in taken:
         signal.signal(each, unwind)
     try:
-        yield
+        with _silent_where_dropped():
+            yield
     finally:
         for each, before in taken.items():
             # After the first signal cleanup is running: ignore further ones.
             signal.signal(each, signal.SIG_IGN if _came else before)
         end_if_told()
+
+
+@contextmanager
+def _silent_where_dropped() -> Iterator[None]:
+    """Python writes a traceback when it drops an exception. Of one that a signal raised there is nothing to tell."""
+    before = sys.unraisablehook
+
+    def tell(dropped: sys.UnraisableHookArgs) -> None:
+        if not (_came and issubclass(dropped.exc_type, SystemExit)):
+            before(dropped)
+
+    sys.unraisablehook = tell
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

@@ -499,18 +499,28 @@ def test_ended_by_a_signal_it_leaves_no_rubbish(tmp_path: Path, coded: bytes) ->
 
 
 def test_a_signal_that_a_destructor_swallows_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does Python write a traceback of it, as it does of other exceptions there."""
+
     class Swallowing:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError
+
+    told: list[type[BaseException]] = []
     monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.0)
-    monkeypatch.setattr(sys, "unraisablehook", lambda what: None)
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.append(dropped.exc_type))
+    hook = sys.unraisablehook
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(SystemExit) as ended, signals.unwinding_on("SIGTERM"):
             Swallowing()
+            Failing()
             signal.raise_signal(signal.SIGTERM)
         assert ended.value.code == 128 + signal.SIGTERM
+        assert told == [ValueError] and sys.unraisablehook is hook
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
