@@ -19,6 +19,9 @@ _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | N
 
 _came: list[tuple[int, float]] = []  # signals and when, since the command began
 
+#: Held by a thread in what must not end half-done: the main thread, which a signal may unwind at any step, waits for it.
+unbroken = threading.Lock()
+
 
 @contextmanager
 def unwinding_on(*names: str) -> Iterator[None]:
@@ -116,7 +119,8 @@ def end_if_told() -> None:
 def leaving_threads_behind() -> Iterator[None]:
     """Exit at once, after all cleanup inside, where a signal came and a thread takes no notice of it.
 
-    A call of native code that cannot be ended runs in such a thread, and the interpreter would wait for it.
+    A call of native code that cannot be ended runs in such a thread, and the interpreter would wait for it. Only a
+    thread that holds `unbroken` is waited for.
     """
     try:
         yield
@@ -124,4 +128,5 @@ def leaving_threads_behind() -> Iterator[None]:
         if _came and any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
             for stream in (sys.stdout, sys.stderr):
                 abandon(stream)
-            os._exit(128 + _came[0][0])
+            with unbroken:
+                os._exit(128 + _came[0][0])

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from edgecodec import files
+from edgecodec.cli.signals import unbroken
 
 if TYPE_CHECKING:
     from edgecodec.cli.work import Done, Item, Made
@@ -58,7 +59,8 @@ class Writer:
         try:
             if isinstance(made, Exception):
                 raise made
-            files.write(item.job.output, made.data, force=item.force)
+            with unbroken:
+                files.write(item.job.output, made.data, force=item.force)
             outcome: Done | Exception = made.done
         except Exception as error:
             outcome = error

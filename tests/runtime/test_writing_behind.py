@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Event
@@ -14,6 +17,7 @@ from edgecodec import files
 from edgecodec.cli.batch import Job
 from edgecodec.cli.work import Item
 from edgecodec.cli.writing import Writer
+from support.paths import ENVIRONMENT, PHOTOS, TINY
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timer that signals")
 
@@ -54,3 +58,39 @@ def test_a_signal_does_not_end_the_waiting_for_a_file(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert ended.is_set()
+
+
+#: A signal while the thread starts, after which nobody else knows that it runs.
+_FORGETFUL = """
+import os, signal, threading, time
+
+fsync, start = os.fsync, threading.Thread.start
+
+def slow(file):
+    time.sleep(0.5)
+    fsync(file)
+
+def interrupted(self):
+    start(self)
+    if self.name.startswith("edgecodec-writing"):
+        while not any(name.endswith(".part") for name in os.listdir(os.environ["CODED"])):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+os.fsync, threading.Thread.start = slow, interrupted
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_nothing_is_left_by_a_signal_while_the_writing_begins(processes: int, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_FORGETFUL)
+    coded = tmp_path / "coded"
+    coded.mkdir()
+    path = os.pathsep.join((str(tmp_path), ENVIRONMENT.get("PYTHONPATH", "")))
+    command = [sys.executable, "-m", "edgecodec", "encode", *PHOTOS, "-b", TINY, "--engine", "stub", "-o", f"{coded}/"]
+    command += ["--jobs", str(processes)]
+    environment = ENVIRONMENT | {"PYTHONPATH": path, "CODED": str(coded)}
+    ended = subprocess.run(list(map(str, command)), env=environment, capture_output=True, timeout=60)
+    assert ended.returncode == (143 if processes == 1 else 1), ended.stderr
+    assert {each.suffix for each in coded.iterdir()} == {".edgc"}
