@@ -19,7 +19,7 @@ _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | N
 
 _came: list[tuple[int, float]] = []  # signals and when, since the command began
 
-#: Held by a thread in what must not end half-done: the main thread, which a signal may unwind at any step, waits for it.
+#: Held by a thread in what must not end half-done: the main thread waits for it, at whichever step a signal unwinds it.
 unbroken = threading.Lock()
 
 
