@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from edgecodec import files, picture
+from edgecodec import picture
 from edgecodec.picture import Picture, Pixels
 from edgecodec_evaluate.measuring import Measuring
 from edgecodec_evaluate.metrics.channels import in_colour
@@ -19,21 +16,12 @@ from edgecodec_evaluate.metrics.psnr import psnr
 from edgecodec_evaluate.peers.peer import encode_near
 from edgecodec_evaluate.points import EncoderPoint, Values, label
 from edgecodec_evaluate.settings import Settings
+from edgecodec_evaluate.sheet import Cell, draw, write
 
 MOST_PICTURES, MOST_DECODERS = 4, 5
 SIDE = 160  # pixels of a picture that are shown, in each direction
 ZOOM = 2  # so that single pixels can be seen
 _STEP = 16  # pixels between the places that are considered
-_GAP, _ROW_GAP, _MARGIN = 10, 20, 14
-_NAME_SIZE, _NUMBER_SIZE, _LINE, _LEAST_WIDTH = 18, 16, 23, 200
-_WHITE, _INK, _QUIET = (255, 255, 255), (34, 34, 34), (95, 95, 95)
-
-
-@dataclass(frozen=True)
-class _Cell:
-    name: str
-    numbers: str
-    pixels: Pixels
 
 
 def write_contact_sheet(
@@ -47,15 +35,13 @@ def write_contact_sheet(
     for name, source in pictures[:MOST_PICTURES]:
         original = picture.read(source, settings.limits, settings.alpha_channel).without_metadata()
         rows.append(list(_cells(name, original, measuring, point)))
-    content = io.BytesIO()
-    _draw(rows).save(content, "PNG", optimize=True)
-    files.write(path, content.getbuffer(), force=True)
+    write(path, draw([rows], zoom=ZOOM))
 
 
-def _cells(name: str, original: Picture, measuring: Measuring, point: EncoderPoint) -> Iterator[_Cell]:
+def _cells(name: str, original: Picture, measuring: Measuring, point: EncoderPoint) -> Iterator[Cell]:
     pixels = in_colour(original.pixels)
     place = _liveliest(pixels)
-    yield _Cell("original", name, pixels[place])
+    yield Cell("original", name, pixels[place])
     encoded = measuring.encode(original, point)
     for knobs in _some(point.decoders):
         rebuilt = measuring.decode(encoded, point, knobs).pixels
@@ -66,9 +52,9 @@ def _cells(name: str, original: Picture, measuring: Measuring, point: EncoderPoi
         yield _cell(peer.title, len(data), pixels, peer.decode(data), place)
 
 
-def _cell(name: str, size: int, original: Pixels, rebuilt: Pixels, place: tuple[slice, slice]) -> _Cell:
+def _cell(name: str, size: int, original: Pixels, rebuilt: Pixels, place: tuple[slice, slice]) -> Cell:
     rate = 8 * size / (original.shape[0] * original.shape[1])
-    return _Cell(name, f"{rate:.3f} bpp, {psnr(original, rebuilt):.2f} dB", rebuilt[place])
+    return Cell(name, f"{rate:.3f} bpp, {psnr(original, rebuilt):.2f} dB", rebuilt[place])
 
 
 def _some(decoders: Sequence[Values]) -> list[Values]:
@@ -96,24 +82,3 @@ def _liveliest(pixels: Pixels) -> tuple[slice, slice]:
     row, column = np.unravel_index(int(sums.argmax()), sums.shape)
     top, left = int(tops[row]), int(lefts[column])
     return slice(top, top + height), slice(left, left + width)
-
-
-def _draw(rows: Sequence[Sequence[_Cell]]) -> Image.Image:
-    """Rows are as high as their pictures, columns as wide as any of theirs."""
-    columns = max(map(len, rows))
-    cell_width = max(ZOOM * max(cell.pixels.shape[1] for row in rows for cell in row), _LEAST_WIDTH)
-    heights = [2 * _LINE + ZOOM * row[0].pixels.shape[0] for row in rows]
-    width = 2 * _MARGIN + columns * cell_width + (columns - 1) * _GAP
-    sheet = Image.new("RGB", (width, 2 * _MARGIN + sum(heights) + _ROW_GAP * (len(rows) - 1)), _WHITE)
-    pen = ImageDraw.Draw(sheet)
-    name_font, number_font = ImageFont.load_default(_NAME_SIZE), ImageFont.load_default(_NUMBER_SIZE)
-    top = _MARGIN
-    for row, height in zip(rows, heights, strict=True):
-        for i, cell in enumerate(row):
-            left = _MARGIN + i * (cell_width + _GAP)
-            pen.text((left, top), cell.name, _INK, name_font)
-            pen.text((left, top + _LINE - 1), cell.numbers, _QUIET, number_font)
-            zoomed = np.repeat(np.repeat(cell.pixels, ZOOM, 0), ZOOM, 1)
-            sheet.paste(Image.fromarray(zoomed), (left, top + 2 * _LINE))
-        top += height + _ROW_GAP
-    return sheet

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from edgecodec_evaluate.peers import PEERS
+from edgecodec_evaluate.sheet import WEBP_QUALITY
 from scripts.models.record import Point, Record, height
-from scripts.models.sheets import HEIGHT, QUALITY, SHEETS, WIDTH
+from scripts.models.sheets import HEIGHT, SHEETS, WIDTH
 from scripts.models.shipped import Home, Model, Said
 from scripts.models.tables import percent, span, table, thousands
 
@@ -105,7 +106,7 @@ def _reading(records: Mapping[str, Record | None]) -> Iterator[str]:
         " file is nearest in size to the model's. Rates and PSNR are those of the whole picture. Of an encoder with"
         " several points the lowest rate, the default and the highest are shown, and of more than three decoders the"
         " first, the middle one and the last. A format that has no file so small shows its smallest. The sheets"
-        f" themselves are WebP of quality {QUALITY}."
+        f" themselves are WebP of quality {WEBP_QUALITY}."
     )
     yield ""
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from edgecodec import picture
 from edgecodec.codec import Codec
@@ -19,36 +14,20 @@ from edgecodec_evaluate.metrics.psnr import psnr
 from edgecodec_evaluate.peers import peers_named
 from edgecodec_evaluate.peers.peer import encode_near
 from edgecodec_evaluate.points import EncoderPoint, Values, label
+from edgecodec_evaluate.sheet import Cell, draw, write
 
 #: Sheets of a model: of so many pictures, the first by name.
 SHEETS = 6
 #: What is shown of a picture, in its middle and in its own pixels.
 WIDTH, HEIGHT = 192, 144
-#: Of WebP. Its own error is well below that of the pictures that are shown.
-QUALITY = 90
 COLUMNS = 4
-_GAP, _ROW_GAP, _BLOCK_GAP = 8, 12, 30
-_NAME_SIZE, _NUMBER_SIZE, _NAME_LINE, _NUMBER_LINE = 18, 15, 21, 22  # legible where a phone shows a sheet at half size
-_LINES = _NAME_LINE + _NUMBER_LINE
-_WHITE, _INK, _QUIET = (255, 255, 255), (34, 34, 34), (95, 95, 95)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """pixels: of the part that is shown."""
-
-    name: str
-    numbers: str
-    pixels: Pixels
 
 
 def write_sheet(file: Path, codec: Codec, chosen: Sequence[EncoderPoint], source: Path, against: Sequence[str]) -> None:
     """The picture at the chosen points of the encoder. Raises what coding raises."""
     blocks = list(_blocks(codec, chosen, source, against))
-    content = io.BytesIO()
-    drawn([rows_of(block) for block in blocks]).save(content, "WEBP", quality=QUALITY, method=6, use_sharp_yuv=True)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content.getbuffer())
+    write(file, draw([rows_of(block) for block in blocks]))
 
 
 def some(decoders: Sequence[Values]) -> list[Values]:
@@ -94,25 +73,3 @@ def rows_of(block: tuple[list[Cell], list[Cell]]) -> list[list[Cell]]:
     """The model's cells and those of other formats are rows of their own, unless one row has room for all."""
     own, peers = block
     return [own + peers] if len(own) + len(peers) <= COLUMNS else [own, peers]
-
-
-def drawn(blocks: Sequence[Sequence[Sequence[Cell]]]) -> Image.Image:
-    """The sheet, as wide as its longest row. Blocks, which have rows of cells, stand further apart than rows."""
-    columns = max(len(row) for rows in blocks for row in rows)
-    tops: list[int] = []
-    bottom = 0
-    for rows in blocks:
-        bottom += _BLOCK_GAP if tops else 0
-        for i, row in enumerate(rows):
-            tops.append(bottom + (_ROW_GAP if i else 0))
-            bottom = tops[-1] + _LINES + row[0].pixels.shape[0]
-    sheet = Image.new("RGB", (columns * (WIDTH + _GAP) - _GAP, bottom), _WHITE)
-    pen = ImageDraw.Draw(sheet)
-    name_font, number_font = ImageFont.load_default(_NAME_SIZE), ImageFont.load_default(_NUMBER_SIZE)
-    for row, top in zip((row for rows in blocks for row in rows), tops, strict=True):
-        for i, cell in enumerate(row):
-            left = i * (WIDTH + _GAP)
-            pen.text((left, top), cell.name, _INK, name_font)
-            pen.text((left, top + _NAME_LINE), cell.numbers, _QUIET, number_font)
-            sheet.paste(Image.fromarray(np.ascontiguousarray(cell.pixels)), (left, top + _LINES))
-    return sheet

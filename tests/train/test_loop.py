@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from edgecodec.errors import InvalidArgument
+from edgecodec_evaluate.sheet import Cell
 from edgecodec_export.checkpoints import read_checkpoint
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train import loop
@@ -26,7 +27,6 @@ from edgecodec_train.loop import train
 from edgecodec_train.recipe_content import parse_recipe
 from edgecodec_train.run_folder import Position, RunFolder, read_rows
 from edgecodec_train.schedule import Schedule
-from edgecodec_train.sheet import SheetRow
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
 from edgecodec_train.stopping import Stopping
 from support.tiny_codecs import tiny_codec
@@ -78,7 +78,7 @@ class TwoLosses(Stage):
     def validate(self, averaged: Any) -> Validated:
         self.log.append("validate")
         pixels = np.zeros((8, 8, 3), np.uint8)
-        return Validated({"bias": float(averaged.analysis[-1].bias[0].detach())}, [SheetRow([("a", pixels)])])
+        return Validated({"bias": float(averaged.analysis[-1].bias[0].detach())}, [[Cell("a", "", pixels)]])
 
 
 RECIPE: dict[str, Any] = {

@@ -21,12 +21,13 @@ import torch
 
 from edgecodec import files
 from edgecodec.errors import CannotRead, CannotWrite, InvalidArgument, OutputExists
+from edgecodec_evaluate import sheet
+from edgecodec_evaluate.sheet import Cell
 from edgecodec_export.checkpoints import Checkpoint, read_checkpoint, save_checkpoint
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.curves import write_curve
 from edgecodec_train.recipe import Recipe
 from edgecodec_train.recipe_content import as_content, parse_recipe
-from edgecodec_train.sheet import SheetRow, write_sheet
 
 RECIPE = "recipe.json"
 STATE = "state.pt"
@@ -173,13 +174,13 @@ class RunFolder:
         self._write(file, _csv(rows).encode())
         write_curve(rows, stem, f"{self.name}: {stem.name}")
 
-    def add_sheet(self, position: Position, rows: Sequence[SheetRow]) -> Path | None:
+    def add_sheet(self, position: Position, rows: Sequence[Sequence[Cell]]) -> Path | None:
         """Write the pictures of a validation."""
         if not rows:
             return None
         _make_folder(self.path / SHEETS)
         file = self.path / SHEETS / f"{self.recipe.stages[position.stage].name}-{position.step:07d}.webp"
-        write_sheet(file, rows)
+        sheet.write(file, sheet.draw([rows]))
         return file
 
     def _write(self, file: Path, content: bytes | memoryview) -> None:

@@ -11,6 +11,8 @@ import torch
 from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
 
+from edgecodec_evaluate.points import label
+from edgecodec_evaluate.sheet import Cell
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.batches import Batch, Batches
 from edgecodec_train.data.crops import as_bytes
@@ -19,7 +21,6 @@ from edgecodec_train.device import Device
 from edgecodec_train.losses.grid import GRID_WINDOW, grid_energy
 from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
 from edgecodec_train.recipe import Validation
-from edgecodec_train.sheet import SheetRow
 from edgecodec_train.stages.stage import Validated
 
 SHEET_SIDE = 256  # pixels of a picture on a sheet
@@ -42,11 +43,11 @@ def validate(model: LearnedCodec, batches: Batches, settings: Validation, device
     """
     model.eval()
     scores: dict[str, float] = {}
-    columns: list[list[tuple[str, Photo]]] = []
+    columns: list[list[Cell]] = []
     for knobs in settings.knobs:
         gathered: dict[str, list[float]] = defaultdict(list)
         masked = [[0.0, 0.0], [0.0, 0.0]]
-        column: list[tuple[str, Photo]] = []
+        column: list[Cell] = []
         for batch in batches.validation(model):
             moved = batch.to(device)
             picture, bits = _coded(model, moved, knobs)
@@ -55,13 +56,14 @@ def validate(model: LearnedCodec, batches: Batches, settings: Validation, device
                 gathered[name].append(score)
             _add_masked(masked, picture, moved)
             if len(column) < settings.sheet:
-                column.append((f"{here['bits_per_pixel']:.3f} bpp, {here['psnr_db']:.2f} dB", _middle(picture)))
+                numbers = f"{here['bits_per_pixel']:.3f} bpp, {here['psnr_db']:.2f} dB"
+                column.append(Cell(label(knobs), numbers, _middle(picture)))
         suffix = "".join(f"_{name}_{value:g}" for name, value in knobs.items())
         scores |= {f"{name}{suffix}": _mean(name, values) for name, values in gathered.items()}
         scores |= _masked_scores(masked, suffix)
-        columns.append([(f"{_label(knobs)}{caption}", photo) for caption, photo in column])
-    originals = [("original", _middle(batch.image)) for batch in batches.validation(model)][: settings.sheet]
-    return Validated(scores, [SheetRow(row) for row in zip(originals, *columns, strict=True)])
+        columns.append(column)
+    originals = [Cell("original", "", _middle(batch.image)) for batch in batches.validation(model)][: settings.sheet]
+    return Validated(scores, list(zip(originals, *columns, strict=True)))
 
 
 def _coded(model: LearnedCodec, batch: Batch, knobs: Mapping[str, float]) -> tuple[Tensor, float]:
@@ -113,10 +115,6 @@ def _masked_scores(sums: list[list[float]], suffix: str) -> dict[str, float]:
 
 def _decibels(error: float) -> float:
     return -10 * math.log10(max(error, 1e-10))
-
-
-def _label(knobs: Mapping[str, float]) -> str:
-    return "".join(f"{name} {value:g}, " for name, value in knobs.items())
 
 
 def _middle(picture: Tensor) -> Photo:

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from edgecodec_evaluate.sheet import Cell
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.schedule import Schedule
-from edgecodec_train.sheet import SheetRow
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Validated:
     """scores: columns of the curve. sheet: rows of pictures to look at."""
 
     scores: Mapping[str, float]
-    sheet: Sequence[SheetRow] = ()
+    sheet: Sequence[Sequence[Cell]] = ()
 
 
 class Stage(ABC):
