@@ -93,9 +93,11 @@ def evaluate(
                     progress.part(run.done, run.total, "measurement")
                     for name, path in run.pictures.items():
                         with tally.attempt(Job(str(path), str(output))):
+                            before = run.done
                             for note in run.measure(name, lambda measured: _tell(console, progress, measured)):
                                 console.say(f"{name}: {note}")
-                            console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
+                            if run.done > before:
+                                console.say(f"{name}: measured, {run.done} of {run.total} measurements done")
             except SystemExit:  # by a signal
                 without = " without --force" if force else ""
                 console.say(

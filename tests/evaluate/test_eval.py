@@ -320,6 +320,7 @@ def test_the_table_has_a_line_for_every_point(folder: Path, whole: Path, tmp_pat
     )
     text = outcome.output.decode()
     assert outcome.status == 0 and "going on from 32 of 32 measurements" in outcome.talk
+    assert ": measured, " not in outcome.talk, "by an earlier run"
     assert "hific tiny alpha=0.5" in text and "JPEG quality=95" in text
     assert "MS-SSIM is of 1 of 2 pictures" in text and "none, because the curve has one rate, and 4 are needed" in text
 
