@@ -45,11 +45,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """Adam. gradient_norm: gradients are brought down to this norm, where it is not 0."""
+    """Adam.
+
+    gradient_norm: gradients are brought down to this norm, where it is not 0.
+    tether: how strongly weights are drawn back to those of the stage's start, see `tethered_adam`. A decoder that
+        strays far from another one cannot be mixed with it any more.
+    """
 
     learning_rate: NotNegative
     betas: tuple[float, ...] = (0.9, 0.999)
     gradient_norm: NotNegative = 0.0
+    tether: NotNegative = 0.0
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:

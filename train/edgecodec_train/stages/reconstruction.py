@@ -36,6 +36,7 @@ from edgecodec_train.schedule import Schedule
 from edgecodec_train.stages.settling import densities, settle_medians, settle_norms
 from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
 from edgecodec_train.stages.start import StageContext, start
+from edgecodec_train.tethered_adam import TetheredAdam
 from edgecodec_train.validation import validate
 
 QUANTILE_RATE = 1e-3  # learning rate of the quantiles of densities
@@ -209,5 +210,10 @@ def adam(groups: list[list[nn.Parameter]], settings: Optimiser, scales: list[flo
     """Adam over groups of parameters, each with the learning rate of the settings times its scale."""
     rates = [settings.learning_rate * scale for scale in scales]
     betas = settings.betas[0], settings.betas[1]
-    optimiser = torch.optim.Adam([{"params": each} for each in groups], lr=settings.learning_rate, betas=betas)
+    parameters = [{"params": each} for each in groups]
+    optimiser = (
+        TetheredAdam(parameters, lr=settings.learning_rate, betas=betas, tether=settings.tether)
+        if settings.tether
+        else torch.optim.Adam(parameters, lr=settings.learning_rate, betas=betas)
+    )
     return Scheduled(optimiser, rates, settings.schedule)
