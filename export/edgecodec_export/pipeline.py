@@ -32,7 +32,7 @@ from edgecodec_export.bundle.golden import write_golden
 from edgecodec_export.bundle.index import write_index
 from edgecodec_export.bundle.manifest import write_manifest
 from edgecodec_export.bundle.output_folder import appearing_whole, refuse_existing, refuse_inputs_inside
-from edgecodec_export.calibration import Picture, crop
+from edgecodec_export.calibration import Picture, crop, to_tensor
 from edgecodec_export.entropy.freeze import freeze_entropy
 from edgecodec_export.fused.writing import fuse_bundle
 from edgecodec_export.graphs.export_graphs import export_graphs
@@ -45,13 +45,15 @@ from edgecodec_export.report import ExportReport, ReportedModel
 from edgecodec_export.text import Progress
 from edgecodec_export.triton.repository import write_repository
 
+JUDGED_SIDE = 256  # pixels of a photograph by which decoders are judged
 GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment, so that padding is covered
 
 
 def export_bundle(options: ExportOptions, progress: Progress = lambda line: None) -> ExportReport:
     """Export checkpoints as a bundle.
 
-    progress: receives a `Step` before each, and lines about rounded knobs and parts of a file that are left out.
+    progress: receives a `Step` before each, and lines about rounded knobs, parts of a file that are left out and
+        decoders that cannot be mixed.
 
     Raises InvalidArgument, OutputExists, CannotRead, CannotWrite, CheckpointRejected, VerificationFailed; for
     entropy_from, ModelMismatch and what opening a bundle raises. A repository that cannot be written leaves the bundle.
@@ -166,6 +168,8 @@ class _Exporting:
             leave_out=self.leave_out,
             ending=ending,
         )
+        for line in baking.doubts(to_tensor(crop(pictures.measuring[0], JUDGED_SIDE, JUDGED_SIDE))):
+            self._say(source, line)
         pixels = sum(picture.shape[0] * picture.shape[1] for picture in pictures.measuring)
         rate = frozen.cost.integer_bits / pixels if self.several else 0.0
         self.models.append(exported_model(source, baking, frozen, graphs, entropy=entropy, rate=rate))

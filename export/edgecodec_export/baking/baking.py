@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from torch import Tensor
+
 from edgecodec.description import Knobs
 from edgecodec.errors import InvalidArgument
 from edgecodec_export.baking.knob import Range
@@ -53,6 +55,13 @@ class Baking:
 
     def notes(self) -> list[str]:
         """Lines for people about values that could not be baked as asked."""
+        return []
+
+    def doubts(self, image: Tensor) -> list[str]:
+        """Lines for people about decoders that do not what they were baked for, judged by a photograph.
+
+        image: (1, 3, H, W) in [0, 1], with sides that the model takes.
+        """
         return []
 
     def encoder_knobs(self) -> list[Knobs]:

@@ -8,6 +8,7 @@ only then does every baked decoder read the same files.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # families import their bakings, not the other way round
 
 ALPHA = Knob("alpha", "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.")
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
+#: By how much a mixture may be worse than both of its decoders, in dB. Those of one training lie above the worse one.
+LEAST_CONNECTED = -1.0
 
 
 class Interpolation(Baking):
@@ -47,6 +50,26 @@ class Interpolation(Baking):
             )
         elif "alpha" in asked:
             raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
+
+    @torch.no_grad()
+    def doubts(self, image: Tensor) -> list[str]:
+        """Of every mixture that is worse than both of its decoders, as where one of them was trained for too long."""
+        between = [alpha for alpha in self.alphas if 0 < alpha < 1] if self.mse is not None else []
+        if not between:
+            return []
+        latents = self.model.decoder_input(image, {}).latents
+
+        def decibels(alpha: float) -> float:
+            picture = self.baked_decoder({"alpha": alpha}).module(*latents)
+            return -10 * math.log10(max(float((picture.clamp(0, 1) - image).square().mean()), 1e-10))
+
+        worse = min(decibels(0.0), decibels(1.0))
+        return [
+            f"alpha {alpha:g} is {-difference:.1f} dB worse than both decoders on a photograph: their weights lie too "
+            "far apart to be mixed; leave it out with --alpha, or keep the second one near the first (tether)"
+            for alpha in between
+            if (difference := decibels(alpha) - worse) < LEAST_CONNECTED
+        ]
 
     def decoder_knobs(self) -> list[Knobs]:
         return [{}] if self.mse is None else [{"alpha": alpha} for alpha in self.alphas]
