@@ -19,7 +19,11 @@ _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | N
 
 _came: list[tuple[int, float]] = []  # signals and when, since the command began
 
-#: Held by a thread in what must not end half-done: the main thread waits for it, at whichever step a signal unwinds it.
+#: After which a process ends that waits for what must not end half-done. A disk may take many seconds to say that it
+#: holds a file, and what has not been said yet would be left half-written.
+LAST_RESORT_SECONDS = 60.0
+
+#: Held by a thread while it does what must not end half-done. The main thread takes it before it exits.
 unbroken = threading.Lock()
 
 
@@ -120,7 +124,7 @@ def leaving_threads_behind() -> Iterator[None]:
     """Exit at once, after all cleanup inside, where a signal came and a thread takes no notice of it.
 
     A call of native code that cannot be ended runs in such a thread, and the interpreter would wait for it. Only a
-    thread that holds `unbroken` is waited for.
+    thread that holds `unbroken` is waited for, and not for ever.
     """
     try:
         yield
@@ -128,5 +132,5 @@ def leaving_threads_behind() -> Iterator[None]:
         if _came and any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
             for stream in (sys.stdout, sys.stderr):
                 abandon(stream)
-            with unbroken:
-                os._exit(128 + _came[0][0])
+            unbroken.acquire(timeout=LAST_RESORT_SECONDS)
+            os._exit(128 + _came[0][0])

@@ -15,6 +15,7 @@ from edgecodec.cli.batch import Job, Tally
 from edgecodec.cli.console import Console
 from edgecodec.cli.results import report, say_skipped
 from edgecodec.cli.shared_options import BatchOptions, WriteOptions
+from edgecodec.cli.signals import unbroken
 from edgecodec.cli.writing import Writer
 from edgecodec.errors import OutputExists
 from edgecodec.files import STANDARD_STREAM
@@ -138,7 +139,9 @@ def carry_out(
                         say_skipped(console, job)
                 if isinstance(begun, Item):
                     progress.advance(read=begun.size(), written=outcome.written if isinstance(outcome, Done) else 0)
-    except SystemExit:  # by a signal, and all outputs are complete or not there by now
+    except SystemExit:  # by a signal
+        with unbroken:  # all outputs are complete or not there now
+            pass
         tally.done += sum(_has_appeared(each) for each in ready[tally.told :])
         tally.say_interrupted(_how_to_go_on(jobs, batch, write))
         raise

@@ -17,17 +17,13 @@ from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 
-from edgecodec.cli.signals import CLEANUP_SECONDS, leaving_threads_behind, unwinding_on
+from edgecodec.cli.signals import CLEANUP_SECONDS, LAST_RESORT_SECONDS, leaving_threads_behind, unwinding_on
 from edgecodec.cli.work import Done, Item, Work
 from edgecodec.cli.writing import Writer
 from edgecodec.errors import EdgecodecError, EngineFailed, InternalError, OutOfMemory, typed
 
 #: Pictures, for each process, that may be done before an earlier one is.
 AHEAD = 16
-
-#: After which a process is ended that does not end by itself. A disk may take many seconds to say that it holds a file,
-#: and what has not been said yet would be left half-written.
-LAST_RESORT_SECONDS = 60.0
 
 _OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP} if sys.platform != "win32" else {signal.SIGINT}
 

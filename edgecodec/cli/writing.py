@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """Writes one output at a time, and gives each outcome, in order, to `tell`. Leaving it waits for the last one."""
+    """Writes one output at a time, and gives each outcome, in order, to `tell`. Leaving it waits for the last one,
+    unless a signal comes while it begins; then who ends the process waits, by `unbroken`."""
 
     def __init__(self, tell: Callable[[Done | Exception], None]) -> None:
         self._tell = tell

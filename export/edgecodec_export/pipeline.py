@@ -45,7 +45,7 @@ from edgecodec_export.report import ExportReport, ReportedModel
 from edgecodec_export.text import Progress
 from edgecodec_export.triton.repository import write_repository
 
-JUDGED_SIDE = 256  # pixels of a photograph by which decoders are judged
+JUDGED, JUDGED_SIDE = 4, 256  # photographs by which decoders are judged, and pixels of each
 GOLDEN_SIZE = (133, 203)  # pixels, height and width; multiples of no alignment, so that padding is covered
 
 
@@ -124,6 +124,7 @@ def write_bundle(
         fused=fused_graphs,
         closeness=adding.closeness,
         left_out=tuple(line for each in models for line in each.exported.left_out),
+        doubts=tuple(exporting.doubts),
     )
 
 
@@ -131,7 +132,7 @@ def write_bundle(
 class _Exporting:
     """Exports models to `folder`, one after the other. several: whether there is more than one.
 
-    photographs: by model id, the picture that may become the golden one.
+    photographs: by model id, the picture that may become the golden one. doubts: as the report has them.
     """
 
     folder: Path
@@ -142,6 +143,7 @@ class _Exporting:
     progress: Progress
     models: list[ExportedModel] = field(default_factory=list)
     photographs: dict[str, Picture] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
 
     def add(self, load: Callable[[], Original]) -> None:
         """The networks of the original are released on return."""
@@ -158,6 +160,12 @@ class _Exporting:
         ending = f"-{number}" if self.several else ""
         entropy = f"entropy{ending}.bin"
         (self.folder / entropy).write_bytes(frozen.data)
+        doubts = baking.doubts(
+            [to_tensor(crop(each, JUDGED_SIDE, JUDGED_SIDE)) for each in pictures.measuring[:JUDGED]]
+        )
+        for line in doubts:
+            self._say(source, line)
+        self.doubts += [f"{source.name()}: {line}" if self.several else line for line in doubts]
         graphs = export_graphs(
             self.folder,
             baking,
@@ -168,8 +176,6 @@ class _Exporting:
             leave_out=self.leave_out,
             ending=ending,
         )
-        for line in baking.doubts(to_tensor(crop(pictures.measuring[0], JUDGED_SIDE, JUDGED_SIDE))):
-            self._say(source, line)
         pixels = sum(picture.shape[0] * picture.shape[1] for picture in pictures.measuring)
         rate = frozen.cost.integer_bits / pixels if self.several else 0.0
         self.models.append(exported_model(source, baking, frozen, graphs, entropy=entropy, rate=rate))

@@ -39,7 +39,7 @@ class ExportReport:
     models: in the order of their rates, so that the number of one is its quality. errors: largest absolute
     difference from PyTorch, by graph file. size: bytes of the whole folder. kept_entropy: whether the entropy model
     is that of an earlier export. fused: graphs in the folder FUSED. closeness, left_out: as `ExportedGraphs` has
-    them. triton: models in the repository.
+    them. triton: models in the repository. doubts: of decoders that do not do what they were baked for.
     """
 
     path: Path
@@ -52,6 +52,7 @@ class ExportReport:
     closeness: Mapping[str, Closeness] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     triton: tuple[TritonModel, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def summary(report: ExportReport) -> list[str]:
@@ -71,7 +72,7 @@ def summary(report: ExportReport) -> list[str]:
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
-    lines += [f"warning: {line}" for line in report.left_out]
+    lines += [f"warning: {line}" for line in (*report.left_out, *report.doubts)]
     return lines + _warnings(cost, report.kept_entropy)
 
 

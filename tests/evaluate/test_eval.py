@@ -325,6 +325,16 @@ def test_the_table_has_a_line_for_every_point(folder: Path, whole: Path, tmp_pat
     assert "MS-SSIM is of 1 of 2 pictures" in text and "none, because the curve has one rate, and 4 are needed" in text
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_picture_that_is_measured_now_is_told(folder: Path, whole: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(whole, tmp_path / "run"))
+    lines = (output / "measurements.csv").read_text().splitlines(keepends=True)
+    (output / "measurements.csv").write_text("".join(lines[:-2]))
+    outcome = run_command("eval", TINY, folder, "-o", output, "--engine", "onnxruntime", "-j", 1, "--against", "jpeg")
+    told = [line for line in outcome.talk.splitlines() if ": measured, " in line]
+    assert told == ["small.png: measured, 32 of 32 measurements done"]
+
+
 def test_progress_counts_what_was_there_before(folder: Path, whole: Path, tmp_path: Path) -> None:
     output = Path(shutil.copytree(whole, tmp_path / "run"))
     lines = (output / "measurements.csv").read_text().splitlines(keepends=True)

@@ -17,6 +17,7 @@ from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import save_checkpoint
 from edgecodec_export.families import Hyperprior, hyperprior
 from edgecodec_export.options import ExportOptions
+from edgecodec_export.report import summary
 from support.paths import LARGER_PHOTO
 
 PRESET = hyperprior.Preset(16, 24)
@@ -61,14 +62,14 @@ def test_a_mixture_that_is_worse_than_both_is_named(model: Hyperprior, photograp
     latents = model.encode(photograph)
     assert torch.allclose(model.decode(*latents), other.decode(*latents), atol=1e-4), "the same pictures"
     baking = Interpolation(model, {"alpha": (0.0, 0.5, 1.0)}, other)
-    (line,) = baking.doubts(photograph)
+    (line,) = baking.doubts([photograph])
     assert line.startswith("alpha 0.5 is ") and "worse than both decoders" in line and "--alpha" in line
 
 
 def test_decoders_that_mix_well_are_no_matter(model: Hyperprior, photograph: Tensor) -> None:
-    assert Interpolation(model, {"alpha": (0.0, 0.25, 0.5, 1.0)}, nearby(model)).doubts(photograph) == []
-    assert Interpolation(model, {"alpha": (0.0, 1.0)}, with_signs_turned(model)).doubts(photograph) == []
-    assert Interpolation(model).doubts(photograph) == []
+    assert Interpolation(model, {"alpha": (0.0, 0.25, 0.5, 1.0)}, nearby(model)).doubts([photograph]) == []
+    assert Interpolation(model, {"alpha": (0.0, 1.0)}, with_signs_turned(model)).doubts([photograph]) == []
+    assert Interpolation(model).doubts([photograph]) == []
 
 
 def test_an_export_says_so(model: Hyperprior, tmp_path: Path) -> None:
@@ -80,5 +81,7 @@ def test_an_export_says_so(model: Hyperprior, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(Hyperprior.PRESETS, "tiny", PRESET)
         options = ExportOptions(files[:1], tmp_path / "bundle", mse_checkpoints=files[1:], precision=("fp32",))
-        export_bundle(options, lines.append)
-    assert [line for line in lines if line.startswith("alpha 0.5 is ")]
+        report = export_bundle(options, lines.append)
+    (line,) = report.doubts
+    assert line.startswith("alpha 0.5 is ") and line in lines
+    assert f"warning: {line}" in summary(report)

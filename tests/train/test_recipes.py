@@ -102,6 +102,7 @@ def test_the_tunable_codec_of_one_rate_is_a_change_of_the_recipe() -> None:
         (["stages.realism.average_decay=1.5"], "stages.realism.average_decay", "is 1.5, not 0 to 1"),
         (["stages.realism.optimiser.learning_rate=-1"], "optimiser.learning_rate", "is -1, not 0 or more"),
         (["stages.realism.optimiser.learning_rate=inf"], "optimiser.learning_rate", "is inf"),
+        (["stages.realism.optimiser.tether=-1"], "optimiser.tether", "is -1, not 0 or more"),
         (["stages.realism.optimiser.gradient_norm=-1"], "optimiser.gradient_norm", "is -1, not 0 or more"),
         (["stages.realism.optimiser.betas=[0.9]"], "stages.realism.optimiser", "betas are [0.9], not two"),
         (["stages.realism.optimiser.betas=[0.9, 1.0]"], "stages.realism.optimiser", "betas are [0.9, 1.0], not two"),

@@ -157,6 +157,7 @@ def test_ms_ssim_needs_its_crops(data: Path) -> None:
         ("tunable-compact", "stages.realism.adversarial.discriminator={kind='shared', optimiser={learning_rate=1}}",
          "the discriminator shared needs a knob of rates"),
         ("tunable-compact", "stages.realism.adversarial.discriminator.options.widths=3", "widths is 3"),
+        ("tunable-compact", "stages.realism.adversarial.discriminator.optimiser.tether=1", "nothing to stay near"),
         ("tunable-compact", "stages.realism.perceptual.kind=foo", "unknown perceptual loss 'foo'"),
         ("hific-compact", "stages.realism.perceptual.substitute=foo", "'foo' is no substitute"),
         ("hific-compact", "stages.realism.perceptual.weights=/nowhere", "/nowhere: no such file"),

@@ -48,8 +48,8 @@ class Optimiser:
     """Adam.
 
     gradient_norm: gradients are brought down to this norm, where it is not 0.
-    tether: how strongly weights are drawn back to those of the stage's start, see `tethered_adam`. A decoder that
-        strays far from another one cannot be mixed with it any more.
+    tether: how strongly weights are drawn back to those of the stage's start, see `tethered_adam`; fresh ones to what
+        they began as. A decoder that strays far from another one cannot be mixed with it any more.
     """
 
     learning_rate: NotNegative

@@ -175,6 +175,11 @@ def _check_perceptual(asked: Perceptual, crop: int) -> None:
 def _check_adversarial(recipe: Recipe, stage: StageSettings, asked: AdversarialSettings) -> None:
     build_adversarial_loss(asked.loss)
     settings, levels = asked.discriminator, 1
+    if settings.optimiser.tether:
+        raise InvalidArgument(
+            "a discriminator starts from random weights, which are nothing to stay near",
+            where=f"stage {stage.name}: adversarial.discriminator.optimiser.tether",
+        )
     if settings.levels_of:
         draw = stage.knobs.get(settings.levels_of)
         if draw is None or not draw.among:

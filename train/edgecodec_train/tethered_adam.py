@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-
-START = "start"  # of a parameter's state
 
 
 class TetheredAdam(torch.optim.Adam):
@@ -15,29 +12,23 @@ class TetheredAdam(torch.optim.Adam):
 
     That is the penalty L2-SP of Li, Grandvalet and Davoine 2018 (Explicit Inductive Bias for Transfer Learning with
     Convolutional Networks, equation 2), decoupled from Adam's moments as weight decay is in Loshchilov and Hutter 2019
-    (Decoupled Weight Decay Regularization). What a loss gains from still moves; what it is indifferent to, where
-    weights wander in the noise of gradients, does not.
+    (Decoupled Weight Decay Regularization). Where the loss is indifferent, exp(-tether * sum of the learning rates) is
+    left of a stray.
 
-    The start is what the weights are before the first step. It is part of the optimiser's state, so that a run which is
-    resumed has the same.
+    The start is what the weights are when the optimiser is made. It is no part of its state.
     """
 
     def __init__(self, groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float], tether: float) -> None:
         super().__init__(groups, lr=lr, betas=betas)
         self._tether = tether
+        self._starts = [[each.detach().clone() for each in group["params"]] for group in self.param_groups]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step. Parameters without a gradient stay as they are."""
-        moving = [(group, [each for each in group["params"] if each.grad is not None]) for group in self.param_groups]
-        starts = [[self._start(each) for each in parameters] for _, parameters in moving]
         super().step(closure)
-        for (group, parameters), before in zip(moving, starts, strict=True):
-            for parameter, start in zip(parameters, before, strict=True):
-                self.state[parameter][START] = start  # only now, because Adam fills a state that is empty
-            if parameters:
+        for group, starts in zip(self.param_groups, self._starts, strict=True):
+            moved = [pair for pair in zip(group["params"], starts, strict=True) if pair[0].grad is not None]
+            if moved:
+                parameters, before = map(list, zip(*moved, strict=True))
                 torch._foreach_lerp_(parameters, before, min(1.0, group["lr"] * self._tether))
-
-    def _start(self, parameter: Tensor) -> Tensor:
-        known = self.state[parameter].get(START) if parameter in self.state else None
-        return parameter.detach().clone() if known is None else known

@@ -57,10 +57,10 @@ class Baking:
         """Lines for people about values that could not be baked as asked."""
         return []
 
-    def doubts(self, image: Tensor) -> list[str]:
-        """Lines for people about decoders that do not what they were baked for, judged by a photograph.
+    def doubts(self, images: Sequence[Tensor]) -> list[str]:
+        """Lines for people about decoders that do not do what they were baked for, judged by photographs.
 
-        image: (1, 3, H, W) in [0, 1], with sides that the model takes.
+        images: each (1, 3, H, W) in [0, 1], with sides that the model takes.
         """
         return []
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # families import their bakings, not the other way round
 
 ALPHA = Knob("alpha", "alpha 0 is the decoder trained for fidelity, alpha 1 the one trained for realism.")
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0)
-#: By how much a mixture may be worse than both of its decoders, in dB. Those of one training lie above the worse one.
+#: A mixture is named that is further than this, in dB, below the worse one of its decoders.
 LEAST_CONNECTED = -1.0
 
 
@@ -52,23 +52,25 @@ class Interpolation(Baking):
             raise InvalidArgument("alpha needs two decoders", hint="give the second checkpoint with --ckpt-mse")
 
     @torch.no_grad()
-    def doubts(self, image: Tensor) -> list[str]:
-        """Of every mixture that is worse than both of its decoders, as where one of them was trained for too long."""
+    def doubts(self, images: Sequence[Tensor]) -> list[str]:
+        """Of every mixture that is worse than both of its decoders, as where their weights lie far apart."""
         between = [alpha for alpha in self.alphas if 0 < alpha < 1] if self.mse is not None else []
         if not between:
             return []
-        latents = self.model.decoder_input(image, {}).latents
+        latents = [self.model.decoder_input(image, {}).latents for image in images]
 
         def decibels(alpha: float) -> float:
-            picture = self.baked_decoder({"alpha": alpha}).module(*latents)
-            return -10 * math.log10(max(float((picture.clamp(0, 1) - image).square().mean()), 1e-10))
+            decoder = self.baked_decoder({"alpha": alpha}).module
+            pictures = [decoder(*each).clamp(0, 1) for each in latents]
+            errors = [float((one - other).square().mean()) for one, other in zip(pictures, images, strict=True)]
+            return -10 * math.log10(max(sum(errors) / len(errors), 1e-10))
 
         worse = min(decibels(0.0), decibels(1.0))
         return [
-            f"alpha {alpha:g} is {-difference:.1f} dB worse than both decoders on a photograph: their weights lie too "
-            "far apart to be mixed; leave it out with --alpha, or keep the second one near the first (tether)"
+            f"alpha {alpha:g} is {-difference:.1f} dB worse than both decoders on photographs: their weights lie too far "
+            "apart to be mixed; leave it out with --alpha, or train the realistic one nearer to the other"
             for alpha in between
-            if (difference := decibels(alpha) - worse) < LEAST_CONNECTED
+            if not (difference := decibels(alpha) - worse) >= LEAST_CONNECTED  # nor is it where that is no number
         ]
 
     def decoder_knobs(self) -> list[Knobs]:
