@@ -160,9 +160,8 @@ class _Exporting:
         ending = f"-{number}" if self.several else ""
         entropy = f"entropy{ending}.bin"
         (self.folder / entropy).write_bytes(frozen.data)
-        doubts = baking.doubts(
-            [to_tensor(crop(each, JUDGED_SIDE, JUDGED_SIDE)) for each in pictures.measuring[:JUDGED]]
-        )
+        judged = [to_tensor(crop(each, JUDGED_SIDE, JUDGED_SIDE)) for each in pictures.measuring[:JUDGED]]
+        doubts = baking.doubts(judged)
         for line in doubts:
             self._say(source, line)
         self.doubts += [f"{source.name()}: {line}" if self.several else line for line in doubts]

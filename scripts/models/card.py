@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgecodec.errors import InvalidArgument
 from edgecodec_train.recipe_content import as_content, parse_recipe
 from edgecodec_train.recipe_files import known_recipes, read_recipe
 from edgecodec_train.run_folder import read_rows
@@ -183,13 +184,21 @@ def _followed(name: str, followed: Sequence[tuple[str, int, Mapping[str, Any]]])
             followed[0][2],
         )
     for number, (stage, step, content) in enumerate(followed):
-        changed = changes(before, content)
+        changed = changes(_completed(before), _completed(content))
         said = "; ".join(f"{each.name} {_value(each.after)} in place of {_value(each.before)}" for each in changed)
         if number == 0:
             yield f"{link}, with {said}" if changed else link
         elif changed:
             yield f"from step {step:,} of {stage} on: {said}"
         before = content
+
+
+def _completed(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the defaults of settings that recipes did not have yet; as it is where a setting is no longer known."""
+    try:
+        return as_content(parse_recipe(content, ""))
+    except InvalidArgument:
+        return content
 
 
 BUILT_IN_PATH = "train/edgecodec_train/recipes"

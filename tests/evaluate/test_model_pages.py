@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -241,7 +242,9 @@ def test_notes_of_a_run_say_its_recipe_and_what_was_changed(tmp_path: Path) -> N
 
     main = next(model.main for model in models(CHECKPOINTS))
     model = Model("small", main, None)
-    history = [["rate-distortion", 0, content], ["rate-distortion", 60, longer]]
+    older = copy.deepcopy(content)
+    del older["stages"][0]["optimiser"]["tether"]  # as before there was such a setting
+    history = [["rate-distortion", 0, older], ["rate-distortion", 60, longer]]
     notes = {"recipe": "hific-compact", "recipes": json.dumps(history), "steps": "99", "hours": "0.38", "torch": "2.13"}
     said = {main: replace(said_by(main), notes=notes)}
     lines = card(template(model), model, said, None, Home()).splitlines()

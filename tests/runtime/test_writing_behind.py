@@ -64,17 +64,17 @@ def test_a_signal_does_not_end_the_waiting_for_a_file(
 _FORGETFUL = """
 import os, signal, threading, time
 
-fsync, start = os.fsync, threading.Thread.start
+fsync, start, begun = os.fsync, threading.Thread.start, threading.Event()
 
 def slow(file):
+    begun.set()
     time.sleep(0.5)
     fsync(file)
 
 def interrupted(self):
     start(self)
     if self.name.startswith("edgecodec-writing"):
-        while not any(name.endswith(".part") for name in os.listdir(os.environ["CODED"])):
-            time.sleep(0.01)
+        begun.wait(30)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
 
@@ -90,7 +90,7 @@ def test_nothing_is_left_by_a_signal_while_the_writing_begins(processes: int, tm
     path = os.pathsep.join((str(tmp_path), ENVIRONMENT.get("PYTHONPATH", "")))
     command = [sys.executable, "-m", "edgecodec", "encode", *PHOTOS, "-b", TINY, "--engine", "stub", "-o", f"{coded}/"]
     command += ["--jobs", str(processes)]
-    environment = ENVIRONMENT | {"PYTHONPATH": path, "CODED": str(coded)}
+    environment = ENVIRONMENT | {"PYTHONPATH": path}
     ended = subprocess.run(list(map(str, command)), env=environment, capture_output=True, timeout=60)
     assert ended.returncode == (143 if processes == 1 else 1), ended.stderr
     assert {each.suffix for each in coded.iterdir()} == {".edgc"}

@@ -96,5 +96,5 @@ def test_a_recipe_gets_it_for_every_group_at_its_rate() -> None:
     for (parameter,) in groups:
         parameter.grad = torch.zeros(1)
     made.step()
-    assert [float(parameter) for (parameter,) in groups] == pytest.approx([1 - RATE * TETHER, 1 - 2 * RATE * TETHER])
+    assert [parameter.item() for (parameter,) in groups] == pytest.approx([1 - RATE * TETHER, 1 - 2 * RATE * TETHER])
     assert not isinstance(adam(groups, Optimiser(RATE), [1.0, 1.0]).optimiser, TetheredAdam)

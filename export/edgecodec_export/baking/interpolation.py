@@ -67,8 +67,8 @@ class Interpolation(Baking):
 
         worse = min(decibels(0.0), decibels(1.0))
         return [
-            f"alpha {alpha:g} is {-difference:.1f} dB worse than both decoders on photographs: their weights lie too far "
-            "apart to be mixed; leave it out with --alpha, or train the realistic one nearer to the other"
+            f"alpha {alpha:g} is {-difference:.1f} dB worse than both decoders on photographs: their weights lie "
+            "too far apart to be mixed; leave it out with --alpha, or train the realistic one nearer to the other"
             for alpha in between
             if not (difference := decibels(alpha) - worse) >= LEAST_CONNECTED  # nor is it where that is no number
         ]
