@@ -269,6 +269,7 @@ def test_the_first_of_several_signals_is_the_status(monkeypatch: pytest.MonkeyPa
     statuses: list[int] = []
     monkeypatch.setattr(os, "_exit", statuses.append)
     monkeypatch.setattr(signals, "abandon", lambda stream: None)
+    monkeypatch.setattr(signals, "unbroken", threading.Lock())  # which is kept, as the process has ended
     monkeypatch.setattr(signals, "_came", [(signal.SIGTERM, 0.0), (signal.SIGINT, 1.0)])
     over = threading.Event()
     worker = threading.Thread(target=over.wait)
