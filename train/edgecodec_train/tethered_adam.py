@@ -11,7 +11,7 @@ class TetheredAdam(torch.optim.Adam):
     """After each step every weight goes the share `tether` * learning rate of its way back to its start.
 
     That is the penalty L2-SP of Li, Grandvalet and Davoine 2018 (Explicit Inductive Bias for Transfer Learning with
-    Convolutional Networks, equation 2), decoupled from Adam's moments as weight decay is in Loshchilov and Hutter 2019
+    Convolutional Networks), decoupled from Adam's moments as weight decay is in Loshchilov and Hutter 2019
     (Decoupled Weight Decay Regularization). Where the loss is indifferent, exp(-tether * sum of the learning rates) is
     left of a stray.
 
