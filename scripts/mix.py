@@ -22,10 +22,15 @@ def mix(before: Path, after: Path, share: float, output: Path) -> None:
     """Raises InvalidArgument for a share or checkpoints that do not fit, OutputExists for an output that is there, and
     what reading and saving checkpoints raise."""
     if not 0 <= share <= 1:
-        raise InvalidArgument(f"a share of {share:g} is not between 0 and 1")
+        raise InvalidArgument(f"a share of {share:g} is not between 0 and 1", hint="0.5 is the mean of both")
     first, second = read_checkpoint(before), read_checkpoint(after)
-    if first.family != second.family or not first.tensors.keys() <= second.tensors.keys():
-        raise InvalidArgument("has weights that the other one lacks, so was not its start", where=str(before))
+    shapes = {name: weights.shape for name, weights in second.tensors.items()}
+    if any(shapes.get(name) != weights.shape for name, weights in first.tensors.items()):
+        raise InvalidArgument(
+            f"has weights that {after} lacks or has in another shape, so was not its start",
+            where=str(before),
+            hint="give two stages of one run, the earlier one first",
+        )
     mixed = {
         name: torch.lerp(first.tensors.get(name, weights), weights, share) if weights.is_floating_point() else weights
         for name, weights in second.tensors.items()

@@ -12,6 +12,7 @@ import torch
 
 from edgecodec.errors import InvalidArgument, OutputExists
 from edgecodec_export.checkpoints import read_checkpoint, save_checkpoint
+from edgecodec_export.families.hyperprior import Hyperprior, Preset
 from support.paths import ROOT
 from support.tiny_codecs import tiny_codec
 
@@ -51,8 +52,12 @@ def test_each_weight_is_between_those_of_the_two(share: float, tmp_path: Path) -
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     crdr = saved(tmp_path / "crdr.safetensors", "crdr", "one")
     hific, output = saved(tmp_path / "hific.safetensors", "hific", "two"), tmp_path / "mixed.safetensors"
-    with pytest.raises(InvalidArgument, match="was not its start"):
-        mix(hific, crdr, 0.5, output)
+    reshaped = tmp_path / "reshaped.safetensors"
+    save_checkpoint(reshaped, Hyperprior(Preset(6, 12)), "hyperprior", "tiny", {})
+    other_shapes = saved(tmp_path / "hyperprior.safetensors", "hyperprior", "three")
+    for start, trained in ((hific, crdr), (other_shapes, reshaped)):
+        with pytest.raises(InvalidArgument, match="was not its start"):
+            mix(start, trained, 0.5, output)
     for share in (-0.1, 1.1, float("nan")):
         with pytest.raises(InvalidArgument, match="not between 0 and 1"):
             mix(crdr, crdr, share, output)
