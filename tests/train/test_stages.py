@@ -357,7 +357,8 @@ def test_a_stage_starts_from_the_one_before(data: Path, tmp_path: Path) -> None:
 
     first = stage_of(data, "crdr-compact", 0)
     save_checkpoint(tmp_path / "first.safetensors", first.model, "crdr", "tiny-multirate", {})
-    second = stage_of(data, "crdr-compact", 1, before=read_checkpoint(tmp_path / "first.safetensors"))
+    rates = ["stages.realism.optimiser.learning_rate=3e-4", "stages.realism.fresh_factor=10.0"]
+    second = stage_of(data, "crdr-compact", 1, *rates, before=read_checkpoint(tmp_path / "first.safetensors"))
     assert second.preset == "tiny"
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), name
