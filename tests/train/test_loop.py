@@ -27,8 +27,9 @@ from edgecodec_train.loop import train
 from edgecodec_train.recipe_content import parse_recipe
 from edgecodec_train.run_folder import Position, RunFolder, read_rows
 from edgecodec_train.schedule import Schedule
-from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
+from edgecodec_train.stages.stage import Objective, Scheduled, Stage
 from edgecodec_train.stopping import Stopping
+from edgecodec_train.validation import Validated
 from support.tiny_codecs import tiny_codec
 from support.tiny_training import StopAfter
 

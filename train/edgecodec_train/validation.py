@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,10 +22,17 @@ from edgecodec_train.device import Device
 from edgecodec_train.losses.grid import GRID_WINDOW, grid_energy
 from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE
 from edgecodec_train.recipe import Validation
-from edgecodec_train.stages.stage import Validated
 
 SHEET_SIDE = 256  # pixels of a picture on a sheet
 LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """scores: columns of the curve. sheet: rows of pictures to look at."""
+
+    scores: Mapping[str, float]
+    sheet: Sequence[Sequence[Cell]] = ()
 
 
 @torch.no_grad()

@@ -34,10 +34,10 @@ from edgecodec_train.recipe import Optimiser
 from edgecodec_train.recipe_checks import check_model, check_stage
 from edgecodec_train.schedule import Schedule
 from edgecodec_train.stages.settling import densities, settle_medians, settle_norms
-from edgecodec_train.stages.stage import Objective, Scheduled, Stage, Validated
+from edgecodec_train.stages.stage import Objective, Scheduled, Stage
 from edgecodec_train.stages.start import StageContext, start
 from edgecodec_train.tethered_adam import TetheredAdam
-from edgecodec_train.validation import validate
+from edgecodec_train.validation import Validated, validate
 
 QUANTILE_RATE = 1e-3  # learning rate of the quantiles of densities
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from edgecodec_evaluate.sheet import Cell
 from edgecodec_export.families import LearnedCodec
 from edgecodec_train.schedule import Schedule
+from edgecodec_train.validation import Validated
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,6 @@ class Objective:
     clipped: Sequence[nn.Parameter] = field(default=())
     gradient_norm: float = 0.0
     terms: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Validated:
-    """scores: columns of the curve. sheet: rows of pictures to look at."""
-
-    scores: Mapping[str, float]
-    sheet: Sequence[Sequence[Cell]] = ()
 
 
 class Stage(ABC):
