@@ -107,7 +107,7 @@ def _training(checkpoint: Path, said: Said, record: Record | None, home: Home) -
     yield ""
     rows = [["stage", f"{notes.get('stage', 'unknown')}, {int(notes['steps']):,} steps" if "steps" in notes else ""]]
     if "hours" in notes:
-        rows.append(["time", f"{notes['hours']} hours, earlier stages included"])
+        rows.append(["time", f"{notes['hours']} hours, earlier stages of the run included"])
     if int(notes.get("skipped_steps", 0)):
         rows.append(["skipped steps", notes["skipped_steps"]])
     rows += [["recipe", text] for text in _recipe(notes)]

@@ -252,7 +252,7 @@ def test_notes_of_a_run_say_its_recipe_and_what_was_changed(tmp_path: Path) -> N
     changed = "stages.rate-distortion.steps 123 in place of 40000; seed 7 in place of 1"
     (later,) = [line for line in lines if "from step 60" in line]
     assert later == f"| recipe | from step 60 of rate-distortion on: {changed} |"
-    assert "| torch | 2.13 |" in lines and "| time | 0.38 hours, earlier stages included |" in lines
+    assert "| torch | 2.13 |" in lines and "| time | 0.38 hours, earlier stages of the run included |" in lines
 
 
 def test_a_rate_is_compared_at_the_same_score() -> None:
