@@ -28,7 +28,7 @@ import numpy.typing as npt
 import torch
 
 from edgecodec import native
-from edgecodec_export.entropy.coding_tables import gaussian_scales, gaussian_tables
+from edgecodec_export.entropy.coding_tables import GAUSSIAN, gaussian_scales, scale_tables
 from edgecodec_export.entropy.entropy_file import table_set_bytes
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -153,7 +153,7 @@ class RangeCoder:
 
     def __init__(self) -> None:
         self._core = native.library()
-        tables = table_set_bytes(gaussian_tables())
+        tables = table_set_bytes(scale_tables(GAUSSIAN))
         self._tables = ctypes.c_void_p()
         native.call(self._core.ec_core_tables_open, tables, len(tables), ctypes.byref(self._tables))
         weakref.finalize(self, self._core.ec_core_tables_close, self._tables.value)

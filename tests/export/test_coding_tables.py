@@ -13,16 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecodec_export.entropy.coding_tables import (
+    GAUSSIAN,
+    LOGISTIC,
     PRECISION,
     CodingTable,
     categorical_table,
     coded_bits,
     factorized_tables,
     gaussian_scales,
-    gaussian_tables,
-    logistic_tables,
     normal_tails,
     quantise_frequencies,
+    scale_tables,
     softmax_weights,
     unzigzag,
     zigzag,
@@ -42,7 +43,7 @@ def gaussian_mass(scale: float, value: int) -> float:
 
 
 def test_gaussian_tables_are_valid_and_symmetric() -> None:
-    tables = gaussian_tables()
+    tables = scale_tables(GAUSSIAN)
     assert len(tables) == 64
     for scale, table in zip(gaussian_scales(), tables, strict=True):
         assert is_valid(table)
@@ -51,7 +52,7 @@ def test_gaussian_tables_are_valid_and_symmetric() -> None:
 
 
 def test_gaussian_tables_cost_at_most_a_tenth_of_a_percent_over_the_entropy() -> None:
-    tables, scales = gaussian_tables(), gaussian_scales()
+    tables, scales = scale_tables(GAUSSIAN), gaussian_scales()
     for index in range(6, 64):
         values = np.arange(-int(12 * scales[index]) - 3, int(12 * scales[index]) + 4)
         masses = np.array([gaussian_mass(scales[index], value) for value in values.tolist()])
@@ -66,7 +67,7 @@ def logistic_mass(scale: float, value: int) -> float:
 
 
 def test_logistic_tables_are_valid_and_cost_at_most_0_15_percent_over_the_entropy() -> None:
-    tables, scales = logistic_tables(), gaussian_scales()
+    tables, scales = scale_tables(LOGISTIC), gaussian_scales()
     assert len(tables) == 64
     for table in tables:
         assert is_valid(table)

@@ -15,6 +15,7 @@ from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy import entropy_file
+from edgecodec_export.entropy.coding_tables import GAUSSIAN, scale_tables
 from edgecodec_export.entropy.cost import measure
 from edgecodec_export.entropy.freezers import channel_slices
 from edgecodec_export.entropy.freezers.channel_slices import (
@@ -113,6 +114,8 @@ def test_slices_are_those_of_the_float_model(
 def test_integers_cost_little_on_pictures_that_did_not_calibrate(
     precisions: Precisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With the tables of the float model; fitted ones are another matter (test_fitted_tables.py)."""
+    monkeypatch.setattr(channel_slices, "fitted_tables", lambda density, residuals: scale_tables(GAUSSIAN))
     opened = EntropyModel(frozen(precisions, monkeypatch).to_bytes())
     freezer: Any = ChannelSlicesFreezer(tiny())
     cost = measure(freezer, opened, observations()[4:])

@@ -16,7 +16,8 @@ from edgecodec.errors import CheckpointRejected
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.checkpoints import load_model, read_checkpoint
 from edgecodec_export.checkpoints.importers.justin_tan import JustinTan
-from edgecodec_export.entropy.coding_tables import gaussian_scale_boundaries, gaussian_tables, logistic_tables
+from edgecodec_export.entropy.coding_tables import GAUSSIAN, LOGISTIC, Density, gaussian_scale_boundaries
+from edgecodec_export.entropy.fitted_tables import fitted_tables
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec_export.entropy.quantise import IndexOutput, InputFormat, Quantiser
 from edgecodec_export.families import Hific
@@ -208,12 +209,12 @@ def test_halves_are_rounded_up_and_not_to_even() -> None:
     assert Hific(Preset(WIDTHS, M, N, 1)).round(torch.tensor([-1.5, -0.5, 0.5, 1.5, 2.5])).tolist() == [-2, 0, 0, 2, 2]
 
 
-@pytest.mark.parametrize(("likelihood", "tables"), [("gaussian", gaussian_tables), ("logistic", logistic_tables)])
-def test_an_imported_model_gets_an_integer_entropy_model_of_its_likelihood(likelihood: str, tables: Any) -> None:
+@pytest.mark.parametrize(("likelihood", "density"), [("gaussian", GAUSSIAN), ("logistic", LOGISTIC)])
+def test_an_imported_model_gets_an_integer_entropy_model_of_its_likelihood(likelihood: str, density: Density) -> None:
     model = imported(saved(small(), likelihood_type=likelihood))
     freezer = ScaleHyperpriorFreezer(model)
-    frozen = freezer.freeze([freezer.observe(to_tensor(tiny_pictures(1)[0]))])
-    assert list(frozen.table_sets[1]) == tables()
+    seen = freezer.observe(to_tensor(tiny_pictures(1)[0]))
+    assert list(freezer.freeze([seen]).table_sets[1]) == fitted_tables(density, [(seen.float_indices, seen.r)])
 
 
 def test_mirrored_edges_have_no_integer_form() -> None:

@@ -10,8 +10,9 @@ import pytest
 IMPORT_EACH_FIRST = """
 import importlib, pkgutil, sys
 package = importlib.import_module(sys.argv[1])
-for _, name, _ in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    if name.endswith(".__main__"):
+for finder, name, _ in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    # The native library, which an installed package has beside its modules, is none.
+    if name.endswith(".__main__") or not finder.find_spec(name).origin.endswith(".py"):
         continue
     for loaded in [loaded for loaded in sys.modules if loaded.split(".")[0].startswith("edgecodec")]:
         del sys.modules[loaded]

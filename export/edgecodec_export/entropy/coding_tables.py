@@ -61,15 +61,20 @@ def gaussian_scale_boundaries() -> FloatArray:
     return np.sqrt(scales[:-1] * scales[1:])
 
 
-def gaussian_tables() -> list[CodingTable]:
-    """One zero-mean Gaussian table for each of `gaussian_scales`."""
-    return [_symmetric_table(partial(_gaussian_cumulative, scale), scale) for scale in gaussian_scales()]
+@dataclass(frozen=True)
+class Density:
+    """A family of densities around 0, one for each scale.
 
+    cumulative: probability of less than a value, given the scale and the value. deviation: standard deviation at the
+    scale 1.
+    """
 
-def logistic_tables() -> list[CodingTable]:
-    """One zero-mean logistic table for each of `gaussian_scales`, taken as the scale of the logistic."""
-    deviation = math.pi / math.sqrt(3)
-    return [_symmetric_table(partial(_logistic_cumulative, scale), scale * deviation) for scale in gaussian_scales()]
+    cumulative: Callable[[float, float], float]
+    deviation: float = 1.0
+
+    def table(self, scale: float) -> CodingTable:
+        """The table of one scale."""
+        return symmetric_table(partial(self.cumulative, scale), scale * self.deviation)
 
 
 def _gaussian_cumulative(scale: float, x: float) -> float:
@@ -81,7 +86,16 @@ def _logistic_cumulative(scale: float, x: float) -> float:
     return (decay if x < 0 else 1.0) / (1.0 + decay)
 
 
-def _symmetric_table(cumulative: Callable[[float], float], deviation: float) -> CodingTable:
+GAUSSIAN = Density(_gaussian_cumulative)
+LOGISTIC = Density(_logistic_cumulative, math.pi / math.sqrt(3))
+
+
+def scale_tables(density: Density) -> list[CodingTable]:
+    """One table for each of `gaussian_scales`."""
+    return [density.table(scale) for scale in gaussian_scales().tolist()]
+
+
+def symmetric_table(cumulative: Callable[[float], float], deviation: float) -> CodingTable:
     """The table of a density that is symmetric about 0. deviation: its standard deviation."""
 
     def mass(low: int, high: int) -> float:

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from edgecodec.description import LatentSpec
 from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.entropy.coding_tables import (
+    GAUSSIAN,
     CodingTable,
     coded_bits,
     factorized_tables,
     gaussian_scale_boundaries,
-    gaussian_tables,
+    scale_tables,
 )
 from edgecodec_export.entropy.cost import integer_bits_of
 from edgecodec_export.entropy.entropy_file import (
@@ -38,6 +39,7 @@ from edgecodec_export.entropy.entropy_file import (
     TableIndices,
     Values,
 )
+from edgecodec_export.entropy.fitted_tables import fitted_tables
 from edgecodec_export.entropy.input_units import Consumer, Statistics, balanced_units
 from edgecodec_export.entropy.integer_net import IntArray, IntegerNet
 from edgecodec_export.entropy.quantise import (
@@ -55,6 +57,7 @@ from edgecodec_export.layers.densities import FactorizedDensity
 from edgecodec_export.layers.fixed_point import LATENT_LIMIT, LATENT_UNIT, fixed_point
 
 FloatArray = npt.NDArray[np.float64]
+TableSets = tuple[tuple[CodingTable, ...], tuple[CodingTable, ...]]  # of z, and of the residuals of y
 
 LATENT_FRACTION = 6  # bits: LATENT_UNIT is 2^-6
 TANH_UNIT = 1 / 128  # of the argument of the residual's tanh
@@ -138,7 +141,7 @@ class ChannelSlicesFreezer:
 
     def __init__(self, model: SlicedCodec) -> None:
         self._model = model
-        self._tables = tuple(factorized_tables(model.density)), tuple(gaussian_tables())
+        self._tables: TableSets = tuple(factorized_tables(model.density)), tuple(scale_tables(GAUSSIAN))
 
     @torch.no_grad()
     def observe(self, image: Tensor, quality: float = 0.0) -> Observation:
@@ -152,8 +155,12 @@ class ChannelSlicesFreezer:
         return Observation(z.long().numpy(), fixed_point(y).long().numpy(), symbols.long().numpy(), indices)
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits where the float networks choose means and tables, and round."""
-        z_tables, y_tables = self._tables
+        """Ideal bits where the float networks choose means and tables, of the model's own densities, and round."""
+        return self._float_bits(observations, self._tables)
+
+    @staticmethod
+    def _float_bits(observations: Sequence[Observation], table_sets: TableSets) -> float:
+        z_tables, y_tables = table_sets
         channels = np.arange(len(z_tables)).reshape(1, -1, 1, 1)
         return sum(
             coded_bits(z_tables, np.broadcast_to(channels, each.z.shape), each.z)
@@ -163,11 +170,14 @@ class ChannelSlicesFreezer:
 
     @torch.no_grad()
     def freeze(self, observations: Sequence[Observation]) -> EntropyFile:
-        """The integer entropy model, with activations ranged on the observed pictures."""
+        """The integer entropy model, with activations ranged on the observed pictures, and tables fitted to them."""
+        z_tables, _ = self._tables
+        residuals = ((each.indices, each.symbols) for each in observations)
+        table_sets = z_tables, tuple(fitted_tables(GAUSSIAN, residuals))
         walks = [_Walk.along(self._model, observation) for observation in observations]
-        budget = (1 + PRECISION_BUDGET) * self.float_bits(observations)
+        budget = (1 + PRECISION_BUDGET) * self._float_bits(observations, table_sets)
         for of_means, of_scales in PRECISIONS:
-            frozen = _Writer(self._model, walks, {"mean": of_means, "scale": of_scales}).write(self._tables)
+            frozen = _Writer(self._model, walks, {"mean": of_means, "scale": of_scales}).write(table_sets)
             opened = EntropyModel(frozen.to_bytes())
             if sum(integer_bits_of(opened, each) for each in observations) <= budget:
                 break
@@ -217,8 +227,8 @@ class _Writer:
         for use, precision in precisions.items():
             self._units |= _input_units(model, walks, use, precision.largest_input / HEADROOM)
 
-    def write(self, table_sets: tuple[tuple[CodingTable, ...], ...]) -> EntropyFile:
-        """The whole file. table_sets: for z, and for y."""
+    def write(self, table_sets: TableSets) -> EntropyFile:
+        """The whole file."""
         model = self._model
         self._hyperprior()
         for i in range(model.slices):

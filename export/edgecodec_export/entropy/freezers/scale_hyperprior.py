@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from edgecodec.description import LatentSpec
 from edgecodec_export.entropy.coding_tables import (
+    GAUSSIAN,
+    LOGISTIC,
     coded_bits,
     factorized_tables,
     gaussian_scale_boundaries,
-    gaussian_tables,
-    logistic_tables,
+    scale_tables,
 )
 from edgecodec_export.entropy.entropy_file import Affine, Apply, Code, EntropyFile, TableIndices, Values
+from edgecodec_export.entropy.fitted_tables import fitted_tables
 from edgecodec_export.entropy.integer_net import IntArray, IntegerNet
 from edgecodec_export.entropy.quantise import IndexOutput, Quantiser, cheapest_precision, fixed_point_input
 from edgecodec_export.layers.densities import FactorizedDensity
@@ -73,7 +75,8 @@ class ScaleHyperpriorFreezer:
         self._model = model
         self._medians = model.density.medians.reshape(1, -1, 1, 1)
         self._z_tables = tuple(factorized_tables(model.density))
-        self._r_tables = tuple(gaussian_tables() if model.likelihood == "gaussian" else logistic_tables())
+        self._density = GAUSSIAN if model.likelihood == "gaussian" else LOGISTIC
+        self._r_tables = tuple(scale_tables(self._density))
 
     @torch.no_grad()
     def observe(self, image: Tensor) -> Observation:
@@ -84,19 +87,18 @@ class ScaleHyperpriorFreezer:
         return Observation(z.long().numpy(), r.long().numpy(), indices.astype(np.int64))
 
     def freeze(self, observations: Sequence[Observation]) -> EntropyFile:
-        """The integer entropy model, with activations ranged on the observed pictures."""
+        """The integer entropy model, with activations ranged on the observed pictures, and tables fitted to them."""
+        r_tables = tuple(fitted_tables(self._density, ((each.float_indices, each.r) for each in observations)))
         samples = [torch.from_numpy(each.z).float() + self._medians for each in observations]
         network = self._model.scale_network()
         form = fixed_point_input([network], samples)
         quantiser = Quantiser(network, samples, form.format, IndexOutput(gaussian_scale_boundaries()))
         offsets = np.rint(np.ldexp(self._medians.flatten().double().numpy(), form.shift)).astype(np.int64)
         affine = Affine("z_fixed", "z", form.shift, offsets, form.low, form.high)
-        float_bits = sum(coded_bits(self._r_tables, each.float_indices, each.r) for each in observations)
+        float_bits = sum(coded_bits(r_tables, each.float_indices, each.r) for each in observations)
 
         def extra_share(net: IntegerNet) -> float:
-            bits = sum(
-                coded_bits(self._r_tables, net.run(fixed_point(affine, each.z)), each.r) for each in observations
-            )
+            bits = sum(coded_bits(r_tables, net.run(fixed_point(affine, each.z)), each.r) for each in observations)
             return bits / float_bits - 1
 
         latent_z, latent_r = self._model.encoder_latents()
@@ -108,13 +110,13 @@ class ScaleHyperpriorFreezer:
                 TableIndices("r_table", latent_r.channels, latent_r.stride),
                 Values("r", latent_r.channels, latent_r.stride, decoder_latent=True),
             ),
-            table_sets=(self._z_tables, self._r_tables),
+            table_sets=(self._z_tables, r_tables),
             nets=(cheapest_precision(quantiser, extra_share, PRECISION_BUDGET),),
             steps=(Code("z", 0), affine, Apply("r_table", "z_fixed", 0), Code("r", 1, "r_table")),
         )
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits where the float network chooses the tables of r."""
+        """Ideal bits where the float network chooses the tables of r, and these are of the model's own density."""
         channels = np.arange(len(self._z_tables)).reshape(1, -1, 1, 1)
         return sum(
             coded_bits(self._z_tables, np.broadcast_to(channels, each.z.shape), each.z)

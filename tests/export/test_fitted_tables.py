@@ -1,0 +1,96 @@
+"""Tables fitted to residuals: smaller where the model is wrong, and no larger where it is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecodec_export.calibration import to_tensor
+from edgecodec_export.entropy.coding_tables import (
+    GAUSSIAN,
+    LOGISTIC,
+    PRECISION,
+    Density,
+    IntArray,
+    coded_bits,
+    gaussian_scales,
+    scale_tables,
+)
+from edgecodec_export.entropy.fitted_tables import fitted_tables
+from support.make_tiny_bundle import tiny_pictures
+from support.tiny_codecs import tiny_codec
+
+SCALES = gaussian_scales()
+
+
+def drawn(seed: int, count: int, widths: tuple[float, ...]) -> tuple[IntArray, IntArray]:
+    """Indices of scales, and residuals: normal, each as many times as wide as its scale as one of `widths` says."""
+    random = np.random.default_rng(seed)
+    indices = random.integers(0, 40, count)
+    residuals = np.rint(random.normal(size=count) * SCALES[indices] * random.choice(widths, count))
+    return indices, residuals.astype(np.int64)
+
+
+def test_residuals_that_are_as_the_model_says_take_no_more_bits() -> None:
+    tables = fitted_tables(GAUSSIAN, [drawn(0, 200_000, (1.0,))])
+    others = drawn(1, 200_000, (1.0,))
+    assert coded_bits(tables, *others) < 1.0005 * coded_bits(scale_tables(GAUSSIAN), *others)
+
+
+@pytest.mark.parametrize(("widths", "share"), [((0.7,), 0.965), ((1.0,) * 19 + (5.0,), 0.95), ((0.6, 2.0), 0.97)])
+def test_residuals_that_are_not_take_fewer(widths: tuple[float, ...], share: float) -> None:
+    """Other residuals than those of the fit; the best tables are those of the distribution that they come from."""
+    tables = fitted_tables(GAUSSIAN, [drawn(0, 200_000, widths)])
+    others = drawn(1, 200_000, widths)
+    bits = coded_bits(tables, *others)
+    assert bits < share * coded_bits(scale_tables(GAUSSIAN), *others)
+    indices, residuals = others
+    mixed = np.zeros(len(residuals))
+    for width in widths:
+        edges = [
+            [GAUSSIAN.cumulative(scale * width, side - abs(value)) for side in (0.5, -0.5)]
+            for scale, value in zip(SCALES[indices[:20_000]].tolist(), residuals[:20_000].tolist(), strict=True)
+        ]
+        mixed[:20_000] += np.subtract(*np.array(edges).T) / len(widths)
+    ideal = -np.log2(mixed[:20_000]).sum()
+    assert coded_bits(tables, indices[:20_000], residuals[:20_000]) < 1.006 * ideal
+
+
+@pytest.mark.parametrize("density", [GAUSSIAN, LOGISTIC])
+def test_scales_that_were_not_seen_keep_their_table(density: Density) -> None:
+    indices, residuals = drawn(0, 5000, (3.0,))
+    fitted, before = fitted_tables(density, [(indices, residuals)]), scale_tables(density)
+    assert fitted[40:] == before[40:]
+    assert fitted[:40] != before[:40]
+
+
+def test_pictures_count_together() -> None:
+    first, second = drawn(0, 4000, (2.0,)), drawn(1, 4000, (0.5,))
+    indices, residuals = (np.concatenate(parts) for parts in zip(first, second, strict=True))
+    assert fitted_tables(GAUSSIAN, [first, second]) == fitted_tables(GAUSSIAN, [(indices, residuals)])
+
+
+@given(st.lists(st.tuples(st.integers(0, 63), st.integers(-32768, 32767)), min_size=1, max_size=20))
+def test_any_residuals_give_tables_that_can_be_coded_with(seen: list[tuple[int, int]]) -> None:
+    indices, residuals = np.array(seen).T
+    tables = fitted_tables(GAUSSIAN, [(indices, residuals)])
+    for table in tables:
+        assert sum(table.frequencies) == PRECISION
+        assert min(table.frequencies) >= 1
+        assert 2 <= len(table.frequencies) <= 64
+        assert (table.mode, table.sign) == (0, 1)
+    assert np.isfinite(coded_bits(tables, indices, residuals))
+
+
+@pytest.mark.parametrize("family", ["hyperprior", "crdr"])
+def test_an_entropy_model_is_frozen_with_tables_of_its_photographs(family: str) -> None:
+    """The second table set is that of the residuals."""
+    freezer = tiny_codec(family).freezer()
+    (picture,) = tiny_pictures(1)
+    observed = [freezer.observe(to_tensor(picture[:64, :128]))]
+    seen = observed[0]
+    residuals = (seen.float_indices, seen.r) if family == "hyperprior" else (seen.indices, seen.symbols)
+    _, tables = freezer.freeze(observed).table_sets
+    assert list(tables) == fitted_tables(GAUSSIAN, [residuals]) != scale_tables(GAUSSIAN)
