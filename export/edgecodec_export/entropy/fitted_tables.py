@@ -40,18 +40,20 @@ def fitted_tables(density: Density, residuals: Iterable[tuple[IntArray, IntArray
     indices, values = (np.concatenate([each.ravel() for each in part]) for part in zip(*residuals, strict=True))
     magnitudes = np.abs(values)
     return [
-        _fitted_table(density, scale, np.bincount(magnitudes[indices == index]))
+        _fitted_table(density, scale, magnitudes[indices == index])
         for index, scale in enumerate(gaussian_scales().tolist())
     ]
 
 
-def _fitted_table(density: Density, scale: float, counts: IntArray) -> CodingTable:
-    """counts: how often each magnitude was seen at this scale, from 0 on."""
-    if not counts.sum():
-        return density.table(scale)
+def _fitted_table(density: Density, scale: float, magnitudes: IntArray) -> CodingTable:
+    """magnitudes: (n,) those seen at this scale."""
     scales = scale * WIDTHS
-    # Beyond eight deviations of the widest component a residual is an escape, whatever the weights are.
-    counts = counts[: int(8 * scales.max()) + 2]
+    # Beyond eight times the widest component's scale a residual is an escape, whatever the weights are. A damaged
+    # checkpoint has residuals of any size.
+    near = magnitudes[magnitudes < 8 * scales.max() + 2]
+    if not near.size:
+        return density.table(scale)
+    counts = np.bincount(near)
     weights = _likeliest_weights(_masses(density, scales, max(len(counts), int(8 * scale) + 2)), counts)
     components = [(each, weight) for each, weight in zip(scales.tolist(), weights.tolist(), strict=True) if weight > 0]
 
