@@ -85,7 +85,8 @@ def test_any_residuals_give_tables_that_can_be_coded_with(seen: list[tuple[int, 
         assert min(table.frequencies) >= 1
         assert 2 <= len(table.frequencies) <= 64
         assert (table.mode, table.sign) == (0, 1)
-    assert np.isfinite(coded_bits(tables, indices, residuals))
+    narrow = residuals.clip(-(2**15), 2**15 - 1)  # what files can hold
+    assert np.isfinite(coded_bits(tables, indices, narrow))
 
 
 @pytest.mark.parametrize("family", ["hyperprior", "crdr"])
