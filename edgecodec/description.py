@@ -239,9 +239,11 @@ class Background:
     parity: largest difference of each graph from PyTorch, by file. closeness: of decoders in other precisions than
     fp32, by file. entropy_cost: ideal bits of `pictures` photographs that did not calibrate the entropy model,
     under the float model and the integer one; `bound_percent` how many more the integer one takes at most, as a
-    rule; `by_setting` the same at each value of the encoder's knobs, and the whole their sum. provenance:
-    checkpoints with their notes, versions, and `entropy` where the entropy model was kept from another export.
-    files: every file of the bundle but the manifest.
+    rule; `by_setting` the same at each value of the encoder's knobs, and the whole their sum; `fitting_percent` by how
+    much tables fitted to photographs, which both have, change the bits of the densities that the checkpoint learned,
+    and `density_bits` what those take, both absent where no tables were fitted. provenance: checkpoints with their
+    notes, versions, and `entropy` where the entropy model was kept from another export. files: every file of the bundle
+    but the manifest.
     """
 
     golden: tuple[Golden, ...]

@@ -184,7 +184,7 @@ def _manifest(value: JsonValue) -> Manifest:
                 _listed(JsonValue(name, each.where), files): each.number()
                 for name, each in value["parity"].fields().items()
             },
-            entropy_cost={key: each.value for key, each in value["entropy_cost"].fields().items()},
+            entropy_cost=_entropy_cost(value["entropy_cost"]),
             closeness={
                 _listed(JsonValue(name, each.where), files): _closeness(each)
                 for name, each in value.get("closeness", {}).fields().items()
@@ -193,6 +193,13 @@ def _manifest(value: JsonValue) -> Manifest:
             files=files,
         ),
     )
+
+
+def _entropy_cost(value: JsonValue) -> dict[str, Any]:
+    """What people are shown must be numbers; the rest is for them to read."""
+    fields = value.fields()
+    shown = {name: fields[name].number() for name in ("overhead_percent", "fitting_percent") if name in fields}
+    return {name: each.value for name, each in fields.items()} | shown
 
 
 def _golden(value: JsonValue, files: Mapping[str, BundleFile]) -> Golden:

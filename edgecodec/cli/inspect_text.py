@@ -72,6 +72,9 @@ def bundle_lines(
     if info.background is not None and "overhead_percent" in info.background.entropy_cost:
         percent = round(info.background.entropy_cost["overhead_percent"], 2) + 0.0  # no -0.00
         rows.append(("entropy", f"{percent:+.2f} % bits for integers instead of floats"))
+        if "fitting_percent" in info.background.entropy_cost:
+            percent = round(info.background.entropy_cost["fitting_percent"], 2) + 0.0
+            rows.append(("entropy", f"{percent:+.2f} % bits for tables that were fitted to photographs"))
     rows.append(("engines", (", ".join(engines) or "none") + " installed here; `edgecodec doctor` tries them"))
     files = info.files if info.background is None else info.background.files
     rows.append(("files", f"{len(files)}, {sum(each.size for each in files.values()):,} bytes"))

@@ -72,6 +72,8 @@ def summary(report: ExportReport) -> list[str]:
     cost = report.entropy_cost
     lines.append(f"  integer entropy model  {cost.overhead_percent:+.3f} % bits on {cost.pictures} photographs")
     lines += [f"    at {label(each.knobs)}  {each.overhead_percent:+.3f} %" for each in cost.by_setting]
+    if cost.fitting_percent is not None:
+        lines.append(f"  fitted tables  {cost.fitting_percent:+.1f} % bits on the same photographs")
     lines += [f"warning: {line}" for line in (*report.left_out, *report.doubts)]
     return lines + _warnings(cost, report.kept_entropy)
 

@@ -97,6 +97,13 @@ def test_the_total_cost_is_the_sum_and_the_summary_lists_every_setting() -> None
     assert [line.split() for line in lines[-2:]] == [["at", "n-2", "+0.100", "%"], ["at", "n0.5", "-0.200", "%"]]
 
 
+def test_the_summary_says_what_fitted_tables_save() -> None:
+    fitted = EntropyCost(8, 900.0, 901, 0.15, density_bits=1000.0)
+    assert summary(ExportReport(Path("b"), MODELS, {}, fitted, 1))[-1].split()[:4] == ["fitted", "tables", "-10.0", "%"]
+    without = summary(ExportReport(Path("b"), MODELS, {}, replace(fitted, density_bits=None), 1))
+    assert not any("fitted" in line for line in without)
+
+
 def test_a_cost_beyond_the_bound_is_a_warning_with_settings_and_remedy() -> None:
     good = EntropyCost(8, 1e6, 1_001_400, 0.15, knobs={"quality": 0.0})
     expensive = EntropyCost(8, 1e5, 100_160, 0.15, knobs={"quality": 4.0})

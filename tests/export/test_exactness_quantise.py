@@ -25,7 +25,6 @@ from edgecodec_export.entropy.coding_tables import (
 )
 from edgecodec_export.entropy.cost import measure
 from edgecodec_export.entropy.entropy_file import net_bytes
-from edgecodec_export.entropy.freezers import scale_hyperprior
 from edgecodec_export.entropy.freezers.scale_hyperprior import ScaleHyperpriorFreezer
 from edgecodec_export.entropy.integer_net import INT32_MAX, INT32_MIN, IntegerLayer, IntegerNet, sum_bounds
 from edgecodec_export.entropy.quantise import (
@@ -194,11 +193,8 @@ def test_values_out_of_reach_are_clipped() -> None:
     assert values.ravel().tolist() == [-300, -2, 0, 6, 400]
 
 
-def test_freezing_costs_at_most_0_15_percent_on_pictures_that_did_not_calibrate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With the tables of the float model; fitted ones are another matter (test_fitted_tables.py)."""
-    monkeypatch.setattr(scale_hyperprior, "fitted_tables", lambda density, residuals: scale_tables(GAUSSIAN))
+def test_freezing_costs_at_most_0_15_percent_on_pictures_that_did_not_calibrate() -> None:
+    """Both models have the tables that were fitted to those that did."""
     freezer: Any = ScaleHyperpriorFreezer(tiny_model())
     pictures = tiny_halves()
     frozen = freezer.freeze([freezer.observe(to_tensor(picture)) for picture in pictures.calibrating])
@@ -206,7 +202,7 @@ def test_freezing_costs_at_most_0_15_percent_on_pictures_that_did_not_calibrate(
     cost = measure(freezer, EntropyModel(frozen.to_bytes()), observations)
     assert cost.pictures == 2
     assert cost.float_bits > 5000
-    assert cost.overhead_percent < 0.15
+    assert abs(cost.overhead_percent) < 0.15
 
 
 def test_the_reported_cost_grows_when_the_net_is_made_worse() -> None:

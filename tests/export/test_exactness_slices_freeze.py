@@ -15,7 +15,6 @@ from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import BadModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy import entropy_file
-from edgecodec_export.entropy.coding_tables import GAUSSIAN, scale_tables
 from edgecodec_export.entropy.cost import measure
 from edgecodec_export.entropy.freezers import channel_slices
 from edgecodec_export.entropy.freezers.channel_slices import (
@@ -114,10 +113,10 @@ def test_slices_are_those_of_the_float_model(
 def test_integers_cost_little_on_pictures_that_did_not_calibrate(
     precisions: Precisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the tables of the float model; fitted ones are another matter (test_fitted_tables.py)."""
-    monkeypatch.setattr(channel_slices, "fitted_tables", lambda density, residuals: scale_tables(GAUSSIAN))
-    opened = EntropyModel(frozen(precisions, monkeypatch).to_bytes())
+    """Both have the tables that were fitted to those that did."""
+    monkeypatch.setattr(channel_slices, "PRECISIONS", (precisions,))
     freezer: Any = ChannelSlicesFreezer(tiny())
+    opened = EntropyModel(freezer.freeze(observations()[:4]).to_bytes())
     cost = measure(freezer, opened, observations()[4:])
     assert cost.float_bits > 10_000
     assert abs(cost.overhead_percent) < 0.5

@@ -152,6 +152,7 @@ def test_the_manifest_says_what_integers_cost_at_every_setting(family_bundle: Bu
             assert sum(part[bits] for part in parts) == pytest.approx(cost[bits], abs=len(parts))
         card = (family_bundle(name) / "README.md").read_text()
         assert all(f"{part['overhead_percent']:+.3f} % at " in card for part in parts)
+        assert (f"{cost.get('fitting_percent', 0):+.1f} %, against" in card) == (name != "tunable")
 
 
 def test_what_only_some_families_have(family_bundle: Bundles) -> None:

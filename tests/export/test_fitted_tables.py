@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.calibration import to_tensor
 from edgecodec_export.entropy.coding_tables import (
     GAUSSIAN,
@@ -18,6 +22,7 @@ from edgecodec_export.entropy.coding_tables import (
     gaussian_scales,
     scale_tables,
 )
+from edgecodec_export.entropy.cost import EntropyCost, integer_bits_of, measure, summed
 from edgecodec_export.entropy.fitted_tables import fitted_tables
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import tiny_codec
@@ -99,3 +104,36 @@ def test_an_entropy_model_is_frozen_with_tables_of_its_photographs(family: str) 
     residuals = (seen.float_indices, seen.r) if family == "hyperprior" else (seen.indices, seen.symbols)
     _, tables = freezer.freeze(observed).table_sets
     assert list(tables) == fitted_tables(GAUSSIAN, [residuals]) != scale_tables(GAUSSIAN)
+
+
+@pytest.mark.parametrize("family", ["hyperprior", "crdr"])
+def test_what_fitting_saves_is_told_apart_from_what_integers_cost(family: str) -> None:
+    freezer: Any = tiny_codec(family).freezer()
+    seen, *others = [freezer.observe(to_tensor(picture[:64, :128])) for picture in tiny_pictures(3)]
+    assert freezer.density_bits(others) is None
+    of_densities = freezer.float_bits(others)
+    opened = EntropyModel(freezer.freeze([seen]).to_bytes())
+    cost = measure(freezer, opened, others)
+    assert cost.density_bits == of_densities
+    assert cost.fitting_percent is not None
+    assert abs(cost.overhead_percent) < 0.5 < abs(cost.fitting_percent)  # these weights are random
+    whole = (1 + cost.overhead_percent / 100) * (1 + cost.fitting_percent / 100)
+    assert whole == pytest.approx(sum(integer_bits_of(opened, each) for each in others) / of_densities)
+
+
+def test_no_fitting_is_reported_where_none_was_done() -> None:
+    """A kept entropy model is compared with the checkpoint's own densities."""
+    freezer: Any = tiny_codec("hyperprior").freezer()
+    seen = [freezer.observe(to_tensor(picture[:64, :128])) for picture in tiny_pictures(2)]
+    kept = EntropyModel(tiny_codec("hyperprior").freezer().freeze(seen[:1]).to_bytes())
+    cost = measure(freezer, kept, seen)
+    assert cost.density_bits is cost.fitting_percent is None
+    assert cost.float_bits == freezer.float_bits(seen)
+
+
+def test_of_several_settings_the_whole_and_each_say_what_fitting_saves() -> None:
+    fitted = EntropyCost(8, 900.0, 901, 0.15, density_bits=1000.0)
+    whole = summed([replace(fitted, knobs={"quality": 0}), replace(fitted, knobs={"quality": 1}, density_bits=1400.0)])
+    assert whole.density_bits == 2400 and whole.fitting_percent == pytest.approx(-25)
+    assert [each.fitting_percent for each in whole.by_setting] == pytest.approx([-10, -35.714286])
+    assert summed([fitted, replace(fitted, density_bits=None)]).density_bits is None

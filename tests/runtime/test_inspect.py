@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,27 @@ def test_bundles_in_a_folder() -> None:
 def test_a_folder_of_neither_is_refused(tmp_path: Path) -> None:
     outcome = run_command("inspect", tmp_path)
     assert outcome.status == 2 and str(tmp_path) in outcome.talk and ".edgc, bundles" in outcome.talk
+
+
+def test_what_integers_cost_and_what_fitted_tables_save_are_two_lines() -> None:
+    info = edgecodec.inspect(TINY)
+    assert isinstance(info, BundleInfo) and info.background is not None
+    fitted = {**info.background.entropy_cost, "overhead_percent": 0.0514, "fitting_percent": -12.3456}
+    background = replace(info.background, entropy_cost=fitted)
+    lines = list(bundle_lines("tiny", replace(info, background=background), entropy_cost(TINY), []))
+    assert any("+0.05 % bits for integers instead of floats" in line for line in lines)
+    assert any("-12.35 % bits for tables that were fitted to photographs" in line for line in lines)
+    assert not any("fitted" in line for line in bundle_lines("tiny", info, entropy_cost(TINY), []))
+
+
+@pytest.mark.parametrize("damage", ['"much"', "1e999", "[1]", "null"])
+def test_a_cost_that_is_no_number_is_refused_where_it_is(damage: str, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(TINY, tmp_path / "b.bundle"))
+    manifest = bundle / "manifest.json"
+    told = re.sub(r'("overhead_percent": )[^,]+', rf"\g<1>{damage}", manifest.read_text())
+    manifest.write_text(told)
+    outcome = run_command("inspect", bundle)
+    assert outcome.status == 4 and "entropy_cost: overhead_percent: is" in outcome.talk
 
 
 def test_a_bundle_fits_a_screen() -> None:

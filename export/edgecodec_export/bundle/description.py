@@ -168,6 +168,8 @@ def _cost_values(cost: EntropyCost) -> dict[str, Any]:
         "bound_percent": cost.bound_percent,
         **{name: round(bits) for name, bits in cost.compared_bits.items()},
     }
+    if cost.density_bits is not None and cost.fitting_percent is not None:
+        values |= {"density_bits": round(cost.density_bits), "fitting_percent": round(cost.fitting_percent, 4)}
     if cost.knobs:
         values["knobs"] = cost.knobs
     if cost.by_setting:

@@ -11,7 +11,7 @@ import numpy as np
 from edgecodec.description import Knobs
 from edgecodec.entropy_model import EntropyModel
 from edgecodec.errors import CheckpointRejected
-from edgecodec_export.entropy.freezer import Comparing, Freezer, Observation
+from edgecodec_export.entropy.freezer import Comparing, Fitting, Freezer, Observation
 
 if TYPE_CHECKING:
     from edgecodec.entropy_model import Latents
@@ -25,7 +25,8 @@ class EntropyCost:
 
     bound_percent: percent over the float model above which export warns. compared_bits: bits of the same pictures under
     other codings, by name. knobs: the setting at which the pictures were coded. by_setting: for pictures coded at
-    several settings the cost at each; the whole is their sum.
+    several settings the cost at each; the whole is their sum. density_bits: where both models have tables that were
+    fitted to photographs, bits under the float model with the checkpoint's own densities in their place.
     """
 
     pictures: int
@@ -35,11 +36,17 @@ class EntropyCost:
     compared_bits: dict[str, float] = field(default_factory=dict)
     knobs: Knobs = field(default_factory=dict)
     by_setting: tuple[EntropyCost, ...] = ()
+    density_bits: float | None = None
 
     @property
     def overhead_percent(self) -> float:
         """Percent of bits by which the integer model exceeds the float model."""
         return 100 * (self.integer_bits / self.float_bits - 1)
+
+    @property
+    def fitting_percent(self) -> float | None:
+        """Percent of bits by which fitted tables exceed the checkpoint's densities; negative where they save."""
+        return None if self.density_bits is None else 100 * (self.float_bits / self.density_bits - 1)
 
     def beyond_bound(self) -> list[EntropyCost]:
         """The settings whose overhead exceeds the bound; this cost itself if it has no settings."""
@@ -50,8 +57,14 @@ def measure(freezer: Freezer, entropy: EntropyModel, observations: Sequence[Obse
     """The cost on observed pictures, which should not be those that calibrated `entropy`."""
     integer_bits = sum(integer_bits_of(entropy, each) for each in observations)
     compared_bits = freezer.compared_bits(observations) if isinstance(freezer, Comparing) else {}
-    float_bits = freezer.float_bits(observations)
-    return EntropyCost(len(observations), float_bits, integer_bits, freezer.BOUND_PERCENT, compared_bits)
+    return EntropyCost(
+        len(observations),
+        freezer.float_bits(observations),
+        integer_bits,
+        freezer.BOUND_PERCENT,
+        compared_bits,
+        density_bits=freezer.density_bits(observations) if isinstance(freezer, Fitting) else None,
+    )
 
 
 def summed(costs: Sequence[EntropyCost]) -> EntropyCost:
@@ -59,6 +72,7 @@ def summed(costs: Sequence[EntropyCost]) -> EntropyCost:
     if len(costs) == 1:
         return costs[0]
     first = costs[0]
+    density_bits = [each.density_bits for each in costs if each.density_bits is not None]
     return replace(
         first,
         float_bits=sum(each.float_bits for each in costs),
@@ -66,6 +80,7 @@ def summed(costs: Sequence[EntropyCost]) -> EntropyCost:
         compared_bits={name: sum(each.compared_bits[name] for each in costs) for name in first.compared_bits},
         knobs={},
         by_setting=tuple(costs),
+        density_bits=sum(density_bits) if len(density_bits) == len(costs) else None,
     )
 
 

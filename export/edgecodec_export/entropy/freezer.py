@@ -40,6 +40,17 @@ class Freezer(Protocol):
 
 
 @runtime_checkable
+class Fitting(Protocol):
+    """A freezer that fits tables to the pictures it freezes with. From then on `float_bits` has these tables too.
+
+    So what fitting saves, and what integers cost, are told apart.
+    """
+
+    def density_bits(self, observations: Sequence[Any]) -> float | None:
+        """`float_bits` with tables of the checkpoint's own densities; None before `freeze`."""
+
+
+@runtime_checkable
 class Counting(Protocol):
     """A freezer whose float model does not come from the checkpoint, but from counts over pictures."""
 

@@ -141,7 +141,7 @@ class ChannelSlicesFreezer:
 
     def __init__(self, model: SlicedCodec) -> None:
         self._model = model
-        self._tables: TableSets = tuple(factorized_tables(model.density)), tuple(scale_tables(GAUSSIAN))
+        self._density_tables = self._tables = tuple(factorized_tables(model.density)), tuple(scale_tables(GAUSSIAN))
 
     @torch.no_grad()
     def observe(self, image: Tensor, quality: float = 0.0) -> Observation:
@@ -155,11 +155,16 @@ class ChannelSlicesFreezer:
         return Observation(z.long().numpy(), fixed_point(y).long().numpy(), symbols.long().numpy(), indices)
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits where the float networks choose means and tables, of the model's own densities, and round."""
-        return self._float_bits(observations, self._tables)
+        """Ideal bits where the float networks choose means and tables, those of `freeze` once it has run, and round."""
+        return self._bits(observations, self._tables)
+
+    def density_bits(self, observations: Sequence[Observation]) -> float | None:
+        """`float_bits` with tables of the checkpoint's own densities; None before `freeze`."""
+        fitted = self._tables is not self._density_tables
+        return self._bits(observations, self._density_tables) if fitted else None
 
     @staticmethod
-    def _float_bits(observations: Sequence[Observation], table_sets: TableSets) -> float:
+    def _bits(observations: Sequence[Observation], table_sets: TableSets) -> float:
         z_tables, y_tables = table_sets
         channels = np.arange(len(z_tables)).reshape(1, -1, 1, 1)
         return sum(
@@ -171,13 +176,13 @@ class ChannelSlicesFreezer:
     @torch.no_grad()
     def freeze(self, observations: Sequence[Observation]) -> EntropyFile:
         """The integer entropy model, with activations ranged on the observed pictures, and tables fitted to them."""
-        z_tables, _ = self._tables
+        z_tables, _ = self._density_tables
         residuals = ((each.indices, each.symbols) for each in observations)
-        table_sets = z_tables, tuple(fitted_tables(GAUSSIAN, residuals))
+        self._tables = z_tables, tuple(fitted_tables(GAUSSIAN, residuals))
         walks = [_Walk.along(self._model, observation) for observation in observations]
-        budget = (1 + PRECISION_BUDGET) * self._float_bits(observations, table_sets)
+        budget = (1 + PRECISION_BUDGET) * self.float_bits(observations)
         for of_means, of_scales in PRECISIONS:
-            frozen = _Writer(self._model, walks, {"mean": of_means, "scale": of_scales}).write(table_sets)
+            frozen = _Writer(self._model, walks, {"mean": of_means, "scale": of_scales}).write(self._tables)
             opened = EntropyModel(frozen.to_bytes())
             if sum(integer_bits_of(opened, each) for each in observations) <= budget:
                 break

@@ -18,6 +18,7 @@ from edgecodec.description import LatentSpec
 from edgecodec_export.entropy.coding_tables import (
     GAUSSIAN,
     LOGISTIC,
+    CodingTable,
     coded_bits,
     factorized_tables,
     gaussian_scale_boundaries,
@@ -76,7 +77,7 @@ class ScaleHyperpriorFreezer:
         self._medians = model.density.medians.reshape(1, -1, 1, 1)
         self._z_tables = tuple(factorized_tables(model.density))
         self._density = GAUSSIAN if model.likelihood == "gaussian" else LOGISTIC
-        self._r_tables = tuple(scale_tables(self._density))
+        self._density_tables = self._r_tables = tuple(scale_tables(self._density))
 
     @torch.no_grad()
     def observe(self, image: Tensor) -> Observation:
@@ -88,7 +89,8 @@ class ScaleHyperpriorFreezer:
 
     def freeze(self, observations: Sequence[Observation]) -> EntropyFile:
         """The integer entropy model, with activations ranged on the observed pictures, and tables fitted to them."""
-        r_tables = tuple(fitted_tables(self._density, ((each.float_indices, each.r) for each in observations)))
+        residuals = ((each.float_indices, each.r) for each in observations)
+        self._r_tables = r_tables = tuple(fitted_tables(self._density, residuals))
         samples = [torch.from_numpy(each.z).float() + self._medians for each in observations]
         network = self._model.scale_network()
         form = fixed_point_input([network], samples)
@@ -116,11 +118,19 @@ class ScaleHyperpriorFreezer:
         )
 
     def float_bits(self, observations: Sequence[Observation]) -> float:
-        """Ideal bits where the float network chooses the tables of r, and these are of the model's own density."""
+        """Ideal bits where the float network chooses the tables of r, which are those of `freeze` once it has run."""
+        return self._bits(observations, self._r_tables)
+
+    def density_bits(self, observations: Sequence[Observation]) -> float | None:
+        """`float_bits` with tables of the checkpoint's own densities; None before `freeze`."""
+        fitted = self._r_tables is not self._density_tables
+        return self._bits(observations, self._density_tables) if fitted else None
+
+    def _bits(self, observations: Sequence[Observation], r_tables: tuple[CodingTable, ...]) -> float:
         channels = np.arange(len(self._z_tables)).reshape(1, -1, 1, 1)
         return sum(
             coded_bits(self._z_tables, np.broadcast_to(channels, each.z.shape), each.z)
-            + coded_bits(self._r_tables, each.float_indices, each.r)
+            + coded_bits(r_tables, each.float_indices, each.r)
             for each in observations
         )
 
