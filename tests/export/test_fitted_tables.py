@@ -23,6 +23,7 @@ from edgecodec_export.entropy.coding_tables import (
     scale_tables,
 )
 from edgecodec_export.entropy.cost import EntropyCost, integer_bits_of, measure, summed
+from edgecodec_export.entropy.entropy_file import Residual
 from edgecodec_export.entropy.fitted_tables import fitted_tables
 from support.make_tiny_bundle import tiny_pictures
 from support.tiny_codecs import tiny_codec
@@ -94,16 +95,29 @@ def test_any_residuals_give_tables_that_can_be_coded_with(seen: list[tuple[int, 
     assert np.isfinite(coded_bits(tables, indices, narrow))
 
 
-@pytest.mark.parametrize("family", ["hyperprior", "crdr"])
-def test_an_entropy_model_is_frozen_with_tables_of_its_photographs(family: str) -> None:
+def test_an_entropy_model_is_frozen_with_tables_of_its_photographs() -> None:
     """The second table set is that of the residuals."""
-    freezer = tiny_codec(family).freezer()
+    freezer = tiny_codec("hyperprior").freezer()
     (picture,) = tiny_pictures(1)
-    observed = [freezer.observe(to_tensor(picture[:64, :128]))]
-    seen = observed[0]
-    residuals = (seen.float_indices, seen.r) if family == "hyperprior" else (seen.indices, seen.symbols)
-    _, tables = freezer.freeze(observed).table_sets
-    assert list(tables) == fitted_tables(GAUSSIAN, [residuals]) != scale_tables(GAUSSIAN)
+    seen = freezer.observe(to_tensor(picture[:64, :128]))
+    _, tables = freezer.freeze([seen]).table_sets
+    assert list(tables) == fitted_tables(GAUSSIAN, [(seen.float_indices, seen.r)]) != scale_tables(GAUSSIAN)
+
+
+def test_each_slice_has_tables_of_its_own() -> None:
+    """Those of all photographs at all qualities together."""
+    model: Any = tiny_codec("crdr")
+    freezer, width = model.freezer(), model.latent_channels // model.slices
+    pictures = [to_tensor(picture[:64, :128]) for picture in tiny_pictures(2)]
+    seen = [freezer.observe(picture, quality) for picture in pictures for quality in (0.0, 4.0)]
+    frozen = freezer.freeze(seen)
+    _, *of_slices = frozen.table_sets
+    used = [step.table_set for step in frozen.steps if isinstance(step, Residual)]
+    assert used == list(range(1, 1 + model.slices)) and len(of_slices) == model.slices > 1
+    for i, tables in enumerate(of_slices):
+        own = slice(i * width, (i + 1) * width)
+        assert list(tables) == fitted_tables(GAUSSIAN, [(each.indices[:, own], each.symbols[:, own]) for each in seen])
+    assert of_slices[0] != of_slices[1]
 
 
 @pytest.mark.parametrize("family", ["hyperprior", "crdr"])

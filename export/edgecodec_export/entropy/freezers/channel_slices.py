@@ -2,7 +2,8 @@
 
 Order of decoding: z with one table per channel; its features, a set for the means and one for the scales; then slice by
 slice, as layers/channel_context.py says. Means, slices and rounding errors are integers of LATENT_UNIT. Before they
-become inputs of the context networks they are requantised to fewer bits and to units per channel.
+become inputs of the context networks they are requantised to fewer bits and to units per channel. Each slice has coding
+tables of its own: what the float model gets wrong about its scales differs between slices.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ from edgecodec_export.layers.densities import FactorizedDensity
 from edgecodec_export.layers.fixed_point import LATENT_LIMIT, LATENT_UNIT, fixed_point
 
 FloatArray = npt.NDArray[np.float64]
-TableSets = tuple[tuple[CodingTable, ...], tuple[CodingTable, ...]]  # of z, and of the residuals of y
+TableSets = tuple[tuple[CodingTable, ...], ...]  # of z, and of the residuals of each slice of y
 
 LATENT_FRACTION = 6  # bits: LATENT_UNIT is 2^-6
 TANH_UNIT = 1 / 128  # of the argument of the residual's tanh
@@ -128,6 +129,10 @@ class Observation:
     symbols: IntArray
     indices: IntArray
 
+    def in_slices(self, count: int) -> tuple[list[IntArray], list[IntArray]]:
+        """Indices and symbols of each slice."""
+        return np.split(self.indices, count, axis=1), np.split(self.symbols, count, axis=1)
+
     @property
     def latents(self) -> dict[str, IntArray]:
         """(C, h, w) by name: the input of an entropy encoder."""
@@ -141,7 +146,9 @@ class ChannelSlicesFreezer:
 
     def __init__(self, model: SlicedCodec) -> None:
         self._model = model
-        self._density_tables = self._tables = tuple(factorized_tables(model.density)), tuple(scale_tables(GAUSSIAN))
+        of_z, of_slice = tuple(factorized_tables(model.density)), tuple(scale_tables(GAUSSIAN))
+        self._density_tables: TableSets = (of_z, *(of_slice for _ in range(model.slices)))
+        self._tables = self._density_tables
 
     @torch.no_grad()
     def observe(self, image: Tensor, quality: float = 0.0) -> Observation:
@@ -165,20 +172,21 @@ class ChannelSlicesFreezer:
 
     @staticmethod
     def _bits(observations: Sequence[Observation], table_sets: TableSets) -> float:
-        z_tables, y_tables = table_sets
+        z_tables, *slice_tables = table_sets
         channels = np.arange(len(z_tables)).reshape(1, -1, 1, 1)
         return sum(
             coded_bits(z_tables, np.broadcast_to(channels, each.z.shape), each.z)
-            + coded_bits(y_tables, each.indices, each.symbols)
+            + sum(map(coded_bits, slice_tables, *each.in_slices(len(slice_tables))))
             for each in observations
         )
 
     @torch.no_grad()
     def freeze(self, observations: Sequence[Observation]) -> EntropyFile:
         """The integer entropy model, with activations ranged on the observed pictures, and tables fitted to them."""
-        z_tables, _ = self._density_tables
-        residuals = ((each.indices, each.symbols) for each in observations)
-        self._tables = z_tables, tuple(fitted_tables(GAUSSIAN, residuals))
+        z_tables, *_ = self._density_tables
+        # For each slice, of every observation the indices and the symbols.
+        slices = zip(*(zip(*each.in_slices(self._model.slices), strict=True) for each in observations), strict=True)
+        self._tables = (z_tables, *(tuple(fitted_tables(GAUSSIAN, residuals)) for residuals in slices))
         walks = [_Walk.along(self._model, observation) for observation in observations]
         budget = (1 + PRECISION_BUDGET) * self.float_bits(observations)
         for of_means, of_scales in PRECISIONS:
@@ -276,7 +284,7 @@ class _Writer:
         self._predict("scale", table, decoded["scale"], context.network("scale", i), samples, indices)
 
         self._tensors.append(Values(f"symbols{i}", width, stride))
-        self._steps.append(Residual(f"symbols{i}", 1, f"table{i}", "y", i * width, f"mean{i}", LATENT_FRACTION))
+        self._steps.append(Residual(f"symbols{i}", 1 + i, f"table{i}", "y", i * width, f"mean{i}", LATENT_FRACTION))
         self._add(f"rounded{i}", f"symbols{i}", 1 << LATENT_FRACTION, f"mean{i}")
 
         self._requantise("mean", f"rounded_heard{i}", f"rounded{i}")
