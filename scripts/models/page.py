@@ -78,7 +78,8 @@ def _overview(models: Sequence[Model], records: Mapping[str, Record | None], hom
     yield from table(heads, rows)
     yield ""
     yield from _prose(
-        "The decoder's work is that of its network and of the entropy model, in thousands of multiplications. Rates and"
+        "Parameters are those of an encoder, an entropy model and one decoder; the megabytes are of all files. The"
+        " decoder's work is that of its network and of the entropy model, in thousands of multiplications. Rates and"
         " PSNR are those of all points of the encoder, with the decoder's knobs at their defaults. A bundle holds every"
         " encoder and decoder in fp32 and fp16."
     )
@@ -98,6 +99,11 @@ def _reading(records: Mapping[str, Record | None]) -> Iterator[str]:
         f"**Numbers** are means over the {count} pictures, of whole files that were read back;"
         " [evaluation.md](evaluation.md#what-is-measured) defines the scores, and says how Pillow writes the other"
         " formats. Detail is relative to the original's: less than 1 is smoother."
+    )
+    yield ""
+    yield from _prose(
+        "**Plots.** The first shows scores over rates. The second shows PSNR over detail, at the encoder's default;"
+        " other formats stand at the quality whose rate comes nearest, which is written beside them and can be higher."
     )
     yield ""
     yield from _prose(
