@@ -25,9 +25,9 @@ COLUMNS = 4
 
 def write_sheet(file: Path, codec: Codec, chosen: Sequence[EncoderPoint], source: Path, against: Sequence[str]) -> None:
     """The picture at the chosen points of the encoder. Raises what coding raises."""
-    blocks = list(_blocks(codec, chosen, source, against))
+    blocks = [rows_of(*block) for block in _blocks(codec, chosen, source, against)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    write(file, draw([rows_of(block) for block in blocks]))
+    write(file, draw(blocks))
 
 
 def some(decoders: Sequence[Values]) -> list[Values]:
@@ -45,12 +45,13 @@ def middle(pixels: Pixels) -> Pixels:
 
 def _blocks(
     codec: Codec, chosen: Sequence[EncoderPoint], source: Path, against: Sequence[str]
-) -> Iterator[tuple[list[Cell], list[Cell]]]:
-    """For each point of the encoder the model's cells, the original before the first of them, and those of formats."""
+) -> Iterator[tuple[list[Cell], list[Cell], list[Cell]]]:
+    """For each point of the encoder the original, at the first alone, the model's cells, and those of formats."""
     original = picture.read(source, Limits()).without_metadata()
     pixels = in_colour(original.pixels)
-    own = [Cell("original", source.stem, middle(pixels))]
+    shown = [Cell("original", source.stem, middle(pixels))]
     for point in chosen:
+        own = []
         encoded = codec.encode(original, knobs=point.knobs)
         for knobs in some(point.decoders):
             rebuilt = in_colour(codec.decode(encoded, knobs=knobs).pixels)
@@ -60,8 +61,8 @@ def _blocks(
         for peer in peers_named(against):
             data = encode_near(peer, original, len(encoded.data))
             peers.append(_cell(peer.title, len(data), pixels, peer.decode(data)))
-        yield own, peers
-        own = []
+        yield shown, own, peers
+        shown = []
 
 
 def _cell(name: str, size: int, original: Pixels, rebuilt: Pixels) -> Cell:
@@ -69,7 +70,12 @@ def _cell(name: str, size: int, original: Pixels, rebuilt: Pixels) -> Cell:
     return Cell(name, f"{rate:.3f} bpp, {psnr(original, rebuilt):.1f} dB", middle(rebuilt))
 
 
-def rows_of(block: tuple[list[Cell], list[Cell]]) -> list[list[Cell]]:
-    """The model's cells and those of other formats are rows of their own, unless one row has room for all."""
-    own, peers = block
-    return [own + peers] if len(own) + len(peers) <= COLUMNS else [own, peers]
+def rows_of(original: list[Cell], own: list[Cell], peers: list[Cell]) -> list[list[Cell]]:
+    """The model's cells and those of other formats are rows of their own, unless one row has room for both.
+
+    Where it has none for the original too, that one stands above them, so that every point has the same columns.
+    """
+    if len(own) + len(peers) > COLUMNS:
+        return [original + own, peers]
+    row = original + own + peers
+    return [row] if len(row) <= COLUMNS else [original, own + peers]

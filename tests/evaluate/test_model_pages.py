@@ -277,10 +277,13 @@ def _cells(count: int) -> list[Cell]:
     return [Cell(f"{i}", "1 bpp", np.full((HEIGHT, WIDTH, 3), 10 * i, np.uint8)) for i in range(1, count + 1)]
 
 
-def test_cells_are_in_one_row_where_it_has_room() -> None:
-    own, peers = _cells(1), _cells(3)
-    assert rows_of((own, peers)) == [own + peers]
-    assert rows_of((_cells(2), peers))[1] == peers
+def test_cells_are_in_one_row_where_it_has_room_and_every_point_has_the_same_columns() -> None:
+    original, one, two, peers = _cells(1), _cells(1), _cells(2), _cells(3)
+    assert rows_of(original, one, peers[:2]) == [original + one + peers[:2]]
+    assert rows_of(original, one, peers) == [original, one + peers]
+    assert rows_of([], one, peers)[-1] == one + peers
+    assert rows_of(original, two, peers) == [original + two, peers]
+    assert rows_of([], two, peers) == [two, peers]
 
 
 def test_a_sheet_shows_the_pixels_of_the_original_and_its_own_error_is_small(tmp_path: Path) -> None:
