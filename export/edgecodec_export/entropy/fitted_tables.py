@@ -1,9 +1,10 @@
 """Coding tables of residuals, fitted to photographs.
 
 A float model says that a residual is normal, or logistic, with the scale that its network predicts. It learned that
-with noise in place of rounding, where a residual that always rounds to 0 looks as wide as the noise; and real tails are
-heavier. So the table of a predicted scale is made for a mixture of the model's density at several widths. The weights
-of the widths are those of the greatest likelihood on the photographs that calibrate the entropy model.
+with noise in place of rounding, where a residual that always rounds to 0 looks as wide as the noise, and from crops,
+whose borders are near; and real tails are heavier. So the table of a predicted scale is made for a mixture of the
+model's density at several widths. The weights of the widths are those of the greatest likelihood on the photographs
+that calibrate the entropy model.
 """
 
 from __future__ import annotations
