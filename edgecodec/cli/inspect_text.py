@@ -13,6 +13,11 @@ from edgecodec.knobs import decimal
 _INDENT = "  "
 _COLUMNS = 100
 _SIDES: tuple[Side, ...] = ("encode", "decode")
+#: What changes the bits of pictures, by the field of `Background.entropy_cost` that says by how much.
+_COSTS = {
+    "overhead_percent": "integers instead of floats",
+    "fitting_percent": "tables that were fitted to photographs",
+}
 
 
 def file_lines(name: str, info: FileInfo) -> Iterator[str]:
@@ -69,12 +74,11 @@ def bundle_lines(
     rows += [("tiles", line) for line in _tiles(info)]
     for model in info.models:
         rows.append(("entropy", _cost(model.id if len(info.models) > 1 else "", costs[model.id])))
-    if info.background is not None and "overhead_percent" in info.background.entropy_cost:
-        percent = round(info.background.entropy_cost["overhead_percent"], 2) + 0.0  # no -0.00
-        rows.append(("entropy", f"{percent:+.2f} % bits for integers instead of floats"))
-        if "fitting_percent" in info.background.entropy_cost:
-            percent = round(info.background.entropy_cost["fitting_percent"], 2) + 0.0
-            rows.append(("entropy", f"{percent:+.2f} % bits for tables that were fitted to photographs"))
+    told = {} if info.background is None else info.background.entropy_cost
+    for name, reason in _COSTS.items():
+        if name in told:
+            percent = round(told[name], 2) + 0.0  # no -0.00
+            rows.append(("entropy", f"{percent:+.2f} % bits for {reason}"))
     rows.append(("engines", (", ".join(engines) or "none") + " installed here; `edgecodec doctor` tries them"))
     files = info.files if info.background is None else info.background.files
     rows.append(("files", f"{len(files)}, {sum(each.size for each in files.values()):,} bytes"))

@@ -168,8 +168,8 @@ def _fitting(cost: Mapping[str, Any]) -> list[str]:
     if "fitting_percent" not in cost:
         return []
     return [
-        f"* Its tables are fitted to photographs, which changes the bits of those by {cost['fitting_percent']:+.1f} %, "
-        "against the densities that the checkpoint learned."
+        "* Its tables are fitted to other photographs, which changes the bits of these by "
+        f"{cost['fitting_percent']:+.1f} %, against the densities that the checkpoint learned."
     ]
 
 
