@@ -7,12 +7,15 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecodec.description import LatentSpec
+from edgecodec_export.checkpoints import Checkpoint, load_model
+from edgecodec_export.families import build
 from edgecodec_export.families.agustsson import Agustsson, Doubling, Halving, InstanceNorm, Preset
 
 SMALL = Preset("GC", 3, (4, 6, 8, 8, 10), 2)
@@ -124,6 +127,41 @@ def test_noise_follows_the_latents_in_parts_of_4096() -> None:
     assert seen[0][0, 3, 0, 0] == 2.0**-12
 
 
+@pytest.mark.parametrize("at_head", [0, 2])
+def test_grain_is_a_plane_of_noise_at_every_doubling(at_head: int) -> None:
+    """NumPy rendering of the planes: each 2^k by 2^k block of one holds the 4^k channels of a position by rows."""
+    model: Any = small(replace(SMALL, noise_channels=at_head, grain=True))
+    assert model.noise() == LatentSpec("noise", at_head + 4 + 16 + 64 + 256, 16)
+    noise = torch.randint(-24570, 24570, (1, at_head + 340, 2, 3)).float()
+    seen: list[tuple[Tensor, Tensor]] = []
+    for doubling in model.synthesis.doublings:
+        doubling.register_forward_hook(lambda layer, inputs, after: seen.append((layer.linear(inputs[0]), after)))
+    model.decode(torch.randint(-2, 3, (1, 3, 2, 3)).float(), noise)
+    first = at_head
+    for k, (grain, (before, after)) in enumerate(zip(model.synthesis.grains, seen, strict=True), 1):
+        plane = np.zeros((2 << k, 3 << k), np.float32)
+        for y, x in np.ndindex(2, 3):
+            block = noise[0, first : first + 4**k, y, x].numpy().reshape(1 << k, 1 << k) / 4096
+            plane[y << k : (y + 1) << k, x << k : (x + 1) << k] = block
+        expected = (before + grain.gain * torch.from_numpy(plane)).clamp(min=0)
+        torch.testing.assert_close(after, expected)
+        assert not torch.equal(after, before.clamp(min=0))
+        first += 4**k
+
+
+def test_a_codec_becomes_the_one_with_grain_and_keeps_its_weights() -> None:
+    before = build("agustsson", "compact").state_dict()
+    preset, tensors = Agustsson.with_realism("compact", before)
+    assert preset == "compact-grain"
+    load_model(Checkpoint("agustsson", preset, {}, dict(tensors)))
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
+    fresh = {name: tensor.abs() for name, tensor in tensors.items() if name not in before}
+    assert sorted(fresh) == [f"synthesis.grains.{i}.gain" for i in range(4)]
+    assert all(0 < gain.mean() < 0.1 for gain in fresh.values())  # at 0 a gain would have no gradient but by luck
+    assert Agustsson.with_realism(preset, tensors) == (preset, tensors)
+    assert Agustsson.with_realism("compact-sc", {}) == ("compact-sc", {})
+
+
 def _mirrored(layer: Any, x: Tensor) -> Tensor:
     """The layer as it is with rows and columns counted from the other end."""
     other = copy.deepcopy(layer)
@@ -179,13 +217,13 @@ def test_a_picture_of_one_label_does_not_depend_on_the_order_of_sums() -> None:
         torch.testing.assert_close(picture.double(), wanted, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("preset", [SMALL, replace(SMALL_SC, noise_channels=2)])
+@pytest.mark.parametrize("preset", [SMALL, replace(SMALL_SC, noise_channels=2, grain=True)])
 def test_training_reaches_every_weight_and_keeps_to_the_bound(preset: Preset) -> None:
     model: Any = small(preset).train().requires_grad_(True)
     image = torch.rand(2, 3, 64, 64)
     selective = preset.mode == "SC"
     mask = (torch.rand(2, 1, 8, 8) < 0.5).float() if selective else None
-    noise = torch.randn(2, 2, 4, 4) * 4096 if selective else None
+    noise = torch.randn(2, 2 + 340, 4, 4) * 4096 if selective else None
     rebuilt, rates, _, _ = model(image, labels_of(image) if selective else None, mask, noise)
     assert rebuilt.shape == image.shape
     positions = 2 * 16 if mask is None else mask.sum().item()

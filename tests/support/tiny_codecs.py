@@ -38,7 +38,7 @@ PRESETS: dict[str, Any] = {
     "hyperprior": hyperprior_module.Preset(6, 10),
     "hyperprior-blocks": hyperprior_module.Preset(6, 10, block_channels=12, block_units=(1, 1)),
     "agustsson": agustsson_module.Preset("GC", 3, (4, 6, 8, 8, 10), 1),
-    "agustsson-sc": agustsson_module.Preset("SC", 3, (4, 6, 8, 8, 10), 1, classes=5, noise_channels=2),
+    "agustsson-sc": agustsson_module.Preset("SC", 3, (4, 6, 8, 8, 10), 1, classes=5, noise_channels=2, grain=True),
     "tunable": tunable_module.Preset((4, 6, 8), encoder_blocks=1, masker_blocks=1, decoder_blocks=1),
 }
 

@@ -21,14 +21,19 @@ from edgecodec_train.stopping import Stopping
 from edgecodec_train.training import train_recipe
 from support.tiny_codecs import PRESETS
 
-#: Names under which tiny presets stand in for those of the recipes; a codec with beta is one without plus "-multirate".
+#: Names under which tiny presets stand in for those of the recipes; a codec with beta
+#: is one without plus "-multirate".
 TINY_PRESETS = {
     "hific": {"tiny": PRESETS["hific"]},
     "fidelity": {"tiny": PRESETS["fidelity"]},
     "tunable": {"tiny": PRESETS["tunable"]},
     "hyperprior": {"tiny": PRESETS["hyperprior"], "tiny-light": PRESETS["hyperprior-blocks"]},
     "crdr": {"tiny": PRESETS["crdr"], "tiny-multirate": replace(PRESETS["crdr"], realism_channels=0)},
-    "agustsson": {"tiny": PRESETS["agustsson"], "tiny-sc": PRESETS["agustsson-sc"]},
+    "agustsson": {
+        "tiny": PRESETS["agustsson"],
+        "tiny-grain": replace(PRESETS["agustsson"], grain=True),
+        "tiny-sc": PRESETS["agustsson-sc"],
+    },
 }
 
 STEPS, EVERY = 4, 2

@@ -22,8 +22,8 @@ from edgecodec_train.recipe_files import known_recipes, read_recipe
 from edgecodec_train.run_folder import RunFolder, read_rows
 from support.tiny_training import EVERY, STEPS, StopAfter, photographs, run_tiny, scenes, tiny_presets
 
-#: One for each family and kind of stage: everything, the decoder alone, scenes, levels, a rate target.
-SOME = ["agustsson-sc-compact", "crdr", "fidelity-compact", "hific", "tunable-compact"]
+#: One for each family and kind of stage: everything, the decoder alone, scenes, grain, levels, a rate target.
+SOME = ["agustsson-compact", "agustsson-sc-compact", "crdr", "fidelity-compact", "hific", "tunable-compact"]
 
 
 ALL = [pytest.param(name, marks=() if name in SOME else pytest.mark.slow) for name in sorted(known_recipes())]

@@ -22,6 +22,7 @@ from edgecodec_train.losses import (
     feature_matching,
     grid_energy,
     mean_squared_error,
+    texture_distance,
 )
 
 Array = npt.NDArray[np.float64]
@@ -244,3 +245,59 @@ def test_a_grid_has_more_energy_than_noise() -> None:
     grid = noise[..., :GRID_PERIOD, :GRID_PERIOD].repeat(1, 1, 16, 16)
     assert grid_energy(grid) > 20 * grid_energy(noise)
     assert grid_energy(torch.full((1, 3, 64, 64), 0.5)) == 0
+
+
+def grey(brightness: float, grain: float, seed: int) -> Tensor:
+    """(1, 3, 64, 48) of one brightness, with grain of this amplitude."""
+    return brightness + grain * torch.randn(1, 1, 64, 48, generator=torch.Generator().manual_seed(seed)).repeat(
+        1, 3, 1, 1
+    )
+
+
+def test_texture_distance_compares_the_amplitudes_of_haar_bands() -> None:
+    """NumPy rendering, one region of 16 pixels a side after the other; what is beyond them does not count."""
+    random = np.random.default_rng(0)
+    pictures = random.uniform(size=(2, 2, 3, 40, 55))
+    opponent = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+    across, down, diagonal = [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]
+    total = 0.0
+    for octave in (1, 2, 4):
+        squares = []
+        for sample, top, left in np.ndindex(2, 2, 3):
+            regions = pictures[:, sample, :, 16 * top : 16 * top + 16, 16 * left : 16 * left + 16]
+            means = np.einsum("dc,pcyx->pdyx", opponent, regions)
+            means = means.reshape(2, 3, 16 // octave, octave, 16 // octave, octave).mean((3, 5))
+            blocks = means.reshape(2, 3, 8 // octave, 2, 8 // octave, 2)
+            for band in (across, down, diagonal):
+                energy = (np.einsum("pcyaxb,ab->pcyx", blocks, band) / 4) ** 2
+                ours, theirs = np.sqrt(np.sqrt(energy.mean((2, 3)) + 1e-6))
+                squares.append((ours - theirs) ** 2)
+        total += np.mean(squares)
+    assert texture_distance(*map(torch.tensor, pictures)).item() == pytest.approx(total)
+
+
+def test_texture_may_be_any_of_its_amplitude() -> None:
+    image = grey(0.5, 0.05, 0)
+    assert texture_distance(image, image) == 0
+    other, smooth = texture_distance(grey(0.5, 0.05, 1), image), texture_distance(grey(0.5, 0, 1), image)
+    assert other < smooth / 20
+    assert mean_squared_error(grey(0.5, 0.05, 1), image) > 1.5 * mean_squared_error(grey(0.5, 0, 1), image)
+    assert texture_distance(grey(0.7, 0.05, 0), image) < 1e-9  # and of any brightness
+
+
+def test_grain_on_a_smooth_surface_is_farther_off_than_more_of_it_on_a_rough_one() -> None:
+    smooth = texture_distance(grey(0.5, 0.01, 0), grey(0.5, 0, 0))
+    rough = texture_distance(grey(0.5, 0.06, 0), grey(0.5, 0.05, 0))
+    assert smooth > 5 * rough
+
+
+def test_grain_without_colour_is_not_taken_for_coloured_grain() -> None:
+    image = grey(0.5, 0.05, 0)
+    coloured = 0.5 + 0.05 * torch.randn(1, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+    assert texture_distance(coloured, image) > 20 * texture_distance(grey(0.5, 0.05, 1), image)
+
+
+def test_texture_has_a_gradient_where_there_is_none_yet() -> None:
+    rebuilt = grey(0.5, 1e-3, 1).requires_grad_()
+    texture_distance(rebuilt, grey(0.5, 0.05, 0)).backward()
+    assert rebuilt.grad is not None and rebuilt.grad.isfinite().all() and (rebuilt.grad * (rebuilt - 0.5)).sum() < 0

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from edgecodec.errors import CheckpointRejected, EdgecodecError, InvalidArgument, OutOfRange
+from edgecodec.noise import normal_noise
 from edgecodec_export.checkpoints import load_model, read_checkpoint, save_checkpoint
 from edgecodec_export.checkpoints.checkpoint import Checkpoint
 from edgecodec_export.families import Crdr
 from edgecodec_train.batches import Batch, Batches, make_batches, open_data
 from edgecodec_train.device import Device
 from edgecodec_train.discriminators import Judgement
+from edgecodec_train.losses import grid_energy, texture_distance
 from edgecodec_train.recipe_checks import check_recipe
 from edgecodec_train.recipe_content import parse_recipe
 from edgecodec_train.recipe_files import read_recipe
@@ -31,6 +33,7 @@ from support.tiny_codecs import PRESETS, tiny_codec
 from support.tiny_training import photographs, scenes, tiny_changes, tiny_presets
 
 CPU = Device("cpu", "float32")
+NEITHER = ("stages.realism.grid=0.0", "stages.realism.texture=0.0")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,22 @@ def test_the_target_is_compared_with_rounded_latents(data: Path) -> None:
     assert float(rebuilt.rounded_bits) == pytest.approx(float(rebuilt.bits.detach()))
 
 
+def test_patterns_and_texture_have_their_weights(data: Path) -> None:
+    without = stage_of(data, "agustsson-compact", 1, "preset=tiny-grain", *NEITHER)
+    rebuilt = without.rebuild(0)
+    loss, terms = without.reconstruction_loss(rebuilt, 0)
+    assert "training_texture" not in terms
+    image = rebuilt.batch.image
+    picture = rebuilt.picture.detach()
+    grid, texture = grid_energy(picture - image), texture_distance(picture, image)
+    for name, weight, expected in (("grid", 3000.0, grid), ("texture", 50.0, texture)):
+        change = f"stages.realism.{name}={weight}"
+        other = stage_of(data, "agustsson-compact", 1, "preset=tiny-grain", *NEITHER, change)
+        more, terms = other.reconstruction_loss(rebuilt, 0)
+        assert expected > 0 and float((more - loss).detach()) == pytest.approx(weight * float(expected), rel=1e-4)
+    assert float(terms["training_texture"].detach()) == pytest.approx(float(texture))
+
+
 def test_errors_count_where_details_are_kept(data: Path) -> None:
     batch = Batch(torch.zeros(1, 3, 64, 64), mask=torch.zeros(1, 1, 8, 8))
     assert batch.mask is not None
@@ -125,6 +144,7 @@ def test_side_inputs_reach_a_model_that_takes_them(data: Path) -> None:
         ("fidelity-compact", ["data.crop=72", "stages.rate-distortion.crop=72"], "crops of 72 pixels do not fit"),
         ("fidelity-compact", ["stages.rate-distortion.knobs.n=1.0"], "fidelity has no knob n in training"),
         ("fidelity-compact", ["stages.rate-distortion.mse={times='beta', value=1.0}"], "fidelity has no knob beta"),
+        ("fidelity-compact", ["stages.rate-distortion.texture={times='beta', value=1.0}"], "fidelity has no knob beta"),
         ("fidelity-compact", ["validation.knobs=[{quality=1.0}]"], "fidelity has no knob quality"),
         ("fidelity-compact", ["stages.rate-distortion.frozen=['*']"], "leaves nothing to learn"),
         ("fidelity-compact", ["stages.rate-distortion.knobs.alpha=1.0"], "fidelity has no knob alpha in training"),
@@ -349,6 +369,22 @@ def test_validation_measures_the_model_as_it_will_be_exported(data: Path) -> Non
     error = float((passed.picture.clamp(0, 1) - batch.image).square().mean())
     assert scores["psnr_db"] == pytest.approx(-10 * np.log10(error), rel=1e-5)
     assert scores["bits_per_pixel"] == pytest.approx(float(passed.rates.total()) / batch.image[0, 0].numel(), rel=1e-5)
+
+
+def test_validation_has_the_noise_of_a_file_without_a_seed(data: Path) -> None:
+    stage = stage_of(data, "agustsson-compact", 1, "validation.knobs=[{}]", "preset=tiny-grain")
+    batches = stage._context.batches
+    for grain in stage.model.synthesis.grains:
+        grain.gain.data.mul_(10)
+    scores = validate(stage.model, batches, stage._context.recipe.validation, CPU).scores
+    (batch,) = batches.validation(stage.model)
+    height, width = (side // 16 for side in batch.image.shape[2:])
+    (symbols,) = stage.model.encode(batch.image)
+    with torch.no_grad():
+        for seed, same in ((0, True), (1, False)):
+            noise = torch.from_numpy(normal_noise(seed, 340, height, width))[None].float()
+            error = float((stage.model.decode(symbols, noise).clamp(0, 1) - batch.image).square().mean())
+            assert (scores["psnr_db"] == pytest.approx(-10 * np.log10(error), rel=1e-6)) == same
 
 
 def test_a_stage_starts_from_the_one_before(data: Path, tmp_path: Path) -> None:

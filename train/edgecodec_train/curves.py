@@ -38,6 +38,7 @@ QUANTITIES = {
     "training_mse": "squared error of batches",
     "training_bits_per_pixel": "rate of batches (bits per pixel)",
     "training_perceptual": "perceptual distance of batches",
+    "training_texture": "texture distance of batches",
     "feature_matching": "feature matching",
     "told_apart": "pairs told apart (1/2 is by chance)",
     "loss": "loss",
@@ -115,7 +116,7 @@ def _figure(steps: Values, columns: Mapping[str, Values], title: str) -> Figure:
             _line(axes, steps, columns[column], setting or "default", COLOURS[position % len(COLOURS)], pattern)
         _give_room(axes)
         if any(settings.values()):
-            legend = axes.legend(frameon=False, fontsize=8)
+            legend = axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")  # a line may pass below it
             for text in legend.get_texts():
                 text.set_parse_math(False)
     return figure

@@ -129,7 +129,8 @@ class StageSettings:
     fresh_factor: on the learning rate of weights that the stage before did not have.
     average_decay: share of the running average of the weights that a step keeps.
     knobs: how each is drawn; one that is not named has the family's default.
-    rate, mse, grid: weights of bits per pixel, of the mean squared error of pictures in [0, 1], and of `losses.grid`.
+    rate, mse: weights of bits per pixel, and of the mean squared error of pictures in [0, 1].
+    grid, texture: weights of the losses of these names.
     mse_elsewhere: share of that weight where a mask keeps nothing.
     largest_loss: a step with a larger loss is skipped; one whose loss is not a number always is.
     batch_norm: whether batch norms use stored statistics, those of the start, or those of each batch.
@@ -152,6 +153,7 @@ class StageSettings:
     mse: Weight = NOTHING
     mse_elsewhere: NotNegative = 0.0
     grid: Weight = NOTHING
+    texture: Weight = NOTHING
     perceptual: Perceptual | None = None
     adversarial: AdversarialSettings | None = None
     largest_loss: float = math.inf

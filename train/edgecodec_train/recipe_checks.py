@@ -132,7 +132,7 @@ def check_crop(model: LearnedCodec, crop: int) -> None:
 
 
 def _weights_of(stage: StageSettings) -> list[Weight]:
-    weights = [stage.rate, stage.mse, stage.grid]
+    weights = [stage.rate, stage.mse, stage.grid, stage.texture]
     weights += [stage.rate_target.bits_per_pixel] if stage.rate_target else []
     weights += [stage.perceptual.weight, stage.perceptual.substitute_weight] if stage.perceptual else []
     weights += [stage.adversarial.weight, stage.adversarial.feature_matching] if stage.adversarial else []

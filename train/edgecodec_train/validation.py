@@ -12,6 +12,7 @@ import torch
 from pytorch_msssim import ms_ssim
 from torch import Tensor, nn
 
+from edgecodec.noise import normal_noise
 from edgecodec_evaluate.points import label
 from edgecodec_evaluate.sheet import Cell
 from edgecodec_export.families import LearnedCodec
@@ -77,9 +78,10 @@ def validate(model: LearnedCodec, batches: Batches, settings: Validation, device
 def _coded(model: LearnedCodec, batch: Batch, knobs: Mapping[str, float]) -> tuple[Tensor, float]:
     side = batch.side(model)
     noise = model.noise()
-    if noise is not None:  # the mean of the noise, so that scores do not depend on luck
+    if noise is not None:  # that of a file that names no seed
         _, _, height, width = batch.image.shape
-        side[noise.name] = batch.image.new_zeros(1, noise.channels, height // noise.stride, width // noise.stride)
+        values = normal_noise(0, noise.channels, height // noise.stride, width // noise.stride)
+        side[noise.name] = torch.from_numpy(values)[None].to(batch.image)
     passed = model(batch.image, **side, **knobs)
     return passed.picture.clamp(0, 1), float(passed.rounded)
 

@@ -17,6 +17,7 @@ picture. Sides are multiples of 16, and 32 or more, because the smallest maps ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -36,6 +37,8 @@ from edgecodec_export.layers.initial_transform import INVERSE_TANH, at_centre, l
 
 LOWEST, LEVELS = -2, 5  # the quantisation centres -2..2 (section 3.2)
 GENERATOR_STRIDE = 16
+GRAIN_CHANNELS = (4, 16, 64, 256)  # of stride 16 that a plane at stride 8, 4, 2 and 1 is made of
+WITH_GRAIN = "-grain"  # behind the name of a preset
 
 # Initial transform.
 DOUBLED = 2  # components with two channels each
@@ -52,6 +55,9 @@ class Preset:
     classes: SC only, the number of values of a label. Those of the named presets stand for any: training takes the
         number of its scenes, and weights tell theirs.
     noise_channels: normal noise that the generator takes beside the symbols, stride 16.
+    grain: whether a plane of normal noise comes in at every doubling too, at its stride and before its ReLU, times a
+        gain that each channel learns (as in Karras, Laine, Aila: A Style-Based Generator Architecture, 2019, section
+        2). The ReLU lets it through where there is texture. Symbols alone, 16 pixels apart, repeat as patterns do.
     instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
         picture's contrast, so that the symbols hold neither and the generator has to guess. "residual_blocks" leaves it
         out behind all other convolutions, which preserves both.
@@ -68,6 +74,7 @@ class Preset:
     residual_blocks: int = 9
     classes: int = 0
     noise_channels: int = 0
+    grain: bool = False
     instance_norm: Literal["everywhere", "residual_blocks"] = "everywhere"
     projection_norm: bool = False
     zero_border: Literal["leading", "trailing"] = "leading"
@@ -86,6 +93,7 @@ class Agustsson(LearnedCodec):
         "published": Preset("GC", 8),
         "published-sc": Preset("SC", 8, classes=12),
         "compact": Preset("GC", 8, (24, 48, 96, 128, 144), 5, instance_norm="residual_blocks"),
+        "compact-grain": Preset("GC", 8, (24, 48, 96, 128, 144), 5, instance_norm="residual_blocks", grain=True),
         "compact-sc": Preset("SC", 8, (24, 48, 96, 128, 144), 3, classes=12, instance_norm="residual_blocks"),
     }
     ALIGNMENT = GENERATOR_STRIDE
@@ -128,7 +136,7 @@ class Agustsson(LearnedCodec):
         return (*(latent for latent in self.side_latents() if latent.name == "labels"), *self.encoder_latents())
 
     def noise(self) -> LatentSpec | None:
-        channels = self.preset.noise_channels
+        channels = self.preset.noise_channels + (sum(GRAIN_CHANNELS) if self.preset.grain else 0)
         return LatentSpec("noise", channels, GENERATOR_STRIDE) if channels else None
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -156,6 +164,14 @@ class Agustsson(LearnedCodec):
         inputs = [each for each in (labels, kept_symbols, noise) if each is not None]
         bits = static_code_bits(assignment, kept)
         return Reconstruction(self.decode(*inputs), Rates(bits, bits.new_zeros(())), bits.detach(), kept_symbols)
+
+    @classmethod
+    def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
+        """A preset becomes the one with grain where there is one."""
+        grained = f"{preset}{WITH_GRAIN}"
+        if grained not in cls.PRESETS:
+            return preset, tensors
+        return grained, cls(cls.PRESETS[grained]).state_dict() | dict(tensors)
 
     @torch.no_grad()
     def decoder_input(self, image: Tensor, knobs: Knobs, side: Mapping[str, Tensor] = NO_SIDE_INPUTS) -> DecoderInput:
@@ -198,14 +214,20 @@ class InstanceNorm(nn.Module):
 
 
 class Rectified(nn.Module):
-    """A convolution, ReLU."""
+    """A convolution, ReLU. grain: added before the ReLU."""
 
     def __init__(self, convolution: Convolution) -> None:
         super().__init__()
         self.convolution = convolution
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.convolution(x))
+    def forward(self, x: Tensor, grain: Tensor | None = None) -> Tensor:
+        x = self.linear(x)
+        return torch.relu(x if grain is None else x + grain)
+
+    def linear(self, x: Tensor) -> Tensor:
+        """What comes before the ReLU."""
+        convolved: Tensor = self.convolution(x)
+        return convolved
 
 
 class Normalised(Rectified):
@@ -215,8 +237,9 @@ class Normalised(Rectified):
         super().__init__(convolution)
         self.norm = InstanceNorm(convolution.out_channels, epsilon)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.convolution(x)))
+    def linear(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(self.convolution(x))
+        return normalised
 
 
 class Halving(nn.Conv2d):
@@ -256,22 +279,47 @@ class ResidualBlock(nn.Module):
         return x + self.norm(self.second(self.first(x)))
 
 
+class Grain(nn.Module):
+    """A plane of noise (B, 4^k, h, w) as what each channel of (B, channels, 2^k h, 2^k w) takes of it."""
+
+    START = 0.05  # standard deviation of gains, small against the features of a picture
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(self.START * torch.randn(1, channels, 1, 1))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return self.gain * F.pixel_shuffle(noise, math.isqrt(noise.shape[1]))
+
+
 class Generator(nn.Module):
-    """(B, inputs, h, w), and noise (B, n, h, w) where the preset has any, to (B, 3, 16h, 16w) before the tanh."""
+    """(B, inputs, h, w), and the noise (B, n, h, w) of the preset if any, to (B, 3, 16h, 16w) before the tanh."""
 
     def __init__(self, inputs: int, preset: Preset) -> None:
         super().__init__()
         widths = preset.widths[::-1]
+        self.noise_channels = preset.noise_channels
         self.head = _rectified(_reflected(inputs + preset.noise_channels, widths[0], 3), preset)
         self.residual_blocks = nn.Sequential(
             *(ResidualBlock(widths[0], preset.epsilon) for _ in range(preset.residual_blocks))
         )
         self.doublings = nn.Sequential(*(_rectified(Doubling(*pair, preset), preset) for pair in pairwise(widths)))
+        self.grains = nn.ModuleList(Grain(width) for width in widths[1:]) if preset.grain else None
         self.image = _reflected(widths[-1], 3, 7)
 
     def forward(self, symbols: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = symbols if noise is None else torch.cat((symbols, noise / NOISE_ONE), 1)
-        return self.image(self.doublings(self.residual_blocks(self.head(x))))
+        x, grains = symbols, [None] * len(self.doublings)
+        if noise is not None:
+            noise = noise / NOISE_ONE
+            if self.noise_channels:
+                x = torch.cat((x, noise[:, : self.noise_channels]), 1)
+            if self.grains is not None:
+                planes = noise[:, self.noise_channels :].split(GRAIN_CHANNELS, 1)
+                grains = [grain(plane) for grain, plane in zip(self.grains, planes, strict=True)]
+        x = self.residual_blocks(self.head(x))
+        for doubling, grain in zip(self.doublings, grains, strict=True):
+            x = doubling(x, grain)
+        return self.image(x)
 
 
 class SelectiveSynthesis(nn.Module):

@@ -8,6 +8,7 @@ from edgecodec_train.losses.grid import GRID_PERIOD, GRID_WINDOW, grid_energy
 from edgecodec_train.losses.masked import mean_squared_error
 from edgecodec_train.losses.ms_ssim import MS_SSIM_SIDE, MsSsim
 from edgecodec_train.losses.perceptual import build_perceptual
+from edgecodec_train.losses.texture import texture_distance
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
@@ -22,4 +23,5 @@ __all__ = [
     "feature_matching",
     "grid_energy",
     "mean_squared_error",
+    "texture_distance",
 ]

@@ -1,6 +1,6 @@
 """Rate and distortion: a codec, or its decoder alone, learns to rebuild pictures.
 
-    loss = rate * bits per pixel + mse * MSE + perceptual * distance + grid * grid energy
+    loss = rate * bits per pixel + mse * MSE + perceptual * distance + grid * grid energy + texture * texture distance
 
 with pictures in [0, 1], and with the weights of a recipe (`edgecodec_train.recipe.StageSettings`), which may depend on
 the knobs that are drawn for each batch. With an `mse` of lambda * 255^2 this is Balle et al. 2018, equation 10; with a
@@ -29,6 +29,7 @@ from edgecodec_train.learned_parameters import learned_parameters
 from edgecodec_train.losses.grid import grid_energy
 from edgecodec_train.losses.masked import mean_squared_error
 from edgecodec_train.losses.perceptual import MS_SSIM, build_perceptual
+from edgecodec_train.losses.texture import texture_distance
 from edgecodec_train.rate_fit import fit_rate
 from edgecodec_train.recipe import Optimiser
 from edgecodec_train.recipe_checks import check_model, check_stage
@@ -188,6 +189,9 @@ class Reconstruction(Stage):
             loss = loss + sum(density.quantile_loss() for density in self._densities) * 1e-6
         if stage.grid:
             loss = loss + stage.grid.at(knobs) * grid_energy(rebuilt.picture - image)
+        if stage.texture:
+            texture = texture_distance(rebuilt.picture, image)
+            loss, terms["training_texture"] = loss + stage.texture.at(knobs) * texture, texture
         weight = self._perceptual_weight.at(knobs)
         if self._perceptual is not None and weight:
             distance = self._perceptual(rebuilt.batch.kept_of(rebuilt.picture).clamp(0, 1), image)

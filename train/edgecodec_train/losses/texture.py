@@ -1,0 +1,56 @@
+"""How much fine texture there is, and where, whatever it shows.
+
+Squared error makes a decoder leave out what it cannot know, and a discriminator takes long to ask for it back. This
+asks at once: the amplitude of a texture is one number for many pixels, which the latents can tell.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 3  # octaves, the finest first
+WINDOW = 16  # pixels, the side of a region of one amplitude at the finest level
+#: The amplitude is compared by this power of it: grain is seen on a smooth surface long before it is seen in a rough
+#: one.
+POWER = 0.5
+SILENCE = 1e-6  # energy, a quarter of a level of 255 by amplitude, below which differences are not seen
+
+# Brightness and two opposite colours, orthonormal: grain of the original is nearly without colour, and so should this
+# be.
+_OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
+
+
+def texture_distance(rebuilt: Tensor, image: Tensor) -> Tensor:
+    """Mean square of the difference of amplitudes' roots, summed over octaves, of pictures (B, 3, H, W). A scalar.
+
+    An amplitude is the root of the mean energy of a Haar band in a region, for each colour and direction. Regions of
+    every octave have as many pixels of the picture. Sides are WINDOW or more; what is beyond a multiple of it is left
+    out.
+    """
+    basis = rebuilt.new_tensor(_OPPONENT).reshape(3, 3, 1, 1)
+    height, width = (side // WINDOW * WINDOW for side in image.shape[2:])
+    both = [nn.functional.conv2d(each[..., :height, :width], basis) for each in (rebuilt, image)]
+    total = rebuilt.new_zeros(())
+    for level in range(1, LEVELS + 1):
+        halved = [_halved(each) for each in both]
+        ours, theirs = (_amplitude(bands, WINDOW >> level) for _, bands in halved)
+        total = total + (ours - theirs).square().mean()
+        both = [mean for mean, _ in halved]
+    return total
+
+
+def _halved(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of 2x2 pixels, and the Haar bands: what varies across, down, and diagonally."""
+    top_left, top_right = picture[..., ::2, ::2], picture[..., ::2, 1::2]
+    bottom_left, bottom_right = picture[..., 1::2, ::2], picture[..., 1::2, 1::2]
+    across = top_left - top_right + bottom_left - bottom_right
+    down = top_left + top_right - bottom_left - bottom_right
+    diagonal = top_left - top_right - bottom_left + bottom_right
+    return nn.functional.avg_pool2d(picture, 2), torch.cat((across, down, diagonal), 1) / 4
+
+
+def _amplitude(bands: Tensor, window: int) -> Tensor:
+    """Of each region, to the power of POWER."""
+    amplitude: Tensor = (nn.functional.avg_pool2d(bands.square(), window) + SILENCE) ** (POWER / 2)
+    return amplitude
