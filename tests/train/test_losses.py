@@ -255,24 +255,26 @@ def grey(brightness: float, grain: float, seed: int) -> Tensor:
 
 
 def test_texture_distance_compares_the_amplitudes_of_haar_bands() -> None:
-    """NumPy rendering, one region of 16 pixels a side after the other; what is beyond them does not count."""
+    """NumPy rendering: regions of 16 pixels a side one after the other, then all; what is beyond does not count."""
     random = np.random.default_rng(0)
     pictures = random.uniform(size=(2, 2, 3, 40, 55))
     opponent = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
     across, down, diagonal = [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]
     total = 0.0
     for octave in (1, 2, 4):
-        squares = []
+        squares, energies = [], np.zeros((2, 2, 3, 3, 6))
         for sample, top, left in np.ndindex(2, 2, 3):
             regions = pictures[:, sample, :, 16 * top : 16 * top + 16, 16 * left : 16 * left + 16]
             means = np.einsum("dc,pcyx->pdyx", opponent, regions)
             means = means.reshape(2, 3, 16 // octave, octave, 16 // octave, octave).mean((3, 5))
             blocks = means.reshape(2, 3, 8 // octave, 2, 8 // octave, 2)
-            for band in (across, down, diagonal):
-                energy = (np.einsum("pcyaxb,ab->pcyx", blocks, band) / 4) ** 2
-                ours, theirs = np.sqrt(np.sqrt(energy.mean((2, 3)) + 1e-6))
+            for number, band in enumerate((across, down, diagonal)):
+                energy = ((np.einsum("pcyaxb,ab->pcyx", blocks, band) / 4) ** 2).mean((2, 3))
+                ours, theirs = np.sqrt(np.sqrt(energy + 1e-6))
                 squares.append((ours - theirs) ** 2)
-        total += np.mean(squares)
+                energies[:, sample, :, number, 3 * top + left] = energy
+        ours, theirs = np.sqrt(np.sqrt(energies.mean(4) + 1e-6))
+        total += np.mean(squares) + np.mean((ours - theirs) ** 2)
     assert texture_distance(*map(torch.tensor, pictures)).item() == pytest.approx(total)
 
 

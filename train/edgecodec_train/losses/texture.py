@@ -25,8 +25,9 @@ def texture_distance(rebuilt: Tensor, image: Tensor) -> Tensor:
     """Mean square of the difference of amplitudes' roots, summed over octaves, of pictures (B, 3, H, W). A scalar.
 
     An amplitude is the root of the mean energy of a Haar band in a region, for each colour and direction. Regions of
-    every octave have as many pixels of the picture. Sides are WINDOW or more; what is beyond a multiple of it is left
-    out.
+    every octave have as many pixels of the picture. The whole picture is a region too, which counts as much as all
+    others: where a decoder cannot tell rough from smooth, the mean of roots is less than the root of the mean, and
+    there would be too little texture in all. Sides are WINDOW or more; what is beyond a multiple of it is left out.
     """
     basis = rebuilt.new_tensor(_OPPONENT).reshape(3, 3, 1, 1)
     height, width = (side // WINDOW * WINDOW for side in image.shape[2:])
@@ -34,8 +35,9 @@ def texture_distance(rebuilt: Tensor, image: Tensor) -> Tensor:
     total = rebuilt.new_zeros(())
     for level in range(1, LEVELS + 1):
         halved = [_halved(each) for each in both]
-        ours, theirs = (_amplitude(bands, WINDOW >> level) for _, bands in halved)
-        total = total + (ours - theirs).square().mean()
+        energies = [nn.functional.avg_pool2d(bands.square(), WINDOW >> level) for _, bands in halved]
+        for ours, theirs in (energies, [energy.mean((2, 3)) for energy in energies]):
+            total = total + (_loudness(ours) - _loudness(theirs)).square().mean()
         both = [mean for mean, _ in halved]
     return total
 
@@ -50,7 +52,6 @@ def _halved(picture: Tensor) -> tuple[Tensor, Tensor]:
     return nn.functional.avg_pool2d(picture, 2), torch.cat((across, down, diagonal), 1) / 4
 
 
-def _amplitude(bands: Tensor, window: int) -> Tensor:
-    """Of each region, to the power of POWER."""
-    amplitude: Tensor = (nn.functional.avg_pool2d(bands.square(), window) + SILENCE) ** (POWER / 2)
-    return amplitude
+def _loudness(energy: Tensor) -> Tensor:
+    """The amplitude to the power of POWER."""
+    return (energy + SILENCE) ** (POWER / 2)
