@@ -162,7 +162,7 @@ def test_what_only_some_families_have(family_bundle: Bundles) -> None:
         more = {"tunable": [("n", "knob", "n")], "fidelity": [("size", "size", "")]}
         assert ports(encoder["inputs"]) == [("image", "image", ""), *more.get(name, [])]
         noisy = name == "agustsson-sc"
-        assert manifest["models"][0]["noise"] == ({"channels": 2 + 340, "stride": 16} if noisy else None)
+        assert manifest["models"][0]["noise"] == ({"channels": 2 + 320, "stride": 16} if noisy else None)
         latents = [(each["name"], "latent", each["name"]) for each in manifest["models"][0]["decoder_latents"]]
         assert ports(decoder["inputs"]) == latents + [("noise", "noise", "")] * noisy
         assert ports(decoder["outputs"]) == [("image", "image", "")]

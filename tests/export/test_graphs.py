@@ -131,7 +131,7 @@ PORTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "labels": (FLOATS, [1, 1, "height", "width"]),
             "symbols": (FLOATS, [1, 3, "height/8", "width/8"]),
-            "noise": (FLOATS, [1, 2 + 340, "height/16", "width/16"]),
+            "noise": (FLOATS, [1, 2 + 320, "height/16", "width/16"]),
             "image": IMAGE,
         },
     ),

@@ -258,22 +258,20 @@ def test_texture_distance_compares_the_amplitudes_of_haar_bands() -> None:
     """NumPy rendering: regions of 16 pixels a side one after the other, then all; what is beyond does not count."""
     random = np.random.default_rng(0)
     pictures = random.uniform(size=(2, 2, 3, 40, 55))
-    opponent = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
     across, down, diagonal = [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]
     total = 0.0
-    for octave in (1, 2, 4):
-        squares, energies = [], np.zeros((2, 2, 3, 3, 6))
+    for octave in (1, 2):
+        squares, energies = [], np.zeros((2, 2, 3, 6))
         for sample, top, left in np.ndindex(2, 2, 3):
             regions = pictures[:, sample, :, 16 * top : 16 * top + 16, 16 * left : 16 * left + 16]
-            means = np.einsum("dc,pcyx->pdyx", opponent, regions)
-            means = means.reshape(2, 3, 16 // octave, octave, 16 // octave, octave).mean((3, 5))
-            blocks = means.reshape(2, 3, 8 // octave, 2, 8 // octave, 2)
+            brightness = regions.mean(1).reshape(2, 16 // octave, octave, 16 // octave, octave)
+            blocks = brightness.mean((2, 4)).reshape(2, 8 // octave, 2, 8 // octave, 2)
             for number, band in enumerate((across, down, diagonal)):
-                energy = ((np.einsum("pcyaxb,ab->pcyx", blocks, band) / 4) ** 2).mean((2, 3))
+                energy = ((np.einsum("pyaxb,ab->pyx", blocks, band) / 4) ** 2).mean((1, 2))
                 ours, theirs = np.sqrt(np.sqrt(energy + 1e-6))
                 squares.append((ours - theirs) ** 2)
-                energies[:, sample, :, number, 3 * top + left] = energy
-        ours, theirs = np.sqrt(np.sqrt(energies.mean(4) + 1e-6))
+                energies[:, sample, number, 3 * top + left] = energy
+        ours, theirs = np.sqrt(np.sqrt(energies.mean(3) + 1e-6))
         total += np.mean(squares) + np.mean((ours - theirs) ** 2)
     assert texture_distance(*map(torch.tensor, pictures)).item() == pytest.approx(total)
 
@@ -291,12 +289,6 @@ def test_grain_on_a_smooth_surface_is_farther_off_than_more_of_it_on_a_rough_one
     smooth = texture_distance(grey(0.5, 0.01, 0), grey(0.5, 0, 0))
     rough = texture_distance(grey(0.5, 0.06, 0), grey(0.5, 0.05, 0))
     assert smooth > 5 * rough
-
-
-def test_grain_without_colour_is_not_taken_for_coloured_grain() -> None:
-    image = grey(0.5, 0.05, 0)
-    coloured = 0.5 + 0.05 * torch.randn(1, 3, 64, 48, generator=torch.Generator().manual_seed(1))
-    assert texture_distance(coloured, image) > 20 * texture_distance(grey(0.5, 0.05, 1), image)
 
 
 def test_texture_has_a_gradient_where_there_is_none_yet() -> None:

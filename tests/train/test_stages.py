@@ -382,7 +382,7 @@ def test_validation_has_the_noise_of_a_file_without_a_seed(data: Path) -> None:
     (symbols,) = stage.model.encode(batch.image)
     with torch.no_grad():
         for seed, same in ((0, True), (1, False)):
-            noise = torch.from_numpy(normal_noise(seed, 340, height, width))[None].float()
+            noise = torch.from_numpy(normal_noise(seed, 320, height, width))[None].float()
             error = float((stage.model.decode(symbols, noise).clamp(0, 1) - batch.image).square().mean())
             assert (scores["psnr_db"] == pytest.approx(-10 * np.log10(error), rel=1e-6)) == same
 

@@ -37,7 +37,7 @@ from edgecodec_export.layers.initial_transform import INVERSE_TANH, at_centre, l
 
 LOWEST, LEVELS = -2, 5  # the quantisation centres -2..2 (section 3.2)
 GENERATOR_STRIDE = 16
-GRAIN_CHANNELS = (4, 16, 64, 256)  # of stride 16 that a plane at stride 8, 4, 2 and 1 is made of
+GRAIN_CHANNELS = (64, 256)  # of stride 16 that a plane at stride 2 and one at stride 1 are made of
 WITH_GRAIN = "-grain"  # behind the name of a preset
 
 # Initial transform.
@@ -55,9 +55,10 @@ class Preset:
     classes: SC only, the number of values of a label. Those of the named presets stand for any: training takes the
         number of its scenes, and weights tell theirs.
     noise_channels: normal noise that the generator takes beside the symbols, stride 16.
-    grain: whether a plane of normal noise comes in at every doubling too, at its stride and before its ReLU, times a
-        gain that each channel learns (as in Karras, Laine, Aila: A Style-Based Generator Architecture, 2019, section
-        2). The ReLU lets it through where there is texture. Symbols alone, 16 pixels apart, repeat as patterns do.
+    grain: whether a plane of normal noise comes in at the last two doublings too, at its stride and before its ReLU,
+        times a gain that each channel learns (as in Karras, Laine, Aila: A Style-Based Generator Architecture, 2019,
+        section 2). The ReLU lets it through where there is texture. Symbols alone, 16 pixels apart, repeat as patterns
+        do. Noise at earlier doublings came out as blobs.
     instance_norm: where it is. "everywhere" is the paper. The stem's then removes the mean of every colour and the
         picture's contrast, so that the symbols hold neither and the generator has to guess. "residual_blocks" leaves it
         out behind all other convolutions, which preserves both.
@@ -304,7 +305,8 @@ class Generator(nn.Module):
             *(ResidualBlock(widths[0], preset.epsilon) for _ in range(preset.residual_blocks))
         )
         self.doublings = nn.Sequential(*(_rectified(Doubling(*pair, preset), preset) for pair in pairwise(widths)))
-        self.grains = nn.ModuleList(Grain(width) for width in widths[1:]) if preset.grain else None
+        grained = widths[-len(GRAIN_CHANNELS) :] if preset.grain else ()
+        self.grains = nn.ModuleList(Grain(width) for width in grained)
         self.image = _reflected(widths[-1], 3, 7)
 
     def forward(self, symbols: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -313,9 +315,9 @@ class Generator(nn.Module):
             noise = noise / NOISE_ONE
             if self.noise_channels:
                 x = torch.cat((x, noise[:, : self.noise_channels]), 1)
-            if self.grains is not None:
+            if self.grains:
                 planes = noise[:, self.noise_channels :].split(GRAIN_CHANNELS, 1)
-                grains = [grain(plane) for grain, plane in zip(self.grains, planes, strict=True)]
+                grains[-len(planes) :] = [grain(plane) for grain, plane in zip(self.grains, planes, strict=True)]
         x = self.residual_blocks(self.head(x))
         for doubling, grain in zip(self.doublings, grains, strict=True):
             x = doubling(x, grain)

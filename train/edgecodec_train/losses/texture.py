@@ -9,29 +9,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-LEVELS = 3  # octaves, the finest first
+LEVELS = 2  # octaves, the finest first: coarser noise is seen as blobs
 WINDOW = 16  # pixels, the side of a region of one amplitude at the finest level
 #: The amplitude is compared by this power of it: grain is seen on a smooth surface long before it is seen in a rough
 #: one.
 POWER = 0.5
 SILENCE = 1e-6  # energy, a quarter of a level of 255 by amplitude, below which differences are not seen
 
-# Brightness and two opposite colours, orthonormal: grain of the original is nearly without colour, and so should this
-# be.
-_OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
-
 
 def texture_distance(rebuilt: Tensor, image: Tensor) -> Tensor:
     """Mean square of the difference of amplitudes' roots, summed over octaves, of pictures (B, 3, H, W). A scalar.
 
-    An amplitude is the root of the mean energy of a Haar band in a region, for each colour and direction. Regions of
-    every octave have as many pixels of the picture. The whole picture is a region too, which counts as much as all
-    others: where a decoder cannot tell rough from smooth, the mean of roots is less than the root of the mean, and
-    there would be too little texture in all. Sides are WINDOW or more; what is beyond a multiple of it is left out.
+    An amplitude is the root of the mean energy of a Haar band of the brightness in a region, for each direction.
+    Colours are left out: squared error keeps grain grey, which is what most textures are. Regions of every octave have
+    as many pixels of the picture. The whole picture is a region too, which counts as much as all others: where a
+    decoder cannot tell rough from smooth, the mean of roots is less than the root of the mean, and there would be too
+    little texture in all. Sides are WINDOW or more; what is beyond a multiple of it is left out.
     """
-    basis = rebuilt.new_tensor(_OPPONENT).reshape(3, 3, 1, 1)
     height, width = (side // WINDOW * WINDOW for side in image.shape[2:])
-    both = [nn.functional.conv2d(each[..., :height, :width], basis) for each in (rebuilt, image)]
+    both = [each[..., :height, :width].mean(1, keepdim=True) for each in (rebuilt, image)]
     total = rebuilt.new_zeros(())
     for level in range(1, LEVELS + 1):
         halved = [_halved(each) for each in both]
