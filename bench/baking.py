@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from edgecodec_export.baking import Baking, Decoder
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_models, read_checkpoint
 from edgecodec_export.families import Crdr, LearnedCodec, build
 from edgecodec_export.graphs.onnx_export import OPSET, quiet_exporter
 from edgecodec_export.layers.conditioning import Conditioning, InterpolatedChannelAttention
@@ -69,8 +69,7 @@ class Comparison:
 
 def load(name: str) -> tuple[LearnedCodec, LearnedCodec | None]:
     if name.endswith(".safetensors"):
-        model, *others = (load_model(read_checkpoint(Path(each))) for each in name.split("+"))
-        return model, others[0] if others else None
+        return load_models(*(read_checkpoint(Path(each)) for each in name.split("+")))
     torch.manual_seed(0)
     model, other = (build(*name.split("/")).eval() for _ in range(2))
     encoder = {key: value for key, value in model.state_dict().items() if not key.startswith(model.DECODER_PREFIXES)}
