@@ -175,8 +175,8 @@ class LearnedCodec(nn.Module):
     def with_realism(cls, preset: str, tensors: Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
         """The name of the preset and the weights with which a decoder begins to learn realism.
 
-        The same as before, unless realism is a knob of the family that the preset lacks. Then the preset is one that
-        has it, and every value of the knob gives the picture as before.
+        The same as before, unless the family has a preset with more for it: a knob of realism, every value of which
+        gives the picture as before; or noise to make texture of, which changes the picture from the start.
         """
         return preset, tensors
 

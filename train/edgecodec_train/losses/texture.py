@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 LEVELS = 2  # octaves, the finest first: coarser noise is seen as blobs
-WINDOW = 16  # pixels, the side of a region of one amplitude at the finest level
+WINDOW = 16  # pixels of the picture, the side of a region of one amplitude
 #: The amplitude is compared by this power of it: grain is seen on a smooth surface long before it is seen in a rough
 #: one.
 POWER = 0.5
