@@ -24,7 +24,7 @@ from edgecodec.description import Knobs
 from edgecodec.entropy_model import EntropyModel
 from edgecodec_export.baking import Baking
 from edgecodec_export.calibration import to_tensor
-from edgecodec_export.checkpoints import load_model, read_checkpoint
+from edgecodec_export.checkpoints import load_models, read_checkpoint
 from edgecodec_export.graphs.onnx_export import SynthesisModule
 from edgecodec_export.graphs.sample_latents import decoder_inputs
 from edgecodec_export.precisions import SINGLE, Precision
@@ -52,9 +52,9 @@ def main() -> None:
         name: sorted({knobs[name] for side in points.values() for knobs in side if name in knobs})
         for name in {name for side in points.values() for knobs in side for name in knobs}
     }
-    model, *mse = (load_model(read_checkpoint(Path(each), None)) for each in given.checkpoints.split("+"))
+    model, mse = load_models(*(read_checkpoint(Path(each)) for each in given.checkpoints.split("+")))
     with torch.no_grad():
-        compare(model.baking(asked, *mse), entropy, points["encode"], points["decode"], pictures)
+        compare(model.baking(asked, *filter(None, [mse])), entropy, points["encode"], points["decode"], pictures)
 
 
 def compare(

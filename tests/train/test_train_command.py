@@ -216,6 +216,7 @@ def test_a_signal_ends_a_run_after_its_step(number: signal.Signals, data: Path, 
     steps = ["--set", "stages.rate-distortion.steps=400", "--set", "validation.every=100"]
     steps += ["--set", "stages.realism.steps=0", "--set", "validation.photographs=1", "--set", "validation.one_in=8"]
     steps += ["--set", "precision=float32", "--set", "data.crop=16", "--set", "data.batch=1"]
+    steps += ["--set", "stages.realism.crop=192"]  # MS-SSIM takes no smaller ones
     base = [sys.executable, "-m", "edgecodec", "train", RECIPE, "--data", str(data), "-j", "1"]
     run = tmp_path / "run"
     process = subprocess.Popen(
