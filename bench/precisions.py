@@ -54,7 +54,7 @@ def main() -> None:
     }
     model, mse = load_models(*(read_checkpoint(Path(each)) for each in given.checkpoints.split("+")))
     with torch.no_grad():
-        compare(model.baking(asked, *filter(None, [mse])), entropy, points["encode"], points["decode"], pictures)
+        compare(model.baking(asked, mse), entropy, points["encode"], points["decode"], pictures)
 
 
 def compare(
